@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// variable is the environment variable of a flag: --session-lifetime is CONDUIT_SESSION_LIFETIME.
+func variable(flag string) string {
+	return "CONDUIT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// flagsFromEnvironment sets the flags that were not given from their variables.
+func flagsFromEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
+	var problem error
+	flags.VisitAll(func(flag *pflag.Flag) {
+		value := getenv(variable(flag.Name))
+		if problem != nil || flag.Changed || value == "" || flag.Name == "help" {
+			return
+		}
+		if err := flag.Value.Set(value); err != nil {
+			problem = badSetting(flag.Name, err)
+		}
+	})
+	return problem
+}
+
+// badSetting says which setting is wrong, by both its names, and why.
+func badSetting(flag string, why error) error {
+	return usagef("--%s (%s): %w", flag, variable(flag), why)
+}
+
+// flagError turns what the flag parser says into one line that names the flag.
+func flagError(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		return badSetting(invalid.GetFlag().Name, errors.Unwrap(err))
+	}
+	return usagef("%w; see %s --help", err, cmd.CommandPath())
+}
+
+// nameVariables adds the variable to each flag's help text.
+func nameVariables(command *cobra.Command) {
+	command.Flags().VisitAll(func(flag *pflag.Flag) {
+		flag.Usage += " (" + variable(flag.Name) + ")"
+	})
+	command.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		flag.Usage += " (" + variable(flag.Name) + ")"
+	})
+}
+
+// oneOf is a flag with a few possible words.
+type oneOf struct {
+	value   *string
+	allowed []string
+}
+
+func (o oneOf) String() string { return *o.value }
+
+func (o oneOf) Type() string { return strings.Join(o.allowed, "|") }
+
+func (o oneOf) Set(text string) error {
+	for _, word := range o.allowed {
+		if text == word {
+			*o.value = text
+			return nil
+		}
+	}
+	return errors.New("want one of " + strings.Join(o.allowed, ", "))
+}

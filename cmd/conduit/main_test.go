@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"conduit/internal/store/storetest"
+)
+
+// invoke runs the program with arguments and variables until it ends.
+func invoke(t *testing.T, variables map[string]string, args ...string) (stdout string, err error) {
+	t.Helper()
+	var out bytes.Buffer
+	err = run(t.Context(), args, func(name string) string { return variables[name] }, &out, io.Discard)
+	return out.String(), err
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args      []string
+		variables map[string]string
+		want      string
+	}{
+		"unknown command":     {[]string{"server"}, nil, `unknown command "server"; see conduit --help`},
+		"unknown subcommand":  {[]string{"migrate", "upp"}, nil, `conduit migrate takes no argument "upp"; see conduit migrate --help`},
+		"unknown flag":        {[]string{"serve", "--lisen=x"}, nil, "unknown flag: --lisen; see conduit serve --help"},
+		"argument too many":   {[]string{"version", "x"}, nil, `conduit version takes no argument "x"; see conduit version --help`},
+		"listen":              {[]string{"serve", "--listen", "8080"}, nil, "--listen (CONDUIT_LISTEN): want HOST:PORT, for example 127.0.0.1:8080"},
+		"listen by variable":  {[]string{"serve"}, map[string]string{"CONDUIT_LISTEN": "8080"}, "--listen (CONDUIT_LISTEN): want HOST:PORT, for example 127.0.0.1:8080"},
+		"duration":            {[]string{"serve", "--session-lifetime=soon"}, nil, `--session-lifetime (CONDUIT_SESSION_LIFETIME): must be a duration`},
+		"variable's duration": {[]string{"serve"}, map[string]string{"CONDUIT_SESSION_LIFETIME": "soon"}, `--session-lifetime (CONDUIT_SESSION_LIFETIME): must be a duration`},
+		"short duration":      {[]string{"serve", "--session-lifetime=1s"}, nil, "--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m"},
+		"word":                {[]string{"serve", "--log-level=loud"}, nil, "--log-level (CONDUIT_LOG_LEVEL): want one of debug, info, warn, error"},
+		"database":            {[]string{"serve", "--database=mysql://x"}, nil, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
+		"migrate's database":  {[]string{"migrate", "up"}, map[string]string{"CONDUIT_DATABASE": "x"}, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
+		"issuer":              {[]string{"serve", "--issuer="}, nil, "--issuer (CONDUIT_ISSUER): must not be empty"},
+		"key":                 {[]string{"serve", "--database=sqlite::memory:"}, map[string]string{"CONDUIT_KEY_ENCRYPTION_KEY": "c2hvcnQ="}, "CONDUIT_KEY_ENCRYPTION_KEY: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := invoke(t, test.variables, test.args...)
+			var usage *usageError
+			if !errors.As(err, &usage) || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v, want one line of usage: %s", err, test.want)
+			}
+			if strings.Contains(err.Error(), "c2hvcnQ=") {
+				t.Errorf("the error holds the key: %v", err)
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"migrate"}, {"serve", "--help"}} {
+		out, err := invoke(t, nil, args...)
+		if err != nil || !strings.Contains(out, "Usage:") {
+			t.Errorf("conduit %v: %q, %v", args, out, err)
+		}
+	}
+	if out, err := invoke(t, nil, "serve", "--help"); err != nil || !strings.Contains(out, "(CONDUIT_SESSION_LIFETIME)") {
+		t.Errorf("the help does not name the variables: %s, %v", out, err)
+	}
+	if out, err := invoke(t, nil, "version"); err != nil || out != "dev\n" {
+		t.Errorf("version %q, %v", out, err)
+	}
+}
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		step := func(name, want string) {
+			t.Helper()
+			if out, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url}, "migrate", name); err != nil || !strings.Contains(out, want) {
+				t.Errorf("migrate %s: %q, %v, want %q", name, out, err, want)
+			}
+		}
+		step("status", "pending")
+		if _, err := invoke(t, nil, "serve", "--listen=127.0.0.1:0", "--database", url, "--migrate=false"); err == nil || !strings.Contains(err.Error(), "run conduit migrate up") {
+			t.Errorf("serve without its schema: %v", err)
+		}
+		step("up", "applied 0001_accounts")
+		step("up", "nothing to apply")
+		step("status", "applied 20")
+		step("down", "undone 0001_accounts")
+		step("down", "nothing to undo")
+	})
+}
+
+// instance is a running "conduit serve".
+type instance struct {
+	url    string
+	banner string
+	stop   func() error // ends it as a signal does, and gives what run returned
+}
+
+func serveOn(t *testing.T, database, keyFile string) instance {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	reader, writer := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		args := []string{"serve", "--listen=127.0.0.1:0", "--database", database, "--key-file", keyFile}
+		err := run(ctx, args, func(string) string { return "" }, writer, io.Discard)
+		_ = writer.CloseWithError(io.EOF)
+		ended <- err
+	}()
+	var i instance
+	lines := bufio.NewScanner(reader)
+	for lines.Scan() {
+		i.banner += lines.Text() + "\n"
+		if fields := strings.Fields(lines.Text()); len(fields) == 2 && fields[0] == "API" {
+			i.url = fields[1]
+		}
+		if strings.Contains(lines.Text(), "Database") {
+			break
+		}
+	}
+	i.stop = func() error { cancel(); return <-ended }
+	if i.url == "" {
+		t.Fatal("did not start: ", i.stop())
+	}
+	return i
+}
+
+func (i instance) do(t *testing.T, method, path, token, body string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, i.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// TestServe goes through the life of an installation: first start, a restart which keeps accounts, sessions and keys, and a
+// second instance beside the first.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		keyFile := filepath.Join(t.TempDir(), "conduit.key")
+		first := serveOn(t, url, keyFile)
+		status, text := first.do(t, "POST", "/users", "", `{"user":{"username":"jake","email":"jake@example.com","password":"jakes secret"}}`)
+		if status != http.StatusCreated {
+			t.Fatal(status, text)
+		}
+		_, token, _ := strings.Cut(text, `"token":"`)
+		token, _, _ = strings.Cut(token, `"`)
+		if err := first.stop(); err != nil {
+			t.Fatal(err)
+		}
+		again := serveOn(t, url, keyFile)
+		beside := serveOn(t, url, keyFile)
+		for _, i := range []instance{again, beside} {
+			if status, text := i.do(t, "GET", "/user", token, ""); status != http.StatusOK {
+				t.Error("after a restart:", status, text)
+			}
+		}
+		if status, text := again.do(t, "POST", "/users/logout", token, ""); status != http.StatusNoContent {
+			t.Error(status, text)
+		}
+		if status, text := beside.do(t, "GET", "/user", token, ""); status != http.StatusUnauthorized {
+			t.Error("after logging out at the other instance:", status, text)
+		}
+		for _, i := range []instance{again, beside} {
+			if err := i.stop(); err != nil {
+				t.Error(err)
+			}
+		}
+		otherKey := filepath.Join(t.TempDir(), "other.key")
+		if _, err := invoke(t, nil, "serve", "--listen=127.0.0.1:0", "--database", url, "--key-file", otherKey); err == nil || !strings.Contains(err.Error(), "key-encryption key") {
+			t.Errorf("with another key-encryption key: %v", err)
+		}
+		if info, err := os.Stat(keyFile); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("key file: %v, %v", info, err)
+		}
+	})
+}
+
+func TestBanner(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	withPassword := strings.Replace(url, "@", ":s3cret@", 1)
+	i := serveOn(t, withPassword, filepath.Join(t.TempDir(), "conduit.key"))
+	for _, want := range []string{"API       http://127.0.0.1:", "/.well-known/jwks.json", "Database  postgres"} {
+		if !strings.Contains(i.banner, want) {
+			t.Errorf("the banner lacks %q: %s", want, i.banner)
+		}
+	}
+	if strings.Contains(i.banner, "s3cret") {
+		t.Errorf("the banner shows the password: %s", i.banner)
+	}
+	if err := i.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStopWaitsForRequests: a request under way when the signal comes gets its answer.
+func TestStopWaitsForRequests(t *testing.T) {
+	t.Parallel()
+	i := serveOn(t, "sqlite::memory:", "")
+	body, feed := io.Pipe()
+	answered := make(chan error, 1)
+	begun := make(chan struct{})
+	go func() {
+		request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, i.url+"/users", body)
+		if err != nil {
+			answered <- err
+			return
+		}
+		request.Header.Set("Content-Type", "application/json")
+		close(begun)
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			err = response.Body.Close()
+			if response.StatusCode != http.StatusCreated {
+				err = errors.New(response.Status)
+			}
+		}
+		answered <- err
+	}()
+	<-begun
+	if _, err := io.WriteString(feed, `{"user":{"username":"jake","email":"jake@example.com",`); err != nil {
+		t.Fatal(err)
+	}
+	// The first half is on its way; an answer to another request shows that the server had time to take it up.
+	if status, _ := i.do(t, "GET", "/user", "", ""); status != http.StatusUnauthorized {
+		t.Error(status)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- i.stop() }()
+	if _, err := io.WriteString(feed, `"password":"jakes secret"}}`); err != nil {
+		t.Fatal(err)
+	}
+	_ = feed.Close()
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-stopped:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(15 * time.Second):
+		t.Error("did not stop")
+	}
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"conduit/internal/auth"
+	"conduit/internal/conduit"
+	"conduit/internal/httpapi"
+	"conduit/internal/store"
+)
+
+const defaultDatabase = "sqlite:conduit.db"
+
+// settings of the server, one a flag. README.md has the table.
+type settings struct {
+	listen          string
+	database        string
+	migrate         bool
+	keyFile         string
+	keyAlgorithm    string
+	issuer          string
+	audience        string
+	sessionLifetime time.Duration
+	corsOrigins     []string
+	logLevel        string
+	logFormat       string
+	shutdownTimeout time.Duration
+}
+
+func serveCommand(getenv func(string) string) *cobra.Command {
+	s := settings{keyAlgorithm: "EdDSA", logLevel: "info", logFormat: "text"}
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API",
+		Long: `Serve the API, until SIGINT or SIGTERM.
+
+Private signing keys rest in the database sealed under a key-encryption key: 32 bytes in base64 from the variable
+CONDUIT_KEY_ENCRYPTION_KEY, else from the file --key-file names, which the first start makes. Instances that share a
+database need the same one.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), s, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, HOST:PORT")
+	flags.StringVar(&s.database, "database", defaultDatabase, "`url` of the database: sqlite:FILE, sqlite::memory: or postgres://…")
+	flags.BoolVar(&s.migrate, "migrate", true, "bring the database's schema up to date first")
+	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made when missing")
+	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key")
+	flags.StringVar(&s.issuer, "issuer", "conduit", "`name` in the iss claim of tokens")
+	flags.StringVar(&s.audience, "audience", "conduit", "`name` in the aud claim of tokens")
+	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts")
+	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
+	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "how much to log; debug logs each request")
+	flags.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log")
+	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "how long requests may take to end after a signal")
+	return command
+}
+
+func (s settings) check() error {
+	if _, _, err := net.SplitHostPort(s.listen); err != nil {
+		return badSetting("listen", errors.New("want HOST:PORT, for example 127.0.0.1:8080"))
+	}
+	if s.sessionLifetime < time.Minute {
+		return badSetting("session-lifetime", errors.New("want at least 1m"))
+	}
+	if s.issuer == "" {
+		return badSetting("issuer", errors.New("must not be empty"))
+	}
+	if s.audience == "" {
+		return badSetting("audience", errors.New("must not be empty"))
+	}
+	return nil
+}
+
+// serve is the wiring: every room, plugged together, from the database up.
+func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, stderr io.Writer) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	log := newLog(s, stderr)
+	db, err := openDatabase(ctx, s.database, s.migrate, log)
+	if err != nil {
+		return err
+	}
+	defer closing(log, db)
+
+	sealer, err := newSealer(s, keyEncryptionKey, log)
+	if err != nil {
+		return err
+	}
+	keys, err := auth.OpenKeyRing(ctx, db, sealer, auth.KeyRingOptions{Algorithm: s.keyAlgorithm, TokenLifetime: s.sessionLifetime, Now: time.Now})
+	if err != nil {
+		return err
+	}
+	go keys.Follow(ctx, 10*time.Second, func(err error) { log.Warn("signing keys not reloaded", "error", err) })
+	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: time.Now})
+	sessions := &conduit.Sessions{Store: db, Tokens: tokens, Lifetime: s.sessionLifetime, Now: time.Now}
+	users := &conduit.Users{Store: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}), Sessions: sessions, Now: time.Now}
+	handler, err := httpapi.New(httpapi.Config{
+		Users: users, Sessions: sessions, Tokens: tokens, Keys: keys,
+		Ping: db.Ping, Log: log, Now: time.Now, Origins: s.corsOrigins,
+	})
+	if err != nil {
+		return err
+	}
+	return listenAndServe(ctx, s, handler, log, stdout)
+}
+
+// openDatabase opens the database and sees to its schema.
+func openDatabase(ctx context.Context, database string, migrate bool, log *slog.Logger) (*store.Store, error) {
+	db, err := store.Open(database, store.Options{})
+	if err != nil {
+		return nil, badSetting("database", err)
+	}
+	if migrate {
+		applied, err := db.MigrateUp(ctx)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("bringing the database up to date: %w", err), db.Close())
+		}
+		if len(applied) > 0 {
+			log.Info("database migrated", "applied", strings.Join(applied, ", "))
+		}
+		return db, nil
+	}
+	history, err := db.Migrations(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("looking at the database's schema: %w", err), db.Close())
+	}
+	for _, migration := range history {
+		if migration.AppliedAt.IsZero() {
+			return nil, errors.Join(fmt.Errorf("the database lacks the migration %s: run conduit migrate up", migration.Name), db.Close())
+		}
+	}
+	return db, nil
+}
+
+// newSealer finds the key under which signing keys rest.
+func newSealer(s settings, fromEnvironment string, log *slog.Logger) (*auth.Sealer, error) {
+	switch {
+	case fromEnvironment != "":
+		key, err := auth.ReadKEK(fromEnvironment)
+		if err != nil {
+			return nil, usagef("CONDUIT_KEY_ENCRYPTION_KEY: %w", err)
+		}
+		return auth.NewSealer(key)
+	case s.database == "sqlite::memory:":
+		key := make([]byte, 32) // the keys it seals end with the process
+		_, _ = rand.Read(key)   // never fails
+		return auth.NewSealer(key)
+	}
+	key, made, err := auth.KEKFromFile(s.keyFile)
+	if err != nil {
+		return nil, badSetting("key-file", err)
+	}
+	if made {
+		log.Info("key-encryption key made; keep it as safe as the database, and with it", "file", s.keyFile)
+	}
+	return auth.NewSealer(key)
+}
+
+func listenAndServe(ctx context.Context, s settings, handler http.Handler, log *slog.Logger, stdout io.Writer) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
+	if err != nil {
+		return badSetting("listen", err)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      40 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken connections, which are no news
+	}
+	address := "http://" + listener.Addr().String()
+	_, _ = fmt.Fprintf(stdout, "Conduit %s\n  API       %s/api\n  Keys      %s/.well-known/jwks.json\n  Database  %s\n",
+		version, address, address, redacted(s.database))
+
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping: no new requests, those under way end", "timeout", s.shutdownTimeout)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(ending); err != nil {
+		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), server.Close())
+	}
+	return nil
+}
+
+// redacted is the database's URL without its password.
+func redacted(database string) string {
+	if parsed, err := url.Parse(database); err == nil && parsed.User != nil {
+		return parsed.Redacted()
+	}
+	return database
+}
+
+func newLog(s settings, stderr io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.logLevel)) // one of the words that the flag allows
+	options := &slog.HandlerOptions{Level: level}
+	if s.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(stderr, options))
+}
+
+func closing(log *slog.Logger, db io.Closer) {
+	if err := db.Close(); err != nil {
+		log.Error("closing the database", "error", err)
+	}
+}

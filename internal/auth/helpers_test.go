@@ -1,0 +1,197 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	testIssuer   = "https://conduit.test"
+	testAudience = "conduit"
+	testLifetime = 24 * time.Hour
+)
+
+// start is when the clock of every test begins.
+var start = time.Date(2030, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+var algorithms = []string{"EdDSA", "ES256"}
+
+// clock is moved by hand.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: start} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// keyStore is a KeyStore in memory which counts its reads and can be broken.
+type keyStore struct {
+	mu    sync.Mutex
+	keys  []StoredKey
+	reads int
+	err   error
+}
+
+func (s *keyStore) SigningKeys(ctx context.Context) ([]StoredKey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return slices.Clone(s.keys), s.err
+}
+
+func (s *keyStore) AddSigningKey(_ context.Context, key StoredKey) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys = append(s.keys, key)
+	return s.err
+}
+
+func (s *keyStore) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *keyStore) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads
+}
+
+// change edits the stored keys in place.
+func (s *keyStore) change(edit func(keys []StoredKey)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	edit(s.keys)
+}
+
+// fixture is everything a test of keys and tokens needs.
+type fixture struct {
+	store  *keyStore
+	sealer *Sealer
+	clock  *clock
+	ring   *KeyRing
+	tokens *Tokens
+}
+
+func newFixture(t testing.TB, algorithm string) *fixture {
+	t.Helper()
+	f := &fixture{store: &keyStore{}, sealer: newSealer(t, 1), clock: newClock()}
+	f.ring = f.open(t, algorithm)
+	f.tokens = f.newTokens()
+	return f
+}
+
+// open opens another ring on the same store, as a second instance would.
+func (f *fixture) open(t testing.TB, algorithm string) *KeyRing {
+	t.Helper()
+	ring, err := OpenKeyRing(t.Context(), f.store, f.sealer, KeyRingOptions{
+		Algorithm:     algorithm,
+		TokenLifetime: testLifetime,
+		Now:           f.clock.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+func (f *fixture) newTokens() *Tokens {
+	return NewTokens(f.ring, TokenOptions{Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now})
+}
+
+// addKey stores one more key and returns its kid.
+func (f *fixture) addKey(t testing.TB, algorithm string, activeAt time.Time) string {
+	t.Helper()
+	key, err := newStoredKey(algorithm, f.sealer, f.clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key.ActiveAt = activeAt
+	if err := f.store.AddSigningKey(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	return key.ID
+}
+
+// issue returns a token of one hour for user 7.
+func (f *fixture) issue(t testing.TB) string {
+	t.Helper()
+	now := f.clock.Now()
+	token, err := f.tokens.Issue(t.Context(), 7, "session-1", now, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func newSealer(t testing.TB, seed byte) *Sealer {
+	t.Helper()
+	sealer, err := NewSealer(bytes.Repeat([]byte{seed}, kekLength))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealer
+}
+
+// forge signs any header and payload with the private half of a key. It is what
+// somebody could do who got hold of it, and what shows that a refusal is due to
+// what a token says and not to its signature.
+func forge(t testing.TB, key *signingKey, header, payload string) string {
+	t.Helper()
+	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(payload))
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature(t, key, input))
+}
+
+// goodHeader and goodPayload are what Issue would write, in JSON to be altered.
+func goodHeader(key *signingKey) string {
+	return fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"at+jwt"}`, key.algorithm, key.id)
+}
+
+func goodPayload(now time.Time, lifetime time.Duration) string {
+	return fmt.Sprintf(`{"aud":%q,"exp":%d,"iat":%d,"iss":%q,"jti":"token-1","nbf":%d,"sid":"session-1","sub":"7"}`,
+		testAudience, now.Add(lifetime).Unix(), now.Unix(), testIssuer, now.Unix())
+}
+
+func signature(t testing.TB, key *signingKey, input string) []byte {
+	t.Helper()
+	switch private := key.private.(type) {
+	case ed25519.PrivateKey:
+		return ed25519.Sign(private, []byte(input))
+	case *ecdsa.PrivateKey:
+		digest := sha256.Sum256([]byte(input))
+		r, s, err := ecdsa.Sign(rand.Reader, private, digest[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	}
+	t.Fatalf("a private key of type %T", key.private)
+	return nil
+}

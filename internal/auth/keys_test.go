@@ -1,0 +1,376 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// published returns the members of each key in the ring's JWK Set.
+func published(t testing.TB, ring *KeyRing) []map[string]string {
+	t.Helper()
+	document := ring.JWKS()
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal(document, &set); err != nil {
+		t.Fatal(err)
+	}
+	return set.Keys
+}
+
+func publishedIDs(t testing.TB, ring *KeyRing) []string {
+	t.Helper()
+	var ids []string
+	for _, key := range published(t, ring) {
+		ids = append(ids, key["kid"])
+	}
+	return ids
+}
+
+func signerID(t testing.TB, ring *KeyRing) string {
+	t.Helper()
+	key, err := ring.signer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.id
+}
+
+func TestFirstStart(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		algorithm, kty, crv string
+		members             []string
+	}{
+		{"EdDSA", "OKP", "Ed25519", []string{"alg", "crv", "kid", "kty", "use", "x"}},
+		{"ES256", "EC", "P-256", []string{"alg", "crv", "kid", "kty", "use", "x", "y"}},
+	} {
+		t.Run(tt.algorithm, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, tt.algorithm)
+			keys := published(t, f.ring)
+			if len(keys) != 1 {
+				t.Fatalf("%d keys, want 1", len(keys))
+			}
+			key := keys[0]
+			var members []string
+			for name := range key {
+				members = append(members, name)
+			}
+			slices.Sort(members)
+			if diff := cmp.Diff(tt.members, members); diff != "" {
+				t.Errorf("members (-want +got):\n%s", diff)
+			}
+			want := map[string]string{"alg": tt.algorithm, "use": "sig", "kty": tt.kty, "crv": tt.crv}
+			for name, value := range want {
+				if key[name] != value {
+					t.Errorf("%s is %q, want %q", name, key[name], value)
+				}
+			}
+
+			// RFC 7638 §3: the required members in order, without blanks.
+			input := fmt.Sprintf(`{"crv":%q,"kty":%q,"x":%q}`, key["crv"], key["kty"], key["x"])
+			if key["y"] != "" {
+				input = fmt.Sprintf(`{"crv":%q,"kty":%q,"x":%q,"y":%q}`, key["crv"], key["kty"], key["x"], key["y"])
+			}
+			sum := sha256.Sum256([]byte(input))
+			if thumb := base64.RawURLEncoding.EncodeToString(sum[:]); key["kid"] != thumb {
+				t.Errorf("kid %q, want the thumbprint %q", key["kid"], thumb)
+			}
+
+			stored := f.store.keys[0]
+			if stored.ID != key["kid"] || stored.Algorithm != tt.algorithm || stored.RevokedAt != nil ||
+				!stored.CreatedAt.Equal(start) || !stored.ActiveAt.Equal(start) {
+				t.Errorf("stored %+v", stored)
+			}
+			if strings.Contains(string(stored.PublicJWK), `"d"`) {
+				t.Errorf("the public JWK has a private member: %s", stored.PublicJWK)
+			}
+			private, err := f.sealer.Open(stored.ID, stored.SealedPrivateJWK)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var jwk map[string]string
+			if err := json.Unmarshal(private, &jwk); err != nil {
+				t.Fatal(err)
+			}
+			if jwk["d"] == "" || jwk["kid"] != stored.ID || jwk["alg"] != tt.algorithm || jwk["use"] != "sig" {
+				t.Error("the private JWK lacks d, kid, alg or use")
+			}
+		})
+	}
+}
+
+func TestRestartKeepsKey(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	token := f.issue(t)
+	kid := signerID(t, f.ring)
+
+	// Another algorithm is for the keys to come.
+	f.ring = f.open(t, "ES256")
+	if got := signerID(t, f.ring); got != kid {
+		t.Errorf("kid %q after the restart, want %q", got, kid)
+	}
+	if _, err := f.newTokens().Verify(t.Context(), token); err != nil {
+		t.Errorf("a token of before the restart: %v", err)
+	}
+}
+
+func TestOpenKeyRingErrors(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	good := KeyRingOptions{TokenLifetime: time.Hour, Now: f.clock.Now}
+
+	_, err := OpenKeyRing(t.Context(), f.store, newSealer(t, 2), good)
+	if !errors.Is(err, ErrSealed) || !strings.Contains(err.Error(), "key-encryption key differs") {
+		t.Errorf("with another key-encryption key: %v", err)
+	}
+	if n := len(f.store.keys); n != 1 {
+		t.Errorf("%d keys stored, want 1: none may be made beside those which do not open", n)
+	}
+
+	broken := errors.New("connection refused")
+	if _, err := OpenKeyRing(t.Context(), &keyStore{err: broken}, f.sealer, good); !errors.Is(err, broken) {
+		t.Errorf("with a broken store: %v", err)
+	}
+	if _, err := OpenKeyRing(t.Context(), &keyStore{}, f.sealer, KeyRingOptions{}); err == nil {
+		t.Error("a ring without the lifetime of tokens opens")
+	}
+	for _, algorithm := range []string{"none", "HS256", "RS256", "eddsa", "ES384"} {
+		o := good
+		o.Algorithm = algorithm
+		if _, err := OpenKeyRing(t.Context(), &keyStore{}, f.sealer, o); err == nil {
+			t.Errorf("a ring with algorithm %q opens", algorithm)
+		}
+	}
+}
+
+func TestAlteredRows(t *testing.T) {
+	t.Parallel()
+	planted := newFixture(t, "EdDSA").store.keys[0]
+	es256 := newFixture(t, "ES256").store.keys[0]
+	for name, alter := range map[string]func(keys []StoredKey){
+		"swapped private halves": func(keys []StoredKey) {
+			keys[0].SealedPrivateJWK, keys[1].SealedPrivateJWK = keys[1].SealedPrivateJWK, keys[0].SealedPrivateJWK
+		},
+		"swapped public halves": func(keys []StoredKey) {
+			keys[0].PublicJWK, keys[1].PublicJWK = keys[1].PublicJWK, keys[0].PublicJWK
+		},
+		"another public half": func(keys []StoredKey) { keys[0].PublicJWK = planted.PublicJWK },
+		"another algorithm":   func(keys []StoredKey) { keys[0].Algorithm = "ES256" },
+		"symmetric":           func(keys []StoredKey) { keys[0].Algorithm = "HS256" },
+		"another kid":         func(keys []StoredKey) { keys[0].ID = planted.ID },
+		"no private half":     func(keys []StoredKey) { keys[0].SealedPrivateJWK = nil },
+		"no public half":      func(keys []StoredKey) { keys[0].PublicJWK = nil },
+		// Without the key-encryption key the best an intruder can do is to seal
+		// a key of his own under one of his own.
+		"planted": func(keys []StoredKey) {
+			keys[0] = es256
+			keys[0].SealedPrivateJWK = newSealer(t, 9).Seal(es256.ID, []byte(`{}`))
+		},
+		"sealed nonsense": func(keys []StoredKey) {
+			keys[0].SealedPrivateJWK = newSealer(t, 1).Seal(keys[0].ID, []byte(`{"kty":"oct","k":"AAAA"}`))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, "EdDSA")
+			f.addKey(t, "EdDSA", start.Add(time.Hour))
+			if err := f.ring.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			token, before := f.issue(t), publishedIDs(t, f.ring)
+			f.store.change(alter)
+			if err := f.ring.Reload(t.Context()); err == nil {
+				t.Fatal("the altered keys are taken")
+			}
+			if diff := cmp.Diff(before, publishedIDs(t, f.ring)); diff != "" {
+				t.Errorf("keys after the failed reload (-want +got):\n%s", diff)
+			}
+			if _, err := f.tokens.Verify(t.Context(), token); err != nil {
+				t.Errorf("after the failed reload: %v", err)
+			}
+		})
+	}
+}
+
+func TestFirstStartRace(t *testing.T) {
+	t.Parallel()
+	f := &fixture{store: &keyStore{}, sealer: newSealer(t, 1), clock: newClock()}
+	const n = 8
+	var (
+		wg    sync.WaitGroup
+		rings [n]*KeyRing
+	)
+	for i := range n {
+		wg.Go(func() { rings[i] = f.open(t, "EdDSA") })
+	}
+	wg.Wait()
+	var tokens []string
+	for _, ring := range rings {
+		f.ring = ring
+		f.tokens = f.newTokens()
+		tokens = append(tokens, f.issue(t))
+	}
+	for _, ring := range rings {
+		if err := ring.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := signerID(t, ring), signerID(t, rings[0]); got != want {
+			t.Errorf("one signs with %q, another with %q", got, want)
+		}
+		f.ring = ring
+		for _, token := range tokens {
+			if _, err := f.newTokens().Verify(t.Context(), token); err != nil {
+				t.Errorf("a token of the first minute: %v", err)
+			}
+		}
+	}
+}
+
+func TestKeyStates(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	first := signerID(t, f.ring)
+	second := f.addKey(t, "ES256", start.Add(time.Hour))
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	type state struct {
+		Signs                   string
+		Published               []string
+		FirstVerifies, SecondOK bool
+	}
+	observe := func() state {
+		verifies := func(kid string) bool {
+			key := f.ring.current().byID[kid]
+			if key.private == nil {
+				t.Fatalf("key %q is not open", kid)
+			}
+			token := forge(t, key, goodHeader(key), goodPayload(f.clock.Now(), testLifetime))
+			_, err := f.tokens.Verify(t.Context(), token)
+			if err != nil && !errors.Is(err, ErrInvalid) {
+				t.Errorf("Verify: %v", err)
+			}
+			return err == nil
+		}
+		return state{signerID(t, f.ring), publishedIDs(t, f.ring), verifies(first), verifies(second)}
+	}
+	both := []string{first, second}
+	for _, tt := range []struct {
+		name    string
+		advance time.Duration
+		want    state
+	}{
+		{"active and next", 0, state{first, both, true, false}},
+		{"before the leeway", time.Hour - defaultLeeway - time.Second, state{first, both, true, false}},
+		{"within the leeway", time.Second, state{first, both, true, true}},
+		{"the last moment", defaultLeeway - 1, state{first, both, true, true}},
+		{"retired and active", 1, state{second, both, true, true}},
+		{"the last moment of the retired", testLifetime - 1, state{second, both, true, true}},
+		{"gone", 1, state{second, []string{second}, false, true}},
+	} {
+		f.clock.advance(tt.advance)
+		if diff := cmp.Diff(tt.want, observe()); diff != "" {
+			t.Fatalf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	// A key which is gone is not opened any more, but still known as ours: no
+	// token sends the ring to the store for it.
+	f.store.change(func(keys []StoredKey) { keys[0].SealedPrivateJWK = nil })
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatalf("with the row of a key which is gone: %v", err)
+	}
+	if key := f.ring.current().byID[first]; key == nil || key.private != nil {
+		t.Error("the key which is gone is forgotten or open")
+	}
+}
+
+func TestRevokedKey(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	first := signerID(t, f.ring)
+	f.clock.advance(time.Minute)
+	second := f.addKey(t, "EdDSA", f.clock.Now())
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	token := f.issue(t)
+	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+
+	// A time to come counts as well: an emergency does not wait for a clock.
+	at := f.clock.Now().Add(time.Hour)
+	f.store.change(func(keys []StoredKey) { keys[1].RevokedAt = &at })
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	reads := f.store.count()
+	if _, err := f.tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a token of the revoked key: %v, want ErrInvalid", err)
+	}
+	if f.store.count() != reads {
+		t.Error("a revoked key sends the ring to the store")
+	}
+	if slices.Contains(publishedIDs(t, f.ring), second) {
+		t.Error("the revoked key is published")
+	}
+	if got := signerID(t, f.ring); got != first {
+		t.Errorf("%q signs, want the key before it", got)
+	}
+
+	// Without any key nothing is issued, until another instance adds one.
+	f.store.change(func(keys []StoredKey) { keys[0].RevokedAt = &at })
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if document := f.ring.JWKS(); string(document) != `{"keys":[]}` {
+		t.Errorf("JWKS %s", document)
+	}
+	now := f.clock.Now()
+	if _, err := f.tokens.Issue(t.Context(), 7, "s", now, now.Add(time.Hour)); !errors.Is(err, errNoSigner) {
+		t.Errorf("Issue without a key: %v", err)
+	}
+	f.addKey(t, "EdDSA", now)
+	f.clock.advance(time.Minute)
+	if token := f.issue(t); token == "" {
+		t.Error("no token by the new key")
+	}
+}
+
+func TestJWKSDeterministic(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	for range 4 { // all active at the same time: the kid decides
+		f.addKey(t, "ES256", start)
+	}
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	document := f.ring.JWKS()
+	if ids := publishedIDs(t, f.ring); len(ids) != 5 || !slices.IsSorted(ids) {
+		t.Errorf("kids %v, want 5 in order", ids)
+	}
+	if strings.Contains(string(document), `"d"`) {
+		t.Errorf("a private member is published: %s", document)
+	}
+	f.store.change(slices.Reverse[[]StoredKey])
+	again := f.open(t, "EdDSA").JWKS()
+	if string(again) != string(document) {
+		t.Error("another instance publishes another document")
+	}
+	f.clock.advance(testLifetime)
+	if later := f.ring.JWKS(); string(later) == string(document) {
+		t.Error("the set stays when keys leave")
+	}
+}

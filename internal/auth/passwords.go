@@ -1,0 +1,267 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+)
+
+// ErrBusy says that too many passwords are being hashed already, and that
+// waiting longer would not be honest. The caller answers 503 with Retry-After.
+var ErrBusy = errors.New("auth: too many passwords are being hashed")
+
+const (
+	saltLength = 16 // bytes; RFC 9106 §3.1 recommends 128 bits
+	keyLength  = 32 // bytes
+
+	// The bounds of what is executed. A stored hash names its own cost, so
+	// without them one altered row could take the memory of the machine.
+	maxMemoryKiB   = 256 * 1024
+	maxTime        = 16
+	maxParallelism = 16
+	minSaltLength  = 8
+	maxSaltLength  = 64
+	minKeyLength   = 16
+	maxKeyLength   = 64
+)
+
+// PasswordOptions sets the cost of a hash and how many are computed at once.
+// Zero values mean the defaults, which follow the OWASP password-storage sheet:
+// 19 MiB, two passes, one lane.
+type PasswordOptions struct {
+	MemoryKiB   uint32 // argon2id memory of one hash, in KiB; default 19*1024
+	Time        uint32 // passes over the memory; default 2
+	Parallelism uint8  // lanes; default 1
+
+	// Concurrency is how many hashes run at the same time, by default twice
+	// GOMAXPROCS. Together with MemoryKiB it bounds the memory of all log-ins.
+	Concurrency int
+	Queue       int           // callers who may wait for a turn; default 64
+	Wait        time.Duration // the longest wait for a turn; default 2s
+}
+
+// Passwords hashes and verifies passwords with argon2id (RFC 9106). It is safe
+// for concurrent use.
+type Passwords struct {
+	cost    cost
+	decoy   string
+	turns   chan struct{}
+	waiting atomic.Int64
+	queue   int64
+	wait    time.Duration
+
+	// derive is argon2.IDKey. It is a field so that tests can count and hold
+	// hashes; the decoy's promise is about their number.
+	derive func(password, salt []byte, passes, memoryKiB uint32, lanes uint8, length uint32) []byte
+}
+
+// NewPasswords returns a hasher with the given settings. It panics when they
+// are outside the bounds within which Verify executes a stored hash, because
+// everybody who registered under them would be locked out.
+func NewPasswords(o PasswordOptions) *Passwords {
+	c := cost{memoryKiB: o.MemoryKiB, time: o.Time, parallelism: o.Parallelism}
+	if c.memoryKiB == 0 {
+		c.memoryKiB = 19 * 1024
+	}
+	if c.time == 0 {
+		c.time = 2
+	}
+	if c.parallelism == 0 {
+		c.parallelism = 1
+	}
+	if err := c.check(); err != nil {
+		panic("auth: password options: " + err.Error())
+	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = 2 * runtime.GOMAXPROCS(0)
+	}
+	if o.Queue <= 0 {
+		o.Queue = 64
+	}
+	if o.Wait <= 0 {
+		o.Wait = 2 * time.Second
+	}
+	// The decoy's key is drawn, not derived: no password leads to it, and its
+	// verification costs the same.
+	decoy := passwordHash{cost: c, salt: randomBytes(saltLength), key: randomBytes(keyLength)}
+	return &Passwords{
+		cost:   c,
+		decoy:  decoy.String(),
+		turns:  make(chan struct{}, o.Concurrency),
+		queue:  int64(o.Queue),
+		wait:   o.Wait,
+		derive: argon2.IDKey,
+	}
+}
+
+// Hash returns the password's hash in PHC form,
+// $argon2id$v=19$m=<KiB>,t=<passes>,p=<lanes>$<salt>$<key>, with a fresh salt
+// and both byte strings in unpadded base64. The password is brought to NFC
+// first (RFC 8265 §4.2.2), so that it does not matter on which
+// keyboard it was typed; it is never cut. Errors are ErrBusy and ctx's.
+func (p *Passwords) Hash(ctx context.Context, password string) (encoded string, err error) {
+	h := passwordHash{cost: p.cost, salt: randomBytes(saltLength)}
+	h.key, err = p.compute(ctx, h, password, keyLength)
+	if err != nil {
+		return "", err
+	}
+	return h.String(), nil
+}
+
+// Verify says whether password leads to the encoded hash, and whether that hash
+// is stale: made under other settings than today's, so that the caller, who has
+// the password in hand, should store a new one. Stale is only said of a match.
+//
+// An empty encoded stands for an account which does not exist or may not log
+// in. It is checked against a decoy on the same path and at the same cost and
+// never matches.
+//
+// Errors are ErrBusy, ctx's, and one for a hash which is malformed or names a
+// cost beyond all reason; such a hash is not executed.
+func (p *Passwords) Verify(ctx context.Context, encoded, password string) (match, stale bool, err error) {
+	known := encoded != ""
+	if !known {
+		encoded = p.decoy
+	}
+	h, err := parsePasswordHash(encoded)
+	if err != nil {
+		return false, false, err
+	}
+	key, err := p.compute(ctx, h, password, len(h.key))
+	if err != nil {
+		return false, false, err
+	}
+	match = subtle.ConstantTimeCompare(key, h.key) == 1 && known
+	stale = match && (h.cost != p.cost || len(h.salt) != saltLength || len(h.key) != keyLength)
+	return match, stale, nil
+}
+
+func (p *Passwords) compute(ctx context.Context, h passwordHash, password string, length int) ([]byte, error) {
+	if err := p.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-p.turns }()
+	return p.derive([]byte(norm.NFC.String(password)), h.salt,
+		h.time, h.memoryKiB, h.parallelism, uint32(length)), nil
+}
+
+// acquire takes a turn, or says why there is none.
+func (p *Passwords) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// No newcomer overtakes the queue here: a turn given back goes straight to
+	// whoever is blocked on the channel.
+	select {
+	case p.turns <- struct{}{}:
+		return nil
+	default:
+	}
+	if p.waiting.Add(1) > p.queue {
+		p.waiting.Add(-1)
+		return ErrBusy
+	}
+	defer p.waiting.Add(-1)
+
+	timer := time.NewTimer(p.wait)
+	defer timer.Stop()
+	select {
+	case p.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return ErrBusy
+	}
+}
+
+// cost holds the argon2id parameters which make guessing expensive.
+type cost struct {
+	memoryKiB   uint32
+	time        uint32
+	parallelism uint8
+}
+
+var errPasswordCost = errors.New("argon2id parameters are out of bounds")
+
+func (c cost) check() error {
+	switch {
+	case c.time < 1 || c.time > maxTime,
+		c.parallelism < 1 || c.parallelism > maxParallelism,
+		// RFC 9106 §3.1: at least 8 KiB a lane.
+		c.memoryKiB < 8*uint32(c.parallelism) || c.memoryKiB > maxMemoryKiB:
+		return errPasswordCost
+	}
+	return nil
+}
+
+type passwordHash struct {
+	cost
+	salt, key []byte
+}
+
+func (h passwordHash) String() string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
+		h.memoryKiB, h.time, h.parallelism,
+		base64.RawStdEncoding.EncodeToString(h.salt),
+		base64.RawStdEncoding.EncodeToString(h.key))
+}
+
+var errPasswordHash = errors.New("auth: the stored password hash is malformed")
+
+// parsePasswordHash reads the one form which String writes. Comparing the text
+// with what it would be written as refuses signs, leading zeros, padding and
+// anything left over at once.
+func parsePasswordHash(encoded string) (passwordHash, error) {
+	fields := strings.Split(encoded, "$")
+	if len(fields) != 6 {
+		return passwordHash{}, errPasswordHash
+	}
+	params := strings.Split(fields[3], ",")
+	if len(params) != 3 {
+		return passwordHash{}, errPasswordHash
+	}
+	memory, errM := strconv.ParseUint(strings.TrimPrefix(params[0], "m="), 10, 32)
+	passes, errT := strconv.ParseUint(strings.TrimPrefix(params[1], "t="), 10, 32)
+	lanes, errP := strconv.ParseUint(strings.TrimPrefix(params[2], "p="), 10, 8)
+	salt, errS := base64.RawStdEncoding.DecodeString(fields[4])
+	key, errK := base64.RawStdEncoding.DecodeString(fields[5])
+	if errors.Join(errM, errT, errP, errS, errK) != nil {
+		// Their texts quote the input, which may hold the hash.
+		return passwordHash{}, errPasswordHash
+	}
+	h := passwordHash{
+		cost: cost{memoryKiB: uint32(memory), time: uint32(passes), parallelism: uint8(lanes)},
+		salt: salt,
+		key:  key,
+	}
+	if h.String() != encoded {
+		return passwordHash{}, errPasswordHash
+	}
+	if err := h.check(); err != nil {
+		return passwordHash{}, fmt.Errorf("auth: the stored password hash: %w", err)
+	}
+	if len(salt) < minSaltLength || len(salt) > maxSaltLength || len(key) < minKeyLength || len(key) > maxKeyLength {
+		return passwordHash{}, errPasswordHash
+	}
+	return h, nil
+}
+
+// randomBytes never fails: crypto/rand ends the program rather than return
+// predictable bytes.
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}

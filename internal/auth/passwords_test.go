@@ -1,0 +1,320 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/argon2"
+)
+
+// cheap keeps the tests fast; what they show does not depend on the cost.
+var cheap = PasswordOptions{MemoryKiB: 8, Time: 1}
+
+func mustHash(t testing.TB, p *Passwords, password string) string {
+	t.Helper()
+	encoded, err := p.Hash(t.Context(), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
+}
+
+func TestPasswordDefaults(t *testing.T) {
+	t.Parallel()
+	p := NewPasswords(PasswordOptions{})
+	encoded := mustHash(t, p, "correct horse")
+	const want = "$argon2id$v=19$m=19456,t=2,p=1$"
+	if !strings.HasPrefix(encoded, want) {
+		t.Errorf("hash %q does not begin with %q", encoded, want)
+	}
+	h, err := parsePasswordHash(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.salt) != 16 || len(h.key) != 32 {
+		t.Errorf("salt of %d and key of %d bytes, want 16 and 32", len(h.salt), len(h.key))
+	}
+	match, stale, err := p.Verify(t.Context(), encoded, "correct horse")
+	if !match || stale || err != nil {
+		t.Errorf("Verify = %v, %v, %v, want a fresh match", match, stale, err)
+	}
+}
+
+func TestPasswordVerify(t *testing.T) {
+	t.Parallel()
+	p := NewPasswords(cheap)
+	long := strings.Repeat("x", 100_000)
+	for _, tt := range []struct {
+		name            string
+		hashed, offered string
+		match           bool
+	}{
+		{"same", "password123", "password123", true},
+		{"another", "password123", "password124", false},
+		{"case counts", "password", "Password", false},
+		{"blanks count", "password", "password ", false},
+		{"empty", "", "", true},
+		{"composed and decomposed", "caf\u00e9 au lait", "cafe\u0301 au lait", true},
+		{"decomposed and composed", "cafe\u0301 au lait", "caf\u00e9 au lait", true},
+		{"compatibility forms stay apart", "\ufb01sh", "fish", false}, // NFC, not NFKC
+		{"128 code points", strings.Repeat("\U0001F511", 128), strings.Repeat("\U0001F511", 128), true},
+		{"the 128th counts", strings.Repeat("\U0001F511", 128), strings.Repeat("\U0001F511", 127) + "!", false},
+		{"not cut at 72 bytes", strings.Repeat("a", 72) + "b", strings.Repeat("a", 72) + "c", false},
+		{"long", long, long, true},
+		{"the end of a long one counts", long + "a", long + "b", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			match, stale, err := p.Verify(t.Context(), mustHash(t, p, tt.hashed), tt.offered)
+			if match != tt.match || stale || err != nil {
+				t.Errorf("Verify = %v, %v, %v, want %v, false, nil", match, stale, err, tt.match)
+			}
+		})
+	}
+}
+
+func TestPasswordSaltsDiffer(t *testing.T) {
+	t.Parallel()
+	p := NewPasswords(cheap)
+	first, second := mustHash(t, p, "same"), mustHash(t, p, "same")
+	if first == second {
+		t.Error("two hashes of one password are equal")
+	}
+}
+
+func TestPasswordStale(t *testing.T) {
+	t.Parallel()
+	old := mustHash(t, NewPasswords(cheap), "secret")
+	for name, o := range map[string]PasswordOptions{
+		"memory": {MemoryKiB: 16, Time: 1},
+		"time":   {MemoryKiB: 8, Time: 2},
+		"lanes":  {MemoryKiB: 16, Time: 1, Parallelism: 2},
+	} {
+		p := NewPasswords(o)
+		match, stale, err := p.Verify(t.Context(), old, "secret")
+		if !match || !stale || err != nil {
+			t.Errorf("%s: Verify = %v, %v, %v, want a stale match", name, match, stale, err)
+		}
+		// Nobody who does not know the password learns how it is stored.
+		match, stale, err = p.Verify(t.Context(), old, "guess")
+		if match || stale || err != nil {
+			t.Errorf("%s: Verify of a guess = %v, %v, %v, want false, false, nil", name, match, stale, err)
+		}
+	}
+}
+
+func TestPasswordRefusedHashes(t *testing.T) {
+	t.Parallel()
+	p := NewPasswords(cheap)
+	p.derive = func(_, _ []byte, passes, memoryKiB uint32, lanes uint8, length uint32) []byte {
+		t.Errorf("executed with t=%d, m=%d, p=%d and %d bytes", passes, memoryKiB, lanes, length)
+		return make([]byte, length)
+	}
+	const (
+		salt = "AAAAAAAAAAAAAAAAAAAAAA"
+		key  = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	)
+	if _, err := parsePasswordHash("$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key); err != nil {
+		t.Fatalf("the pattern of the table is refused: %v", err)
+	}
+	for name, encoded := range map[string]string{
+		"nonsense":          "nonsense",
+		"plain text":        "secret",
+		"bcrypt":            "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+		"argon2i":           "$argon2i$v=19$m=8,t=1,p=1$" + salt + "$" + key,
+		"older version":     "$argon2id$v=16$m=8,t=1,p=1$" + salt + "$" + key,
+		"no version":        "$argon2id$m=8,t=1,p=1$" + salt + "$" + key,
+		"memory over bound": "$argon2id$v=19$m=262145,t=1,p=1$" + salt + "$" + key,
+		"memory over 32 b":  "$argon2id$v=19$m=4294967296,t=1,p=1$" + salt + "$" + key,
+		"memory under 8p":   "$argon2id$v=19$m=15,t=1,p=2$" + salt + "$" + key,
+		"time over bound":   "$argon2id$v=19$m=8,t=17,p=1$" + salt + "$" + key,
+		"no time":           "$argon2id$v=19$m=8,t=0,p=1$" + salt + "$" + key,
+		"lanes over bound":  "$argon2id$v=19$m=4096,t=1,p=17$" + salt + "$" + key,
+		"no lanes":          "$argon2id$v=19$m=8,t=1,p=0$" + salt + "$" + key,
+		"negative":          "$argon2id$v=19$m=-8,t=1,p=1$" + salt + "$" + key,
+		"sign":              "$argon2id$v=19$m=+8,t=1,p=1$" + salt + "$" + key,
+		"leading zero":      "$argon2id$v=19$m=08,t=1,p=1$" + salt + "$" + key,
+		"other order":       "$argon2id$v=19$t=1,m=8,p=1$" + salt + "$" + key,
+		"parameter twice":   "$argon2id$v=19$m=8,m=8,t=1,p=1$" + salt + "$" + key,
+		"short salt":        "$argon2id$v=19$m=8,t=1,p=1$AAAA$" + key,
+		"no salt":           "$argon2id$v=19$m=8,t=1,p=1$$" + key,
+		"long salt":         "$argon2id$v=19$m=8,t=1,p=1$" + strings.Repeat("A", 100) + "$" + key,
+		"no key":            "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$",
+		"short key":         "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$AAAA",
+		"long key":          "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + strings.Repeat("A", 400),
+		"padding":           "$argon2id$v=19$m=8,t=1,p=1$" + salt + "==$" + key,
+		"tail bits":         "$argon2id$v=19$m=8,t=1,p=1$" + salt[:21] + "B$" + key,
+		"line break":        "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key + "\n",
+		"one field more":    "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key + "$",
+	} {
+		match, stale, err := p.Verify(t.Context(), encoded, "secret")
+		if match || stale || err == nil {
+			t.Errorf("%s: Verify = %v, %v, %v, want an error", name, match, stale, err)
+			continue
+		}
+		if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), key) {
+			t.Errorf("%s: the error holds a secret: %v", name, err)
+		}
+	}
+}
+
+func TestNewPasswordsOutOfBounds(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]PasswordOptions{
+		"memory": {MemoryKiB: maxMemoryKiB + 1},
+		"time":   {Time: maxTime + 1},
+		"lanes":  {Parallelism: maxParallelism + 1},
+		"little": {MemoryKiB: 7},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			NewPasswords(o)
+		}()
+	}
+}
+
+func TestPasswordDecoy(t *testing.T) {
+	t.Parallel()
+	p := NewPasswords(cheap)
+	type work struct {
+		Passes, Memory uint32
+		Lanes          uint8
+		Length         uint32
+		Salt           int
+	}
+	var done []work
+	p.derive = func(password, salt []byte, passes, memoryKiB uint32, lanes uint8, length uint32) []byte {
+		done = append(done, work{passes, memoryKiB, lanes, length, len(salt)})
+		return argon2.IDKey(password, salt, passes, memoryKiB, lanes, length)
+	}
+	encoded := mustHash(t, p, "secret")
+	for _, encoded := range []string{encoded, ""} {
+		done = nil
+		match, stale, err := p.Verify(t.Context(), encoded, "guess")
+		if match || stale || err != nil {
+			t.Errorf("Verify = %v, %v, %v, want false, false, nil", match, stale, err)
+		}
+		if diff := cmp.Diff([]work{{1, 8, 1, 32, 16}}, done); diff != "" {
+			t.Errorf("work (-want +got):\n%s", diff)
+		}
+	}
+	// Even the password which leads to the decoy's key matches nobody.
+	p.derive = func(_, _ []byte, _, _ uint32, _ uint8, _ uint32) []byte {
+		decoy, err := parsePasswordHash(p.decoy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decoy.key
+	}
+	if match, stale, err := p.Verify(t.Context(), "", "guess"); match || stale || err != nil {
+		t.Errorf("Verify = %v, %v, %v, want false, false, nil", match, stale, err)
+	}
+}
+
+// held returns a hasher whose hashes run until release is closed.
+func held(o PasswordOptions) (p *Passwords, running *atomic.Int64, release chan struct{}) {
+	p, running, release = NewPasswords(o), new(atomic.Int64), make(chan struct{})
+	p.derive = func(_, _ []byte, _, _ uint32, _ uint8, length uint32) []byte {
+		running.Add(1)
+		<-release
+		return make([]byte, length)
+	}
+	return p, running, release
+}
+
+func TestPasswordQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, running, release := held(PasswordOptions{MemoryKiB: 8, Time: 1, Concurrency: 2, Queue: 3})
+		results := make(chan error, 5)
+		for range 5 {
+			go func() {
+				_, err := p.Hash(t.Context(), "x")
+				results <- err
+			}()
+		}
+		synctest.Wait()
+		if n := running.Load(); n != 2 {
+			t.Errorf("%d hashes run, want 2", n)
+		}
+		if _, err := p.Hash(t.Context(), "x"); !errors.Is(err, ErrBusy) {
+			t.Errorf("Hash with a full queue: %v, want ErrBusy", err)
+		}
+		// The decoy takes the same path.
+		if _, _, err := p.Verify(t.Context(), "", "x"); !errors.Is(err, ErrBusy) {
+			t.Errorf("Verify with a full queue: %v, want ErrBusy", err)
+		}
+		close(release)
+		for range 5 {
+			if err := <-results; err != nil {
+				t.Errorf("one which waited: %v", err)
+			}
+		}
+		if _, err := p.Hash(t.Context(), "x"); err != nil {
+			t.Errorf("Hash after the rush: %v", err)
+		}
+	})
+}
+
+func TestPasswordWaitEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, running, release := held(PasswordOptions{MemoryKiB: 8, Time: 1, Concurrency: 1, Wait: 3 * time.Second})
+		go func() { _, _ = p.Hash(t.Context(), "x") }()
+		synctest.Wait()
+
+		begun := time.Now()
+		if _, err := p.Hash(t.Context(), "x"); !errors.Is(err, ErrBusy) {
+			t.Errorf("Hash: %v, want ErrBusy", err)
+		}
+		if waited := time.Since(begun); waited != 3*time.Second {
+			t.Errorf("waited %v, want 3s", waited)
+		}
+
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() {
+			_, err := p.Hash(ctx, "x")
+			result <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-result; !errors.Is(err, context.Canceled) {
+			t.Errorf("Hash: %v, want context.Canceled", err)
+		}
+		if n := p.waiting.Load(); n != 0 {
+			t.Errorf("%d places of the queue are lost", n)
+		}
+		close(release)
+		synctest.Wait()
+		if n := running.Load(); n != 1 {
+			t.Errorf("%d hashes ran, want 1", n)
+		}
+	})
+}
+
+func TestPasswordContextDone(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p, running, _ := held(cheap)
+	if _, err := p.Hash(ctx, "x"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Hash: %v, want context.Canceled", err)
+	}
+	if _, _, err := p.Verify(ctx, "", "x"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Verify: %v, want context.Canceled", err)
+	}
+	if n := running.Load(); n != 0 {
+		t.Errorf("%d hashes ran for nobody", n)
+	}
+}

@@ -1,0 +1,107 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestUnknownKeyReload(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	other := newFixture(t, "EdDSA") // another installation, whose kids nobody knows here
+	stranger := other.issue(t)
+	reads := f.store.count()
+	refused := func(wantReads int) {
+		t.Helper()
+		if _, err := f.tokens.Verify(t.Context(), stranger); !errors.Is(err, ErrInvalid) {
+			t.Errorf("a token of a stranger: %v, want ErrInvalid", err)
+		}
+		if got := f.store.count() - reads; got != wantReads {
+			t.Errorf("%d reads, want %d", got, wantReads)
+		}
+	}
+	refused(1)
+	refused(1)
+	f.clock.advance(10*time.Second - 1)
+	refused(1)
+	f.clock.advance(1)
+	refused(2)
+
+	// A key which another instance added is found by its first token.
+	f.clock.advance(time.Minute)
+	kid := f.addKey(t, "EdDSA", f.clock.Now())
+	instance := &fixture{store: f.store, sealer: f.sealer, clock: f.clock}
+	instance.ring = instance.open(t, "EdDSA")
+	instance.tokens = instance.newTokens()
+	reads = f.store.count()
+	if _, err := f.tokens.Verify(t.Context(), instance.issue(t)); err != nil {
+		t.Errorf("a token by the new key: %v", err)
+	}
+	if got := signerID(t, f.ring); got != kid || f.store.count() != reads+1 {
+		t.Errorf("%q signs after %d reads, want %q after 1", got, f.store.count()-reads, kid)
+	}
+
+	// What is no thumbprint is not asked for.
+	f.clock.advance(time.Minute)
+	reads = f.store.count()
+	key := f.ring.current().byID[kid]
+	token := forge(t, key, `{"alg":"EdDSA","kid":"../../etc/passwd","typ":"at+jwt"}`, `{}`)
+	if _, err := f.tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) || f.store.count() != reads {
+		t.Errorf("an odd kid: %v after %d reads", err, f.store.count()-reads)
+	}
+}
+
+func TestUnknownKeyStoreFails(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	known, stranger := f.issue(t), newFixture(t, "EdDSA").issue(t)
+	broken := errors.New("connection refused")
+	f.store.fail(broken)
+	for range 2 { // the second within the interval: still nobody knows
+		_, err := f.tokens.Verify(t.Context(), stranger)
+		if !errors.Is(err, broken) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrExpired) {
+			t.Errorf("an unknown key while the store fails: %v", err)
+		}
+	}
+	if _, err := f.tokens.Verify(t.Context(), known); err != nil {
+		t.Errorf("a known key while the store fails: %v", err)
+	}
+	f.store.fail(nil)
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.tokens.Verify(t.Context(), stranger); !errors.Is(err, ErrInvalid) {
+		t.Errorf("an unknown key after the store is back: %v, want ErrInvalid", err)
+	}
+}
+
+func TestUnknownKeyHangUp(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	stranger := newFixture(t, "EdDSA").issue(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	// Whichever way the select goes, the next caller's answer is not spoiled.
+	_, _ = f.tokens.Verify(ctx, stranger)
+	if _, err := f.tokens.Verify(t.Context(), stranger); !errors.Is(err, ErrInvalid) {
+		t.Errorf("after a client which hung up: %v, want ErrInvalid", err)
+	}
+}
+
+func TestReloadKeepsSnapshot(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	before := f.ring.current()
+	// The same instants in another place, as a driver may return them.
+	f.store.change(func(keys []StoredKey) {
+		keys[0].ActiveAt = keys[0].ActiveAt.In(time.FixedZone("", 3600))
+	})
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f.ring.current() != before {
+		t.Error("a reload of the same keys empties the caches")
+	}
+}

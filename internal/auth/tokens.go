@@ -1,0 +1,280 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jws"
+	"github.com/lestrrat-go/jwx/v2/jwt"
+)
+
+var (
+	// ErrInvalid says that a token is none of ours, or no longer. The error
+	// which wraps it gives a reason for the log, in which nothing of the token
+	// appears.
+	ErrInvalid = errors.New("auth: invalid token")
+
+	// ErrExpired says that a token is ours and that nothing but its time is
+	// wrong. It is never said of a token whose signature was not verified.
+	ErrExpired = errors.New("auth: expired token")
+)
+
+const (
+	defaultLeeway = 5 * time.Second
+	maxLeeway     = 30 * time.Second
+)
+
+// Claims is what a verified token says.
+type Claims struct {
+	UserID    int64  // sub
+	SessionID string // sid
+	TokenID   string // jti
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+}
+
+// TokenOptions sets whose tokens are issued and accepted.
+type TokenOptions struct {
+	Issuer   string // iss, required
+	Audience string // aud, required
+	// Leeway for clocks which differ, on iat, nbf and exp; default 5s, and 30s
+	// where it is longer.
+	Leeway time.Duration
+	Now    func() time.Time // the clock; default time.Now
+	// CacheSize is how many verified tokens are remembered; default 10000. An
+	// entry takes a few hundred bytes.
+	CacheSize int
+}
+
+// Tokens issues and verifies access tokens. It is safe for concurrent use.
+type Tokens struct {
+	ring     *KeyRing
+	issuer   string
+	audience string
+	leeway   time.Duration
+	now      func() time.Time
+	checks   []jwt.ValidateOption
+	cache    tokenCache
+}
+
+// NewTokens returns an issuer and verifier which uses the keys of the ring. It
+// panics without an issuer or an audience, since everybody's tokens would do.
+func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
+	if o.Issuer == "" || o.Audience == "" {
+		panic("auth: tokens need an issuer and an audience")
+	}
+	if o.Leeway <= 0 {
+		o.Leeway = defaultLeeway
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CacheSize <= 0 {
+		o.CacheSize = 10_000
+	}
+	t := &Tokens{
+		ring:     ring,
+		issuer:   o.Issuer,
+		audience: o.Audience,
+		leeway:   min(o.Leeway, maxLeeway),
+		now:      o.Now,
+		cache:    tokenCache{size: o.CacheSize},
+	}
+	// The library's own defaults ask for none of iss, aud, sub, jti, and take a
+	// token without exp for one which never expires, so they are switched off
+	// and every check is asked for. The first to fail decides: exp comes last,
+	// which makes "expired" mean that all else is good.
+	t.checks = []jwt.ValidateOption{
+		jwt.WithResetValidators(true),
+		jwt.WithClock(jwt.ClockFunc(t.now)),
+		jwt.WithAcceptableSkew(t.leeway),
+		jwt.WithTruncation(0), // compare as precisely as the cache does
+		jwt.WithIssuer(t.issuer),
+		jwt.WithAudience(t.audience),
+		jwt.WithRequiredClaim(jwt.SubjectKey),
+		jwt.WithRequiredClaim(jwt.JwtIDKey),
+		jwt.WithRequiredClaim(sessionClaim),
+		jwt.WithRequiredClaim(jwt.IssuedAtKey),
+		jwt.WithRequiredClaim(jwt.NotBeforeKey),
+		jwt.WithMaxDelta(ring.lifetime, jwt.ExpirationKey, jwt.IssuedAtKey),
+		jwt.WithValidator(jwt.IsIssuedAtValid()),
+		jwt.WithValidator(jwt.IsNbfValid()),
+		jwt.WithValidator(jwt.IsExpirationValid()),
+	}
+	return t
+}
+
+// sessionClaim is registered for JWTs by OpenID Connect Front-Channel Logout
+// §3, with this meaning.
+const sessionClaim = "sid"
+
+// Issue returns a token for a session of a user, valid from issuedAt to
+// expiresAt, which are cut to seconds. The token gets an unguessable jti. It is
+// an error to ask for a longer lifetime than the key ring's TokenLifetime, since
+// the key could retire before the token. Other errors mean that there is no
+// active key.
+func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issuedAt, expiresAt time.Time) (token string, err error) {
+	issuedAt, expiresAt = issuedAt.UTC().Truncate(time.Second), expiresAt.UTC().Truncate(time.Second)
+	switch lifetime := expiresAt.Sub(issuedAt); {
+	case userID <= 0:
+		return "", errors.New("auth: issue a token: the user id is not positive")
+	case sessionID == "":
+		return "", errors.New("auth: issue a token: no session id")
+	case lifetime <= 0 || lifetime > t.ring.lifetime:
+		return "", fmt.Errorf("auth: issue a token: the lifetime %v is not within 0 and %v", lifetime, t.ring.lifetime)
+	}
+	key, err := t.ring.signer(ctx)
+	if err != nil {
+		return "", err
+	}
+	unsigned, err := jwt.NewBuilder().
+		Issuer(t.issuer).
+		Subject(strconv.FormatInt(userID, 10)).
+		Audience([]string{t.audience}).
+		IssuedAt(issuedAt).
+		NotBefore(issuedAt).
+		Expiration(expiresAt).
+		JwtID(rand.Text()).
+		Claim(sessionClaim, sessionID).
+		Build()
+	if err != nil {
+		return "", fmt.Errorf("auth: issue a token: %w", err)
+	}
+	// One audience as a string, not as a list of one: RFC 7519 §4.1.3 allows
+	// both, and a verifier which takes one of them has less to misread.
+	unsigned.Options().Enable(jwt.FlattenAudience)
+
+	// The library writes alg into these headers, so they cannot be shared.
+	headers := jws.NewHeaders()
+	if err := errors.Join(
+		headers.Set(jws.KeyIDKey, key.id),
+		headers.Set(jws.TypeKey, tokenType),
+	); err != nil {
+		return "", fmt.Errorf("auth: issue a token: %w", err)
+	}
+	signed, err := jwt.Sign(unsigned, jwt.WithKey(key.algorithm, key.private, jws.WithProtectedHeaders(headers)))
+	if err != nil {
+		return "", fmt.Errorf("auth: issue a token: %w", err)
+	}
+	if len(signed) > maxTokenLength {
+		return "", errors.New("auth: issue a token: longer than what is accepted")
+	}
+	return string(signed), nil
+}
+
+// Verify says what a token says if it is ours: of the shape which Issue writes,
+// signed by a key which verifies now, for this issuer and audience, within its
+// times. Errors wrap ErrInvalid or ErrExpired; any other one means that it could
+// not be found out, because the token names an unknown key and the keys could
+// not be loaded, and says nothing about the token.
+//
+// A verified token proves no session: whether that is still open, and its user
+// active, is the caller's question. Two texts can carry the same claims (an
+// ES256 signature has a twin which verifies as well), so identify a token by
+// SessionID and TokenID, never by its text.
+func (t *Tokens) Verify(ctx context.Context, token string) (Claims, error) {
+	if len(token) > maxTokenLength {
+		return Claims{}, fmt.Errorf("%w: longer than 8 KiB", ErrInvalid)
+	}
+	digest := digestOf(token)
+	if v, ok := t.cache.get(t.ring.current(), digest); ok {
+		if err := t.recheck(v); err != nil {
+			return Claims{}, err
+		}
+		return v.claims, nil
+	}
+	v, keys, err := t.verify(ctx, token)
+	if err != nil {
+		return Claims{}, err
+	}
+	t.cache.put(keys, digest, v)
+	return v.claims, nil
+}
+
+// verified is a token which passed, with what can change about that.
+type verified struct {
+	claims    Claims
+	notBefore time.Time
+	key       *signingKey
+}
+
+// recheck asks again what the clock can have changed since a token passed.
+func (t *Tokens) recheck(v verified) error {
+	now := t.now()
+	switch {
+	case !v.key.verifies(now, t.leeway):
+		return errKeyState
+	case now.Before(v.claims.IssuedAt.Add(-t.leeway)), now.Before(v.notBefore.Add(-t.leeway)):
+		return errNotYetValid
+	case !now.Before(v.claims.ExpiresAt.Add(t.leeway)):
+		return errExpired
+	}
+	return nil
+}
+
+// Made once, because a front end with an expired token asks often.
+var (
+	errKeyState    = fmt.Errorf("%w: the key is not active yet, retired or revoked", ErrInvalid)
+	errNotYetValid = fmt.Errorf("%w: not valid yet", ErrInvalid)
+	errExpired     = fmt.Errorf("%w: after exp", ErrExpired)
+)
+
+func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapshot, error) {
+	c, err := readCompact(token)
+	if err != nil {
+		return verified{}, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	key, keys, err := t.ring.find(ctx, c.header.keyID)
+	switch {
+	case err != nil:
+		return verified{}, nil, err
+	case key == nil:
+		return verified{}, nil, fmt.Errorf("%w: unknown key", ErrInvalid)
+	case !key.verifies(t.now(), t.leeway):
+		return verified{}, nil, errKeyState
+	case c.header.algorithm != key.algorithm.String():
+		// The key decides, never the token (RFC 8725 §3.1).
+		return verified{}, nil, fmt.Errorf("%w: not the algorithm of the key", ErrInvalid)
+	}
+	// The library's jws.Verify and jwt.Parse check the signature of what they
+	// make of the header: they drop blanks around its JSON, so a token with some
+	// added passes. The verifier alone sees the bytes which came.
+	if err := key.verifier.Verify([]byte(c.signed), c.signature, key.public); err != nil {
+		return verified{}, nil, fmt.Errorf("%w: the signature does not match", ErrInvalid)
+	}
+	believed := jwt.New()
+	if err := json.Unmarshal(c.payload, believed); err != nil {
+		return verified{}, nil, fmt.Errorf("%w: the claims are malformed", ErrInvalid)
+	}
+	if err := jwt.Validate(believed, t.checks...); err != nil {
+		return verified{}, nil, refusal(err)
+	}
+	return verified{
+		claims: Claims{
+			UserID:    c.claims.subject,
+			SessionID: c.claims.sessionID,
+			TokenID:   c.claims.tokenID,
+			IssuedAt:  time.Unix(c.claims.issuedAt, 0).UTC(),
+			ExpiresAt: time.Unix(c.claims.expires, 0).UTC(),
+		},
+		notBefore: time.Unix(c.claims.notBefore, 0).UTC(),
+		key:       key,
+	}, keys, nil
+}
+
+// refusal translates the outcome of the checks. The library's own texts name a
+// claim and no value.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired()):
+		return errExpired
+	case errors.Is(err, jwt.ErrTokenNotYetValid()), errors.Is(err, jwt.ErrInvalidIssuedAt()):
+		return errNotYetValid
+	}
+	return fmt.Errorf("%w: %w", ErrInvalid, err)
+}

@@ -1,0 +1,310 @@
+package auth
+
+import (
+	"crypto/elliptic"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math/big"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestIssueAndVerify(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range algorithms {
+		t.Run(algorithm, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, algorithm)
+			issuedAt := start.Add(300 * time.Millisecond) // cut to the second
+			f.clock.advance(400 * time.Millisecond)
+			token, err := f.tokens.Issue(t.Context(), 7, "session-1", issuedAt, issuedAt.Add(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			parts := strings.Split(token, ".")
+			if got, want := decode(t, parts[0]), map[string]any{
+				"alg": algorithm, "kid": signerID(t, f.ring), "typ": "at+jwt",
+			}; !cmp.Equal(want, got) {
+				t.Errorf("header (-want +got):\n%s", cmp.Diff(want, got))
+			}
+			payload := decode(t, parts[1])
+			jti, _ := payload["jti"].(string)
+			if len(jti) != 26 {
+				t.Errorf("jti %q is not of crypto/rand.Text", jti)
+			}
+			if want := map[string]any{
+				"iss": testIssuer, "aud": testAudience, "sub": "7", "sid": "session-1", "jti": jti,
+				"iat": float64(start.Unix()), "nbf": float64(start.Unix()), "exp": float64(start.Add(time.Hour).Unix()),
+			}; !cmp.Equal(want, payload) {
+				t.Errorf("payload (-want +got):\n%s", cmp.Diff(want, payload))
+			}
+
+			want := Claims{UserID: 7, SessionID: "session-1", TokenID: jti, IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
+			for _, how := range []string{"verified", "remembered"} {
+				got, err := f.tokens.Verify(t.Context(), token)
+				if err != nil {
+					t.Fatalf("%s: %v", how, err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", how, diff)
+				}
+			}
+			if again := f.issue(t); again == token {
+				t.Error("two tokens are equal")
+			}
+		})
+	}
+}
+
+func decode(t testing.TB, part string) map[string]any {
+	t.Helper()
+	data, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(data, &members); err != nil {
+		t.Fatal(err)
+	}
+	return members
+}
+
+func TestIssueRefuses(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	for name, tt := range map[string]struct {
+		userID    int64
+		sessionID string
+		lifetime  time.Duration
+	}{
+		"no user":         {0, "s", time.Hour},
+		"negative user":   {-1, "s", time.Hour},
+		"no session":      {7, "", time.Hour},
+		"no lifetime":     {7, "s", 0},
+		"backwards":       {7, "s", -time.Hour},
+		"too long a life": {7, "s", testLifetime + time.Second},
+		"too long a text": {7, strings.Repeat("s", maxTokenLength), time.Hour},
+	} {
+		if token, err := f.tokens.Issue(t.Context(), tt.userID, tt.sessionID, start, start.Add(tt.lifetime)); err == nil {
+			t.Errorf("%s: issued %s", name, token)
+		}
+	}
+	if _, err := f.tokens.Issue(t.Context(), 7, "s", start, start.Add(testLifetime)); err != nil {
+		t.Errorf("the longest lifetime: %v", err)
+	}
+}
+
+func TestNewTokensNeedsNames(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	for _, o := range []TokenOptions{{}, {Issuer: "i"}, {Audience: "a"}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("no panic for %+v", o)
+				}
+			}()
+			NewTokens(f.ring, o)
+		}()
+	}
+}
+
+func TestLeewayIsBounded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	token := f.issue(t)
+	f.tokens = NewTokens(f.ring, TokenOptions{
+		Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now, Leeway: time.Hour,
+	})
+	f.clock.advance(time.Hour + maxLeeway - 1)
+	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
+		t.Errorf("within 30s: %v", err)
+	}
+	f.clock.advance(1)
+	if _, err := f.newTokens().Verify(t.Context(), token); !errors.Is(err, ErrExpired) {
+		t.Errorf("after 30s: %v, want ErrExpired", err)
+	}
+}
+
+// TestTokenTimes moves the clock around one token, with and without the cache:
+// both must draw the lines at the same instants.
+func TestTokenTimes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	f.clock.advance(time.Hour)
+	token := f.issue(t)
+	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	issued := f.clock.Now()
+	for _, tt := range []struct {
+		name string
+		at   time.Duration // after it was issued
+		want error
+	}{
+		{"long before", -30 * time.Minute, ErrInvalid},
+		{"before the leeway", -defaultLeeway - 1, ErrInvalid},
+		{"within the leeway", -defaultLeeway, nil},
+		{"at once", 0, nil},
+		{"at exp", time.Hour, nil},
+		{"the last moment", time.Hour + defaultLeeway - 1, nil},
+		{"expired", time.Hour + defaultLeeway, ErrExpired},
+		{"long expired", 20 * time.Hour, ErrExpired},
+	} {
+		f.clock.advance(issued.Add(tt.at).Sub(f.clock.Now()))
+		for how, tokens := range map[string]*Tokens{"remembered": f.tokens, "verified": f.newTokens()} {
+			claims, err := tokens.Verify(t.Context(), token)
+			if !errors.Is(err, tt.want) {
+				t.Errorf("%s, %s: %v, want %v", tt.name, how, err, tt.want)
+			}
+			if err != nil && claims != (Claims{}) {
+				t.Errorf("%s, %s: claims along with an error", tt.name, how)
+			}
+		}
+	}
+}
+
+func TestCacheIsEmptiedWithKeys(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	first, second := f.issue(t), f.issue(t)
+	for _, token := range []string{first, second} {
+		if _, err := f.tokens.Verify(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(f.tokens.cache.entries); n != 2 {
+		t.Fatalf("%d entries, want 2", n)
+	}
+	f.addKey(t, "EdDSA", start.Add(time.Hour))
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.tokens.Verify(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(f.tokens.cache.entries); n != 1 {
+		t.Errorf("%d entries after the keys changed, want 1", n)
+	}
+}
+
+func TestCacheFollowsKeyState(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	f.addKey(t, "EdDSA", start.Add(time.Minute))
+	if err := f.ring.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// A token which outlives its key, as only somebody with the key can make it.
+	key := f.ring.current().signer(f.clock.Now())
+	f.clock.advance(time.Hour)
+	token := forge(t, key, goodHeader(key), goodPayload(f.clock.Now(), testLifetime))
+	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.advance(key.endsAt.Sub(f.clock.Now()) - 1)
+	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
+		t.Errorf("at the last moment of its key: %v", err)
+	}
+	f.clock.advance(1)
+	if _, err := f.tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a remembered token of a key which is gone: %v, want ErrInvalid", err)
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	f.tokens = NewTokens(f.ring, TokenOptions{
+		Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now, CacheSize: 3,
+	})
+	var last string
+	for range 10 {
+		last = f.issue(t)
+		if _, err := f.tokens.Verify(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+		// The refused take no place.
+		if _, err := f.tokens.Verify(t.Context(), last+"x"); err == nil {
+			t.Fatal("a token with a tail is taken")
+		}
+	}
+	if n := len(f.tokens.cache.entries); n != 3 {
+		t.Errorf("%d entries, want 3", n)
+	}
+}
+
+func TestVerifyConcurrently(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	f.tokens = NewTokens(f.ring, TokenOptions{
+		Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now, CacheSize: 4,
+	})
+	var tokens []string
+	for range 8 {
+		tokens = append(tokens, f.issue(t))
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 5 {
+				for _, token := range tokens {
+					if _, err := f.tokens.Verify(t.Context(), token); err != nil {
+						t.Error(err)
+					}
+				}
+				f.ring.JWKS()
+			}
+		})
+		wg.Go(func() {
+			f.addKey(t, "EdDSA", start.Add(time.Duration(i)*time.Hour))
+			if err := f.ring.Reload(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestTwinSignature shows why nothing may be keyed by a token's text: to each
+// ES256 signature (r, s) there is a twin (r, n-s). It verifies, and says what
+// the first one says: the same session, which ends for both at once.
+func TestTwinSignature(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "ES256")
+	token := f.issue(t)
+	dot := strings.LastIndexByte(token, '.')
+	sig, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := new(big.Int).SetBytes(sig[32:])
+	s.Sub(elliptic.P256().Params().N, s).FillBytes(sig[32:])
+	twin := token[:dot+1] + base64.RawURLEncoding.EncodeToString(sig)
+	if twin == token {
+		t.Fatal("the twin is the token")
+	}
+	want, err := f.tokens.Verify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.tokens.Verify(t.Context(), twin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the twin says something else (-token +twin):\n%s", diff)
+	}
+	f.clock.advance(2 * time.Hour)
+	for _, text := range []string{token, twin} {
+		if _, err := f.tokens.Verify(t.Context(), text); !errors.Is(err, ErrExpired) {
+			t.Errorf("Verify: %v, want ErrExpired", err)
+		}
+	}
+}

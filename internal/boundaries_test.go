@@ -1,0 +1,87 @@
+// Package internal_test holds the rooms of Conduit to who may import whom.
+package internal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rules say what the packages of a room may import: packages or, with a trailing slash or star, what begins like that. The
+// standard library is always allowed, except net/http where a room is not to know HTTP. CONTRIBUTING.md has the reasons.
+var rules = map[string]struct {
+	may    []string
+	noHTTP bool
+}{
+	"conduit":                  {noHTTP: true},
+	"conduit/api":              {may: []string{"github.com/oapi-codegen/"}},
+	"conduit/internal/conduit": {may: []string{"golang.org/x/text/"}, noHTTP: true},
+	"conduit/internal/auth":    {may: []string{"github.com/lestrrat-go/jwx/v2/", "golang.org/x/crypto/", "golang.org/x/text/"}, noHTTP: true},
+	"conduit/internal/store": {
+		may: []string{
+			"conduit/internal/conduit", "conduit/internal/auth",
+			"github.com/uptrace/bun*", "github.com/jackc/pgx/v5*", "modernc.org/sqlite*",
+		},
+		noHTTP: true,
+	},
+	"conduit/internal/store/storetest": {may: []string{"conduit/internal/store", "github.com/jackc/pgx/v5*"}, noHTTP: true},
+	"conduit/internal/httpapi": {may: []string{
+		"conduit", "conduit/api", "conduit/internal/conduit", "conduit/internal/auth",
+		"conduit/internal/httpapi/strictjson",
+		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors",
+	}},
+	"conduit/internal/httpapi/strictjson": {may: []string{"github.com/go-json-experiment/json/"}, noHTTP: true},
+	"conduit/cmd/conduit":                 {may: []string{"conduit*", "github.com/spf13/"}},
+}
+
+func TestBoundaries(t *testing.T) {
+	t.Parallel()
+	command := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...")
+	command.Dir = ".."
+	output, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for decoder := json.NewDecoder(strings.NewReader(string(output))); ; {
+		var found struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := decoder.Decode(&found); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		seen[found.ImportPath] = true
+		rule, ok := rules[found.ImportPath]
+		if !ok && found.ImportPath != "conduit/internal" { // the folder of this test
+			t.Errorf("%s is a room without rules: add it here and to CONTRIBUTING.md", found.ImportPath)
+		}
+		for _, imported := range found.Imports {
+			standard := !strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") && !strings.HasPrefix(imported, "conduit")
+			switch {
+			case standard && rule.noHTTP && (imported == "net/http" || strings.HasPrefix(imported, "net/http/")):
+				t.Errorf("%s imports %s", found.ImportPath, imported)
+			case !standard && !slices.ContainsFunc(rule.may, func(may string) bool { return allows(may, imported) }):
+				t.Errorf("%s imports %s", found.ImportPath, imported)
+			}
+		}
+	}
+	for room := range rules {
+		if !seen[room] {
+			t.Errorf("%s has rules and does not exist", room)
+		}
+	}
+}
+
+func allows(may, imported string) bool {
+	if prefix, ok := strings.CutSuffix(may, "*"); ok {
+		return strings.HasPrefix(imported, prefix)
+	}
+	return imported == may || strings.HasSuffix(may, "/") && strings.HasPrefix(imported, may)
+}

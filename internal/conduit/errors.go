@@ -1,0 +1,102 @@
+package conduit
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind says what sort of refusal an [Error] is. Which HTTP status that becomes is decided in one place, in httpapi.
+type Kind uint8
+
+// The kinds of refusal.
+const (
+	KindInvalid         Kind = iota + 1 // fields are missing or break a rule
+	KindUnauthenticated                 // who is asking could not be established
+	KindForbidden                       // known, and not allowed
+	KindNotFound                        // no such thing
+	KindTaken                           // somebody else has it
+	KindUnavailable                     // a part that is needed does not answer; nothing is wrong with the request
+)
+
+// Fields are messages by the name of what they are about. They are shown to people, so a message never holds a value
+// which was sent.
+type Fields map[string][]string
+
+// Add appends a message about field.
+func (f Fields) Add(field, message string) { f[field] = append(f[field], message) }
+
+// Err gives the fields as an error of [KindInvalid], or nil if there are none.
+func (f Fields) Err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return &Error{Kind: KindInvalid, Fields: f}
+}
+
+// Error is a refusal: born where a rule is broken, passed on untouched, and shown at the edge.
+type Error struct {
+	Kind       Kind
+	Fields     Fields
+	RetryAfter time.Duration // with KindUnavailable: when another try makes sense
+	Cause      error         // for the log only; may be nil
+}
+
+// Error lists the fields in order, and the cause, for logs.
+func (e *Error) Error() string {
+	var text []string
+	for _, field := range slices.Sorted(maps.Keys(e.Fields)) {
+		text = append(text, field+" "+strings.Join(e.Fields[field], ", "))
+	}
+	if e.Cause != nil {
+		text = append(text, e.Cause.Error())
+	}
+	return strings.Join(text, "; ")
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+func refuse(kind Kind, field, message string) error {
+	return &Error{Kind: kind, Fields: Fields{field: {message}}}
+}
+
+// Invalid says that field breaks a rule.
+func Invalid(field, message string) error { return refuse(KindInvalid, field, message) }
+
+// Unauthenticated says that field ("token", "credentials") does not prove who is asking.
+func Unauthenticated(field, message string) error { return refuse(KindUnauthenticated, field, message) }
+
+// NotFound says that there is no such noun ("article", "comment", "profile", "user").
+func NotFound(noun string) error { return refuse(KindNotFound, noun, "not found") }
+
+// Taken says that other people have the values of these fields.
+func Taken(fields ...string) error {
+	taken := Fields{}
+	for _, field := range fields {
+		taken.Add(field, "has already been taken")
+	}
+	return &Error{Kind: KindTaken, Fields: taken}
+}
+
+// Unavailable says that a needed part does not answer just now, and why, for the log.
+func Unavailable(cause error) error {
+	return &Error{
+		Kind:       KindUnavailable,
+		Fields:     Fields{"server": {"is not available"}},
+		RetryAfter: 2 * time.Second,
+		Cause:      cause,
+	}
+}
+
+func tooShort(limit int) string {
+	return fmt.Sprintf("is too short (minimum is %d characters)", limit)
+}
+
+func tooLong(limit int) string {
+	return fmt.Sprintf("is too long (maximum is %d characters)", limit)
+}
+
+const blank = "can't be blank"

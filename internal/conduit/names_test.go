@@ -1,0 +1,64 @@
+package conduit
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestKey(t *testing.T) {
+	t.Parallel()
+	for _, same := range [][]string{
+		{"jake", "Jake", "JAKE"},
+		{"josé", "jose\u0301", "JOSÉ", "JOSE\u0301"},
+		{"straße", "STRASSE", "strasse", "STRAẞE"},
+		{"ΣΊΣΥΦΟΣ", "σίσυφος", "σίσυφοσ"},
+		{"山田", "山田"},
+	} {
+		for _, name := range same {
+			if Key(name) != Key(same[0]) {
+				t.Errorf("Key(%q) = %q, Key(%q) = %q", name, Key(name), same[0], Key(same[0]))
+			}
+		}
+	}
+	// Names that only look alike are two; telling them apart by eye is not the key's business.
+	for _, pair := range [][2]string{{"jake", "jake1"}, {"I", "ı"}, {"a", "а"}} {
+		if Key(pair[0]) == Key(pair[1]) {
+			t.Errorf("%q and %q have one key", pair[0], pair[1])
+		}
+	}
+}
+
+func FuzzKey(f *testing.F) {
+	for _, seed := range []string{"Jake", "jose\u0301", "ẞ", "ΐ", "\u0345\u0301", "ﬃ", "İ"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if !utf8.ValidString(name) {
+			return
+		}
+		key := Key(name)
+		if again := Key(key); again != key {
+			t.Errorf("Key(%q) = %q, and Key of that is %q", name, key, again)
+		}
+		if upper := Key(strings.ToUpper(key)); !strings.ContainsRune(name, 'ı') && upper != key && Key(strings.ToLower(upper)) == key {
+			t.Errorf("Key(%q) = %q, in upper case %q", name, key, upper)
+		}
+	})
+}
+
+func TestUsernames(t *testing.T) {
+	t.Parallel()
+	for name, allowed := range map[string]bool{
+		"jake": true, "Jean-Luc 2": true, "o'neil": true, "山田": true, "می\u200cخواهم": true, "🦊": true, "a.b": true, "...": true, "%2F": true, `\`: true,
+		strings.Repeat("é", 64): true, strings.Repeat("é", 65): false,
+		"": false, " ": false, "\u3000": false, " a": false, "a\n": false, "a\tb": false, ".": false, "..": false, "a/b": false, "/": false,
+		"a\x00": false, "a\x7f": false, "a\u200bb": false, "a\u202eb": false, "a\u2028b": false, "\ufeffa": false, "a\u0085b": false, "a\U000e0041": false,
+	} {
+		problems := Fields{}
+		checkUsername(problems, name)
+		if (len(problems) == 0) != allowed {
+			t.Errorf("%q: problems %v, allowed should be %v", name, problems, allowed)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package conduit
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strings"
+	"time"
+)
+
+// Session is the time for which somebody is logged in on one device. Tokens name it; ending it ends them.
+type Session struct {
+	ID         string // random, 130 bits; no secret, since a token needs a signature as well
+	UserID     int64
+	CreatedAt  time.Time
+	LastSeenAt time.Time
+	ExpiresAt  time.Time
+	UserAgent  string // as the client called itself, shortened
+	IPAddress  string // where the login came from; empty when unknown
+}
+
+// Client is where a request comes from, so that people recognise their sessions.
+type Client struct {
+	UserAgent string
+	IPAddress string
+}
+
+// Caller is who is asking: a user with the session and token they came with, or, as the zero value, anybody.
+type Caller struct {
+	User    User
+	Session Session
+	Token   string
+}
+
+// Anonymous tells that the caller is not logged in.
+func (c Caller) Anonymous() bool { return c.User.ID == 0 }
+
+// SessionStore keeps sessions.
+type SessionStore interface {
+	// AddSession records a session and drops the user's oldest ones until at most keep are left.
+	AddSession(ctx context.Context, session Session, keep int) error
+	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there.
+	SessionWithUser(ctx context.Context, id string) (Session, User, error)
+	// EndSession removes a session; one that is not there is no error.
+	EndSession(ctx context.Context, id string) error
+}
+
+// TokenIssuer makes the token of a session.
+type TokenIssuer interface {
+	Issue(ctx context.Context, userID int64, sessionID string, issuedAt, expiresAt time.Time) (string, error)
+}
+
+// maxSessions is how many sessions of one user are live at a time; with one more the oldest ends.
+const maxSessions = 50
+
+// maxUserAgent is how much of a client's name is kept, in bytes.
+const maxUserAgent = 255
+
+// Sessions starts, resumes and ends sessions.
+type Sessions struct {
+	Store    SessionStore
+	Tokens   TokenIssuer
+	Lifetime time.Duration // from login to the end, whatever happens in between
+	Now      func() time.Time
+}
+
+// open makes a session of the user with this id from now on, without recording it.
+func (s *Sessions) open(userID int64, client Client) Session {
+	now := stamp(s.Now())
+	return Session{
+		ID:         rand.Text(),
+		UserID:     userID,
+		CreatedAt:  now,
+		LastSeenAt: now,
+		ExpiresAt:  now.Add(s.Lifetime),
+		// Cutting may split a character, and clients send what they like; databases insist on UTF-8.
+		UserAgent: strings.ToValidUTF8(client.UserAgent[:min(len(client.UserAgent), maxUserAgent)], ""),
+		IPAddress: client.IPAddress,
+	}
+}
+
+// token issues the token which names session.
+func (s *Sessions) token(ctx context.Context, session Session) (string, error) {
+	return s.Tokens.Issue(ctx, session.UserID, session.ID, session.CreatedAt, session.ExpiresAt)
+}
+
+// start records a session of user and gives the caller they are from now on.
+func (s *Sessions) start(ctx context.Context, user User, client Client) (Caller, error) {
+	session := s.open(user.ID, client)
+	token, err := s.token(ctx, session)
+	if err != nil {
+		return Caller{}, err
+	}
+	if err := s.Store.AddSession(ctx, session, maxSessions); err != nil {
+		return Caller{}, err
+	}
+	return Caller{User: user, Session: session, Token: token}, nil
+}
+
+// Resume finds the caller of a token whose signature and claims are good already: the session must be there and not be
+// over, and its user must be who the token says and may be active. A session that is over is removed on sight.
+func (s *Sessions) Resume(ctx context.Context, sessionID string, userID int64, token string) (Caller, error) {
+	session, user, err := s.Store.SessionWithUser(ctx, sessionID)
+	var refusal *Error
+	switch {
+	case errors.As(err, &refusal) && refusal.Kind == KindNotFound:
+		return Caller{}, Unauthenticated("token", "is invalid")
+	case err != nil:
+		return Caller{}, err
+	case user.ID != userID || user.DisabledAt != nil:
+		return Caller{}, Unauthenticated("token", "is invalid")
+	case !s.Now().Before(session.ExpiresAt):
+		if err := s.Store.EndSession(ctx, session.ID); err != nil {
+			return Caller{}, err
+		}
+		return Caller{}, Unauthenticated("token", "has expired")
+	}
+	return Caller{User: user, Session: session, Token: token}, nil
+}
+
+// End logs the caller out of the session they came with.
+func (s *Sessions) End(ctx context.Context, caller Caller) error {
+	return s.Store.EndSession(ctx, caller.Session.ID)
+}

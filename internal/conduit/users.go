@@ -1,0 +1,211 @@
+package conduit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// User is an account.
+type User struct {
+	ID           int64
+	Username     string // NFC, shown as given; unique by [Key]
+	Email        string // NFC, shown as given; unique by [Key]
+	PasswordHash string // a PHC string; empty when the account has no password
+	Bio          *string
+	Image        *string
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	DisabledAt   *time.Time // since when the account may not be used; nil for active ones
+}
+
+// UserStore keeps users.
+type UserStore interface {
+	// CreateUser records a user together with their first session and gives the user with their id. Taken names the
+	// fields ("username", "email") that other users have.
+	CreateUser(ctx context.Context, user User, first Session) (User, error)
+	// UserByEmail finds the user whose address has the same [Key]; NotFound("user") if there is none.
+	UserByEmail(ctx context.Context, email string) (User, error)
+	// UpdateUser loads and locks a user, lets change alter them, and saves them, in one transaction. If change says so,
+	// all sessions of the user but the kept one end with it. Taken as with CreateUser.
+	UpdateUser(ctx context.Context, id int64, keepSession string, change func(*User) (endSessions bool, err error)) (User, error)
+	// SetPasswordHash replaces a hash by one of the same password with newer settings, unless the password was changed
+	// in between.
+	SetPasswordHash(ctx context.Context, id int64, from, to string) error
+}
+
+// PasswordHasher turns passwords into hashes and compares them.
+type PasswordHasher interface {
+	Hash(ctx context.Context, password string) (hash string, err error)
+	// Verify compares. With an empty hash it does the same work and never matches, so that the time tells nothing.
+	// stale means that the hash matches and was made with other settings than today's.
+	Verify(ctx context.Context, hash, password string) (match, stale bool, err error)
+}
+
+// Users registers people, logs them in and changes their accounts.
+type Users struct {
+	Store     UserStore
+	Passwords PasswordHasher
+	Sessions  *Sessions
+	Now       func() time.Time
+}
+
+// Registration is what somebody gives to get an account.
+type Registration struct {
+	Username, Email, Password string
+}
+
+// Register creates an account and logs its user in.
+func (u *Users) Register(ctx context.Context, registration Registration, client Client) (Caller, error) {
+	username, email := norm.NFC.String(registration.Username), norm.NFC.String(registration.Email)
+	problems := Fields{}
+	checkUsername(problems, username)
+	checkEmail(problems, email)
+	checkPassword(problems, registration.Password)
+	if err := problems.Err(); err != nil {
+		return Caller{}, err
+	}
+	hash, err := u.Passwords.Hash(ctx, registration.Password)
+	if err != nil {
+		return Caller{}, err
+	}
+	now := stamp(u.Now())
+	session := u.Sessions.open(0, client)
+	user, err := u.Store.CreateUser(ctx, User{
+		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
+	}, session)
+	if err != nil {
+		return Caller{}, err
+	}
+	session.UserID = user.ID
+	token, err := u.Sessions.token(ctx, session)
+	if err != nil {
+		return Caller{}, err
+	}
+	return Caller{User: user, Session: session, Token: token}, nil
+}
+
+// Login starts a session for the user with this address and password. An unknown address, a wrong password and an
+// account that is disabled or has no password give the same answer after the same work (OWASP ASVS 5, 6.3.8).
+func (u *Users) Login(ctx context.Context, email, password string, client Client) (Caller, error) {
+	user, err := u.Store.UserByEmail(ctx, email)
+	var refusal *Error
+	if err != nil && (!errors.As(err, &refusal) || refusal.Kind != KindNotFound) {
+		return Caller{}, err
+	}
+	hash := user.PasswordHash
+	if user.DisabledAt != nil {
+		hash = ""
+	}
+	match, stale, err := u.Passwords.Verify(ctx, hash, password)
+	if err != nil {
+		return Caller{}, err
+	}
+	if !match {
+		return Caller{}, Unauthenticated("credentials", "invalid")
+	}
+	if stale {
+		if err := u.rehash(ctx, user, password); err != nil {
+			return Caller{}, err
+		}
+	}
+	return u.Sessions.start(ctx, user, client)
+}
+
+func (u *Users) rehash(ctx context.Context, user User, password string) error {
+	hash, err := u.Passwords.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return u.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash)
+}
+
+// UserChanges says what is to change. An empty Username, Email or Password stays as it is, for none of them can be
+// empty.
+type UserChanges struct {
+	Username, Email, Password string
+	Bio, Image                Change[*string]
+}
+
+// Change is a value that may be left as it is (the zero Change), or set, also to nothing.
+type Change[T any] struct {
+	Made bool
+	To   T
+}
+
+// Update changes the caller's own account. A new password or address ends the caller's other sessions: whoever else
+// knew the old one is out (OWASP ASVS 5, 7.4.3). The presented session stays, and so does its token.
+func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges) (Caller, error) {
+	if changes == (UserChanges{}) {
+		return caller, nil
+	}
+	username, email := norm.NFC.String(changes.Username), norm.NFC.String(changes.Email)
+	problems := Fields{}
+	if username != "" {
+		checkUsername(problems, username)
+	}
+	if email != "" {
+		checkEmail(problems, email)
+	}
+	if changes.Password != "" {
+		checkPassword(problems, changes.Password)
+	}
+	if err := problems.Err(); err != nil {
+		return Caller{}, err
+	}
+	var hash string
+	if changes.Password != "" {
+		// Before the transaction: hashing takes tens of milliseconds and may queue, which no row lock should see.
+		var err error
+		if hash, err = u.Passwords.Hash(ctx, changes.Password); err != nil {
+			return Caller{}, err
+		}
+	}
+	user, err := u.Store.UpdateUser(ctx, caller.User.ID, caller.Session.ID, func(user *User) (bool, error) {
+		endSessions := hash != "" || (email != "" && email != user.Email)
+		if username != "" {
+			user.Username = username
+		}
+		if email != "" {
+			user.Email = email
+		}
+		if hash != "" {
+			user.PasswordHash = hash
+		}
+		if changes.Bio.Made {
+			user.Bio = noneIfEmpty(changes.Bio.To)
+		}
+		if changes.Image.Made {
+			user.Image = noneIfEmpty(changes.Image.To)
+		}
+		user.UpdatedAt = later(u.Now(), user.UpdatedAt)
+		return endSessions, nil
+	})
+	if err != nil {
+		return Caller{}, err
+	}
+	caller.User = user
+	return caller, nil
+}
+
+// noneIfEmpty makes the empty text nothing: RealWorld's bio and image are null or have content.
+func noneIfEmpty(text *string) *string {
+	if text == nil || *text == "" {
+		return nil
+	}
+	return text
+}
+
+// stamp gives a moment as Conduit keeps it: UTC, in milliseconds, which is what answers show. A moment so survives the
+// way through either database unchanged.
+func stamp(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond) }
+
+// later gives the moment of a change: now, yet always after the one before, so that every change shows.
+func later(now, before time.Time) time.Time {
+	if now = stamp(now); now.After(before) {
+		return now
+	}
+	return before.Add(time.Millisecond)
+}

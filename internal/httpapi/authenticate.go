@@ -1,0 +1,89 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+
+	"conduit/internal/auth"
+	"conduit/internal/conduit"
+)
+
+const (
+	missingToken          = "is missing"
+	invalidTokenChallenge = `Bearer realm="conduit", error="invalid_token"`
+)
+
+// visitor is who a request comes from and from where: in the context of every operation.
+type visitor struct {
+	caller conduit.Caller
+	client conduit.Client
+}
+
+type visitorKey struct{}
+
+// callerFrom gives the caller of the request. There always is one, authenticated or anonymous; operations whose contract
+// requires a token are not reached by anonymous ones.
+func callerFrom(ctx context.Context) conduit.Caller { return visitorFrom(ctx).caller }
+
+// clientFrom tells where the request comes from.
+func clientFrom(ctx context.Context) conduit.Client { return visitorFrom(ctx).client }
+
+func visitorFrom(ctx context.Context) visitor {
+	v, ok := ctx.Value(visitorKey{}).(visitor)
+	if !ok {
+		panic("httpapi: the request did not come through the contract mux")
+	}
+	return v
+}
+
+// authenticator finds out who is calling. Whether it matters the contract says.
+type authenticator struct {
+	tokens   *auth.Tokens
+	sessions *conduit.Sessions
+}
+
+// caller gives the caller whom the request's token names. The error is Unauthenticated if there is no token or a bad
+// one, and something else if it could not be checked. A token in the query or in a cookie is none (RFC 6750 §2.3 warns of
+// the first, and the second would be open to cross-site request forgery).
+func (a authenticator) caller(r *http.Request) (conduit.Caller, error) {
+	token, err := bearerToken(r.Header["Authorization"])
+	if err != nil {
+		return conduit.Caller{}, err
+	}
+	claims, err := a.tokens.Verify(r.Context(), token)
+	switch {
+	case errors.Is(err, auth.ErrExpired):
+		return conduit.Caller{}, conduit.Unauthenticated("token", "has expired")
+	case errors.Is(err, auth.ErrInvalid):
+		return conduit.Caller{}, conduit.Unauthenticated("token", "is invalid")
+	case err != nil:
+		return conduit.Caller{}, err
+	}
+	return a.sessions.Resume(r.Context(), claims.SessionID, claims.UserID, token)
+}
+
+// bearerToken takes the token out of the Authorization headers: "Bearer", as the contract says, or "Token", as RealWorld's
+// own clients send it. More than one header, another scheme, or a scheme alone is a bad token.
+func bearerToken(headers []string) (string, error) {
+	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
+		return "", conduit.Unauthenticated("token", missingToken)
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	token = strings.TrimLeft(token, " ") // RFC 9110 §11.4 allows more than one blank
+	if len(headers) > 1 || token == "" || !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "Token") {
+		return "", conduit.Unauthenticated("token", "is invalid")
+	}
+	return token, nil
+}
+
+// clientOf describes where the request comes from.
+func clientOf(r *http.Request) conduit.Client {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = "" // a Unix socket has no address
+	}
+	return conduit.Client{UserAgent: r.UserAgent(), IPAddress: host}
+}

@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"conduit/internal/conduit"
+	"conduit/internal/httpapi/strictjson"
+)
+
+// maxBody is how many bytes a request body may have. The largest thing anybody sends is the text of an article.
+const maxBody = 1 << 20
+
+// body is a request body which was read, decoded and checked. The generated code binds its value instead of decoding
+// the bytes a second time, by the rules of encoding/json, which are laxer than the contract's.
+type body struct {
+	io.ReadCloser
+	value any
+}
+
+// ValidatedValue gives the decoded JSON to github.com/oapi-codegen/runtime.BindJSONBody.
+func (b body) ValidatedValue() any { return b.value }
+
+// readBody reads the whole body and decodes it strictly.
+func readBody(w http.ResponseWriter, r *http.Request) (any, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" ||
+		r.Header.Get("Content-Encoding") != "" {
+		return nil, &malformed{http.StatusUnsupportedMediaType, strictjson.Whole, "must be sent as application/json"}
+	}
+	tooLarge := &malformed{http.StatusRequestEntityTooLarge, strictjson.Whole, "is too large (maximum is " + strconv.Itoa(maxBody) + " bytes)"}
+	if r.ContentLength > maxBody {
+		return nil, tooLarge
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var limit *http.MaxBytesError
+	switch {
+	case errors.As(err, &limit):
+		return nil, tooLarge
+	case err != nil:
+		return nil, &malformed{http.StatusBadRequest, strictjson.Whole, "could not be read"}
+	}
+	value, problems := strictjson.Decode(data)
+	fields := conduit.Fields{}
+	for field, message := range problems {
+		fields.Add(field, message)
+	}
+	return value, fields.Err()
+}
+
+// checkText tells what is wrong with a text that did not come in JSON: a parameter.
+func checkText(text string) (message string, ok bool) {
+	switch {
+	case strings.ToValidUTF8(text, "") != text:
+		return strictjson.NotUnicode, false
+	case strings.IndexByte(text, 0) >= 0:
+		return strictjson.NotAllowed, false
+	}
+	return "", true
+}

@@ -1,0 +1,263 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"conduit/internal/conduit"
+)
+
+// contractMux is the router under the generated code. It holds every request to openapi.yaml before a handler sees it, in
+// this order: authentication, parameters, body. What the document says of an operation is looked up once, when the
+// operation is mounted, so that a request costs no routing beyond http.ServeMux's own.
+type contractMux struct {
+	document     *openapi3.T
+	mux          *http.ServeMux
+	methods      []string // all that any operation has, for 405
+	authenticate authenticator
+	log          *slog.Logger
+	responses    *responseCheck // nil: answers are not checked
+}
+
+func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.Logger, responses *responseCheck) *contractMux {
+	methods := map[string]bool{}
+	for _, item := range document.Paths.Map() {
+		for method := range item.Operations() {
+			methods[method] = true
+		}
+	}
+	c := &contractMux{
+		document: document, mux: http.NewServeMux(), methods: slices.Sorted(maps.Keys(methods)),
+		authenticate: authenticate, log: log, responses: responses,
+	}
+	c.mux.HandleFunc("/", c.noOperation)
+	return c
+}
+
+// HandleFunc mounts the handler of "METHOD /base/path". It panics when the contract has no such operation: then the
+// generated code and the document have drifted apart, and the server must not start.
+func (c *contractMux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	method, path, _ := strings.Cut(pattern, " ")
+	item := c.document.Paths.Value(strings.TrimPrefix(path, base))
+	if item == nil || item.GetOperation(method) == nil {
+		panic(fmt.Sprintf("httpapi: %s is not in openapi.yaml", pattern))
+	}
+	c.mux.Handle(pattern, newOperation(c, item, item.GetOperation(method), handler))
+}
+
+// alias answers path with what is mounted at the other pattern.
+func (c *contractMux) alias(path, pattern string) {
+	method, mounted, _ := strings.Cut(pattern, " ")
+	handler, _ := c.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: mounted}})
+	c.mux.Handle(method+" "+path, handler)
+}
+
+// ServeHTTP implements [http.Handler].
+func (c *contractMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// http.ServeMux answers these with a redirect in HTML, which loses the body of a POST. They are no paths of ours.
+	if escaped := r.URL.EscapedPath(); strings.Contains(escaped, "//") || hasDotSegment(escaped) {
+		writeError(w, r, c.log, noRoute)
+		return
+	}
+	c.mux.ServeHTTP(w, r)
+}
+
+func hasDotSegment(path string) bool {
+	if !strings.Contains(path, "/.") {
+		return false
+	}
+	return slices.ContainsFunc(strings.Split(path, "/"), func(segment string) bool { return segment == "." || segment == ".." })
+}
+
+var noRoute = &malformed{http.StatusNotFound, "route", "not found"}
+
+// noOperation answers 405 if the path has operations with other methods, else 404. OPTIONS that are no CORS preflight
+// are told the methods as well (RFC 9110 §9.3.7).
+func (c *contractMux) noOperation(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range c.methods {
+		if _, pattern := c.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/" && pattern != "" {
+			allowed = append(allowed, method)
+			if method == http.MethodGet {
+				allowed = append(allowed, http.MethodHead)
+			}
+		}
+	}
+	if len(allowed) == 0 {
+		writeError(w, r, c.log, noRoute)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(append(allowed, http.MethodOptions), ", "))
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	writeError(w, r, c.log, &malformed{http.StatusMethodNotAllowed, "method", "not allowed"})
+}
+
+// tokenNeed is whether an operation asks for a token.
+type tokenNeed uint8
+
+const (
+	tokenIgnored tokenNeed = iota
+	tokenOptional
+	tokenRequired
+)
+
+// operation is one operation of the contract with all that is checked before its handler.
+type operation struct {
+	mux        *contractMux
+	id         string
+	contract   *openapi3.Operation
+	need       tokenNeed
+	parameters []*openapi3.Parameter
+	bodySchema *openapi3.Schema // nil: the body, if any, is not read
+	tagged     bool             // answers carry an ETag, since the contract knows 304
+	handler    http.HandlerFunc
+}
+
+func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Operation, handler http.HandlerFunc) *operation {
+	o := &operation{mux: c, id: contract.OperationID, contract: contract, handler: handler}
+	security := &c.document.Security
+	if contract.Security != nil {
+		security = contract.Security
+	}
+	for _, requirement := range *security {
+		if len(requirement) > 0 {
+			o.need = max(o.need, tokenOptional)
+		}
+	}
+	if o.need == tokenOptional && !slices.ContainsFunc(*security, func(r openapi3.SecurityRequirement) bool { return len(r) == 0 }) {
+		o.need = tokenRequired
+	}
+	for _, parameter := range slices.Concat(item.Parameters, contract.Parameters) {
+		o.parameters = append(o.parameters, parameter.Value)
+	}
+	if contract.RequestBody != nil {
+		o.bodySchema = contract.RequestBody.Value.Content.Get("application/json").Schema.Value
+	}
+	o.tagged = contract.Responses.Value("304") != nil
+	if o.tagged {
+		o.handler = conditional(o.handler)
+	}
+	return o
+}
+
+// ServeHTTP implements [http.Handler].
+func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if o.mux.responses != nil {
+		recorded := &recorder{ResponseWriter: w}
+		defer func() { o.mux.responses.check(r, o, recorded) }()
+		w = recorded
+	}
+	caller, err := o.caller(w, r)
+	if err == nil {
+		err = o.checkParameters(r)
+	}
+	if err == nil && o.bodySchema != nil {
+		err = o.bindBody(w, r)
+	}
+	if err != nil {
+		writeError(w, r, o.mux.log, err)
+		return
+	}
+	o.handler(w, r.WithContext(context.WithValue(r.Context(), visitorKey{}, visitor{caller: caller, client: clientOf(r)})))
+}
+
+// caller finds who is calling, as far as the contract asks. Where a token is optional a bad one reads as none: front ends
+// log people out on 401, and somebody whose token has just expired must still be able to read. The challenge tells them
+// (RFC 9110 §11.6.1 allows it on any answer).
+func (o *operation) caller(w http.ResponseWriter, r *http.Request) (conduit.Caller, error) {
+	if o.need == tokenIgnored {
+		return conduit.Caller{}, nil
+	}
+	caller, err := o.mux.authenticate.caller(r)
+	var refusal *conduit.Error
+	if o.need == tokenRequired || !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnauthenticated {
+		return caller, err
+	}
+	if refusal.Fields["token"][0] != missingToken {
+		w.Header().Set("WWW-Authenticate", invalidTokenChallenge)
+	}
+	return conduit.Caller{}, nil
+}
+
+// checkParameters holds path and query to the contract.
+func (o *operation) checkParameters(r *http.Request) error {
+	if len(o.parameters) == 0 {
+		return nil
+	}
+	fields := conduit.Fields{}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		fields.Add("query", "is not valid")
+	}
+	for _, parameter := range o.parameters {
+		values := query[parameter.Name]
+		if parameter.In == openapi3.ParameterInPath {
+			values = []string{r.PathValue(parameter.Name)}
+		}
+		switch len(values) {
+		case 0:
+			continue
+		case 1:
+		default:
+			fields.Add(parameter.Name, "is given more than once")
+			continue
+		}
+		if message, ok := checkText(values[0]); !ok {
+			fields.Add(parameter.Name, message)
+			continue
+		}
+		if wrong := checkParameter(parameter, values[0]); len(wrong) > 0 {
+			// A path that cannot name anything names nothing: the contract says of what.
+			if noun, ok := parameter.Extensions["x-not-found"].(string); ok {
+				return conduit.NotFound(noun)
+			}
+			maps.Copy(fields, wrong)
+		}
+	}
+	return fields.Err()
+}
+
+func checkParameter(parameter *openapi3.Parameter, text string) conduit.Fields {
+	var value any = text
+	schema := parameter.Schema.Value
+	if schema.Type.Is(openapi3.TypeInteger) {
+		number, err := strconv.ParseInt(text, 10, 64)
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return conduit.Fields{parameter.Name: {outOfRange}}
+		case err != nil || strconv.FormatInt(number, 10) != text:
+			return conduit.Fields{parameter.Name: {"must be an integer"}}
+		}
+		value = number
+	}
+	if err := schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
+		return problems(err, parameter.Name)
+	}
+	return nil
+}
+
+// bindBody reads the body, holds it to the contract, and hands the decoded value on to the generated code.
+func (o *operation) bindBody(w http.ResponseWriter, r *http.Request) error {
+	value, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	if err := o.bodySchema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
+		return problems(err, "body").Err()
+	}
+	r.Body = body{ReadCloser: r.Body, value: value}
+	return nil
+}

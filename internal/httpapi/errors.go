@@ -1,0 +1,98 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"conduit/internal/auth"
+	"conduit/internal/conduit"
+)
+
+// statuses is the only place that knows which HTTP status a refusal of the domain becomes.
+var statuses = map[conduit.Kind]int{
+	conduit.KindInvalid:         http.StatusUnprocessableEntity,
+	conduit.KindUnauthenticated: http.StatusUnauthorized,
+	conduit.KindForbidden:       http.StatusForbidden,
+	conduit.KindNotFound:        http.StatusNotFound,
+	conduit.KindTaken:           http.StatusConflict,
+	conduit.KindUnavailable:     http.StatusServiceUnavailable,
+}
+
+// malformed is a refusal that is about HTTP itself and so no matter of the domain: no such route, method, media type.
+type malformed struct {
+	status         int
+	field, message string
+}
+
+func (m *malformed) Error() string { return m.field + " " + m.message }
+
+// errorBody is the ErrorEnvelope of the contract, in which every layer's errors are shown.
+type errorBody struct {
+	Errors conduit.Fields `json:"errors"`
+}
+
+// writeError answers with err: the one writer for every layer. A refusal is shown as it is; anything else is a fault of
+// ours, which is logged under the request's id and shown without detail. Logged or shown, no error holds a value that was
+// sent.
+func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+	var (
+		refusal   *conduit.Error
+		transport *malformed
+		status    int
+		fields    conduit.Fields
+	)
+	if errors.Is(err, auth.ErrBusy) || errors.Is(err, context.Canceled) {
+		err = conduit.Unavailable(err)
+	}
+	switch {
+	case errors.As(err, &refusal):
+		status, fields = statuses[refusal.Kind], refusal.Fields
+	case errors.As(err, &transport):
+		status, fields = transport.status, conduit.Fields{transport.field: {transport.message}}
+	default:
+		status, fields = http.StatusInternalServerError, conduit.Fields{"server": {"internal error"}}
+	}
+	header := w.Header()
+	switch status {
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", challenge(fields))
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", seconds(refusal.RetryAfter))
+	}
+	if status >= http.StatusInternalServerError && r.Context().Err() == nil {
+		log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.Int("status", status),
+			slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.String("error", err.Error()),
+			slog.String("request_id", requestID(r.Context())))
+	}
+	writeJSON(w, status, errorBody{Errors: fields})
+}
+
+// challenge says how to authenticate (RFC 6750 §3). The error code is for tokens that were sent; who sent none is only
+// told the scheme.
+func challenge(fields conduit.Fields) string {
+	if messages, about := fields["token"]; about && messages[0] != missingToken {
+		return invalidTokenChallenge
+	}
+	return `Bearer realm="conduit"`
+}
+
+// seconds rounds up: a client that waits that long is not early.
+func seconds(wait time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds()))))
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // only called with types of ours, which marshal
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // fails when the client has gone, and then there is nobody to tell
+}

@@ -1,0 +1,256 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"conduit/internal/auth"
+	"conduit/internal/conduit"
+	"conduit/internal/httpapi"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// server is the real handler on a real database, listening on loopback. Every answer of it is checked against the contract.
+type server struct {
+	*httptest.Server
+	db    *store.Store
+	keys  *auth.KeyRing
+	clock *clock
+	log   *syncBuffer
+}
+
+// clock is the time as the server sees it: it stands still unless a test moves it.
+type clock struct {
+	mutex sync.Mutex
+	now   time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(by time.Duration) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.now = c.now.Add(by)
+}
+
+type syncBuffer struct {
+	mutex  sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (s *syncBuffer) Write(text []byte) (int, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.buffer.Write(text)
+}
+
+func (s *syncBuffer) String() string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.buffer.String()
+}
+
+const (
+	issuer   = "conduit-test"
+	audience = "conduit-test"
+)
+
+// kek seals the keys of all test servers.
+var kek = bytes.Repeat([]byte{7}, 32)
+
+// each runs a test against a fresh server on each database.
+func each(t *testing.T, test func(t *testing.T, s *server)) {
+	t.Helper()
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) { test(t, newServer(t, url, store.Options{})) })
+}
+
+// newServer starts a server on the database at url.
+func newServer(t testing.TB, url string, options store.Options) *server {
+	t.Helper()
+	return newServerOn(t, storetest.Open(t, url, options))
+}
+
+func newServerOn(t testing.TB, db *store.Store) *server {
+	t.Helper()
+	// Sessions are checked against the clock, and PostgreSQL against nothing: the date is arbitrary.
+	s := &server{db: db, clock: &clock{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}, log: &syncBuffer{}}
+	sealer, err := auth.NewSealer(kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.keys, err = auth.OpenKeyRing(context.Background(), db, sealer, auth.KeyRingOptions{TokenLifetime: 24 * time.Hour, Now: s.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
+	sessions := &conduit.Sessions{Store: db, Tokens: tokens, Lifetime: 24 * time.Hour, Now: s.clock.Now}
+	// The cheapest settings that argon2id takes: what hashing costs is measured, not tested.
+	passwords := auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute})
+	users := &conduit.Users{Store: db, Passwords: passwords, Sessions: sessions, Now: s.clock.Now}
+	handler, err := httpapi.New(httpapi.Config{
+		Users: users, Sessions: sessions, Tokens: tokens, Keys: s.keys, Ping: db.Ping,
+		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},
+		OnViolation: func(v httpapi.Violation) {
+			t.Errorf("%s answered %d against the contract: %s", v.OperationID, v.Status, v.Reason)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Server = httptest.NewServer(handler)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// call is a request, told in few words.
+type call struct {
+	method  string
+	path    string
+	token   string
+	body    string // JSON unless header says otherwise
+	headers map[string]string
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (s *server) do(t testing.TB, c call) answer {
+	t.Helper()
+	got, err := s.try(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// try is do for goroutines other than the test's.
+func (s *server) try(c call) (answer, error) {
+	var body io.Reader
+	if c.body != "" {
+		body = strings.NewReader(c.body)
+	}
+	request, err := http.NewRequestWithContext(context.Background(), c.method, s.URL+c.path, body)
+	if err != nil {
+		return answer{}, err
+	}
+	if c.body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Token "+c.token)
+	}
+	for name, value := range c.headers {
+		request.Header.Set(name, value)
+	}
+	response, err := s.Client().Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, string(text)}, err
+}
+
+// want fails the test unless the answer has the status and, if body is not empty, that JSON.
+func (a answer) want(t testing.TB, status int, body string) {
+	t.Helper()
+	if a.status != status {
+		t.Errorf("status %d, want %d; body %s", a.status, status, a.body)
+		return
+	}
+	if body == "" {
+		return
+	}
+	if diff := cmp.Diff(decoded(t, body), decoded(t, a.body)); diff != "" {
+		t.Errorf("body (-want +got):\n%s", diff)
+	}
+}
+
+// wantError is want for an error of one field.
+func (a answer) wantError(t testing.TB, status int, field, message string) {
+	t.Helper()
+	a.want(t, status, fmt.Sprintf(`{"errors":{%q:[%q]}}`, field, message))
+}
+
+func decoded(t testing.TB, text string) (value any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("not JSON: %v: %s", err, text)
+	}
+	return value
+}
+
+// at gives the value at a path of names: at("user", "bio").
+func (a answer) at(t testing.TB, names ...string) any {
+	t.Helper()
+	value := decoded(t, a.body)
+	for _, name := range names {
+		object, ok := value.(map[string]any)
+		if !ok {
+			t.Fatalf("no %s in %s", name, a.body)
+		}
+		if value, ok = object[name]; !ok {
+			t.Fatalf("no %s in %s", name, a.body)
+		}
+	}
+	return value
+}
+
+func (a answer) token(t testing.TB) string {
+	t.Helper()
+	token, _ := a.at(t, "user", "token").(string)
+	if token == "" {
+		t.Fatalf("no token in %s", a.body)
+	}
+	return token
+}
+
+const password = "password123"
+
+// register creates a user called name and gives their token.
+func (s *server) register(t testing.TB, name string) string {
+	t.Helper()
+	got := s.do(t, registration(name, name+"@test.com", password))
+	got.want(t, http.StatusCreated, "")
+	return got.token(t)
+}
+
+func registration(name, email, password string) call {
+	return call{method: "POST", path: "/api/users", body: userJSON("username", name, "email", email, "password", password)}
+}
+
+func login(email, password string) call {
+	return call{method: "POST", path: "/api/users/login", body: userJSON("email", email, "password", password)}
+}
+
+// userJSON makes {"user":{…}} of names and values in turn.
+func userJSON(pairs ...string) string {
+	user := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		user[pairs[i]] = pairs[i+1]
+	}
+	text, _ := json.Marshal(map[string]any{"user": user}) // strings always marshal
+	return string(text)
+}

@@ -1,0 +1,260 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// marker stands in every bad input where a password could; no answer and no log line may hold it.
+const marker = "s3cr3t-mark3r"
+
+// operationsWithBody are the requests whose bodies are spoiled below: a good one, and the fields of its inner object.
+var operationsWithBody = []struct {
+	method, path, wrapper string
+	fields                []string
+}{
+	{"POST", "/api/users", "user", []string{"username", "email", "password"}},
+	{"POST", "/api/users/login", "user", []string{"email", "password"}},
+	{"PUT", "/api/user", "user", []string{"username", "email", "password", "bio", "image"}},
+}
+
+// spoiledBodies gives bodies that must be refused, by what is wrong with them.
+func spoiledBodies(wrapper string, fields []string) map[string]string {
+	spoiled := map[string]string{
+		"empty":                   " ",
+		"no JSON":                 marker,
+		"cut short":               `{"` + wrapper + `":{"password":"` + marker,
+		"cut in a number":         `{"` + wrapper + `":-`,
+		"null":                    `null`,
+		"true":                    `true`,
+		"a number":                `1e400`,
+		"a string":                `"` + marker + `"`,
+		"an array":                `["` + marker + `"]`,
+		"wrapper null":            `{"` + wrapper + `":null}`,
+		"wrapper a string":        `{"` + wrapper + `":"` + marker + `"}`,
+		"wrapper in other case":   `{"` + strings.ToUpper(wrapper) + `":{}}`,
+		"wrapper twice":           `{"` + wrapper + `":{},"` + wrapper + `":{}}`,
+		"wrapper twice, escaped":  `{"` + wrapper + `":{},"\u00` + fmt.Sprintf("%x", wrapper[0]) + wrapper[1:] + `":{}}`,
+		"text behind the end":     `{"` + wrapper + `":{}} ` + marker,
+		"another value behind":    `{"` + wrapper + `":{}}{}`,
+		"NUL behind the end":      `{"` + wrapper + `":{}}` + "\x00",
+		"a byte order mark":       "\ufeff" + `{"` + wrapper + `":{}}`,
+		"single quotes":           `{'` + wrapper + `':{}}`,
+		"a comment":               `{/* */"` + wrapper + `":{}}`,
+		"a comma too many":        `{"` + wrapper + `":{},}`,
+		"NaN":                     `{"` + wrapper + `":NaN}`,
+		"nested arrays":           strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
+		"nested objects":          strings.Repeat(`{"`+wrapper+`":`, 10_000) + "1" + strings.Repeat("}", 10_000),
+		"nested behind a field":   `{"` + wrapper + `":{"x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`,
+		"invalid UTF-8 in a name": "{\"" + wrapper + "\":{\"\xff\":1}}",
+		"UTF-16":                  "\xff\xfe{\x00}\x00",
+	}
+	values := map[string]string{
+		"a number":        `12345678`,
+		"a huge number":   `1` + strings.Repeat("0", 400),
+		"true":            `true`,
+		"an array":        `["` + marker + `"]`,
+		"an object":       `{"a":"` + marker + `"}`,
+		"NUL":             `"` + marker + `\u0000"`,
+		"raw NUL":         "\"" + marker + "\x00\"",
+		"invalid UTF-8":   "\"" + marker + "\xff\xfe\"",
+		"overlong UTF-8":  "\"" + marker + "\xc0\xaf\"",
+		"a UTF-8 half":    "\"" + marker + "\xe2\x82\"",
+		"CESU-8":          "\"" + marker + "\xed\xa0\x80\"",
+		"lone surrogate":  `"` + marker + `\ud800"`,
+		"low surrogate":   `"` + marker + `\udc00x"`,
+		"a bad escape":    `"` + marker + `\x"`,
+		"a raw newline":   "\"" + marker + "\n\"",
+		"far too long":    `"` + strings.Repeat(marker, 20_000) + `"`,
+		"the field twice": `"` + marker + `","FIELD":"` + marker + `"`,
+	}
+	for _, field := range fields {
+		for name, value := range values {
+			value = strings.ReplaceAll(value, "FIELD", field)
+			spoiled[field+" "+name] = `{"` + wrapper + `":{"` + field + `":` + value + `}}`
+		}
+	}
+	return spoiled
+}
+
+func TestSpoiledBodies(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		count := 0
+		for _, operation := range operationsWithBody {
+			for name, body := range spoiledBodies(operation.wrapper, operation.fields) {
+				got := s.do(t, call{method: operation.method, path: operation.path, token: token, body: body})
+				wantRefusal(t, fmt.Sprintf("%s %s: %s", operation.method, operation.path, name), got, http.StatusUnprocessableEntity)
+				count++
+			}
+		}
+		if strings.Contains(s.log.String(), marker) {
+			t.Error("the log holds what was sent")
+		}
+		t.Logf("%d spoiled bodies", count)
+	})
+}
+
+// wantRefusal holds an answer to the one shape of errors, and sees to it that nothing is echoed.
+func wantRefusal(t *testing.T, what string, got answer, status int) {
+	t.Helper()
+	if got.status != status {
+		t.Errorf("%s: status %d, want %d: %.200s", what, got.status, status, got.body)
+		return
+	}
+	var envelope struct {
+		Errors map[string][]string `json:"errors"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &envelope); err != nil || len(envelope.Errors) == 0 {
+		t.Errorf("%s: not the shape of errors: %.200s", what, got.body)
+	}
+	if strings.Contains(got.body, marker) || strings.Contains(fmt.Sprint(got.header), marker) {
+		t.Errorf("%s: the answer holds what was sent: %.200s", what, got.body)
+	}
+	if kind := got.header.Get("Content-Type"); kind != "application/json; charset=utf-8" {
+		t.Errorf("%s: Content-Type %q", what, kind)
+	}
+}
+
+// TestSpoiledFieldsAreNamed pins the field for what is wrong inside a string.
+func TestSpoiledFieldsAreNamed(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		for value, message := range map[string]string{
+			`a\u0000b`: "contains characters that are not allowed",
+			`a\ud800b`: "is not valid Unicode",
+			"a\xffb":   "is not valid Unicode",
+		} {
+			body := `{"user":{"username":"` + value + `","email":"` + value + `@test.com","password":"` + value + value + value + `"}}`
+			s.do(t, call{method: "POST", path: "/api/users", body: body}).
+				want(t, 422, fmt.Sprintf(`{"errors":{"username":[%q],"email":[%q],"password":[%q]}}`, message, message, message))
+		}
+		s.do(t, call{method: "POST", path: "/api/users", body: `{"user":{"email":1,"email":2}}`}).wantError(t, 422, "body", "has a member twice")
+		s.do(t, call{method: "POST", path: "/api/users", body: `{"user":{}} x`}).wantError(t, 422, "body", "has text after its end")
+		s.do(t, call{method: "POST", path: "/api/users", body: `{`}).wantError(t, 422, "body", "is not valid JSON")
+		s.do(t, call{method: "POST", path: "/api/users", body: `[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[`}).wantError(t, 422, "body", "is nested too deeply")
+	})
+}
+
+func TestMediaTypes(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		good := login("jake@test.com", password)
+		for kind, status := range map[string]int{
+			"application/json":                   200,
+			"application/json; charset=utf-8":    200,
+			"Application/JSON;charset=\"UTF-8\"": 200,
+			"":                                   415,
+			"text/plain":                         415,
+			"application/x-www-form-urlencoded":  415,
+			"multipart/form-data; boundary=x":    415,
+			"application/jsonp":                  415,
+			"application/json/x":                 415,
+			"json":                               415,
+			";;;":                                415,
+		} {
+			good.headers = map[string]string{"Content-Type": kind}
+			got := s.do(t, good)
+			if got.status != status {
+				t.Errorf("Content-Type %q: %d, want %d", kind, got.status, status)
+			}
+			if status == 415 {
+				wantRefusal(t, kind, got, 415)
+			}
+		}
+		good.headers = map[string]string{"Content-Encoding": "gzip"}
+		s.do(t, good).wantError(t, 415, "body", "must be sent as application/json")
+	})
+}
+
+func TestLargeBodies(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		padded := func(size int) string {
+			body := login("jake@test.com", password).body
+			return body + strings.Repeat(" ", size-len(body))
+		}
+		s.do(t, call{method: "POST", path: "/api/users/login", body: padded(1 << 20)}).want(t, 200, "")
+		for _, size := range []int{1<<20 + 1, 2 << 20, 5 << 20} {
+			s.do(t, call{method: "POST", path: "/api/users/login", body: padded(size)}).
+				wantError(t, 413, "body", "is too large (maximum is 1048576 bytes)")
+		}
+		// Without a length in advance the reader has to notice.
+		got := s.raw(t, "POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"+
+			"200000\r\n"+strings.Repeat("x", 0x200000)+"\r\n0\r\n\r\n")
+		got.wantError(t, 413, "body", "is too large (maximum is 1048576 bytes)")
+	})
+}
+
+func TestBrokenFraming(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.raw(t, "POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").
+			wantError(t, 400, "body", "could not be read")
+	})
+}
+
+// raw sends bytes as they are and reads one answer.
+func (s *server) raw(t *testing.T, request string) answer {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	go func() { _, _ = conn.Write([]byte(request)) }() // the server may answer before it has read everything
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	var text strings.Builder
+	if _, err := bufio.NewReader(response.Body).WriteTo(&text); err != nil {
+		t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, text.String()}
+}
+
+func TestUnknownRoutes(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		for _, path := range []string{
+			"/api", "/api/", "/api/nothing", "/api/user/", "/api/users/login/", "//api/user", "/api//user", "/api/./user", "/api/x/../user",
+			"/API/user", "/api/user%2F", "/api/user%00", "/api/%ff", "/.env", "/api/users/", "/api/user;x", "/%2e%2e/api/user", "/api/user/%2e%2e/user",
+		} {
+			got := s.raw(t, "GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+			if got.want(t, 404, `{"errors":{"route":["not found"]}}`); got.status != 404 {
+				t.Error(path)
+			}
+		}
+	})
+}
+
+func TestMethods(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		for path, allow := range map[string]string{
+			"/api/user": "GET, HEAD, PUT, OPTIONS", "/api/users": "POST, OPTIONS", "/api/users/login": "POST, OPTIONS",
+			"/api/users/logout": "POST, OPTIONS", "/.well-known/jwks.json": "GET, HEAD, OPTIONS", "/healthz": "GET, HEAD, OPTIONS",
+		} {
+			for _, method := range []string{"PATCH", "DELETE", "TRACE", "BREW"} {
+				for _, with := range []string{"", token} {
+					got := s.do(t, call{method: method, path: path, token: with})
+					if got.wantError(t, 405, "method", "not allowed"); got.header.Get("Allow") != allow {
+						t.Errorf("%s %s: Allow %q, want %q", method, path, got.header.Get("Allow"), allow)
+					}
+				}
+			}
+			if got := s.do(t, call{method: "OPTIONS", path: path}); got.status != 204 || got.header.Get("Allow") != allow {
+				t.Errorf("OPTIONS %s: %d, Allow %q", path, got.status, got.header.Get("Allow"))
+			}
+		}
+		head := s.do(t, call{method: "HEAD", path: "/api/user", token: token})
+		if get := s.do(t, call{method: "GET", path: "/api/user", token: token}); head.status != 200 || head.body != "" ||
+			head.header.Get("Content-Length") != get.header.Get("Content-Length") {
+			t.Errorf("HEAD is not like GET: %d %q %v", head.status, head.body, head.header)
+		}
+	})
+}

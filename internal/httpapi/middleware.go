@@ -1,0 +1,110 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"time"
+
+	"github.com/rs/cors"
+)
+
+type requestIDKey struct{}
+
+// requestID gives the id under which the log knows the request.
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// saneID is what a client may choose as request id: nothing that could forge a line in somebody's log.
+var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
+
+// observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
+func observe(next http.Handler, log *slog.Logger, now func() time.Time) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get("X-Request-Id")
+		if !saneID.MatchString(id) {
+			id = rand.Text()
+		}
+		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		answer := &answerWriter{ResponseWriter: w}
+		header := w.Header()
+		header.Set("X-Request-Id", id)
+		began := now()
+		defer func() {
+			fault := recover()
+			if fault != nil && fault != http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared as net/http does
+				log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(fault), "stack", string(debug.Stack()), "request_id", id)
+				if answer.status == 0 {
+					writeError(answer, r, log, fmt.Errorf("panic: %v", fault))
+					fault = nil
+				}
+			}
+			// Requests are of interest to who looks for something; what went wrong is logged where it is known.
+			log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.String("path", r.URL.Path),
+				slog.Int("status", answer.status), slog.Duration("took", now().Sub(began)), slog.String("request_id", id))
+			if fault != nil {
+				panic(http.ErrAbortHandler) // half an answer is out: break the connection, so that nobody takes it for a whole one
+			}
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// answerWriter notes the status, and completes the media type: the generated code names it without the charset.
+type answerWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answerWriter) WriteHeader(status int) {
+	if a.status == 0 && status >= http.StatusOK {
+		a.status = status
+		if header := a.Header(); header.Get("Content-Type") == "application/json" {
+			header.Set("Content-Type", "application/json; charset=utf-8")
+		}
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answerWriter) Write(text []byte) (int, error) {
+	if a.status == 0 {
+		a.WriteHeader(http.StatusOK)
+	}
+	return a.ResponseWriter.Write(text)
+}
+
+// Unwrap lets http.ResponseController through.
+func (a *answerWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// secure sets what browsers should know about any answer of an API (OWASP REST Security Cheat Sheet, "Security Headers").
+// Nothing is kept by caches unless a handler says so: most answers are somebody's.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("X-Frame-Options", "DENY")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// crossOrigin lets front ends on other origins in. Tokens travel in a header which no browser adds by itself, so any origin
+// may ask, without credentials.
+func crossOrigin(next http.Handler, origins []string) http.Handler {
+	return cors.New(cors.Options{
+		AllowedOrigins: origins,
+		// PATCH has no operation; it is named so that a page can read the 405 which says so.
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "If-None-Match", "X-Request-Id", "X-Requested-With"},
+		ExposedHeaders: []string{"ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"},
+		MaxAge:         int((2 * time.Hour).Seconds()), // browsers cap it there
+	}).Handler(next)
+}

@@ -1,0 +1,91 @@
+package httpapi_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestCrossOrigin(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		origin := map[string]string{"Origin": "https://front.example"}
+		preflight := s.do(t, call{method: "OPTIONS", path: "/api/user", headers: map[string]string{
+			"Origin": "https://front.example", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,content-type",
+		}})
+		preflight.want(t, 204, "")
+		for name, want := range map[string]string{
+			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "PUT",
+			"Access-Control-Allow-Headers": "authorization,content-type", "Access-Control-Max-Age": "7200", "Access-Control-Allow-Credentials": "",
+		} {
+			if got := preflight.header.Get(name); got != want {
+				t.Errorf("preflight: %s %q, want %q", name, got, want)
+			}
+		}
+		for _, c := range []call{
+			{method: "GET", path: "/.well-known/jwks.json", headers: origin},
+			{method: "GET", path: "/api/user", headers: origin},
+			{method: "GET", path: "/nothing", headers: origin},
+			{method: "PATCH", path: "/api/user", headers: origin},
+			{method: "POST", path: "/api/users", headers: origin, body: "{"},
+			{method: "POST", path: "/api/users", headers: origin, body: strings.Repeat(" ", 2<<20)},
+		} {
+			got := s.do(t, c)
+			if got.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(got.header.Get("Access-Control-Expose-Headers"), "Www-Authenticate") {
+				t.Errorf("%s %s: %v", c.method, c.path, got.header)
+			}
+		}
+	})
+}
+
+func TestRequestID(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		made := regexp.MustCompile(`^[A-Z2-7]{26}$`)
+		for sent, kept := range map[string]bool{
+			"abc-123": true, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01": true,
+			"": false, "a b": false, `x" level=ERROR`: false, strings.Repeat("x", 129): false, "é": false,
+		} {
+			got := s.do(t, call{method: "GET", path: "/api/user", headers: map[string]string{"X-Request-Id": sent}}).header.Get("X-Request-Id")
+			if kept && got != sent || !kept && !made.MatchString(got) {
+				t.Errorf("sent %q, got %q", sent, got)
+			}
+		}
+	})
+}
+
+func TestSecurityHeaders(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		for _, path := range []string{"/api/user", "/.well-known/jwks.json", "/nothing", "/healthz"} {
+			got := s.do(t, call{method: "GET", path: path})
+			for name, want := range map[string]string{
+				"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
+				"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+			} {
+				if got.header.Get(name) != want {
+					t.Errorf("%s: %s %q", path, name, got.header.Get(name))
+				}
+			}
+		}
+	})
+}
+
+func TestPublicKeys(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		got := s.do(t, call{method: "GET", path: "/.well-known/jwks.json"})
+		got.want(t, 200, "")
+		if strings.Contains(got.body, `"d"`) || !strings.Contains(got.body, `"kid"`) {
+			t.Errorf("key set %s", got.body)
+		}
+		if got.header.Get("Cache-Control") != "public, max-age=300" {
+			t.Errorf("Cache-Control %q", got.header.Get("Cache-Control"))
+		}
+		s.do(t, call{method: "GET", path: "/api/.well-known/jwks.json"}).want(t, 200, got.body)
+		tag := got.header.Get("ETag")
+		for _, known := range []string{tag, "W/" + tag, `"x", ` + tag, "*"} {
+			again := s.do(t, call{method: "GET", path: "/.well-known/jwks.json", headers: map[string]string{"If-None-Match": known}})
+			if again.status != 304 || again.body != "" || again.header.Get("ETag") != tag || again.header.Get("Cache-Control") == "" {
+				t.Errorf("If-None-Match %q: %d %v", known, again.status, again.header)
+			}
+		}
+		s.do(t, call{method: "GET", path: "/.well-known/jwks.json", headers: map[string]string{"If-None-Match": `"other"`}}).want(t, 200, "")
+	})
+}

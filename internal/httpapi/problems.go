@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"conduit/internal/conduit"
+)
+
+// problems turns what the validator found into fields and our own words. The validator's words are never shown: they
+// hold the value and the schema. A field is the last name of its JSON pointer; what is wrong with an element of an array is
+// wrong with the array; the document as a whole is root.
+func problems(err error, root string) conduit.Fields {
+	fields := conduit.Fields{}
+	collect(fields, err, root)
+	return fields
+}
+
+func collect(fields conduit.Fields, err error, root string) {
+	switch err := err.(type) { //nolint:errorlint // the validator nests plainly, and As would stop at the first
+	case openapi3.MultiError:
+		for _, one := range err {
+			collect(fields, one, root)
+		}
+	case *openapi3.SchemaError:
+		field := root
+		for _, name := range err.JSONPointer() {
+			if _, index := strconv.Atoi(name); index != nil {
+				field = name
+			}
+		}
+		// One message a field, the first: who has to fill it in need not hear that nothing is no e-mail either.
+		if _, named := fields[field]; !named {
+			fields.Add(field, message(err))
+		}
+	default:
+		fields.Add(root, "is not valid")
+	}
+}
+
+// message says what is wrong, in the words of RealWorld where it has some. It never holds the value.
+func message(err *openapi3.SchemaError) string {
+	schema := err.Schema
+	switch err.SchemaField {
+	case "required", "nullable":
+		return "can't be blank"
+	case "minLength":
+		if err.Value == "" {
+			return "can't be blank"
+		}
+		return fmt.Sprintf("is too short (minimum is %d characters)", schema.MinLength)
+	case "maxLength":
+		return fmt.Sprintf("is too long (maximum is %d characters)", *schema.MaxLength)
+	case "pattern":
+		if words, ok := schema.Extensions["x-pattern-message"].(string); ok {
+			return words
+		}
+	case "maxItems":
+		return fmt.Sprintf("has too many items (maximum is %d)", *schema.MaxItems)
+	case "minimum":
+		return fmt.Sprintf("is too small (minimum is %.0f)", *schema.Min)
+	case "maximum":
+		return fmt.Sprintf("is too large (maximum is %.0f)", *schema.Max)
+	case "format":
+		if schema.Type.Is(openapi3.TypeInteger) { // int32, int64: the validator looks at these first
+			return outOfRange
+		}
+	case "type":
+		if types := schema.Type.Slice(); len(types) == 1 {
+			return "must be " + articles[types[0]]
+		}
+	}
+	return "is not valid"
+}
+
+const outOfRange = "is out of range"
+
+var articles = map[string]string{
+	"object": "an object", "array": "an array", "string": "a string",
+	"integer": "an integer", "number": "a number", "boolean": "true or false",
+}

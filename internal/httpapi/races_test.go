@@ -1,0 +1,115 @@
+package httpapi_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+func contains(text string, parts ...string) bool {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
+}
+
+// together makes calls at the same time and gives how many answers had each status.
+func (s *server) together(t *testing.T, calls []call) map[int]int {
+	t.Helper()
+	var group sync.WaitGroup
+	statuses := make([]int, len(calls))
+	for i, c := range calls {
+		group.Go(func() {
+			got, err := s.try(c)
+			if err != nil {
+				t.Error(err)
+			}
+			statuses[i] = got.status
+		})
+	}
+	group.Wait()
+	counts := map[int]int{}
+	for _, status := range statuses {
+		counts[status]++
+	}
+	return counts
+}
+
+func TestOneNameManyRegistrations(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		var sameName, sameAddress []call
+		for i := range 20 {
+			sameName = append(sameName, registration("Racer", fmt.Sprintf("racer%d@test.com", i), password))
+			sameAddress = append(sameAddress, registration(fmt.Sprintf("other%d", i), "same@test.com", password))
+		}
+		for _, calls := range [][]call{sameName, sameAddress} {
+			if got := s.together(t, calls); got[201] != 1 || got[409] != 19 {
+				t.Errorf("20 registrations of one: %v, want one 201 and nineteen 409", got)
+			}
+		}
+	})
+}
+
+func TestLogoutBites(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		var logouts []call
+		for range 10 {
+			logouts = append(logouts, call{method: "POST", path: "/api/users/logout", token: token})
+		}
+		if got := s.together(t, logouts); got[204] < 1 || got[204]+got[401] != 10 {
+			t.Errorf("10 logouts at once: %v", got)
+		}
+		s.do(t, call{method: "GET", path: "/api/user", token: token}).wantError(t, 401, "token", "is invalid")
+	})
+}
+
+// statementCounter counts what PostgreSQL is sent, begin and commit included.
+type statementCounter struct{ count atomic.Int64 }
+
+func (c *statementCounter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.count.Add(1)
+	return ctx
+}
+
+func (c *statementCounter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func TestStatements(t *testing.T) {
+	t.Parallel()
+	counter := &statementCounter{}
+	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: counter})
+	token := s.register(t, "jake")
+	for _, test := range []struct {
+		name string
+		call call
+		most int64
+	}{
+		{"GET user", call{method: "GET", path: "/api/user", token: token}, 1},
+		{"PUT user without changes", call{method: "PUT", path: "/api/user", token: token, body: `{"user":{}}`}, 1},
+		{"PUT user", call{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")}, 5},
+		{"login", login("jake@test.com", password), 2},
+		{"login, wrong password", login("jake@test.com", "wrong"), 1},
+		{"login, unknown address", login("nobody@test.com", "wrong"), 1},
+		{"registration", registration("other", "other@test.com", password), 4},
+		{"anonymous", call{method: "GET", path: "/api/user"}, 0},
+		{"forged token", call{method: "GET", path: "/api/user", token: token[:len(token)-4] + "AAAA"}, 0},
+		{"public keys", call{method: "GET", path: "/.well-known/jwks.json"}, 0},
+		{"logout", call{method: "POST", path: "/api/users/logout", token: token}, 2},
+	} {
+		before := counter.count.Load()
+		s.do(t, test.call)
+		if got := counter.count.Load() - before; got != test.most {
+			t.Errorf("%s: %d statements, want %d", test.name, got, test.most)
+		}
+	}
+}

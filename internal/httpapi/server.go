@@ -1,0 +1,105 @@
+// Package httpapi speaks HTTP: it holds requests to openapi.yaml, finds out who is calling, hands over to the domain, and
+// renders what comes back.
+//
+// Handlers translate and nothing else: an "if" about Conduit belongs to internal/conduit. The package knows no SQL and no
+// database. Start reading at [New], which shows the way of a request on one screen; then contract.go.
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	contract "conduit"
+	"conduit/api"
+	"conduit/internal/auth"
+	"conduit/internal/conduit"
+)
+
+// Config is what the server is made of.
+type Config struct {
+	Users    *conduit.Users
+	Sessions *conduit.Sessions
+	Tokens   *auth.Tokens
+	Keys     *auth.KeyRing
+	Ping     func(context.Context) error // tells whether the database answers
+	Log      *slog.Logger
+	Now      func() time.Time
+	Origins  []string // that may call from a browser; "*" is any
+
+	// OnViolation, if set, has every answer checked against the contract and is told of those which break it.
+	OnViolation func(Violation)
+	// OnAnswer, if set beside OnViolation, is told of each operation's answers.
+	OnAnswer func(operationID string, status int)
+}
+
+// base is where the contract's paths begin; openapi.yaml names it under servers.
+const base = "/api"
+
+// New gives the whole server as a handler. It fails when the contract and the generated code do not fit.
+func New(config Config) (http.Handler, error) {
+	document, err := loadContract()
+	if err != nil {
+		return nil, err
+	}
+	var responses *responseCheck
+	if config.OnViolation != nil {
+		strict, err := loadContract()
+		if err != nil {
+			return nil, err
+		}
+		if config.OnAnswer == nil {
+			config.OnAnswer = func(string, int) {}
+		}
+		responses = newResponseCheck(strict, config.OnViolation, config.OnAnswer)
+	}
+
+	fail := func(w http.ResponseWriter, r *http.Request, err error) { writeError(w, r, config.Log, err) }
+	strict := api.NewStrictHandlerWithOptions(&handlers{config}, nil, api.StrictHTTPServerOptions{
+		RequestErrorHandlerFunc:  fail,
+		ResponseErrorHandlerFunc: fail,
+	})
+	operations := newContractMux(document, authenticator{config.Tokens, config.Sessions}, config.Log, responses)
+	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: fail})
+	operations.alias("/.well-known/jwks.json", "GET "+base+"/.well-known/jwks.json") // RFC 8615: at the root
+	operations.mux.HandleFunc("GET /healthz", health(config))
+
+	var handler http.Handler = operations
+	handler = crossOrigin(handler, config.Origins)
+	handler = secure(handler)
+	return observe(handler, config.Log, config.Now), nil
+}
+
+func loadContract() (*openapi3.T, error) {
+	loader := openapi3.NewLoader()
+	document, err := loader.LoadFromData(contract.Document)
+	if err == nil {
+		err = document.Validate(loader.Context)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("openapi.yaml: %w", err)
+	}
+	return document, nil
+}
+
+// health answers 200 as long as the database does: an instance without one can serve nobody, and a load balancer should
+// know.
+func health(config Config) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := config.Ping(r.Context()); err != nil {
+			writeError(w, r, config.Log, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	}
+}
+
+// handlers has the strict methods, in files by noun. Add one here and there when the compiler says that
+// api.StrictServerInterface is not implemented: see CONTRIBUTING.md, "To add an endpoint".
+type handlers struct{ Config }
+
+var _ api.StrictServerInterface = (*handlers)(nil)

@@ -1,0 +1,70 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/oapi-codegen/nullable"
+
+	"conduit/api"
+	"conduit/internal/conduit"
+)
+
+// CreateUser implements POST /users.
+func (h *handlers) CreateUser(ctx context.Context, request api.CreateUserRequestObject) (api.CreateUserResponseObject, error) {
+	input := request.Body.User
+	caller, err := h.Users.Register(ctx, conduit.Registration{
+		Username: input.Username, Email: input.Email, Password: input.Password,
+	}, clientFrom(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return api.CreateUser201JSONResponse(userEnvelope(caller)), nil
+}
+
+// Login implements POST /users/login.
+func (h *handlers) Login(ctx context.Context, request api.LoginRequestObject) (api.LoginResponseObject, error) {
+	input := request.Body.User
+	caller, err := h.Users.Login(ctx, input.Email, input.Password, clientFrom(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return api.Login200JSONResponse(userEnvelope(caller)), nil
+}
+
+// Logout implements POST /users/logout.
+func (h *handlers) Logout(ctx context.Context, _ api.LogoutRequestObject) (api.LogoutResponseObject, error) {
+	if err := h.Sessions.End(ctx, callerFrom(ctx)); err != nil {
+		return nil, err
+	}
+	return api.Logout204Response{}, nil
+}
+
+// GetCurrentUser implements GET /user.
+func (h *handlers) GetCurrentUser(ctx context.Context, _ api.GetCurrentUserRequestObject) (api.GetCurrentUserResponseObject, error) {
+	return api.GetCurrentUser200JSONResponse{CurrentUserJSONResponse: api.CurrentUserJSONResponse(userEnvelope(callerFrom(ctx)))}, nil
+}
+
+// UpdateCurrentUser implements PUT /user.
+func (h *handlers) UpdateCurrentUser(ctx context.Context, request api.UpdateCurrentUserRequestObject) (api.UpdateCurrentUserResponseObject, error) {
+	input := request.Body.User
+	caller, err := h.Users.Update(ctx, callerFrom(ctx), conduit.UserChanges{
+		Username: input.Username, Email: input.Email, Password: input.Password,
+		Bio: change(input.Bio), Image: change(input.Image),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.UpdateCurrentUser200JSONResponse{CurrentUserJSONResponse: api.CurrentUserJSONResponse(userEnvelope(caller))}, nil
+}
+
+// change keeps absent, null and a value apart.
+func change(input nullable.Nullable[string]) conduit.Change[*string] {
+	if !input.IsSpecified() {
+		return conduit.Change[*string]{}
+	}
+	value, err := input.Get()
+	if err != nil { // null
+		return conduit.Change[*string]{Made: true}
+	}
+	return conduit.Change[*string]{Made: true, To: &value}
+}

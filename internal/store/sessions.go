@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"conduit/internal/conduit"
+)
+
+// sessionColumns has the fields of conduit.Session in their order.
+type sessionColumns struct {
+	ID         string `bun:",pk"`
+	UserID     int64
+	CreatedAt  time.Time
+	LastSeenAt time.Time
+	ExpiresAt  time.Time
+	UserAgent  string
+	IPAddress  string
+}
+
+type sessionRow struct {
+	bun.BaseModel `bun:"table:sessions"`
+	sessionColumns
+}
+
+// AddSession implements [conduit.SessionStore].
+func (s *Store) AddSession(ctx context.Context, session conduit.Session, keep int) error {
+	row := sessionRow{sessionColumns: sessionColumns(session)}
+	var before int
+	err := s.retry(ctx, func(ctx context.Context) error {
+		// An id is never used twice, so a row that is there already is this one, from the try before.
+		err := s.writes.NewInsert().Model(&row).On("conflict (id) do nothing").
+			Returning("(select count(*) from sessions as mine where mine.user_id = ?)", session.UserID).
+			Scan(ctx, &before)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil || before < keep {
+		return err
+	}
+	return s.retry(ctx, func(ctx context.Context) error {
+		newest := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").
+			Where("user_id = ?", session.UserID).Order("created_at desc", "id desc").Limit(int64(keep))
+		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).
+			Where("user_id = ?", session.UserID).Where("id not in (?)", newest).Exec(ctx)
+		return err
+	})
+}
+
+// sessionUserSQL is the query of every authenticated request. $1 works in both databases.
+const sessionUserSQL = `
+select sessions.id, sessions.user_id, sessions.created_at, sessions.last_seen_at, sessions.expires_at,
+       sessions.user_agent, sessions.ip_address,
+       users.id, users.username, users.email, users.password_hash, users.bio, users.image,
+       users.created_at, users.updated_at, users.disabled_at
+  from sessions
+  join users on users.id = sessions.user_id
+ where sessions.id = $1`
+
+// SessionWithUser implements [conduit.SessionStore].
+func (s *Store) SessionWithUser(ctx context.Context, id string) (conduit.Session, conduit.User, error) {
+	var session sessionColumns
+	var user userRow
+	err := s.retry(ctx, func(ctx context.Context) error {
+		row, err := s.sessionUser.row(ctx, s, sessionUserSQL, id)
+		if err != nil {
+			return err
+		}
+		return row.Scan(
+			&session.ID, &session.UserID, &session.CreatedAt, &session.LastSeenAt, &session.ExpiresAt,
+			&session.UserAgent, &session.IPAddress,
+			&user.ID, &user.Username, &user.Email, &user.PasswordHash, &user.Bio, &user.Image,
+			&user.CreatedAt, &user.UpdatedAt, &user.DisabledAt,
+		)
+	})
+	if err != nil {
+		return conduit.Session{}, conduit.User{}, missing(err, "session")
+	}
+	session.CreatedAt, session.LastSeenAt, session.ExpiresAt = session.CreatedAt.UTC(), session.LastSeenAt.UTC(), session.ExpiresAt.UTC()
+	return conduit.Session(session), user.user(), nil
+}
+
+// EndSession implements [conduit.SessionStore].
+func (s *Store) EndSession(ctx context.Context, id string) error {
+	return s.retry(ctx, func(ctx context.Context) error {
+		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Exec(ctx)
+		return err
+	})
+}

@@ -1,0 +1,227 @@
+// Package store keeps the domain's things in SQL, with Bun: the same queries for PostgreSQL and for SQLite.
+//
+// It knows both databases, what their errors mean and when a connection has gone stale. It decides nothing about who may
+// do what: where a change stands under a rule, it loads, locks and saves around a function of the domain. It does not know
+// HTTP.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	_ "modernc.org/sqlite" // the driver "sqlite", in Go: no C compiler is needed to build Conduit
+)
+
+// Options are the few things that differ between programs and tests.
+type Options struct {
+	// Timeout bounds one operation of the store, so that a database which hangs is told from one that works. The default
+	// is 1.5 s: together with the way there and back an answer takes less than two.
+	Timeout time.Duration
+	// Tracer sees every statement that PostgreSQL gets; nil for none.
+	Tracer pgx.QueryTracer
+}
+
+// Store is an open database. It satisfies the store interfaces of internal/conduit and internal/auth, and is safe for
+// concurrent use.
+type Store struct {
+	// SQLite has one writer at a time: writes share one connection and queue in Go, where the wait heeds contexts, and
+	// reads have a pool of their own. With PostgreSQL both are one pool.
+	writes, reads *bun.DB
+	postgres      bool
+	timeout       time.Duration
+	maxIdle       int
+	sessionUser   fixedQuery
+}
+
+// Open opens the database that rawURL names: "sqlite:FILE", "sqlite::memory:", or "postgres://…" as libpq takes it. A
+// SQLite file is created; a PostgreSQL server is not asked before the first query. Errors never hold the URL, which may
+// hold a password.
+func Open(rawURL string, options Options) (*Store, error) {
+	if options.Timeout == 0 {
+		options.Timeout = 1500 * time.Millisecond
+	}
+	s := &Store{timeout: options.Timeout}
+	switch scheme, rest, _ := strings.Cut(rawURL, ":"); {
+	case scheme == "sqlite" && rest != "":
+		return s, s.openSQLite(rest)
+	case scheme == "postgres" || scheme == "postgresql":
+		return s, s.openPostgres(rawURL, options.Tracer)
+	}
+	return nil, errors.New("want sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE")
+}
+
+func (s *Store) openPostgres(dsn string, tracer pgx.QueryTracer) error {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		// The parser's own message quotes what it was given.
+		return errors.New("the PostgreSQL URL cannot be parsed; want postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=MODE")
+	}
+	// Bun writes the arguments into the statement, so that nearly every text is new: preparing it would cost a round trip
+	// and fill the server's cache. The hot reads ask for the other mode one by one.
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	if config.ConnectTimeout == 0 || config.ConnectTimeout > s.timeout {
+		config.ConnectTimeout = s.timeout
+	}
+	if config.Config.RuntimeParams["application_name"] == "" {
+		config.Config.RuntimeParams["application_name"] = "conduit"
+	}
+	config.Tracer = tracer
+	pool := stdlib.OpenDB(*config)
+	s.postgres, s.maxIdle = true, max(16, 4*runtime.GOMAXPROCS(0))
+	pool.SetMaxOpenConns(s.maxIdle)
+	pool.SetMaxIdleConns(s.maxIdle)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	db := bun.NewDB(pool, pgdialect.New())
+	s.writes, s.reads = db, db
+	return nil
+}
+
+func (s *Store) openSQLite(file string) error {
+	open := func(conns int, pragmas ...string) (*bun.DB, error) {
+		pragmas = append(pragmas,
+			fmt.Sprintf("busy_timeout(%d)", s.timeout.Milliseconds()), "foreign_keys(1)", "journal_mode(WAL)", "synchronous(NORMAL)")
+		query := url.Values{"_pragma": pragmas, "_time_format": {"sqlite"}, "_txlock": {"immediate"}}
+		pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+query.Encode())
+		if err != nil {
+			return nil, err
+		}
+		pool.SetMaxOpenConns(conns)
+		pool.SetMaxIdleConns(conns)
+		return bun.NewDB(pool, sqlitedialect.New()), nil
+	}
+	if file != ":memory:" {
+		// SQLite would make it readable by everybody; it holds password hashes.
+		made, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := made.Close(); err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.writes, err = open(1); err != nil {
+		return err
+	}
+	// Now rather than with the first request: a file that is no database is a bad setting.
+	if err := s.writes.PingContext(context.Background()); err != nil {
+		return errors.Join(err, s.writes.Close())
+	}
+	if file == ":memory:" {
+		s.reads = s.writes // each connection would have a database of its own
+		return nil
+	}
+	s.maxIdle = max(4, runtime.GOMAXPROCS(0))
+	s.reads, err = open(s.maxIdle, "query_only(1)")
+	return err
+}
+
+// Close closes the connections.
+func (s *Store) Close() error {
+	s.sessionUser.close()
+	if s.reads == s.writes {
+		return s.writes.Close()
+	}
+	return errors.Join(s.reads.Close(), s.writes.Close())
+}
+
+// Ping tells whether the database answers; Unavailable if it does not.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.retry(ctx, func(ctx context.Context) error {
+		var one int
+		return s.reads.QueryRowContext(ctx, "select 1").Scan(&one)
+	})
+}
+
+// retry runs a read, or a write that may be repeated, within the store's time. After a connection that had gone stale,
+// as all of a pool have when the database was restarted, it drops the idle ones and runs it once more on a fresh one.
+func (s *Store) retry(ctx context.Context, run func(ctx context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	err := run(bounded)
+	if stale(err) {
+		s.dropIdle()
+		err = run(bounded)
+	}
+	return explain(ctx, err)
+}
+
+// inTx runs a change in one transaction. It is repeated when it did not happen for reasons that pass: a stale connection
+// before the commit, or another transaction in the way.
+func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bun.Tx) error) error {
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	var err error
+	for range 5 {
+		committing := false
+		err = s.writes.RunInTx(bounded, nil, func(ctx context.Context, tx bun.Tx) error {
+			err := change(ctx, tx)
+			committing = err == nil
+			return err
+		})
+		switch {
+		case stale(err) && !committing: // after the commit was sent nobody knows whether it happened
+			s.dropIdle()
+			continue
+		case inTheWay(err):
+			continue
+		}
+		break
+	}
+	return explain(ctx, err)
+}
+
+// dropIdle closes the connections that wait in the pools; database/sql has no word for it but this.
+func (s *Store) dropIdle() {
+	if s.postgres {
+		s.reads.SetMaxIdleConns(-1)
+		s.reads.SetMaxIdleConns(s.maxIdle)
+	}
+}
+
+// fixedQuery is a hot read whose text never changes. It bypasses Bun: as a prepared statement it costs a half to a third,
+// since neither database parses and plans it again. PostgreSQL's are prepared by pgx, once a connection; SQLite's
+// here, by database/sql, which does it once a connection too.
+type fixedQuery struct {
+	mutex    sync.Mutex
+	prepared *sql.Stmt
+}
+
+func (q *fixedQuery) row(ctx context.Context, s *Store, text string, args ...any) (*sql.Row, error) {
+	if s.postgres {
+		return s.reads.DB.QueryRowContext(ctx, text, append([]any{pgx.QueryExecModeCacheStatement}, args...)...), nil
+	}
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	if q.prepared == nil {
+		// Not bound to the request: the statement outlives it.
+		prepared, err := s.reads.DB.PrepareContext(context.WithoutCancel(ctx), text)
+		if err != nil {
+			return nil, err
+		}
+		q.prepared = prepared
+	}
+	return q.prepared.QueryRowContext(ctx, args...), nil
+}
+
+func (q *fixedQuery) close() {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	if q.prepared != nil {
+		_ = q.prepared.Close() // the connections close next, and take it with them
+		q.prepared = nil
+	}
+}

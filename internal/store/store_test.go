@@ -1,0 +1,323 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"conduit/internal/conduit"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// at is a moment with all the digits that Conduit keeps.
+var at = time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)
+
+func newUser(name string) conduit.User {
+	return conduit.User{Username: name, Email: name + "@test.com", PasswordHash: "x", CreatedAt: at, UpdatedAt: at}
+}
+
+func newSession(id string) conduit.Session {
+	return conduit.Session{ID: id, CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour), UserAgent: "test 'agent' \\ ?", IPAddress: "::1"}
+}
+
+func TestUsersComeBackAsTheyWere(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := t.Context()
+		bio := `quotes ' " \ ? $1 ?0 {} 🦊` + "\n\t"
+		user := newUser("Ærø")
+		user.Bio, user.DisabledAt = &bio, &at
+		created, err := db.CreateUser(ctx, user, newSession("S1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		user.ID = created.ID
+		found, err := db.UserByEmail(ctx, "ÆRØ@TEST.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(user, found); diff != "" {
+			t.Errorf("UserByEmail (-want +got):\n%s", diff)
+		}
+		session, found, err := db.SessionWithUser(ctx, "S1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := newSession("S1")
+		want.UserID = user.ID
+		if diff := cmp.Diff(want, session); diff != "" {
+			t.Errorf("session (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(user, found); diff != "" {
+			t.Errorf("user of the session (-want +got):\n%s", diff)
+		}
+		if err := db.EndSession(ctx, "S1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.EndSession(ctx, "S1"); err != nil {
+			t.Errorf("ending a session twice: %v", err)
+		}
+		_, _, err = db.SessionWithUser(ctx, "S1")
+		wantNotFound(t, err)
+		_, err = db.UserByEmail(ctx, "nobody@test.com")
+		wantNotFound(t, err)
+		_, err = db.UpdateUser(ctx, 99999, "", func(*conduit.User) (bool, error) { return false, nil })
+		wantNotFound(t, err)
+	})
+}
+
+func wantNotFound(t *testing.T, err error) {
+	t.Helper()
+	var refusal *conduit.Error
+	if !errors.As(err, &refusal) || refusal.Kind != conduit.KindNotFound {
+		t.Errorf("error %v, want not found", err)
+	}
+}
+
+// TestRefusedChangesLeaveNothing: a registration that fails leaves neither user nor session, a change none of its parts.
+func TestRefusedChangesLeaveNothing(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := t.Context()
+		first, err := db.CreateUser(ctx, newUser("first"), newSession("S1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.CreateUser(ctx, newUser("second"), newSession("S1"))
+		if err == nil {
+			t.Fatal("two sessions with one id")
+		}
+		_, err = db.UserByEmail(ctx, "second@test.com")
+		wantNotFound(t, err)
+		refused := errors.New("refused")
+		if _, err := db.UpdateUser(ctx, first.ID, "", func(u *conduit.User) (bool, error) {
+			u.Username = "changed"
+			return true, refused
+		}); !errors.Is(err, refused) {
+			t.Errorf("error %v, want the closure's", err)
+		}
+		if _, user, err := db.SessionWithUser(ctx, "S1"); err != nil || user.Username != "first" {
+			t.Errorf("after a refused change: %v, %v", user, err)
+		}
+	})
+}
+
+// TestChangesDoNotGetLost: everybody who changes a user sees the changes before.
+func TestChangesDoNotGetLost(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := context.Background()
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		for range 25 {
+			group.Go(func() {
+				if _, err := db.UpdateUser(ctx, user.ID, "", func(u *conduit.User) (bool, error) {
+					longer := "x"
+					if u.Bio != nil {
+						longer += *u.Bio
+					}
+					u.Bio = &longer
+					return false, nil
+				}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if user, err = db.UserByEmail(ctx, "jake@test.com"); err != nil || user.Bio == nil || len(*user.Bio) != 25 {
+			t.Errorf("25 changes at once: %v, %v", user.Bio, err)
+		}
+	})
+}
+
+func TestSetPasswordHash(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := t.Context()
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct{ from, to, want string }{{"x", "y", "y"}, {"x", "late", "y"}} {
+			if err := db.SetPasswordHash(ctx, user.ID, step.from, step.to); err != nil {
+				t.Fatal(err)
+			}
+			if user, err = db.UserByEmail(ctx, user.Email); err != nil || user.PasswordHash != step.want {
+				t.Errorf("hash %q, want %q, %v", user.PasswordHash, step.want, err)
+			}
+		}
+	})
+}
+
+func TestMigrations(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		db, err := store.Open(url, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		applied := func() (count int) {
+			history, err := db.Migrations(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, migration := range history {
+				if !migration.AppliedAt.IsZero() {
+					count++
+				}
+			}
+			return count
+		}
+		if got := applied(); got != 0 {
+			t.Errorf("%d applied to an empty database", got)
+		}
+		for range 2 { // up, down, and up again
+			names, err := db.MigrateUp(ctx)
+			if err != nil || len(names) == 0 || applied() != len(names) {
+				t.Fatalf("up: %v, %v", names, err)
+			}
+			if again, err := db.MigrateUp(ctx); err != nil || len(again) != 0 {
+				t.Errorf("up again: %v, %v", again, err)
+			}
+			if _, err := db.CreateUser(ctx, newUser("jake"), newSession("S1")); err != nil {
+				t.Errorf("the schema does not work: %v", err)
+			}
+			if undone, err := db.MigrateDown(ctx); err != nil || len(undone) != len(names) || applied() != 0 {
+				t.Fatalf("down: %v, %v", undone, err)
+			}
+		}
+	})
+}
+
+// TestInstancesMigrateInTurn: of instances that start together one migrates and the others wait.
+func TestInstancesMigrateInTurn(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		var group sync.WaitGroup
+		var mutex sync.Mutex
+		var applied []string
+		for range 5 {
+			group.Go(func() {
+				db, err := store.Open(url, store.Options{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer func() { _ = db.Close() }()
+				names, err := db.MigrateUp(context.Background())
+				if err != nil {
+					t.Error(err)
+				}
+				mutex.Lock()
+				defer mutex.Unlock()
+				applied = append(applied, names...)
+			})
+		}
+		group.Wait()
+		names := map[string]bool{}
+		for _, name := range applied {
+			if names[name] {
+				t.Errorf("%s was applied twice", name)
+			}
+			names[name] = true
+		}
+		if len(names) == 0 {
+			t.Error("nobody migrated")
+		}
+	})
+}
+
+// TestMigrationSetsMatch: each step exists for both databases, up and down, and begins with its reason.
+func TestMigrationSetsMatch(t *testing.T) {
+	t.Parallel()
+	names := map[string][]string{}
+	for _, dialect := range []string{"postgres", "sqlite"} {
+		folder := os.DirFS(filepath.Join("migrations", dialect))
+		files, err := fs.Glob(folder, "*.sql")
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		names[dialect] = files
+		for _, file := range files {
+			text, err := fs.ReadFile(folder, file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasSuffix(file, ".up.sql") && !strings.HasPrefix(string(text), "-- ") {
+				t.Errorf("%s/%s does not say what it is for", dialect, file)
+			}
+			twin := strings.NewReplacer(".up.sql", ".down.sql", ".down.sql", ".up.sql").Replace(file)
+			if _, err := fs.Stat(folder, twin); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if diff := cmp.Diff(names["postgres"], names["sqlite"]); diff != "" {
+		t.Errorf("-postgres +sqlite:\n%s", diff)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{
+		"", "conduit.db", "mysql://x", "sqlite:", "sqlite:/no/such/folder/x.db", "postgres://user:s3cret@host:port/x", "postgres://user:s3cret@[::1/x",
+	} {
+		db, err := store.Open(url, store.Options{})
+		if err == nil {
+			_ = db.Close()
+			t.Errorf("%q was opened", url)
+			continue
+		}
+		if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: the error holds the password: %v", url, err)
+		}
+	}
+}
+
+// TestOddFileNames: a file name is no URL.
+func TestOddFileNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"with blank.db", "with?question.db", "100%.db", "#1.db", "ünïcödé.db"} {
+		file := filepath.Join(t.TempDir(), name)
+		db := storetest.Open(t, "sqlite:"+file, store.Options{})
+		if _, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v; want a file that only its owner reads", name, info, err)
+		}
+	}
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, "sqlite::memory:", store.Options{})
+	var group sync.WaitGroup
+	for i := range 20 {
+		group.Go(func() {
+			name := fmt.Sprint("user", i)
+			if _, err := db.CreateUser(context.Background(), newUser(name), newSession(name)); err != nil {
+				t.Error(err)
+			}
+			if _, _, err := db.SessionWithUser(context.Background(), name); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+}

@@ -1,0 +1,169 @@
+package storetest
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Proxy stands between a test and its database server and plays the server's outages. A server that is down and one that
+// hangs look different to a client, so there are two switches, independent of each other: Stop and Start, Freeze and
+// Thaw. To turn a switch where it already is does nothing.
+//
+// The methods may be called at any time, also during a query; Start only by the goroutine of the test, which it may fail.
+type Proxy struct {
+	t       testing.TB
+	network string // Of the server.
+	server  string
+	address string // Where the proxy listens, the same after each Start.
+
+	mu      sync.Mutex
+	run     *proxyRun     // Nil while stopped.
+	flowing chan struct{} // Closed while bytes are forwarded, open while frozen.
+}
+
+// proxyRun is what happens between a Start and a Stop.
+type proxyRun struct {
+	context.Context // Done when stopped.
+	end             context.CancelFunc
+	listener        net.Listener
+	goroutines      sync.WaitGroup
+}
+
+// NewProxy starts a proxy in front of the server of a DSN and gives the DSN that leads through it. It ends with the test.
+// A DSN that checks the server's name in TLS (sslmode=verify-full) cannot work through it.
+func NewProxy(t testing.TB, dsn string) (proxied string, p *Proxy) {
+	t.Helper()
+	config, err := pgconn.ParseConfig(dsn)
+	if err != nil {
+		t.Fatalf("proxy: %v", err)
+	}
+	p = &Proxy{t: t, address: "127.0.0.1:0", flowing: make(chan struct{})}
+	close(p.flowing)
+	p.network, p.server = pgconn.NetworkAddress(config.Host, config.Port)
+	p.Start()
+	t.Cleanup(p.Stop)
+
+	host, port, err := net.SplitHostPort(p.address)
+	if err == nil {
+		proxied, err = withAddress(dsn, host, port)
+	}
+	if err != nil {
+		t.Fatalf("proxy: %v", err)
+	}
+	return proxied, p
+}
+
+// Stop plays the end of the server: connections break and new ones are refused. Nothing of the proxy runs any more when
+// it returns.
+func (p *Proxy) Stop() {
+	p.mu.Lock()
+	run := p.run
+	p.run = nil
+	p.mu.Unlock()
+	if run == nil {
+		return
+	}
+	run.end()
+	run.listener.Close()
+	run.goroutines.Wait()
+}
+
+// Start ends a Stop: the proxy listens again, on the same port. Broken connections stay broken.
+func (p *Proxy) Start() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.run != nil {
+		return
+	}
+	listener, err := net.Listen("tcp", p.address)
+	if err != nil {
+		p.t.Fatalf("proxy: %v", err)
+	}
+	p.address = listener.Addr().String()
+	run := &proxyRun{listener: listener}
+	run.Context, run.end = context.WithCancel(context.Background())
+	run.goroutines.Go(func() { p.accept(run) })
+	p.run = run
+}
+
+// Freeze plays a server that hangs: connections stay open and new ones are accepted, but what is sent from now on does
+// not arrive, in neither direction, before Thaw.
+func (p *Proxy) Freeze() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.flowing:
+		p.flowing = make(chan struct{})
+	default:
+	}
+}
+
+// Thaw ends a Freeze: what was sent meanwhile arrives.
+func (p *Proxy) Thaw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.flowing:
+	default:
+		close(p.flowing)
+	}
+}
+
+// accept forwards the connections of a run until its listener is closed.
+func (p *Proxy) accept(run *proxyRun) {
+	for {
+		client, err := run.listener.Accept()
+		if err != nil {
+			return
+		}
+		run.goroutines.Go(func() { p.forward(run, client) })
+	}
+}
+
+// forward connects a client with the server until one of them leaves or the run ends. A server that is really down is
+// what it looks like to the client: a connection that ends.
+func (p *Proxy) forward(run *proxyRun, client net.Conn) {
+	defer client.Close()
+	server, err := (&net.Dialer{}).DialContext(run, p.network, p.server)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+
+	ctx, leave := context.WithCancel(run)
+	var both sync.WaitGroup
+	both.Go(func() { defer leave(); p.pump(ctx, server, client) })
+	both.Go(func() { defer leave(); p.pump(ctx, client, server) })
+	// PostgreSQL knows no half-closed connections: the end of one direction is the end of both.
+	<-ctx.Done()
+	client.Close()
+	server.Close()
+	both.Wait()
+}
+
+// pump copies bytes while they flow, until an end is closed or the context is done.
+func (p *Proxy) pump(ctx context.Context, to, from net.Conn) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		flowing := p.flowing
+		p.mu.Unlock()
+		select {
+		case <-flowing:
+		case <-ctx.Done():
+			return
+		}
+		if _, err := to.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"conduit/internal/conduit"
+)
+
+// userColumns has the fields of conduit.User in their order, so that one converts to the other and drift does not compile.
+type userColumns struct {
+	ID           int64 `bun:",pk,autoincrement"`
+	Username     string
+	Email        string
+	PasswordHash string
+	Bio          *string
+	Image        *string
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	DisabledAt   *time.Time
+}
+
+type userRow struct {
+	bun.BaseModel `bun:"table:users"`
+	userColumns
+	UsernameKey string
+	EmailKey    string
+}
+
+func newUserRow(user conduit.User) userRow {
+	return userRow{
+		userColumns: userColumns(user),
+		UsernameKey: conduit.Key(user.Username),
+		EmailKey:    conduit.Key(user.Email),
+	}
+}
+
+func (r userRow) user() conduit.User {
+	r.CreatedAt, r.UpdatedAt = r.CreatedAt.UTC(), r.UpdatedAt.UTC() // drivers answer in local time
+	return conduit.User(r.userColumns)
+}
+
+// CreateUser implements [conduit.UserStore].
+func (s *Store) CreateUser(ctx context.Context, user conduit.User, first conduit.Session) (conduit.User, error) {
+	row := newUserRow(user)
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		row.ID = 0
+		if _, err := tx.NewInsert().Model(&row).Returning("id").Exec(ctx); err != nil {
+			return err
+		}
+		session := sessionRow{sessionColumns: sessionColumns(first)}
+		session.UserID = row.ID
+		_, err := tx.NewInsert().Model(&session).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return conduit.User{}, s.taken(ctx, row, err)
+	}
+	return row.user(), nil
+}
+
+// UserByEmail implements [conduit.UserStore].
+func (s *Store) UserByEmail(ctx context.Context, email string) (conduit.User, error) {
+	var row userRow
+	err := s.retry(ctx, func(ctx context.Context) error {
+		return s.reads.NewSelect().Model(&row).Where("email_key = ?", conduit.Key(email)).Scan(ctx)
+	})
+	return row.user(), missing(err, "user")
+}
+
+// UpdateUser implements [conduit.UserStore].
+func (s *Store) UpdateUser(
+	ctx context.Context, id int64, keepSession string, change func(*conduit.User) (bool, error),
+) (conduit.User, error) {
+	var row userRow
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		found := userRow{}
+		query := tx.NewSelect().Model(&found).Where("id = ?", id)
+		if s.postgres { // SQLite's transactions are exclusive from their beginning
+			query = query.For("update")
+		}
+		if err := query.Scan(ctx); err != nil {
+			return missing(err, "user")
+		}
+		user := found.user()
+		endSessions, err := change(&user)
+		if err != nil {
+			return err
+		}
+		row = newUserRow(user)
+		if _, err := tx.NewUpdate().Model(&row).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		if endSessions {
+			_, err = tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", id).Where("id <> ?", keepSession).Exec(ctx)
+		}
+		return err
+	})
+	if err != nil {
+		return conduit.User{}, s.taken(ctx, row, err)
+	}
+	return row.user(), nil
+}
+
+// SetPasswordHash implements [conduit.UserStore].
+func (s *Store) SetPasswordHash(ctx context.Context, id int64, from, to string) error {
+	return s.retry(ctx, func(ctx context.Context) error {
+		_, err := s.writes.NewUpdate().Model((*userRow)(nil)).Set("password_hash = ?", to).
+			Where("id = ?", id).Where("password_hash = ?", from).Exec(ctx)
+		return err
+	})
+}
+
+// taken turns the violation of a unique name or address into [conduit.Taken]. The database names the first index it
+// stumbled over; people want to know all fields they have to change, so it looks for both.
+func (s *Store) taken(ctx context.Context, row userRow, err error) error {
+	username := violates(err, "users_username_key", "users.username_key")
+	email := violates(err, "users_email_key", "users.email_key")
+	if !username && !email {
+		return err
+	}
+	var others []userRow
+	if err := s.retry(ctx, func(ctx context.Context) error {
+		return s.reads.NewSelect().Model(&others).Column("username_key", "email_key").Where("id <> ?", row.ID).
+			WhereGroup(" and ", func(q *bun.SelectQuery) *bun.SelectQuery {
+				return q.Where("username_key = ?", row.UsernameKey).WhereOr("email_key = ?", row.EmailKey)
+			}).Scan(ctx)
+	}); err != nil {
+		return err
+	}
+	for _, other := range others {
+		username = username || other.UsernameKey == row.UsernameKey
+		email = email || other.EmailKey == row.EmailKey
+	}
+	var fields []string
+	if username {
+		fields = append(fields, "username")
+	}
+	if email {
+		fields = append(fields, "email")
+	}
+	return conduit.Taken(fields...)
+}
