@@ -19,7 +19,7 @@ var rules = map[string]struct {
 }{
 	"conduit":                  {noHTTP: true},
 	"conduit/api":              {may: []string{"github.com/oapi-codegen/"}},
-	"conduit/internal/conduit": {may: []string{"golang.org/x/text/"}, noHTTP: true},
+	"conduit/internal/conduit": {may: []string{"golang.org/x/text/", "github.com/gosimple/slug"}, noHTTP: true},
 	"conduit/internal/auth":    {may: []string{"github.com/lestrrat-go/jwx/v2/", "golang.org/x/crypto/", "golang.org/x/text/"}, noHTTP: true},
 	"conduit/internal/store": {
 		may: []string{
@@ -32,10 +32,12 @@ var rules = map[string]struct {
 	"conduit/internal/httpapi": {may: []string{
 		"conduit", "conduit/api", "conduit/internal/conduit", "conduit/internal/auth",
 		"conduit/internal/httpapi/strictjson",
-		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors",
+		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
 	}},
 	"conduit/internal/httpapi/strictjson": {may: []string{"github.com/go-json-experiment/json/"}, noHTTP: true},
-	"conduit/cmd/conduit":                 {may: []string{"conduit*", "github.com/spf13/"}},
+	"conduit/internal/demo":               {may: []string{"conduit/internal/conduit", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true},
+	"conduit/internal/bench":              {may: []string{"conduit/internal/store/storetest"}},
+	"conduit/cmd/conduit":                 {may: []string{"conduit*", "github.com/spf13/", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
 }
 
 func TestBoundaries(t *testing.T) {

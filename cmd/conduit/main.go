@@ -18,6 +18,7 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
 	if err == nil {
@@ -63,7 +64,7 @@ Every flag can be given as an environment variable: --listen is CONDUIT_LISTEN, 
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(serveCommand(getenv), migrateCommand(), versionCommand())
+	root.AddCommand(serveCommand(getenv), migrateCommand(), seedCommand(), versionCommand())
 	for _, command := range root.Commands() {
 		nameVariables(command)
 	}

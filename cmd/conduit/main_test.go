@@ -39,7 +39,13 @@ func TestUsage(t *testing.T) {
 		"listen by variable":  {[]string{"serve"}, map[string]string{"CONDUIT_LISTEN": "8080"}, "--listen (CONDUIT_LISTEN): want HOST:PORT, for example 127.0.0.1:8080"},
 		"duration":            {[]string{"serve", "--session-lifetime=soon"}, nil, `--session-lifetime (CONDUIT_SESSION_LIFETIME): must be a duration`},
 		"variable's duration": {[]string{"serve"}, map[string]string{"CONDUIT_SESSION_LIFETIME": "soon"}, `--session-lifetime (CONDUIT_SESSION_LIFETIME): must be a duration`},
-		"short duration":      {[]string{"serve", "--session-lifetime=1s"}, nil, "--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m"},
+		"short duration":      {[]string{"serve", "--session-lifetime=1s"}, nil, "--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m, in whole seconds"},
+		"fraction":            {[]string{"serve", "--session-lifetime=60500ms"}, nil, "--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m, in whole seconds"},
+		"negative timeout":    {[]string{"serve", "--shutdown-timeout=-5s"}, nil, "--shutdown-timeout (CONDUIT_SHUTDOWN_TIMEOUT): must not be negative"},
+		"origin":              {[]string{"serve", "--cors-origins=https://*.example"}, nil, "--cors-origins (CONDUIT_CORS_ORIGINS): want * or origins"},
+		"origin with a path":  {[]string{"serve", "--cors-origins=https://a.example/x"}, nil, "--cors-origins (CONDUIT_CORS_ORIGINS): want * or origins"},
+		"sqlite with slashes": {[]string{"serve", "--database=sqlite://conduit.db"}, nil, "--database (CONDUIT_DATABASE): a file is named by sqlite:FILE, without //"},
+		"few users":           {[]string{"seed", "--users=1"}, nil, "--users (CONDUIT_USERS): want at least 2"},
 		"word":                {[]string{"serve", "--log-level=loud"}, nil, "--log-level (CONDUIT_LOG_LEVEL): want one of debug, info, warn, error"},
 		"database":            {[]string{"serve", "--database=mysql://x"}, nil, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
 		"migrate's database":  {[]string{"migrate", "up"}, map[string]string{"CONDUIT_DATABASE": "x"}, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
@@ -200,18 +206,20 @@ func TestServe(t *testing.T) {
 func TestBanner(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	withPassword := strings.Replace(url, "@", ":s3cret@", 1)
-	i := serveOn(t, withPassword, filepath.Join(t.TempDir(), "conduit.key"))
-	for _, want := range []string{"API       http://127.0.0.1:", "/.well-known/jwks.json", "Database  postgres"} {
-		if !strings.Contains(i.banner, want) {
-			t.Errorf("the banner lacks %q: %s", want, i.banner)
+	keyFile := filepath.Join(t.TempDir(), "conduit.key")
+	for _, withPassword := range []string{strings.Replace(url, "@", ":s3cret@", 1), url + "&password=s3cret", url + "&sslpassword=s3cret"} {
+		i := serveOn(t, withPassword, keyFile)
+		for _, want := range []string{"API       http://127.0.0.1:", "/.well-known/jwks.json", "Database  PostgreSQL, conduit_test_"} {
+			if !strings.Contains(i.banner, want) {
+				t.Errorf("the banner lacks %q: %s", want, i.banner)
+			}
 		}
-	}
-	if strings.Contains(i.banner, "s3cret") {
-		t.Errorf("the banner shows the password: %s", i.banner)
-	}
-	if err := i.stop(); err != nil {
-		t.Error(err)
+		if strings.Contains(i.banner, "s3cret") {
+			t.Errorf("the banner shows the password: %s", i.banner)
+		}
+		if err := i.stop(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -264,4 +272,52 @@ func TestStopWaitsForRequests(t *testing.T) {
 	case <-time.After(15 * time.Second):
 		t.Error("did not stop")
 	}
+}
+
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		if out, err := invoke(t, nil, "seed", "--database", url, "--users=5", "--articles=30"); err != nil || !strings.Contains(out, "5 people, 30 articles") {
+			t.Fatal(out, err)
+		}
+		i := serveOn(t, url, filepath.Join(t.TempDir(), "conduit.key"))
+		if status, text := i.do(t, "GET", "/articles", "", ""); status != http.StatusOK || !strings.Contains(text, `"articlesCount":30`) {
+			t.Error(status, text)
+		}
+		if status, text := i.do(t, "POST", "/users/login", "", `{"user":{"email":"johndoe@example.com","password":"password123"}}`); status != http.StatusOK {
+			t.Error(status, text)
+		}
+		if err := i.stop(); err != nil {
+			t.Error(err)
+		}
+		if _, err := invoke(t, nil, "seed", "--database", url); err == nil || !strings.Contains(err.Error(), "seed fills empty ones only") {
+			t.Errorf("seeding twice: %v", err)
+		}
+	})
+}
+
+// TestDemo: the embedded default begins as a living site; PostgreSQL, and addresses that others reach, do not.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		i := serveOn(t, url, filepath.Join(t.TempDir(), "conduit.key"))
+		_, text := i.do(t, "GET", "/articles?limit=1", "", "")
+		if living := strings.Contains(text, `"articlesCount":100`); living != strings.HasPrefix(url, "sqlite:") {
+			t.Errorf("%s: %s", url, text)
+		}
+		if strings.HasPrefix(url, "sqlite:") {
+			_, picture, _ := strings.Cut(text, `"image":"`+strings.TrimSuffix(i.url, "/api"))
+			picture, _, _ = strings.Cut(picture, `"`)
+			i.url = strings.TrimSuffix(i.url, "/api")
+			if status, text := i.do(t, "GET", picture, "", ""); status != http.StatusOK || !strings.HasPrefix(text, "<svg ") {
+				t.Errorf("the picture %s: %d %s", picture, status, text)
+			}
+			if status, _ := i.do(t, "GET", "/avatars/x.svg", "", ""); status != http.StatusNotFound {
+				t.Errorf("no picture: %d", status)
+			}
+		}
+		if err := i.stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }

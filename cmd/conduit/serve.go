@@ -37,6 +37,8 @@ type settings struct {
 	logLevel        string
 	logFormat       string
 	shutdownTimeout time.Duration
+	publicURL       string
+	demo            bool
 }
 
 func serveCommand(getenv func(string) string) *cobra.Command {
@@ -51,7 +53,11 @@ CONDUIT_KEY_ENCRYPTION_KEY, else from the file --key-file names, which the first
 database need the same one.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd.Context(), s, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			err := serve(cmd.Context(), s, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
+				return nil // told to stop before it had started
+			}
+			return err
 		},
 	}
 	flags := command.Flags()
@@ -64,6 +70,8 @@ database need the same one.`,
 	flags.StringVar(&s.audience, "audience", "conduit", "`name` in the aud claim of tokens")
 	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
+	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which browsers reach the server, for pictures of demo accounts (default http:// and the address)")
+	flags.BoolVar(&s.demo, "demo", true, "fill a new SQLite database with demo content, when listening on this machine only")
 	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "how much to log; debug logs each request")
 	flags.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log")
 	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "how long requests may take to end after a signal")
@@ -74,8 +82,17 @@ func (s settings) check() error {
 	if _, _, err := net.SplitHostPort(s.listen); err != nil {
 		return badSetting("listen", errors.New("want HOST:PORT, for example 127.0.0.1:8080"))
 	}
-	if s.sessionLifetime < time.Minute {
-		return badSetting("session-lifetime", errors.New("want at least 1m"))
+	if s.sessionLifetime < time.Minute || s.sessionLifetime%time.Second != 0 { // tokens count in seconds
+		return badSetting("session-lifetime", errors.New("want at least 1m, in whole seconds"))
+	}
+	if s.shutdownTimeout < 0 {
+		return badSetting("shutdown-timeout", errors.New("must not be negative"))
+	}
+	for _, origin := range s.corsOrigins {
+		parsed, err := url.Parse(origin)
+		if origin != "*" && (err != nil || parsed.Scheme == "" || parsed.Host == "" || origin != parsed.Scheme+"://"+parsed.Host || strings.Contains(origin, "*")) {
+			return badSetting("cors-origins", errors.New("want * or origins like https://example.com, by commas"))
+		}
 	}
 	if s.issuer == "" {
 		return badSetting("issuer", errors.New("must not be empty"))
@@ -109,15 +126,27 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	go keys.Follow(ctx, 10*time.Second, func(err error) { log.Warn("signing keys not reloaded", "error", err) })
 	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: time.Now})
 	sessions := &conduit.Sessions{Store: db, Tokens: tokens, Lifetime: s.sessionLifetime, Now: time.Now}
-	users := &conduit.Users{Store: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}), Sessions: sessions, Now: time.Now}
+	passwords := auth.NewPasswords(auth.PasswordOptions{})
+	users := &conduit.Users{Store: db, Passwords: passwords, Sessions: sessions, Now: time.Now}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
+	if err != nil {
+		return badSetting("listen", err)
+	}
+	defer func() { _ = listener.Close() }() // a second time, as a rule: the server closes it
+	if err := fillNew(ctx, s, db, passwords, listener.Addr(), log); err != nil {
+		return err
+	}
 	handler, err := httpapi.New(httpapi.Config{
 		Users: users, Sessions: sessions, Tokens: tokens, Keys: keys,
-		Ping: db.Ping, Log: log, Now: time.Now, Origins: s.corsOrigins,
+		Profiles: &conduit.Profiles{Store: db},
+		Articles: &conduit.Articles{Store: db, Now: time.Now},
+		Comments: &conduit.Comments{Store: db, Now: time.Now},
+		Ping:     db.Ping, Log: log, Now: time.Now, Origins: s.corsOrigins,
 	})
 	if err != nil {
 		return err
 	}
-	return listenAndServe(ctx, s, handler, log, stdout)
+	return listenAndServe(ctx, s, db, listener, handler, log, stdout)
 }
 
 // openDatabase opens the database and sees to its schema.
@@ -172,11 +201,9 @@ func newSealer(s settings, fromEnvironment string, log *slog.Logger) (*auth.Seal
 	return auth.NewSealer(key)
 }
 
-func listenAndServe(ctx context.Context, s settings, handler http.Handler, log *slog.Logger, stdout io.Writer) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
-	if err != nil {
-		return badSetting("listen", err)
-	}
+func listenAndServe(
+	ctx context.Context, s settings, database fmt.Stringer, listener net.Listener, handler http.Handler, log *slog.Logger, stdout io.Writer,
+) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -188,7 +215,7 @@ func listenAndServe(ctx context.Context, s settings, handler http.Handler, log *
 	}
 	address := "http://" + listener.Addr().String()
 	_, _ = fmt.Fprintf(stdout, "Conduit %s\n  API       %s/api\n  Keys      %s/.well-known/jwks.json\n  Database  %s\n",
-		version, address, address, redacted(s.database))
+		version, address, address, database)
 
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -204,14 +231,6 @@ func listenAndServe(ctx context.Context, s settings, handler http.Handler, log *
 		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), server.Close())
 	}
 	return nil
-}
-
-// redacted is the database's URL without its password.
-func redacted(database string) string {
-	if parsed, err := url.Parse(database); err == nil && parsed.User != nil {
-		return parsed.Redacted()
-	}
-	return database
 }
 
 func newLog(s settings, stderr io.Writer) *slog.Logger {

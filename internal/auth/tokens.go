@@ -169,7 +169,7 @@ func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issu
 
 // Verify says what a token says if it is ours: of the shape which Issue writes,
 // signed by a key which verifies now, for this issuer and audience, within its
-// times. Errors wrap ErrInvalid or ErrExpired; any other one means that it could
+// times. With ErrExpired, too, the claims are what the token says. Errors wrap ErrInvalid or ErrExpired; any other one means that it could
 // not be found out, because the token names an unknown key and the keys could
 // not be loaded, and says nothing about the token.
 //
@@ -183,14 +183,11 @@ func (t *Tokens) Verify(ctx context.Context, token string) (Claims, error) {
 	}
 	digest := digestOf(token)
 	if v, ok := t.cache.get(t.ring.current(), digest); ok {
-		if err := t.recheck(v); err != nil {
-			return Claims{}, err
-		}
-		return v.claims, nil
+		return t.recheck(v)
 	}
 	v, keys, err := t.verify(ctx, token)
 	if err != nil {
-		return Claims{}, err
+		return v.claims, err
 	}
 	t.cache.put(keys, digest, v)
 	return v.claims, nil
@@ -204,17 +201,17 @@ type verified struct {
 }
 
 // recheck asks again what the clock can have changed since a token passed.
-func (t *Tokens) recheck(v verified) error {
+func (t *Tokens) recheck(v verified) (Claims, error) {
 	now := t.now()
 	switch {
 	case !v.key.verifies(now, t.leeway):
-		return errKeyState
+		return Claims{}, errKeyState
 	case now.Before(v.claims.IssuedAt.Add(-t.leeway)), now.Before(v.notBefore.Add(-t.leeway)):
-		return errNotYetValid
+		return Claims{}, errNotYetValid
 	case !now.Before(v.claims.ExpiresAt.Add(t.leeway)):
-		return errExpired
+		return v.claims, errExpired
 	}
-	return nil
+	return v.claims, nil
 }
 
 // Made once, because a front end with an expired token asks often.
@@ -251,10 +248,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 	if err := json.Unmarshal(c.payload, believed); err != nil {
 		return verified{}, nil, fmt.Errorf("%w: the claims are malformed", ErrInvalid)
 	}
-	if err := jwt.Validate(believed, t.checks...); err != nil {
-		return verified{}, nil, refusal(err)
-	}
-	return verified{
+	said := verified{
 		claims: Claims{
 			UserID:    c.claims.subject,
 			SessionID: c.claims.sessionID,
@@ -264,7 +258,14 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 		},
 		notBefore: time.Unix(c.claims.notBefore, 0).UTC(),
 		key:       key,
-	}, keys, nil
+	}
+	if err := jwt.Validate(believed, t.checks...); err != nil {
+		if err = refusal(err); !errors.Is(err, ErrExpired) {
+			said = verified{}
+		}
+		return said, nil, err
+	}
+	return said, keys, nil
 }
 
 // refusal translates the outcome of the checks. The library's own texts name a

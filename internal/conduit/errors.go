@@ -1,6 +1,7 @@
 package conduit
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -69,8 +70,16 @@ func Invalid(field, message string) error { return refuse(KindInvalid, field, me
 // Unauthenticated says that field ("token", "credentials") does not prove who is asking.
 func Unauthenticated(field, message string) error { return refuse(KindUnauthenticated, field, message) }
 
+// Forbidden says that this noun ("article", "comment") is somebody else's.
+func Forbidden(noun string) error { return refuse(KindForbidden, noun, "forbidden") }
+
 // NotFound says that there is no such noun ("article", "comment", "profile", "user").
 func NotFound(noun string) error { return refuse(KindNotFound, noun, "not found") }
+
+func isNotFound(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Kind == KindNotFound
+}
 
 // Taken says that other people have the values of these fields.
 func Taken(fields ...string) error {

@@ -19,10 +19,23 @@ const (
 
 // Key is the form in which names and addresses are compared: two that differ only by case or by the composition of
 // their characters are one. It is made here and not by lower() in SQL, since SQLite's knows ASCII only.
+//
+// x/text folds no Cherokee, whose small letters came to Unicode last: they are mapped here.
 func Key(name string) string {
+	name = strings.Map(foldCherokee, name)
 	// Folding may decompose, and normalising may bring back what folds again; the second round makes it stable.
 	folded := cases.Fold().String(norm.NFC.String(name))
 	return norm.NFC.String(cases.Fold().String(norm.NFC.String(folded)))
+}
+
+func foldCherokee(r rune) rune {
+	switch {
+	case r >= 0xab70 && r <= 0xabbf:
+		return r - 0x97d0
+	case r >= 0x13f8 && r <= 0x13fd:
+		return r - 8
+	}
+	return r
 }
 
 // checkUsername adds what is wrong with username, which is NFC already. Names stand in URLs as one segment, which
@@ -35,15 +48,39 @@ func checkUsername(problems Fields, username string) {
 		problems.Add("username", tooLong(maxUsername))
 	case strings.TrimSpace(username) != username:
 		problems.Add("username", "must not begin or end with a blank")
-	case username == "." || username == ".." || strings.Contains(username, "/") || strings.ContainsFunc(username, unseen):
+	case username == "." || username == ".." || strings.Contains(username, "/") ||
+		strings.ContainsFunc(username, unseen) || oddJoiner(username):
 		problems.Add("username", "contains characters that are not allowed")
 	}
 }
 
-// unseen tells characters that would make two names look alike or turn the text around them: controls, formats, line
-// separators. The two joiners are excepted, since Persian and Indic words are spelled with them.
+// unseen tells characters which show nothing, and so would make two names look alike, or which turn the text around them:
+// controls, formats, line separators, fillers, variation selectors, the empty Braille cell. The joiners are oddJoiner's.
 func unseen(r rune) bool {
-	return !unicode.IsGraphic(r) && r != '\u200c' && r != '\u200d'
+	if isJoiner(r) {
+		return false
+	}
+	return !unicode.IsGraphic(r) || r == '\u2800' || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+func isJoiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
+
+// joining are the scripts in which words are spelled with joiners: Arabic's and India's.
+var joining = []*unicode.RangeTable{
+	unicode.Arabic, unicode.Syriac, unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi, unicode.Gujarati,
+	unicode.Oriya, unicode.Tamil, unicode.Telugu, unicode.Kannada, unicode.Malayalam, unicode.Sinhala,
+}
+
+// oddJoiner tells whether a joiner stands where it shows nothing: not between letters of a script that has them
+// (compare RFC 5892, appendix A).
+func oddJoiner(name string) bool {
+	runes := []rune(name)
+	for i, r := range runes {
+		if isJoiner(r) && (i == 0 || i == len(runes)-1 || !unicode.In(runes[i-1], joining...) || !unicode.In(runes[i+1], joining...)) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkEmail adds what is wrong with email, which is NFC already. Whether an address exists only a message to it can
@@ -56,7 +93,7 @@ func checkEmail(problems Fields, email string) {
 	case utf8.RuneCountInString(email) > maxEmail:
 		problems.Add("email", tooLong(maxEmail))
 	case local == "" || domain == "" || strings.Contains(domain, "@") ||
-		strings.ContainsFunc(email, unicode.IsSpace) || strings.ContainsFunc(email, unseen):
+		strings.ContainsFunc(email, unicode.IsSpace) || strings.ContainsFunc(email, unseen) || oddJoiner(email):
 		problems.Add("email", "is not a valid email")
 	}
 }

@@ -3,7 +3,6 @@ package conduit
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"strings"
 	"time"
 )
@@ -37,12 +36,15 @@ func (c Caller) Anonymous() bool { return c.User.ID == 0 }
 
 // SessionStore keeps sessions.
 type SessionStore interface {
-	// AddSession records a session and drops the user's oldest ones until at most keep are left.
-	AddSession(ctx context.Context, session Session, keep int) error
+	// AddSession records a session of a user and drops their oldest ones until at most keep are left. NotFound("user")
+	// unless the user is active and still has the address and the password hash given, which is what was verified.
+	AddSession(ctx context.Context, user User, session Session, keep int) error
 	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there.
 	SessionWithUser(ctx context.Context, id string) (Session, User, error)
 	// EndSession removes a session; one that is not there is no error.
 	EndSession(ctx context.Context, id string) error
+	// EndSessionIfOver is EndSession for one that has expired by now; any other stays.
+	EndSessionIfOver(ctx context.Context, id string, now time.Time) error
 }
 
 // TokenIssuer makes the token of a session.
@@ -91,7 +93,7 @@ func (s *Sessions) start(ctx context.Context, user User, client Client) (Caller,
 	if err != nil {
 		return Caller{}, err
 	}
-	if err := s.Store.AddSession(ctx, session, maxSessions); err != nil {
+	if err := s.Store.AddSession(ctx, user, session, maxSessions); err != nil {
 		return Caller{}, err
 	}
 	return Caller{User: user, Session: session, Token: token}, nil
@@ -101,9 +103,8 @@ func (s *Sessions) start(ctx context.Context, user User, client Client) (Caller,
 // over, and its user must be who the token says and may be active. A session that is over is removed on sight.
 func (s *Sessions) Resume(ctx context.Context, sessionID string, userID int64, token string) (Caller, error) {
 	session, user, err := s.Store.SessionWithUser(ctx, sessionID)
-	var refusal *Error
 	switch {
-	case errors.As(err, &refusal) && refusal.Kind == KindNotFound:
+	case isNotFound(err):
 		return Caller{}, Unauthenticated("token", "is invalid")
 	case err != nil:
 		return Caller{}, err
@@ -116,6 +117,11 @@ func (s *Sessions) Resume(ctx context.Context, sessionID string, userID int64, t
 		return Caller{}, Unauthenticated("token", "has expired")
 	}
 	return Caller{User: user, Session: session, Token: token}, nil
+}
+
+// Expired removes the session of a token that has expired, unless it outlives the token.
+func (s *Sessions) Expired(ctx context.Context, sessionID string) error {
+	return s.Store.EndSessionIfOver(ctx, sessionID, s.Now())
 }
 
 // End logs the caller out of the session they came with.

@@ -2,7 +2,6 @@ package conduit
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -28,9 +27,10 @@ type UserStore interface {
 	CreateUser(ctx context.Context, user User, first Session) (User, error)
 	// UserByEmail finds the user whose address has the same [Key]; NotFound("user") if there is none.
 	UserByEmail(ctx context.Context, email string) (User, error)
-	// UpdateUser loads and locks a user, lets change alter them, and saves them, in one transaction. If change says so,
-	// all sessions of the user but the kept one end with it. Taken as with CreateUser.
-	UpdateUser(ctx context.Context, id int64, keepSession string, change func(*User) (endSessions bool, err error)) (User, error)
+	// UpdateUser loads and locks the user of a session, lets change alter them, and saves them, in one transaction. If
+	// change says so, all other sessions of the user end with it. NotFound("session") if the session has ended meanwhile;
+	// Taken as with CreateUser.
+	UpdateUser(ctx context.Context, session Session, change func(*User) (endOthers bool, err error)) (User, error)
 	// SetPasswordHash replaces a hash by one of the same password with newer settings, unless the password was changed
 	// in between.
 	SetPasswordHash(ctx context.Context, id int64, from, to string) error
@@ -91,8 +91,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 // account that is disabled or has no password give the same answer after the same work (OWASP ASVS 5, 6.3.8).
 func (u *Users) Login(ctx context.Context, email, password string, client Client) (Caller, error) {
 	user, err := u.Store.UserByEmail(ctx, email)
-	var refusal *Error
-	if err != nil && (!errors.As(err, &refusal) || refusal.Kind != KindNotFound) {
+	if err != nil && !isNotFound(err) {
 		return Caller{}, err
 	}
 	hash := user.PasswordHash
@@ -107,19 +106,24 @@ func (u *Users) Login(ctx context.Context, email, password string, client Client
 		return Caller{}, Unauthenticated("credentials", "invalid")
 	}
 	if stale {
-		if err := u.rehash(ctx, user, password); err != nil {
+		if user.PasswordHash, err = u.rehash(ctx, user, password); err != nil {
 			return Caller{}, err
 		}
 	}
-	return u.Sessions.start(ctx, user, client)
+	caller, err := u.Sessions.start(ctx, user, client)
+	if isNotFound(err) { // the password was changed, or the account disabled, while we were hashing
+		return Caller{}, Unauthenticated("credentials", "invalid")
+	}
+	return caller, err
 }
 
-func (u *Users) rehash(ctx context.Context, user User, password string) error {
+// rehash stores the password under today's settings and gives the new hash.
+func (u *Users) rehash(ctx context.Context, user User, password string) (string, error) {
 	hash, err := u.Passwords.Hash(ctx, password)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return u.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash)
+	return hash, u.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash)
 }
 
 // UserChanges says what is to change. An empty Username, Email or Password stays as it is, for none of them can be
@@ -163,8 +167,10 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges) 
 			return Caller{}, err
 		}
 	}
-	user, err := u.Store.UpdateUser(ctx, caller.User.ID, caller.Session.ID, func(user *User) (bool, error) {
-		endSessions := hash != "" || (email != "" && email != user.Email)
+	// The session was there when the request began. Its body may have taken a while, in which the person can have logged
+	// out everywhere: a session that is over must not take the account back.
+	user, err := u.Store.UpdateUser(ctx, caller.Session, func(user *User) (bool, error) {
+		endOthers := hash != "" || (email != "" && email != user.Email)
 		if username != "" {
 			user.Username = username
 		}
@@ -181,8 +187,11 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges) 
 			user.Image = noneIfEmpty(changes.Image.To)
 		}
 		user.UpdatedAt = later(u.Now(), user.UpdatedAt)
-		return endSessions, nil
+		return endOthers, nil
 	})
+	if isNotFound(err) {
+		return Caller{}, Unauthenticated("token", "is invalid")
+	}
 	if err != nil {
 		return Caller{}, err
 	}

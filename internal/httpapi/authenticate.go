@@ -56,6 +56,8 @@ func (a authenticator) caller(r *http.Request) (conduit.Caller, error) {
 	claims, err := a.tokens.Verify(r.Context(), token)
 	switch {
 	case errors.Is(err, auth.ErrExpired):
+		// Its row goes on sight. That the token has expired is certain, whether or not that succeeds; the sweep comes by too.
+		_ = a.sessions.Expired(r.Context(), claims.SessionID)
 		return conduit.Caller{}, conduit.Unauthenticated("token", "has expired")
 	case errors.Is(err, auth.ErrInvalid):
 		return conduit.Caller{}, conduit.Unauthenticated("token", "is invalid")

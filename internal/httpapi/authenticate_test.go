@@ -1,9 +1,14 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,8 +60,15 @@ func TestAuthorizationHeader(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer func() { _ = response.Body.Close() }()
-				if response.StatusCode != test.status {
-					t.Fatalf("status %d, want %d", response.StatusCode, test.status)
+				text, err := io.ReadAll(response.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := answer{response.StatusCode, response.Header, string(text)}
+				if test.message == "" {
+					got.want(t, test.status, "")
+				} else {
+					got.wantError(t, test.status, "token", test.message)
 				}
 				want := map[string]string{"": "", "is missing": `Bearer realm="conduit"`, "is invalid": invalidToken}[test.message]
 				if got := response.Header.Get("WWW-Authenticate"); got != want {
@@ -139,12 +151,9 @@ func TestExpiredSessionIsRemoved(t *testing.T) {
 func TestDisabledUser(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
-		user, err := s.db.UserByEmail(t.Context(), "jake@test.com")
-		if err != nil {
-			t.Fatal(err)
-		}
 		now := s.clock.Now()
-		if _, err := s.db.UpdateUser(t.Context(), user.ID, "", func(u *conduit.User) (bool, error) {
+		session := s.sessionOf(t, token)
+		if _, err := s.db.UpdateUser(t.Context(), session, func(u *conduit.User) (bool, error) {
 			u.DisabledAt = &now
 			return false, nil
 		}); err != nil {
@@ -152,6 +161,104 @@ func TestDisabledUser(t *testing.T) {
 		}
 		s.do(t, call{method: "GET", path: "/api/user", token: token}).wantError(t, 401, "token", "is invalid")
 		s.do(t, login("jake@test.com", password)).wantError(t, 401, "credentials", "invalid")
+	})
+}
+
+// sessionOf gives the session that a token names.
+func (s *server) sessionOf(t *testing.T, token string) conduit.Session {
+	t.Helper()
+	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
+	claims, err := tokens.Verify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, _, err := s.db.SessionWithUser(t.Context(), claims.SessionID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
+}
+
+// TestExpiredTokenRemovesItsSession is the usual way for a session to end: its token has expired with it.
+func TestExpiredTokenRemovesItsSession(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		session := s.sessionOf(t, token)
+		s.clock.Advance(25 * time.Hour)
+		s.do(t, call{method: "GET", path: "/api/user", token: token}).wantError(t, 401, "token", "has expired")
+		if _, _, err := s.db.SessionWithUser(t.Context(), session.ID); err == nil {
+			t.Error("the row of the session is still there")
+		}
+	})
+}
+
+// TestHeldRequestOfAnEndedSession: whoever stole a token may hold the second half of a request back until the person has
+// thrown them out. It must not let them in again.
+func TestHeldRequestOfAnEndedSession(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		stolen := s.register(t, "jake")
+		own := s.do(t, login("jake@test.com", password)).token(t)
+		body := userJSON("password", "of the thief")
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		// The server says "continue" when it begins to read the body, and so is done with looking at the token.
+		if _, err := fmt.Fprintf(conn, "PUT /api/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+			"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n", stolen, len(body)); err != nil {
+			t.Fatal(err)
+		}
+		reader := bufio.NewReader(conn)
+		if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+			t.Fatal(line, err)
+		}
+		if _, err := reader.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		s.do(t, call{method: "PUT", path: "/api/user", token: own, body: userJSON("password", "of the person")}).want(t, 200, "")
+		if _, err := io.WriteString(conn, body); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		if response.StatusCode != http.StatusUnauthorized {
+			t.Errorf("the held request: %d", response.StatusCode)
+		}
+		s.do(t, call{method: "GET", path: "/api/user", token: own}).want(t, 200, "")
+		s.do(t, login("jake@test.com", "of the person")).want(t, 200, "")
+	})
+}
+
+// TestLoginsBesideAPasswordChange: a login with the old password that was under way leaves no session behind.
+func TestLoginsBesideAPasswordChange(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		for round := range 10 {
+			name := fmt.Sprint("jake", round)
+			token := s.register(t, name)
+			var group sync.WaitGroup
+			tokens := make([]string, 6)
+			for i := range tokens {
+				group.Go(func() {
+					got, err := s.try(login(name+"@test.com", password))
+					if err != nil {
+						t.Error(err)
+					} else if got.status == http.StatusOK {
+						tokens[i] = got.token(t)
+					}
+				})
+			}
+			s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", "another password")}).want(t, 200, "")
+			group.Wait()
+			for _, opened := range tokens {
+				if opened != "" {
+					s.do(t, call{method: "GET", path: "/api/user", token: opened}).wantError(t, 401, "token", "is invalid")
+				}
+			}
+		}
 	})
 }
 

@@ -25,8 +25,9 @@ type body struct {
 // ValidatedValue gives the decoded JSON to github.com/oapi-codegen/runtime.BindJSONBody.
 func (b body) ValidatedValue() any { return b.value }
 
-// readBody reads the whole body and decodes it strictly.
-func readBody(w http.ResponseWriter, r *http.Request) (any, error) {
+// readBody reads the whole body and decodes it strictly. Problems are told of the fields given; a member that is none of them
+// has a name which the client made up, and answers repeat nothing that was sent.
+func readBody(w http.ResponseWriter, r *http.Request, known map[string]bool) (any, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" ||
 		r.Header.Get("Content-Encoding") != "" {
 		return nil, &malformed{http.StatusUnsupportedMediaType, strictjson.Whole, "must be sent as application/json"}
@@ -46,7 +47,10 @@ func readBody(w http.ResponseWriter, r *http.Request) (any, error) {
 	value, problems := strictjson.Decode(data)
 	fields := conduit.Fields{}
 	for field, message := range problems {
-		fields.Add(field, message)
+		if !known[field] {
+			field = strictjson.Whole
+		}
+		fields[field] = []string{message}
 	}
 	return value, fields.Err()
 }

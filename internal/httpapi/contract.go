@@ -23,7 +23,8 @@ import (
 type contractMux struct {
 	document     *openapi3.T
 	mux          *http.ServeMux
-	methods      []string // all that any operation has, for 405
+	methods      []string        // all that any operation has, for 405
+	mounted      map[string]bool // by operationId
 	authenticate authenticator
 	log          *slog.Logger
 	responses    *responseCheck // nil: answers are not checked
@@ -38,7 +39,7 @@ func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.
 	}
 	c := &contractMux{
 		document: document, mux: http.NewServeMux(), methods: slices.Sorted(maps.Keys(methods)),
-		authenticate: authenticate, log: log, responses: responses,
+		mounted: map[string]bool{}, authenticate: authenticate, log: log, responses: responses,
 	}
 	c.mux.HandleFunc("/", c.noOperation)
 	return c
@@ -52,7 +53,9 @@ func (c *contractMux) HandleFunc(pattern string, handler func(http.ResponseWrite
 	if item == nil || item.GetOperation(method) == nil {
 		panic(fmt.Sprintf("httpapi: %s is not in openapi.yaml", pattern))
 	}
-	c.mux.Handle(pattern, newOperation(c, item, item.GetOperation(method), handler))
+	operation := newOperation(c, item, item.GetOperation(method), handler)
+	c.mounted[operation.id] = true
+	c.mux.Handle(pattern, operation)
 }
 
 // alias answers path with what is mounted at the other pattern.
@@ -62,10 +65,24 @@ func (c *contractMux) alias(path, pattern string) {
 	c.mux.Handle(method+" "+path, handler)
 }
 
+// unmounted lists the operations of the contract which no handler answers.
+func (c *contractMux) unmounted() []string {
+	var ids []string
+	for _, item := range c.document.Paths.Map() {
+		for _, operation := range item.Operations() {
+			if !c.mounted[operation.OperationID] {
+				ids = append(ids, operation.OperationID)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // ServeHTTP implements [http.Handler].
 func (c *contractMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// http.ServeMux answers these with a redirect in HTML, which loses the body of a POST. They are no paths of ours.
-	if escaped := r.URL.EscapedPath(); strings.Contains(escaped, "//") || hasDotSegment(escaped) {
+	if escaped := r.URL.EscapedPath(); !strings.HasPrefix(escaped, "/") || strings.Contains(escaped, "//") || hasDotSegment(escaped) {
 		writeError(w, r, c.log, noRoute)
 		return
 	}
@@ -122,6 +139,7 @@ type operation struct {
 	need       tokenNeed
 	parameters []*openapi3.Parameter
 	bodySchema *openapi3.Schema // nil: the body, if any, is not read
+	fields     map[string]bool  // the names of all members that the body may have
 	tagged     bool             // answers carry an ETag, since the contract knows 304
 	handler    http.HandlerFunc
 }
@@ -145,12 +163,21 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 	}
 	if contract.RequestBody != nil {
 		o.bodySchema = contract.RequestBody.Value.Content.Get("application/json").Schema.Value
+		o.fields = map[string]bool{}
+		addFields(o.fields, o.bodySchema)
 	}
 	o.tagged = contract.Responses.Value("304") != nil
 	if o.tagged {
 		o.handler = conditional(o.handler)
 	}
 	return o
+}
+
+func addFields(fields map[string]bool, schema *openapi3.Schema) {
+	for name, property := range schema.Properties {
+		fields[name] = true
+		addFields(fields, property.Value)
+	}
 }
 
 // ServeHTTP implements [http.Handler].
@@ -251,7 +278,7 @@ func checkParameter(parameter *openapi3.Parameter, text string) conduit.Fields {
 
 // bindBody reads the body, holds it to the contract, and hands the decoded value on to the generated code.
 func (o *operation) bindBody(w http.ResponseWriter, r *http.Request) error {
-	value, err := readBody(w, r)
+	value, err := readBody(w, r, o.fields)
 	if err != nil {
 		return err
 	}

@@ -106,11 +106,13 @@ func newServerOn(t testing.TB, db *store.Store) *server {
 	passwords := auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute})
 	users := &conduit.Users{Store: db, Passwords: passwords, Sessions: sessions, Now: s.clock.Now}
 	handler, err := httpapi.New(httpapi.Config{
-		Users: users, Sessions: sessions, Tokens: tokens, Keys: s.keys, Ping: db.Ping,
+		Users: users, Sessions: sessions, Profiles: &conduit.Profiles{Store: db},
+		Articles: &conduit.Articles{Store: db, Now: s.clock.Now}, Comments: &conduit.Comments{Store: db, Now: s.clock.Now}, Tokens: tokens, Keys: s.keys, Ping: db.Ping,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},
 		OnViolation: func(v httpapi.Violation) {
 			t.Errorf("%s answered %d against the contract: %s", v.OperationID, v.Status, v.Reason)
 		},
+		OnAnswer: noteAnswer,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 // marker stands in every bad input where a password could; no answer and no log line may hold it.
 const marker = "s3cr3t-mark3r"
 
-// operationsWithBody are the requests whose bodies are spoiled below: a good one, and the fields of its inner object.
+// operationsWithBody are the requests whose bodies are spoiled below, and the fields of the inner object.
 var operationsWithBody = []struct {
 	method, path, wrapper string
 	fields                []string
@@ -21,44 +21,48 @@ var operationsWithBody = []struct {
 	{"POST", "/api/users", "user", []string{"username", "email", "password"}},
 	{"POST", "/api/users/login", "user", []string{"email", "password"}},
 	{"PUT", "/api/user", "user", []string{"username", "email", "password", "bio", "image"}},
+	{"POST", "/api/articles", "article", []string{"title", "description", "body", "tagList"}},
+	{"PUT", "/api/articles/known", "article", []string{"title", "description", "body", "tagList"}},
+	{"POST", "/api/articles/known/comments", "comment", []string{"body"}},
 }
 
 // spoiledBodies gives bodies that must be refused, by what is wrong with them.
 func spoiledBodies(wrapper string, fields []string) map[string]string {
 	spoiled := map[string]string{
-		"empty":                   " ",
-		"no JSON":                 marker,
-		"cut short":               `{"` + wrapper + `":{"password":"` + marker,
-		"cut in a number":         `{"` + wrapper + `":-`,
-		"null":                    `null`,
-		"true":                    `true`,
-		"a number":                `1e400`,
-		"a string":                `"` + marker + `"`,
-		"an array":                `["` + marker + `"]`,
-		"wrapper null":            `{"` + wrapper + `":null}`,
-		"wrapper a string":        `{"` + wrapper + `":"` + marker + `"}`,
-		"wrapper in other case":   `{"` + strings.ToUpper(wrapper) + `":{}}`,
-		"wrapper twice":           `{"` + wrapper + `":{},"` + wrapper + `":{}}`,
-		"wrapper twice, escaped":  `{"` + wrapper + `":{},"\u00` + fmt.Sprintf("%x", wrapper[0]) + wrapper[1:] + `":{}}`,
-		"text behind the end":     `{"` + wrapper + `":{}} ` + marker,
-		"another value behind":    `{"` + wrapper + `":{}}{}`,
-		"NUL behind the end":      `{"` + wrapper + `":{}}` + "\x00",
-		"a byte order mark":       "\ufeff" + `{"` + wrapper + `":{}}`,
-		"single quotes":           `{'` + wrapper + `':{}}`,
-		"a comment":               `{/* */"` + wrapper + `":{}}`,
-		"a comma too many":        `{"` + wrapper + `":{},}`,
-		"NaN":                     `{"` + wrapper + `":NaN}`,
-		"nested arrays":           strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
-		"nested objects":          strings.Repeat(`{"`+wrapper+`":`, 10_000) + "1" + strings.Repeat("}", 10_000),
-		"nested behind a field":   `{"` + wrapper + `":{"x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`,
-		"invalid UTF-8 in a name": "{\"" + wrapper + "\":{\"\xff\":1}}",
-		"UTF-16":                  "\xff\xfe{\x00}\x00",
+		"empty":                           " ",
+		"no JSON":                         marker,
+		"cut short":                       `{"` + wrapper + `":{"password":"` + marker,
+		"cut in a number":                 `{"` + wrapper + `":-`,
+		"null":                            `null`,
+		"true":                            `true`,
+		"a number":                        `1e400`,
+		"a string":                        `"` + marker + `"`,
+		"an array":                        `[["` + marker + `"]]`,
+		"wrapper null":                    `{"` + wrapper + `":null}`,
+		"wrapper a string":                `{"` + wrapper + `":"` + marker + `"}`,
+		"wrapper in other case":           `{"` + strings.ToUpper(wrapper) + `":{}}`,
+		"wrapper twice":                   `{"` + wrapper + `":{},"` + wrapper + `":{}}`,
+		"wrapper twice, escaped":          `{"` + wrapper + `":{},"\u00` + fmt.Sprintf("%x", wrapper[0]) + wrapper[1:] + `":{}}`,
+		"text behind the end":             `{"` + wrapper + `":{}} ` + marker,
+		"another value behind":            `{"` + wrapper + `":{}}{}`,
+		"NUL behind the end":              `{"` + wrapper + `":{}}` + "\x00",
+		"a byte order mark":               "\ufeff" + `{"` + wrapper + `":{}}`,
+		"single quotes":                   `{'` + wrapper + `':{}}`,
+		"a comment":                       `{/* */"` + wrapper + `":{}}`,
+		"a comma too many":                `{"` + wrapper + `":{},}`,
+		"NaN":                             `{"` + wrapper + `":NaN}`,
+		"nested arrays":                   strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
+		"nested objects":                  strings.Repeat(`{"`+wrapper+`":`, 10_000) + "1" + strings.Repeat("}", 10_000),
+		"nested behind a field":           `{"` + wrapper + `":{"x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`,
+		"invalid UTF-8 in a name":         "{\"" + wrapper + "\":{\"\xff\":1}}",
+		"NUL in a member of another name": `{"` + wrapper + `":{"` + marker + `":"\u0000"}}`,
+		"UTF-16":                          "\xff\xfe{\x00}\x00",
 	}
 	values := map[string]string{
 		"a number":        `12345678`,
 		"a huge number":   `1` + strings.Repeat("0", 400),
 		"true":            `true`,
-		"an array":        `["` + marker + `"]`,
+		"an array":        `[["` + marker + `"]]`,
 		"an object":       `{"a":"` + marker + `"}`,
 		"NUL":             `"` + marker + `\u0000"`,
 		"raw NUL":         "\"" + marker + "\x00\"",
@@ -70,7 +74,7 @@ func spoiledBodies(wrapper string, fields []string) map[string]string {
 		"low surrogate":   `"` + marker + `\udc00x"`,
 		"a bad escape":    `"` + marker + `\x"`,
 		"a raw newline":   "\"" + marker + "\n\"",
-		"far too long":    `"` + strings.Repeat(marker, 20_000) + `"`,
+		"far too long":    `"` + strings.Repeat(marker, 40_000) + `"`,
 		"the field twice": `"` + marker + `","FIELD":"` + marker + `"`,
 	}
 	for _, field := range fields {
@@ -85,6 +89,7 @@ func spoiledBodies(wrapper string, fields []string) map[string]string {
 func TestSpoiledBodies(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
+		s.publish(t, token, "Known")
 		count := 0
 		for _, operation := range operationsWithBody {
 			for name, body := range spoiledBodies(operation.wrapper, operation.fields) {
@@ -222,7 +227,7 @@ func TestUnknownRoutes(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for _, path := range []string{
 			"/api", "/api/", "/api/nothing", "/api/user/", "/api/users/login/", "//api/user", "/api//user", "/api/./user", "/api/x/../user",
-			"/API/user", "/api/user%2F", "/api/user%00", "/api/%ff", "/.env", "/api/users/", "/api/user;x", "/%2e%2e/api/user", "/api/user/%2e%2e/user",
+			"http://x", "foo:bar", "/API/user", "/api/user%2F", "/api/user%00", "/api/%ff", "/.env", "/api/users/", "/api/user;x", "/%2e%2e/api/user", "/api/user/%2e%2e/user",
 		} {
 			got := s.raw(t, "GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 			if got.want(t, 404, `{"errors":{"route":["not found"]}}`); got.status != 404 {

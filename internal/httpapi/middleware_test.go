@@ -80,7 +80,7 @@ func TestPublicKeys(t *testing.T) {
 		}
 		s.do(t, call{method: "GET", path: "/api/.well-known/jwks.json"}).want(t, 200, got.body)
 		tag := got.header.Get("ETag")
-		for _, known := range []string{tag, "W/" + tag, `"x", ` + tag, "*"} {
+		for _, known := range []string{tag, strings.TrimPrefix(tag, "W/"), `"x", ` + tag, "*"} {
 			again := s.do(t, call{method: "GET", path: "/.well-known/jwks.json", headers: map[string]string{"If-None-Match": known}})
 			if again.status != 304 || again.body != "" || again.header.Get("ETag") != tag || again.header.Get("Cache-Control") == "" {
 				t.Errorf("If-None-Match %q: %d %v", known, again.status, again.header)

@@ -1,15 +1,12 @@
 package httpapi_test
 
 import (
-	"context"
 	"database/sql"
 	"net/http"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -92,28 +89,5 @@ func TestStaleConnections(t *testing.T) {
 		if got := s.do(t, c); got.status >= 300 {
 			t.Errorf("%s %s: %d %s", c.method, c.path, got.status, got.body)
 		}
-	}
-}
-
-// TestBrokenSchema: a fault of ours is a 500 without detail, with the details in the log under the request's id.
-func TestBrokenSchema(t *testing.T) {
-	t.Parallel()
-	url := storetest.Postgres(t)
-	s := newServer(t, url, store.Options{})
-	token := s.register(t, "jake")
-	conn, err := pgx.Connect(context.Background(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	if _, err := conn.Exec(context.Background(), "drop table users cascade"); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []call{{method: "GET", path: "/api/user", token: token}, login("jake@test.com", password), registration("a", "a@test.com", password)} {
-		c.headers = map[string]string{"X-Request-Id": "find-me"}
-		s.do(t, c).wantError(t, http.StatusInternalServerError, "server", "internal error")
-	}
-	if log := s.log.String(); !contains(log, "find-me", "users") {
-		t.Errorf("the log does not tell what happened: %s", log)
 	}
 }

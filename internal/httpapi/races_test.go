@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,15 +12,6 @@ import (
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
-
-func contains(text string, parts ...string) bool {
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			return false
-		}
-	}
-	return true
-}
 
 // together makes calls at the same time and gives how many answers had each status.
 func (s *server) together(t *testing.T, calls []call) map[int]int {
@@ -89,6 +79,10 @@ func TestStatements(t *testing.T) {
 	counter := &statementCounter{}
 	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: counter})
 	token := s.register(t, "jake")
+	s.publish(t, token, "Known", "t")
+	for i := range 40 {
+		s.publish(t, token, fmt.Sprint("Article ", i), "t", "u")
+	}
 	for _, test := range []struct {
 		name string
 		call call
@@ -96,7 +90,7 @@ func TestStatements(t *testing.T) {
 	}{
 		{"GET user", call{method: "GET", path: "/api/user", token: token}, 1},
 		{"PUT user without changes", call{method: "PUT", path: "/api/user", token: token, body: `{"user":{}}`}, 1},
-		{"PUT user", call{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")}, 5},
+		{"PUT user", call{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")}, 6},
 		{"login", login("jake@test.com", password), 2},
 		{"login, wrong password", login("jake@test.com", "wrong"), 1},
 		{"login, unknown address", login("nobody@test.com", "wrong"), 1},
@@ -104,6 +98,20 @@ func TestStatements(t *testing.T) {
 		{"anonymous", call{method: "GET", path: "/api/user"}, 0},
 		{"forged token", call{method: "GET", path: "/api/user", token: token[:len(token)-4] + "AAAA"}, 0},
 		{"public keys", call{method: "GET", path: "/.well-known/jwks.json"}, 0},
+		{"profile", get("/api/profiles/other", token), 2},
+		{"follow", post("/api/profiles/other/follow", token), 3},
+		{"publish", publishing(token, "New", "a", "b"), 7},
+		{"article", get("/api/articles/known", token), 2},
+		{"article, anonymous", get("/api/articles/known", ""), 1},
+		{"favourite", post("/api/articles/known/favorite", token), 3},
+		{"comment", call{method: "POST", path: "/api/articles/known/comments", token: token, body: `{"comment":{"body":"x"}}`}, 5},
+		{"comments", get("/api/articles/known/comments", token), 3},
+		{"list of 1", get("/api/articles?limit=1", token), 3},
+		{"list of 100", get("/api/articles?limit=100", token), 3},
+		{"list, anonymous", get("/api/articles?limit=100", ""), 2},
+		{"list by all filters", get("/api/articles?tag=t&author=jake&favorited=jake", token), 3},
+		{"feed", get("/api/articles/feed?limit=100", token), 3},
+		{"tags", get("/api/tags", token), 1},
 		{"logout", call{method: "POST", path: "/api/users/logout", token: token}, 2},
 	} {
 		before := counter.count.Load()

@@ -25,3 +25,75 @@ func orNull(text *string) nullable.Nullable[string] {
 	}
 	return nullable.NewNullableWithValue(*text)
 }
+
+func profileOf(profile conduit.Profile) api.Profile {
+	return api.Profile{
+		Username:  profile.Username,
+		Bio:       orNull(profile.Bio),
+		Image:     orNull(profile.Image),
+		Following: profile.Following,
+	}
+}
+
+func profileEnvelope(profile conduit.Profile) api.SingleProfileJSONResponse {
+	return api.SingleProfileJSONResponse{Profile: profileOf(profile)}
+}
+
+func articleEnvelope(article conduit.ArticleView) api.SingleArticleJSONResponse {
+	return api.SingleArticleJSONResponse{Article: api.Article{
+		Slug:           article.Slug,
+		Title:          article.Title,
+		Description:    article.Description,
+		Body:           article.Body,
+		TagList:        orEmpty(article.TagList),
+		CreatedAt:      api.Timestamp(article.CreatedAt),
+		UpdatedAt:      api.Timestamp(article.UpdatedAt),
+		Favorited:      article.Favorited,
+		FavoritesCount: article.FavoritesCount,
+		Author:         profileOf(article.Author),
+	}}
+}
+
+func articleList(page conduit.ArticlePage) api.ArticlePageJSONResponse {
+	list := api.ArticlePageJSONResponse{
+		Articles:      make([]api.ArticleSummary, len(page.Articles)),
+		ArticlesCount: page.Total,
+		NextCursor:    orNull(nil),
+	}
+	for i, article := range page.Articles {
+		list.Articles[i] = api.ArticleSummary{
+			Slug:           article.Slug,
+			Title:          article.Title,
+			Description:    article.Description,
+			TagList:        orEmpty(article.TagList),
+			CreatedAt:      api.Timestamp(article.CreatedAt),
+			UpdatedAt:      api.Timestamp(article.UpdatedAt),
+			Favorited:      article.Favorited,
+			FavoritesCount: article.FavoritesCount,
+			Author:         profileOf(article.Author),
+		}
+	}
+	if page.Next != nil {
+		cursor := writeCursor(*page.Next)
+		list.NextCursor = orNull(&cursor)
+	}
+	return list
+}
+
+func commentOf(comment conduit.CommentView) api.Comment {
+	return api.Comment{
+		Id:        comment.ID,
+		Body:      comment.Body,
+		CreatedAt: api.Timestamp(comment.CreatedAt),
+		UpdatedAt: api.Timestamp(comment.UpdatedAt),
+		Author:    profileOf(comment.Author),
+	}
+}
+
+// orEmpty shows a list that may be nil, which would marshal as null.
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -24,6 +25,9 @@ import (
 type Config struct {
 	Users    *conduit.Users
 	Sessions *conduit.Sessions
+	Profiles *conduit.Profiles
+	Articles *conduit.Articles
+	Comments *conduit.Comments
 	Tokens   *auth.Tokens
 	Keys     *auth.KeyRing
 	Ping     func(context.Context) error // tells whether the database answers
@@ -65,10 +69,19 @@ func New(config Config) (http.Handler, error) {
 	})
 	operations := newContractMux(document, authenticator{config.Tokens, config.Sessions}, config.Log, responses)
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: fail})
+	if missing := operations.unmounted(); len(missing) > 0 {
+		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s", strings.Join(missing, ", "))
+	}
 	operations.alias("/.well-known/jwks.json", "GET "+base+"/.well-known/jwks.json") // RFC 8615: at the root
 	operations.mux.HandleFunc("GET /healthz", health(config))
+	operations.mux.HandleFunc("GET /avatars/{file}", func(w http.ResponseWriter, r *http.Request) {
+		if !avatar(w, r) {
+			writeError(w, r, config.Log, noRoute)
+		}
+	})
 
 	var handler http.Handler = operations
+	handler = compressed(handler)
 	handler = crossOrigin(handler, config.Origins)
 	handler = secure(handler)
 	return observe(handler, config.Log, config.Now), nil

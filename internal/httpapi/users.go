@@ -18,7 +18,10 @@ func (h *handlers) CreateUser(ctx context.Context, request api.CreateUserRequest
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateUser201JSONResponse(userEnvelope(caller)), nil
+	return api.CreateUser201JSONResponse{
+		Body:    userEnvelope(caller),
+		Headers: api.CreateUser201ResponseHeaders{Location: base + "/user"},
+	}, nil
 }
 
 // Login implements POST /users/login.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -42,8 +43,10 @@ func unreachable(err error) bool {
 	switch {
 	case errors.As(err, &postgres):
 		// Classes: 08 connection, 53 insufficient resources, 57P operator intervention, 58 system error.
+		// Codes: read-only (a standby, during a failover), lock not available, canceled by the server's own timeout.
 		class := postgres.Code[:2]
-		return class == "08" || class == "53" || class == "58" || strings.HasPrefix(postgres.Code, "57P")
+		return class == "08" || class == "53" || class == "58" || strings.HasPrefix(postgres.Code, "57P") ||
+			slices.Contains([]string{"25006", "55P03", "57014"}, postgres.Code)
 	case errors.As(err, &lite):
 		switch lite.Code() & 0xff { // the upper bits only detail it
 		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
@@ -85,6 +88,16 @@ func violates(err error, index, sqliteColumn string) bool {
 	return errors.As(err, &lite) &&
 		(lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY) &&
 		strings.Contains(lite.Error(), sqliteColumn)
+}
+
+// violatesForeignKey tells that what a row refers to is gone.
+func violatesForeignKey(err error) bool {
+	var postgres *pgconn.PgError
+	if errors.As(err, &postgres) {
+		return postgres.Code == "23503"
+	}
+	var lite *sqlite.Error
+	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 }
 
 // missing gives NotFound(noun) for a query that found no row, and err otherwise.

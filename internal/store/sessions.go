@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -28,27 +26,35 @@ type sessionRow struct {
 }
 
 // AddSession implements [conduit.SessionStore].
-func (s *Store) AddSession(ctx context.Context, session conduit.Session, keep int) error {
-	row := sessionRow{sessionColumns: sessionColumns(session)}
+func (s *Store) AddSession(ctx context.Context, user conduit.User, session conduit.Session, keep int) error {
+	query := `
+insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address)
+select ?, id, ?, ?, ?, ?, ?
+  from users
+ where id = ? and password_hash = ? and email_key = ? and disabled_at is null`
+	if s.postgres { // waits for a change of the password that is under way, and then sees it
+		query += " for share"
+	}
+	// An id is never used twice, so a row that is there already is this one, from the try before.
+	query += `
+    on conflict (id) do update set id = excluded.id
+returning (select count(*) from sessions as mine where mine.user_id = ?)`
 	var before int
-	err := s.retry(ctx, func(ctx context.Context) error {
-		// An id is never used twice, so a row that is there already is this one, from the try before.
-		err := s.writes.NewInsert().Model(&row).On("conflict (id) do nothing").
-			Returning("(select count(*) from sessions as mine where mine.user_id = ?)", session.UserID).
-			Scan(ctx, &before)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	if err != nil || before < keep {
-		return err
+	if err := s.retry(ctx, func(ctx context.Context) error {
+		return s.writes.NewRaw(query,
+			session.ID, session.CreatedAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent, session.IPAddress,
+			user.ID, user.PasswordHash, conduit.Key(user.Email), user.ID).Scan(ctx, &before)
+	}); err != nil {
+		return missing(err, "user")
+	}
+	if before < keep {
+		return nil
 	}
 	return s.retry(ctx, func(ctx context.Context) error {
 		newest := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").
-			Where("user_id = ?", session.UserID).Order("created_at desc", "id desc").Limit(int64(keep))
+			Where("user_id = ?", user.ID).Order("created_at desc", "id desc").Limit(int64(keep))
 		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).
-			Where("user_id = ?", session.UserID).Where("id not in (?)", newest).Exec(ctx)
+			Where("user_id = ?", user.ID).Where("id not in (?)", newest).Exec(ctx)
 		return err
 	})
 }
@@ -90,6 +96,14 @@ func (s *Store) SessionWithUser(ctx context.Context, id string) (conduit.Session
 func (s *Store) EndSession(ctx context.Context, id string) error {
 	return s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Exec(ctx)
+		return err
+	})
+}
+
+// EndSessionIfOver implements [conduit.SessionStore].
+func (s *Store) EndSessionIfOver(ctx context.Context, id string, now time.Time) error {
+	return s.retry(ctx, func(ctx context.Context) error {
+		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Where("expires_at <= ?", now).Exec(ctx)
 		return err
 	})
 }

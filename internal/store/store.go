@@ -23,6 +23,8 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	_ "modernc.org/sqlite" // the driver "sqlite", in Go: no C compiler is needed to build Conduit
+
+	"conduit/internal/conduit"
 )
 
 // Options are the few things that differ between programs and tests.
@@ -43,6 +45,9 @@ type Store struct {
 	postgres      bool
 	timeout       time.Duration
 	maxIdle       int
+	name          string      // for people, without secrets
+	path          string      // SQLite's file
+	file          os.FileInfo // what it was when it was opened; nil without one
 	sessionUser   fixedQuery
 }
 
@@ -55,6 +60,8 @@ func Open(rawURL string, options Options) (*Store, error) {
 	}
 	s := &Store{timeout: options.Timeout}
 	switch scheme, rest, _ := strings.Cut(rawURL, ":"); {
+	case scheme == "sqlite" && strings.HasPrefix(rest, "//"):
+		return nil, errors.New("a file is named by sqlite:FILE, without //")
 	case scheme == "sqlite" && rest != "":
 		return s, s.openSQLite(rest)
 	case scheme == "postgres" || scheme == "postgresql":
@@ -79,6 +86,7 @@ func (s *Store) openPostgres(dsn string, tracer pgx.QueryTracer) error {
 		config.Config.RuntimeParams["application_name"] = "conduit"
 	}
 	config.Tracer = tracer
+	s.name = fmt.Sprintf("PostgreSQL, %s at %s port %d", config.Database, config.Host, config.Port)
 	pool := stdlib.OpenDB(*config)
 	s.postgres, s.maxIdle = true, max(16, 4*runtime.GOMAXPROCS(0))
 	pool.SetMaxOpenConns(s.maxIdle)
@@ -108,10 +116,15 @@ func (s *Store) openSQLite(file string) error {
 		if err != nil {
 			return err
 		}
+		s.path = file
+		if s.file, err = made.Stat(); err != nil {
+			return errors.Join(err, made.Close())
+		}
 		if err := made.Close(); err != nil {
 			return err
 		}
 	}
+	s.name = "SQLite, " + file
 	var err error
 	if s.writes, err = open(1); err != nil {
 		return err
@@ -138,26 +151,45 @@ func (s *Store) Close() error {
 	return errors.Join(s.reads.Close(), s.writes.Close())
 }
 
-// Ping tells whether the database answers; Unavailable if it does not.
+// String names the database for people, without secrets.
+func (s *Store) String() string { return s.name }
+
+// Ping tells whether the database answers; Unavailable if it does not. A SQLite file that was deleted or replaced still
+// answers, and all that is written to it is lost: that is Unavailable too.
 func (s *Store) Ping(ctx context.Context) error {
+	if s.file != nil {
+		if now, err := os.Stat(s.path); err != nil || !os.SameFile(s.file, now) {
+			return conduit.Unavailable(errors.Join(err, fmt.Errorf("%s is not the file that was opened", s.path)))
+		}
+	}
 	return s.retry(ctx, func(ctx context.Context) error {
 		var one int
 		return s.reads.QueryRowContext(ctx, "select 1").Scan(&one)
 	})
 }
 
-// retry runs a read, or a write that may be repeated, within the store's time. After a connection that had gone stale,
-// as all of a pool have when the database was restarted, it drops the idle ones and runs it once more on a fresh one.
+// retry runs a read, or a write of one statement that may be repeated, within the store's time. After a connection that
+// had gone stale, as all of a pool have when the database was restarted, it drops the idle ones and runs it again on a
+// fresh one; also when another transaction was in the way.
 func (s *Store) retry(ctx context.Context, run func(ctx context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	err := run(bounded)
-	if stale(err) {
-		s.dropIdle()
-		err = run(bounded)
+	var err error
+	for range tries {
+		switch err = run(bounded); {
+		case stale(err):
+			s.dropIdle()
+			continue
+		case inTheWay(err):
+			continue
+		}
+		break
 	}
 	return explain(ctx, err)
 }
+
+// tries is how often something is tried that fails for reasons which pass.
+const tries = 5
 
 // inTx runs a change in one transaction. It is repeated when it did not happen for reasons that pass: a stale connection
 // before the commit, or another transaction in the way.
@@ -165,7 +197,7 @@ func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bu
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var err error
-	for range 5 {
+	for range tries {
 		committing := false
 		err = s.writes.RunInTx(bounded, nil, func(ctx context.Context, tx bun.Tx) error {
 			err := change(ctx, tx)
@@ -204,6 +236,14 @@ func (q *fixedQuery) row(ctx context.Context, s *Store, text string, args ...any
 	if s.postgres {
 		return s.reads.DB.QueryRowContext(ctx, text, append([]any{pgx.QueryExecModeCacheStatement}, args...)...), nil
 	}
+	prepared, err := q.prepare(ctx, s, text) //nolint:sqlclosecheck // kept for the next request; close closes it
+	if err != nil {
+		return nil, err
+	}
+	return prepared.QueryRowContext(ctx, args...), nil
+}
+
+func (q *fixedQuery) prepare(ctx context.Context, s *Store, text string) (*sql.Stmt, error) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	if q.prepared == nil {
@@ -214,7 +254,7 @@ func (q *fixedQuery) row(ctx context.Context, s *Store, text string, args ...any
 		}
 		q.prepared = prepared
 	}
-	return q.prepared.QueryRowContext(ctx, args...), nil
+	return q.prepared, nil
 }
 
 func (q *fixedQuery) close() {

@@ -71,7 +71,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")
 		wantNotFound(t, err)
-		_, err = db.UpdateUser(ctx, 99999, "", func(*conduit.User) (bool, error) { return false, nil })
+		_, err = db.UpdateUser(ctx, conduit.Session{ID: "S2", UserID: user.ID}, func(*conduit.User) (bool, error) { return false, nil })
 		wantNotFound(t, err)
 	})
 }
@@ -100,7 +100,7 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 		_, err = db.UserByEmail(ctx, "second@test.com")
 		wantNotFound(t, err)
 		refused := errors.New("refused")
-		if _, err := db.UpdateUser(ctx, first.ID, "", func(u *conduit.User) (bool, error) {
+		if _, err := db.UpdateUser(ctx, conduit.Session{ID: "S1", UserID: first.ID}, func(u *conduit.User) (bool, error) {
 			u.Username = "changed"
 			return true, refused
 		}); !errors.Is(err, refused) {
@@ -124,7 +124,7 @@ func TestChangesDoNotGetLost(t *testing.T) {
 		var group sync.WaitGroup
 		for range 25 {
 			group.Go(func() {
-				if _, err := db.UpdateUser(ctx, user.ID, "", func(u *conduit.User) (bool, error) {
+				if _, err := db.UpdateUser(ctx, conduit.Session{ID: "S1", UserID: user.ID}, func(u *conduit.User) (bool, error) {
 					longer := "x"
 					if u.Bio != nil {
 						longer += *u.Bio
@@ -301,6 +301,23 @@ func TestOddFileNames(t *testing.T) {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v; want a file that only its owner reads", name, info, err)
 		}
+	}
+}
+
+// TestLostFile: what is written to a file that was deleted is lost, so the store must not call itself well.
+func TestLostFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "test.db")
+	db := storetest.Open(t, "sqlite:"+file, store.Options{})
+	if err := db.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	var refusal *conduit.Error
+	if err := db.Ping(t.Context()); !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnavailable {
+		t.Errorf("Ping: %v", err)
 	}
 }
 

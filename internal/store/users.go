@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -72,20 +73,24 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (conduit.User, er
 
 // UpdateUser implements [conduit.UserStore].
 func (s *Store) UpdateUser(
-	ctx context.Context, id int64, keepSession string, change func(*conduit.User) (bool, error),
+	ctx context.Context, session conduit.Session, change func(*conduit.User) (bool, error),
 ) (conduit.User, error) {
 	var row userRow
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		found := userRow{}
-		query := tx.NewSelect().Model(&found).Where("id = ?", id)
+		query := tx.NewSelect().Model(&found).Where("id = ?", session.UserID)
 		if s.postgres { // SQLite's transactions are exclusive from their beginning
-			query = query.For("update")
+			query = query.For("no key update")
 		}
 		if err := query.Scan(ctx); err != nil {
-			return missing(err, "user")
+			return missing(err, "session")
+		}
+		// A statement of its own, behind the lock: one that waited for the lock would not see what the other did.
+		if there, err := tx.NewSelect().Model((*sessionRow)(nil)).Where("id = ?", session.ID).Exists(ctx); err != nil || !there {
+			return errors.Join(err, conduit.NotFound("session"))
 		}
 		user := found.user()
-		endSessions, err := change(&user)
+		endOthers, err := change(&user)
 		if err != nil {
 			return err
 		}
@@ -93,8 +98,8 @@ func (s *Store) UpdateUser(
 		if _, err := tx.NewUpdate().Model(&row).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		if endSessions {
-			_, err = tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", id).Where("id <> ?", keepSession).Exec(ctx)
+		if endOthers {
+			_, err = tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", session.UserID).Where("id <> ?", session.ID).Exec(ctx)
 		}
 		return err
 	})

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"conduit/internal/auth"
+	"conduit/internal/demo"
+	"conduit/internal/store"
+)
+
+func seedCommand() *cobra.Command {
+	options := demo.Options{}
+	var database string
+	command := &cobra.Command{
+		Use:   "seed",
+		Short: "Fill an empty database with demo content",
+		Long: `Fill an empty database with demo content: the same numbers give the same content.
+
+Every account has the password "` + demo.Password + `"; the first is ` + demo.John + `@example.com.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case options.Users < 2:
+				return badSetting("users", errors.New("want at least 2"))
+			case options.Articles < 1:
+				return badSetting("articles", errors.New("want at least 1"))
+			}
+			options.PublicURL = strings.TrimRight(options.PublicURL, "/")
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			db, err := openDatabase(cmd.Context(), database, true, log)
+			if err != nil {
+				return err
+			}
+			return errors.Join(seed(cmd.Context(), db, options, cmd.OutOrStdout(), cmd.ErrOrStderr()), db.Close())
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
+	flags.IntVar(&options.Users, "users", 20, "how many people")
+	flags.IntVar(&options.Articles, "articles", 100, "how many articles")
+	flags.Uint64Var(&options.Seed, "seed", 1, "`number` to draw from; another one gives other content")
+	flags.StringVar(&options.PublicURL, "public-url", "http://127.0.0.1:8080", "`url` under which browsers reach the server, for pictures")
+	return command
+}
+
+// seed fills an empty database, with a bar on terminals.
+func seed(ctx context.Context, db *store.Store, options demo.Options, stdout, stderr io.Writer) error {
+	empty, err := db.Empty(ctx)
+	if err != nil {
+		return err
+	}
+	if !empty {
+		return errors.New("there are accounts in this database already: seed fills empty ones only")
+	}
+	if file, ok := stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		bar := progressbar.NewOptions(options.Articles, progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription("articles"),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionClearOnFinish())
+		options.Progress = func(articles int) { _ = bar.Add(articles) } // a bar that fails to draw is no failure
+	}
+	if err := fill(ctx, db, auth.NewPasswords(auth.PasswordOptions{}), options); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%d people, %d articles; log in as %s@example.com with %q\n", options.Users, options.Articles, demo.John, demo.Password)
+	return err
+}
+
+func fill(ctx context.Context, db *store.Store, passwords *auth.Passwords, options demo.Options) error {
+	hash, err := passwords.Hash(ctx, demo.Password)
+	if err != nil {
+		return err
+	}
+	options.PasswordHash = hash
+	return demo.Fill(ctx, db, options)
+}
+
+// fillNew gives the embedded default a living site at its very first start. Accounts with a known password are nothing for
+// an address that others reach, nor for a database which somebody set up on purpose.
+func fillNew(ctx context.Context, s settings, db *store.Store, passwords *auth.Passwords, address net.Addr, log *slog.Logger) error {
+	tcp, ok := address.(*net.TCPAddr)
+	if !s.demo || !strings.HasPrefix(s.database, "sqlite:") || !ok || !tcp.IP.IsLoopback() {
+		return nil
+	}
+	empty, err := db.Empty(ctx)
+	if err != nil || !empty {
+		return err
+	}
+	options := demo.Options{Users: 20, Articles: 100, Seed: 1, PublicURL: strings.TrimRight(s.publicURL, "/")}
+	if options.PublicURL == "" {
+		options.PublicURL = "http://" + address.String()
+	}
+	if err := fill(ctx, db, passwords, options); err != nil {
+		return err
+	}
+	log.Info("demo content made; --demo=false starts empty", "email", demo.John+"@example.com", "password", demo.Password)
+	return nil
+}

@@ -1,0 +1,240 @@
+package conduit
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Article is something that somebody wrote.
+type Article struct {
+	ID             int64
+	Slug           string // names it in URLs; follows the title, and earlier ones keep working
+	Title          string
+	Description    string
+	Body           string   // empty in lists
+	TagList        []string // in the author's order, each once, NFC
+	AuthorID       int64
+	FavoritesCount int64
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// ArticleView is an article as a reader sees it.
+type ArticleView struct {
+	Article
+	Author    Profile
+	Favorited bool // whether it is a favourite of the reader; false for anonymous readers
+}
+
+// ArticleFilter narrows a list. Empty fields do not count; all others must hold.
+type ArticleFilter struct {
+	Tag         string // exactly this tag
+	Author      string // written by the user of this name
+	FavoritedBy string // a favourite of the user of this name
+	FollowedBy  int64  // written by people whom the user with this id follows
+}
+
+// Pair is a user with somebody they follow, or with an article that is a favourite of theirs.
+type Pair struct{ UserID, OtherID int64 }
+
+// Position is a place in a list that is newest first.
+type Position struct {
+	CreatedAt time.Time
+	ID        int64
+}
+
+// Page is a part of a list: behind a position, or so many articles from the start.
+type Page struct {
+	Limit  int
+	Offset int
+	After  *Position // nil: from the start
+}
+
+// ArticlePage is a page of a list.
+type ArticlePage struct {
+	Articles []ArticleView
+	Total    int64     // on all pages
+	Next     *Position // where the next page begins; nil when this is the last
+}
+
+// ArticleStore keeps articles. A reader of 0 is anonymous. Slugs find articles also by the names they had before.
+type ArticleStore interface {
+	// CreateArticle records an article under the first slug that is free, and gives it with id and slug.
+	CreateArticle(ctx context.Context, article Article, slugs iter.Seq[string]) (Article, error)
+	// ArticleBySlug gives an article with its body; NotFound("article") if there is none.
+	ArticleBySlug(ctx context.Context, slug string, reader int64) (ArticleView, error)
+	// UpdateArticle loads and locks an article, lets change alter it, and saves it, in one transaction. If change gives
+	// slugs, the first that is free or was this article's before becomes its slug.
+	UpdateArticle(ctx context.Context, slug string, change func(*Article) (slugs iter.Seq[string], err error)) (Article, error)
+	// DeleteArticle loads and locks an article and deletes it with all that hangs on it, unless allow refuses.
+	DeleteArticle(ctx context.Context, slug string, allow func(Article) error) error
+	// ListArticles gives a page, newest first, without bodies.
+	ListArticles(ctx context.Context, filter ArticleFilter, page Page, reader int64) (ArticlePage, error)
+	// SetFavorite makes an article a favourite of the user, or not. What is so already is no error, nor is an unknown slug.
+	SetFavorite(ctx context.Context, slug string, userID int64, favorite bool) error
+	// Tags gives the tags in use, most used first, then by name.
+	Tags(ctx context.Context) ([]string, error)
+}
+
+// Limits of lists.
+const (
+	defaultLimit = 20
+	maxLimit     = 100
+)
+
+// Articles publishes, changes and lists articles.
+type Articles struct {
+	Store ArticleStore
+	Now   func() time.Time
+}
+
+// Draft is what somebody publishes.
+type Draft struct {
+	Title, Description, Body string
+	TagList                  []string
+}
+
+// Publish records an article of the caller.
+func (a *Articles) Publish(ctx context.Context, caller Caller, draft Draft) (ArticleView, error) {
+	problems := Fields{}
+	checkNotBlank(problems, "title", draft.Title)
+	checkNotBlank(problems, "description", draft.Description)
+	checkNotBlank(problems, "body", draft.Body)
+	tags := normalTags(problems, draft.TagList)
+	if err := problems.Err(); err != nil {
+		return ArticleView{}, err
+	}
+	now := stamp(a.Now())
+	article, err := a.Store.CreateArticle(ctx, Article{
+		Title: draft.Title, Description: draft.Description, Body: draft.Body, TagList: tags,
+		AuthorID: caller.User.ID, CreatedAt: now, UpdatedAt: now,
+	}, slugsFor(draft.Title))
+	return ArticleView{Article: article, Author: profileOf(caller.User)}, err
+}
+
+func checkNotBlank(problems Fields, field, text string) {
+	if strings.TrimSpace(text) == "" {
+		problems.Add(field, blank)
+	}
+}
+
+// normalTags gives tags without outer blanks, in NFC, each once, in their order.
+func normalTags(problems Fields, given []string) []string {
+	tags := make([]string, 0, len(given))
+	for _, tag := range given {
+		tag = norm.NFC.String(strings.TrimSpace(tag))
+		switch {
+		case tag == "":
+			problems["tagList"] = []string{blank}
+		case !slices.Contains(tags, tag):
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// ArticleChanges says what is to change. Empty texts and nil tags stay as they are; an empty list of tags removes them.
+type ArticleChanges struct {
+	Title, Description, Body string
+	TagList                  []string
+}
+
+// Update changes an article of the caller; Forbidden if it is somebody else's.
+func (a *Articles) Update(ctx context.Context, caller Caller, slug string, changes ArticleChanges) (ArticleView, error) {
+	problems := Fields{}
+	for field, text := range map[string]string{"title": changes.Title, "description": changes.Description, "body": changes.Body} {
+		if text != "" {
+			checkNotBlank(problems, field, text)
+		}
+	}
+	tags := normalTags(problems, changes.TagList)
+	if err := problems.Err(); err != nil {
+		return ArticleView{}, err
+	}
+	article, err := a.Store.UpdateArticle(ctx, slug, func(article *Article) (slugs iter.Seq[string], err error) {
+		if article.AuthorID != caller.User.ID {
+			return nil, Forbidden("article")
+		}
+		// Titles that differ by what a slug leaves out, as a comma, keep it.
+		if changes.Title != "" && SlugBase(changes.Title) != SlugBase(article.Title) {
+			slugs = slugsFor(changes.Title)
+		}
+		article.Title = orElse(changes.Title, article.Title)
+		article.Description = orElse(changes.Description, article.Description)
+		article.Body = orElse(changes.Body, article.Body)
+		if changes.TagList != nil {
+			article.TagList = tags
+		}
+		article.UpdatedAt = later(a.Now(), article.UpdatedAt)
+		return slugs, nil
+	})
+	if err != nil {
+		return ArticleView{}, err
+	}
+	return a.Store.ArticleBySlug(ctx, article.Slug, caller.User.ID)
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
+// Delete removes an article of the caller, with its comments and favourites; Forbidden if it is somebody else's.
+func (a *Articles) Delete(ctx context.Context, caller Caller, slug string) error {
+	return a.Store.DeleteArticle(ctx, slug, func(article Article) error {
+		if article.AuthorID != caller.User.ID {
+			return Forbidden("article")
+		}
+		return nil
+	})
+}
+
+// Article gives an article as the caller sees it.
+func (a *Articles) Article(ctx context.Context, caller Caller, slug string) (ArticleView, error) {
+	return a.Store.ArticleBySlug(ctx, slug, caller.User.ID)
+}
+
+// List gives a page of articles as the caller sees them.
+func (a *Articles) List(ctx context.Context, caller Caller, filter ArticleFilter, page Page) (ArticlePage, error) {
+	if page.After != nil && page.Offset > 0 {
+		return ArticlePage{}, Invalid("cursor", "cannot be combined with offset")
+	}
+	if page.Limit == 0 {
+		page.Limit = defaultLimit
+	}
+	page.Limit = min(page.Limit, maxLimit)
+	filter.Tag = norm.NFC.String(filter.Tag)
+	return a.Store.ListArticles(ctx, filter, page, caller.User.ID)
+}
+
+// Feed gives a page of the articles written by people whom the caller follows.
+func (a *Articles) Feed(ctx context.Context, caller Caller, page Page) (ArticlePage, error) {
+	return a.List(ctx, caller, ArticleFilter{FollowedBy: caller.User.ID}, page)
+}
+
+// Favorite makes an article a favourite of the caller. Doing it twice counts once; authors may favour their own.
+func (a *Articles) Favorite(ctx context.Context, caller Caller, slug string) (ArticleView, error) {
+	return a.setFavorite(ctx, caller, slug, true)
+}
+
+// Unfavorite ends that. It changes nothing if the article was none.
+func (a *Articles) Unfavorite(ctx context.Context, caller Caller, slug string) (ArticleView, error) {
+	return a.setFavorite(ctx, caller, slug, false)
+}
+
+func (a *Articles) setFavorite(ctx context.Context, caller Caller, slug string, favorite bool) (ArticleView, error) {
+	if err := a.Store.SetFavorite(ctx, slug, caller.User.ID, favorite); err != nil {
+		return ArticleView{}, err
+	}
+	return a.Article(ctx, caller, slug)
+}
+
+// Tags gives the tags in use, most used first, then by name.
+func (a *Articles) Tags(ctx context.Context) ([]string, error) { return a.Store.Tags(ctx) }

@@ -1,0 +1,66 @@
+package conduit
+
+import (
+	"context"
+	"time"
+)
+
+// Comment is what a reader says below an article. It does not change.
+type Comment struct {
+	ID        int64
+	ArticleID int64
+	AuthorID  int64
+	Body      string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// CommentView is a comment as a reader sees it.
+type CommentView struct {
+	Comment
+	Author Profile
+}
+
+// CommentStore keeps comments.
+type CommentStore interface {
+	// AddComment records a comment below the article with this slug and gives it with its ids; NotFound("article").
+	AddComment(ctx context.Context, slug string, comment Comment) (Comment, error)
+	// Comments gives the comments of an article, oldest first; NotFound("article").
+	Comments(ctx context.Context, slug string, reader int64) ([]CommentView, error)
+	// DeleteComment deletes a comment of an article, unless allow refuses; NotFound("article"), or NotFound("comment") if
+	// the article has none with this id.
+	DeleteComment(ctx context.Context, slug string, id int64, allow func(Comment) error) error
+}
+
+// Comments adds, lists and deletes comments.
+type Comments struct {
+	Store CommentStore
+	Now   func() time.Time
+}
+
+// Add puts a comment of the caller below an article.
+func (c *Comments) Add(ctx context.Context, caller Caller, slug, body string) (CommentView, error) {
+	problems := Fields{}
+	checkNotBlank(problems, "body", body)
+	if err := problems.Err(); err != nil {
+		return CommentView{}, err
+	}
+	now := stamp(c.Now())
+	comment, err := c.Store.AddComment(ctx, slug, Comment{AuthorID: caller.User.ID, Body: body, CreatedAt: now, UpdatedAt: now})
+	return CommentView{Comment: comment, Author: profileOf(caller.User)}, err
+}
+
+// List gives the comments of an article as the caller sees them, oldest first.
+func (c *Comments) List(ctx context.Context, caller Caller, slug string) ([]CommentView, error) {
+	return c.Store.Comments(ctx, slug, caller.User.ID)
+}
+
+// Delete removes a comment of the caller; Forbidden if it is somebody else's, also for the article's author.
+func (c *Comments) Delete(ctx context.Context, caller Caller, slug string, id int64) error {
+	return c.Store.DeleteComment(ctx, slug, id, func(comment Comment) error {
+		if comment.AuthorID != caller.User.ID {
+			return Forbidden("comment")
+		}
+		return nil
+	})
+}

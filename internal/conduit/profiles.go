@@ -1,0 +1,55 @@
+package conduit
+
+import "context"
+
+// Profile is what everybody may see of a person.
+type Profile struct {
+	Username  string
+	Bio       *string
+	Image     *string
+	Following bool // whether the reader follows this person; false for anonymous readers
+}
+
+// profileOf is how callers see themselves: nobody follows themselves.
+func profileOf(user User) Profile {
+	return Profile{Username: user.Username, Bio: user.Bio, Image: user.Image}
+}
+
+// ProfileStore keeps who follows whom.
+type ProfileStore interface {
+	// ProfileByUsername finds the person whose name has the same [Key], as the reader sees them; reader 0 is anonymous.
+	// NotFound("profile") if there is nobody.
+	ProfileByUsername(ctx context.Context, username string, reader int64) (Profile, error)
+	// SetFollowing has the follower follow that person, or not. What is so already is no error, nor is a name nobody has.
+	SetFollowing(ctx context.Context, follower int64, username string, following bool) error
+}
+
+// Profiles shows people to each other.
+type Profiles struct {
+	Store ProfileStore
+}
+
+// Profile gives the person with this name as the caller sees them.
+func (p *Profiles) Profile(ctx context.Context, caller Caller, username string) (Profile, error) {
+	return p.Store.ProfileByUsername(ctx, username, caller.User.ID)
+}
+
+// Follow has the caller follow a person. Doing it twice changes nothing; nobody can follow themselves.
+func (p *Profiles) Follow(ctx context.Context, caller Caller, username string) (Profile, error) {
+	if Key(username) == Key(caller.User.Username) {
+		return Profile{}, Invalid("profile", "cannot be followed by its own user")
+	}
+	return p.setFollowing(ctx, caller, username, true)
+}
+
+// Unfollow ends that. It changes nothing if the caller did not follow.
+func (p *Profiles) Unfollow(ctx context.Context, caller Caller, username string) (Profile, error) {
+	return p.setFollowing(ctx, caller, username, false)
+}
+
+func (p *Profiles) setFollowing(ctx context.Context, caller Caller, username string, following bool) (Profile, error) {
+	if err := p.Store.SetFollowing(ctx, caller.User.ID, username, following); err != nil {
+		return Profile{}, err
+	}
+	return p.Profile(ctx, caller, username)
+}

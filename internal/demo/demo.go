@@ -1,0 +1,202 @@
+// Package demo makes content to look at: people who write, follow, favour and comment. The same numbers give the same
+// content, to the letter and the millisecond, so that screenshots and end-to-end tests can rely on it.
+//
+// It knows the domain's types and nothing of how they are kept; it fills a [Store].
+package demo
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/brianvoe/gofakeit/v7"
+
+	"conduit/internal/conduit"
+)
+
+// Password is that of every demo account.
+const Password = "password123"
+
+// John is the demo account that RealWorld's browser tests expect.
+const John = "johndoe"
+
+// Store takes content in bulk. What is added gets its id.
+type Store interface {
+	ImportUsers(ctx context.Context, users []conduit.User) error
+	ImportArticles(ctx context.Context, articles []conduit.Article) error
+	ImportComments(ctx context.Context, comments []conduit.Comment) error
+	ImportFollows(ctx context.Context, pairs []conduit.Pair) error
+	ImportFavorites(ctx context.Context, pairs []conduit.Pair) error
+}
+
+// Options say how much content to make.
+type Options struct {
+	Users    int    // at least 2
+	Articles int    // at least 1
+	Seed     uint64 // another one gives other content
+	// PasswordHash is the hash of Password. One serves all accounts: a hash each would take seconds a hundred.
+	PasswordHash string
+	// PublicURL is where browsers reach the server, which has the pictures; without a slash at the end.
+	PublicURL string
+	// Progress, if set, is told how many more articles are there.
+	Progress func(articles int)
+}
+
+// batch is how many articles are made and stored at a time.
+const batch = 500
+
+// newest is when the newest demo article was published: long enough ago that whatever people publish is newer.
+var newest = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// maker makes content. It draws from one source, in one order.
+type maker struct {
+	Options
+	source *rand.Rand
+	fake   *gofakeit.Faker
+	users  []conduit.User
+	slugs  map[string]int
+}
+
+// Fill makes content and stores it. The store has to be empty: names and slugs are not checked against what is there.
+func Fill(ctx context.Context, store Store, options Options) error {
+	source := rand.New(rand.NewPCG(options.Seed, 1)) //nolint:gosec // content, no secrets; it must be repeatable
+	m := &maker{Options: options, source: source, fake: gofakeit.NewFaker(source, false), slugs: map[string]int{}}
+	m.makeUsers()
+	if err := store.ImportUsers(ctx, m.users); err != nil {
+		return err
+	}
+	if err := store.ImportFollows(ctx, m.follows()); err != nil {
+		return err
+	}
+	for first := 0; first < options.Articles; first += batch {
+		articles := make([]conduit.Article, 0, batch)
+		for i := first; i < min(first+batch, options.Articles); i++ {
+			articles = append(articles, m.article(i))
+		}
+		if err := store.ImportArticles(ctx, articles); err != nil {
+			return err
+		}
+		var comments []conduit.Comment
+		var favorites []conduit.Pair
+		for _, article := range articles {
+			comments = append(comments, m.comments(article)...)
+			favorites = append(favorites, m.favorites(article)...)
+		}
+		if err := store.ImportComments(ctx, comments); err != nil {
+			return err
+		}
+		if err := store.ImportFavorites(ctx, favorites); err != nil {
+			return err
+		}
+		if options.Progress != nil {
+			options.Progress(len(articles))
+		}
+	}
+	return nil
+}
+
+func (m *maker) makeUsers() {
+	for i := range m.Users {
+		name := John
+		if i > 0 {
+			name = fmt.Sprintf("%s%d", strings.ToLower(m.fake.FirstName()), i)
+		}
+		joined := newest.AddDate(-1, 0, 0).Add(time.Duration(i) * time.Minute)
+		user := conduit.User{Username: name, Email: name + "@example.com", PasswordHash: m.PasswordHash, CreatedAt: joined, UpdatedAt: joined}
+		if i%4 != 3 { // some have written nothing about themselves
+			bio := fmt.Sprintf("%s from %s. Likes %s.", m.fake.JobTitle(), m.fake.City(), m.fake.Hobby())
+			user.Bio = &bio
+		}
+		if i%5 != 4 { // and some have no picture
+			image := fmt.Sprintf("%s/avatars/%d.svg", m.PublicURL, i+1)
+			user.Image = &image
+		}
+		m.users = append(m.users, user)
+	}
+}
+
+// others draws up to most users but the one with this id, each once.
+func (m *maker) others(id int64, most int) []conduit.User {
+	count := m.source.IntN(min(most, len(m.users)-1) + 1)
+	var drawn []conduit.User
+	for len(drawn) < count {
+		user := m.users[m.source.IntN(len(m.users))]
+		if user.ID != id && !slices.ContainsFunc(drawn, func(u conduit.User) bool { return u.ID == user.ID }) {
+			drawn = append(drawn, user)
+		}
+	}
+	return drawn
+}
+
+func (m *maker) follows() (pairs []conduit.Pair) {
+	for i, user := range m.users {
+		followed := m.others(user.ID, 5)
+		if i == 0 && len(followed) == 0 { // John's feed is not empty
+			followed = m.users[1:2]
+		}
+		for _, other := range followed {
+			pairs = append(pairs, conduit.Pair{UserID: user.ID, OtherID: other.ID})
+		}
+	}
+	return pairs
+}
+
+// article makes the i-th article; the first is the newest but what people publish, and John's.
+func (m *maker) article(i int) conduit.Article {
+	author := m.users[0]
+	if i%10 != 0 {
+		author = m.users[m.source.IntN(len(m.users))]
+	}
+	title := strings.TrimSuffix(m.fake.Sentence(3+m.source.IntN(5)), ".")
+	paragraphs := make([]string, 2+m.source.IntN(5))
+	for p := range paragraphs {
+		paragraphs[p] = m.fake.Paragraph(1, 2+m.source.IntN(5), 8+m.source.IntN(8), " ")
+	}
+	written := newest.Add(-time.Duration(i) * 37 * time.Minute)
+	slug := conduit.SlugBase(title)
+	if m.slugs[slug]++; m.slugs[slug] > 1 {
+		slug = fmt.Sprintf("%s-%d", slug, m.slugs[slug])
+	}
+	return conduit.Article{
+		Slug: slug, Title: title, Description: m.fake.Sentence(8), Body: "## " + title + "\n\n" + strings.Join(paragraphs, "\n\n"),
+		TagList: m.tags(), AuthorID: author.ID, CreatedAt: written, UpdatedAt: written,
+	}
+}
+
+var tagWords = []string{
+	"golang", "typescript", "databases", "security", "testing", "design", "career", "books", "travel", "cooking", "music", "photography", "running",
+	"gardening", "history", "science", "startups", "open-source", "accessibility", "performance", "writing", "education", "health", "cycling",
+}
+
+// tags draws tags, the first words more often than the last, as tags are in life.
+func (m *maker) tags() []string {
+	tags := []string{}
+	for range m.source.IntN(5) {
+		word := tagWords[m.source.IntN(1+m.source.IntN(len(tagWords)))]
+		if !slices.Contains(tags, word) {
+			tags = append(tags, word)
+		}
+	}
+	return tags
+}
+
+func (m *maker) comments(article conduit.Article) (comments []conduit.Comment) {
+	for n := range m.source.IntN(4) {
+		said := article.CreatedAt.Add(time.Duration(n+1) * time.Minute)
+		comments = append(comments, conduit.Comment{
+			ArticleID: article.ID, AuthorID: m.users[m.source.IntN(len(m.users))].ID,
+			Body: m.fake.Sentence(5 + m.source.IntN(15)), CreatedAt: said, UpdatedAt: said,
+		})
+	}
+	return comments
+}
+
+func (m *maker) favorites(article conduit.Article) (pairs []conduit.Pair) {
+	for _, user := range m.others(article.AuthorID, 8) {
+		pairs = append(pairs, conduit.Pair{UserID: user.ID, OtherID: article.ID})
+	}
+	return pairs
+}

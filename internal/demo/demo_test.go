@@ -1,0 +1,89 @@
+package demo_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"conduit/internal/conduit"
+	"conduit/internal/demo"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// shown is what readers get to see of demo content.
+func shown(t *testing.T, db *store.Store, options demo.Options) (conduit.ArticlePage, []string) {
+	t.Helper()
+	ctx := context.Background()
+	if err := demo.Fill(ctx, db, options); err != nil {
+		t.Fatal(err)
+	}
+	page, err := db.ListArticles(ctx, conduit.ArticleFilter{}, conduit.Page{Limit: 100}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags, err := db.Tags(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page, tags
+}
+
+func TestSameNumbersSameContent(t *testing.T) {
+	t.Parallel()
+	options := demo.Options{Users: 20, Articles: 600, Seed: 1, PasswordHash: "x", PublicURL: "http://here"}
+	first, firstTags := shown(t, storetest.Open(t, "sqlite::memory:", store.Options{}), options)
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		again, tags := shown(t, db, options)
+		if diff := cmp.Diff(first, again); diff != "" {
+			t.Errorf("articles differ (-first +again):\n%s", diff)
+		}
+		if diff := cmp.Diff(firstTags, tags); diff != "" {
+			t.Errorf("tags differ (-first +again):\n%s", diff)
+		}
+	})
+	another := options
+	another.Seed = 2
+	other, _ := shown(t, storetest.Open(t, "sqlite::memory:", store.Options{}), another)
+	if cmp.Equal(first, other) {
+		t.Error("another seed gives the same content")
+	}
+}
+
+// TestWhatFrontEndsExpect of demo content: RealWorld's browser tests presume it.
+func TestWhatFrontEndsExpect(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := t.Context()
+		page, tags := shown(t, db, demo.Options{Users: 20, Articles: 100, Seed: 1, PasswordHash: "x", PublicURL: "http://here"})
+		if page.Total != 100 || len(tags) < 10 {
+			t.Errorf("%d articles, tags %v", page.Total, tags)
+		}
+		authors, favorites := map[string]bool{}, int64(0)
+		for _, article := range page.Articles[:20] {
+			authors[article.Author.Username] = true
+			favorites += article.FavoritesCount
+			if image := article.Author.Image; image != nil && (!strings.HasPrefix(*image, "http://here/avatars/") || !strings.HasSuffix(*image, ".svg")) {
+				t.Errorf("image %s", *image)
+			}
+		}
+		if len(authors) < 2 || !authors[demo.John] || favorites == 0 {
+			t.Errorf("first page: authors %v, %d favourites", authors, favorites)
+		}
+		john, err := db.UserByEmail(ctx, demo.John+"@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, filter := range map[string]conduit.ArticleFilter{
+			"his own": {Author: demo.John}, "his feed": {FollowedBy: john.ID}, "first tag": {Tag: tags[0]},
+		} {
+			// The sums that triggers keep hold after bulk imports, too.
+			got, err := db.ListArticles(ctx, filter, conduit.Page{Limit: 100}, john.ID)
+			if err != nil || len(got.Articles) == 0 || int64(len(got.Articles)) != got.Total {
+				t.Errorf("%s: %d of %d, %v", name, len(got.Articles), got.Total, err)
+			}
+		}
+	})
+}

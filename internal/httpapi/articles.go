@@ -1,0 +1,108 @@
+package httpapi
+
+import (
+	"context"
+
+	"conduit/api"
+	"conduit/internal/conduit"
+)
+
+// GetArticles implements GET /articles.
+func (h *handlers) GetArticles(ctx context.Context, request api.GetArticlesRequestObject) (api.GetArticlesResponseObject, error) {
+	params := request.Params
+	page, err := pageOf(params.Limit, params.Offset, params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := h.Articles.List(ctx, callerFrom(ctx), conduit.ArticleFilter{
+		Tag: params.Tag, Author: params.Author, FavoritedBy: params.Favorited,
+	}, page)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetArticles200JSONResponse{ArticlePageJSONResponse: articleList(listed)}, nil
+}
+
+// GetArticlesFeed implements GET /articles/feed.
+func (h *handlers) GetArticlesFeed(ctx context.Context, request api.GetArticlesFeedRequestObject) (api.GetArticlesFeedResponseObject, error) {
+	page, err := pageOf(request.Params.Limit, request.Params.Offset, request.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	feed, err := h.Articles.Feed(ctx, callerFrom(ctx), page)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetArticlesFeed200JSONResponse{ArticlePageJSONResponse: articleList(feed)}, nil
+}
+
+// CreateArticle implements POST /articles.
+func (h *handlers) CreateArticle(ctx context.Context, request api.CreateArticleRequestObject) (api.CreateArticleResponseObject, error) {
+	input := request.Body.Article
+	article, err := h.Articles.Publish(ctx, callerFrom(ctx), conduit.Draft{
+		Title: input.Title, Description: input.Description, Body: input.Body, TagList: input.TagList,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.CreateArticle201JSONResponse{
+		Body:    api.ArticleEnvelope(articleEnvelope(article)),
+		Headers: api.CreateArticle201ResponseHeaders{Location: base + "/articles/" + article.Slug},
+	}, nil
+}
+
+// GetArticle implements GET /articles/{slug}.
+func (h *handlers) GetArticle(ctx context.Context, request api.GetArticleRequestObject) (api.GetArticleResponseObject, error) {
+	article, err := h.Articles.Article(ctx, callerFrom(ctx), request.Slug)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetArticle200JSONResponse{SingleArticleJSONResponse: articleEnvelope(article)}, nil
+}
+
+// UpdateArticle implements PUT /articles/{slug}.
+func (h *handlers) UpdateArticle(ctx context.Context, request api.UpdateArticleRequestObject) (api.UpdateArticleResponseObject, error) {
+	input := request.Body.Article
+	article, err := h.Articles.Update(ctx, callerFrom(ctx), request.Slug, conduit.ArticleChanges{
+		Title: input.Title, Description: input.Description, Body: input.Body, TagList: input.TagList,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.UpdateArticle200JSONResponse{SingleArticleJSONResponse: articleEnvelope(article)}, nil
+}
+
+// DeleteArticle implements DELETE /articles/{slug}.
+func (h *handlers) DeleteArticle(ctx context.Context, request api.DeleteArticleRequestObject) (api.DeleteArticleResponseObject, error) {
+	if err := h.Articles.Delete(ctx, callerFrom(ctx), request.Slug); err != nil {
+		return nil, err
+	}
+	return api.DeleteArticle204Response{}, nil
+}
+
+// CreateArticleFavorite implements POST /articles/{slug}/favorite.
+func (h *handlers) CreateArticleFavorite(ctx context.Context, request api.CreateArticleFavoriteRequestObject) (api.CreateArticleFavoriteResponseObject, error) {
+	article, err := h.Articles.Favorite(ctx, callerFrom(ctx), request.Slug)
+	if err != nil {
+		return nil, err
+	}
+	return api.CreateArticleFavorite200JSONResponse{SingleArticleJSONResponse: articleEnvelope(article)}, nil
+}
+
+// DeleteArticleFavorite implements DELETE /articles/{slug}/favorite.
+func (h *handlers) DeleteArticleFavorite(ctx context.Context, request api.DeleteArticleFavoriteRequestObject) (api.DeleteArticleFavoriteResponseObject, error) {
+	article, err := h.Articles.Unfavorite(ctx, callerFrom(ctx), request.Slug)
+	if err != nil {
+		return nil, err
+	}
+	return api.DeleteArticleFavorite200JSONResponse{SingleArticleJSONResponse: articleEnvelope(article)}, nil
+}
+
+// GetTags implements GET /tags.
+func (h *handlers) GetTags(ctx context.Context, _ api.GetTagsRequestObject) (api.GetTagsResponseObject, error) {
+	tags, err := h.Articles.Tags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetTags200JSONResponse{Tags: orEmpty(tags)}, nil
+}

@@ -1,0 +1,166 @@
+package httpapi_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/jackc/pgx/v5"
+
+	contract "conduit"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// answers are the pairs of operation and status that the tests of this package have seen.
+var answers = struct {
+	sync.Mutex
+	seen map[string]bool
+}{seen: map[string]bool{}}
+
+func noteAnswer(operationID string, status int) {
+	answers.Lock()
+	defer answers.Unlock()
+	answers.seen[fmt.Sprint(operationID, " ", status)] = true
+}
+
+// TestMain compares, after a full run, the answers that were seen with those the contract has. That no other one leaves
+// the server is seen by the response check, at once.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if full := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == "" && flag.Lookup("test.list").Value.String() == ""; full && code == 0 {
+		for _, pair := range documented() {
+			if !answers.seen[pair] {
+				fmt.Println("openapi.yaml has an answer that no test has seen:", pair)
+				code = 1
+			}
+		}
+	}
+	os.Exit(code)
+}
+
+// documented lists the pairs of operation and status in the contract.
+func documented() []string {
+	document, err := openapi3.NewLoader().LoadFromData(contract.Document)
+	if err != nil {
+		panic(err)
+	}
+	pairs := map[string]bool{}
+	for _, item := range document.Paths.Map() {
+		for _, operation := range item.Operations() {
+			for status := range operation.Responses.Map() {
+				pairs[operation.OperationID+" "+status] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(pairs))
+}
+
+// goodCalls has a request of every operation that uses the database, each of which would succeed for jake's token when jane, her
+// article "known" and its comment 1 are there.
+func goodCalls(token string) []call {
+	const article = "/api/articles/known"
+	return []call{
+		registration("new", "new@test.com", password),
+		login("jake@test.com", password),
+		get("/api/user", token),
+		{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")},
+		get("/api/profiles/jane", token),
+		post("/api/profiles/jane/follow", token),
+		del("/api/profiles/jane/follow", token),
+		get("/api/articles", token),
+		get("/api/articles/feed", token),
+		publishing(token, "New"),
+		get(article, token),
+		{method: "PUT", path: article, token: token, body: articleJSON("body", "x")},
+		del(article, token),
+		post(article+"/favorite", token),
+		del(article+"/favorite", token),
+		get(article+"/comments", token),
+		{method: "POST", path: article + "/comments", token: token, body: `{"comment":{"body":"x"}}`},
+		del(article+"/comments/1", token),
+		get("/api/tags", ""),
+		post("/api/users/logout", token),
+	}
+}
+
+// TestEveryOperationWithoutDatabase: 503 for all that needs it, in the contract's words.
+func TestEveryOperationWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	url, proxy := storetest.NewProxy(t, storetest.Postgres(t))
+	s := newServer(t, url, store.Options{})
+	token := s.register(t, "jake")
+	proxy.Stop()
+	for _, c := range goodCalls(token) {
+		s.do(t, c).wantError(t, http.StatusServiceUnavailable, "server", "is not available")
+	}
+	s.do(t, get("/.well-known/jwks.json", "")).want(t, http.StatusOK, "") // public keys need none
+}
+
+// TestEveryOperationOnABrokenSchema: 500 without detail where the fault is ours.
+func TestEveryOperationOnABrokenSchema(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	s := newServer(t, url, store.Options{})
+	token := s.register(t, "jake")
+	conn, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if _, err := conn.Exec(context.Background(), "alter table users rename to lost; alter table tags rename to lost_tags"); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range goodCalls(token) {
+		c.headers = map[string]string{"X-Request-Id": "find-me"}
+		got := s.do(t, c)
+		got.wantError(t, http.StatusInternalServerError, "server", "internal error")
+	}
+	if log := s.log.String(); !strings.Contains(log, "find-me") || !strings.Contains(log, `relation \"users\" does not exist`) {
+		t.Errorf("the log does not tell what happened: %s", log)
+	}
+}
+
+// TestEveryOperationRefuses what any operation of its kind refuses: no token, odd parameters, odd media types, large and
+// broken bodies.
+func TestEveryOperationRefuses(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, jane := s.register(t, "jake"), s.register(t, "jane")
+		s.publish(t, jane, "Known")
+		s.do(t, call{method: "POST", path: "/api/articles/known/comments", token: jane, body: `{"comment":{"body":"x"}}`}).want(t, 201, "")
+		for _, c := range goodCalls(jake) {
+			odd := c
+			odd.path = strings.NewReplacer("known", "kno%00wn", "jane", "ja%ffne").Replace(c.path)
+			if strings.Contains(c.path, "/articles") && odd.path == c.path && c.method == "GET" {
+				odd.path += "?limit=0"
+			}
+			if odd.path != c.path {
+				wantRefusal(t, odd.method+" "+odd.path, s.do(t, odd), 422)
+			}
+			if c.body == "" {
+				continue
+			}
+			odd = c
+			odd.headers = map[string]string{"Content-Type": "text/plain"}
+			wantRefusal(t, c.path, s.do(t, odd), 415)
+			odd = c
+			odd.body = strings.Repeat(" ", 1<<20+1)
+			wantRefusal(t, c.path, s.do(t, odd), 413)
+			wantRefusal(t, c.path, s.raw(t, c.method+" "+c.path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+c.token+
+				"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), 400)
+		}
+		for _, c := range goodCalls("") {
+			if got := s.do(t, c); c.method != "GET" && !strings.HasSuffix(c.path, "/users") && !strings.HasSuffix(c.path, "/login") {
+				got.wantError(t, 401, "token", "is missing")
+			}
+		}
+	})
+}

@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"conduit/internal/conduit"
+)
+
+// articleColumns has the fields of conduit.Article in their order.
+type articleColumns struct {
+	ID             int64 `bun:",pk,autoincrement"`
+	Slug           string
+	Title          string
+	Description    string
+	Body           string
+	TagList        []string // JSON in both databases
+	AuthorID       int64
+	FavoritesCount int64
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+type articleRow struct {
+	bun.BaseModel `bun:"table:articles"`
+	articleColumns
+}
+
+func (c articleColumns) article() conduit.Article {
+	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
+	return conduit.Article(c)
+}
+
+type articleTagRow struct {
+	bun.BaseModel `bun:"table:article_tags"`
+	ArticleID     int64
+	Tag           string
+	CreatedAt     time.Time
+}
+
+// articleViewRow is an article with its author and what depends on the reader.
+type articleViewRow struct {
+	articleColumns
+	profileColumns
+	Favorited bool
+}
+
+func (r articleViewRow) view() conduit.ArticleView {
+	return conduit.ArticleView{
+		Article: r.article(), Author: conduit.Profile(r.profileColumns), Favorited: r.Favorited,
+	}
+}
+
+// articleViews begins every read of articles, so that what a reader sees is said once.
+func (s *Store) articleViews(reader int64) *bun.SelectQuery {
+	return s.reads.NewSelect().TableExpr("articles as a").Join("join users as u on u.id = a.author_id").
+		ColumnExpr("a.id, a.slug, a.title, a.description, a.tag_list, a.author_id, a.favorites_count, a.created_at, a.updated_at").
+		ColumnExpr("u.username, u.bio, u.image").
+		ColumnExpr(followingExpr).Join(followingJoin, reader).
+		ColumnExpr("mine.article_id is not null as favorited").
+		Join("left join favorites as mine on mine.user_id = ? and mine.article_id = a.id", reader)
+}
+
+// slugSQL finds the id of the article that has or had a slug.
+const slugSQL = "(select article_id from article_slugs where slug = ?)"
+
+// ArticleBySlug implements [conduit.ArticleStore].
+func (s *Store) ArticleBySlug(ctx context.Context, slug string, reader int64) (conduit.ArticleView, error) {
+	var row articleViewRow
+	err := s.retry(ctx, func(ctx context.Context) error {
+		return s.articleViews(reader).ColumnExpr("a.body").Where("a.id = "+slugSQL, slug).Scan(ctx, &row)
+	})
+	return row.view(), missing(err, "article")
+}
+
+// CreateArticle implements [conduit.ArticleStore].
+func (s *Store) CreateArticle(ctx context.Context, article conduit.Article, slugs iter.Seq[string]) (conduit.Article, error) {
+	row := articleRow{articleColumns: articleColumns(article)}
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		row.ID, row.Slug = 0, ""
+		if _, err := tx.NewInsert().Model(&row).Returning("id").Exec(ctx); err != nil {
+			return err
+		}
+		if err := takeSlug(ctx, tx, &row, slugs); err != nil {
+			return err
+		}
+		if _, err := tx.NewUpdate().Model(&row).Column("slug").WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		return importRows(ctx, tx, row.tagRows())
+	})
+	return row.article(), err
+}
+
+// takeSlug gives the article the first slug that is free or is its own already. A slug which another transaction is about
+// to take is waited for: then it is known whether it is free.
+func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[string]) error {
+	for slug := range slugs {
+		var owner int64
+		err := tx.NewRaw(`insert into article_slugs (slug, article_id) values (?, ?)
+			on conflict (slug) do update set slug = excluded.slug returning article_id`, slug, row.ID).Scan(ctx, &owner)
+		if err != nil {
+			return err
+		}
+		if owner == row.ID {
+			row.Slug = slug
+			return nil
+		}
+	}
+	return errors.New("store: no slug was free")
+}
+
+// tagRows are the tags of an article for finding it, in one order for everybody: transactions that count the same tags then
+// wait for each other and do not deadlock.
+func (r articleRow) tagRows() []articleTagRow {
+	rows := make([]articleTagRow, len(r.TagList))
+	for i, tag := range slices.Sorted(slices.Values(r.TagList)) {
+		rows[i] = articleTagRow{ArticleID: r.ID, Tag: tag, CreatedAt: r.CreatedAt}
+	}
+	return rows
+}
+
+// lockArticle loads an article for a change.
+func (s *Store) lockArticle(ctx context.Context, tx bun.Tx, slug string) (articleRow, error) {
+	var row articleRow
+	query := tx.NewSelect().Model(&row).Where("id = "+slugSQL, slug)
+	if s.postgres { // SQLite's transactions are exclusive from their beginning
+		query = query.For("update")
+	}
+	return row, missing(query.Scan(ctx), "article")
+}
+
+// UpdateArticle implements [conduit.ArticleStore].
+func (s *Store) UpdateArticle(
+	ctx context.Context, slug string, change func(*conduit.Article) (iter.Seq[string], error),
+) (conduit.Article, error) {
+	var updated conduit.Article
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		row, err := s.lockArticle(ctx, tx, slug)
+		if err != nil {
+			return err
+		}
+		article := row.article()
+		slugs, err := change(&article)
+		if err != nil {
+			return err
+		}
+		tagsChanged := !slices.Equal(article.TagList, row.TagList)
+		row.articleColumns = articleColumns(article)
+		if slugs != nil {
+			if err := takeSlug(ctx, tx, &row, slugs); err != nil {
+				return err
+			}
+		}
+		if tagsChanged {
+			if _, err := tx.NewDelete().Model((*articleTagRow)(nil)).Where("article_id = ?", row.ID).Exec(ctx); err != nil {
+				return err
+			}
+			if err := importRows(ctx, tx, row.tagRows()); err != nil {
+				return err
+			}
+		}
+		// Not the count of favourites, which may have moved since and is the trigger's to keep.
+		_, err = tx.NewUpdate().Model(&row).ExcludeColumn("id", "favorites_count", "created_at", "author_id").WherePK().Exec(ctx)
+		updated = row.article()
+		return err
+	})
+	return updated, err
+}
+
+// DeleteArticle implements [conduit.ArticleStore].
+func (s *Store) DeleteArticle(ctx context.Context, slug string, allow func(conduit.Article) error) error {
+	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		row, err := s.lockArticle(ctx, tx, slug)
+		if err != nil {
+			return err
+		}
+		if err := allow(row.article()); err != nil {
+			return err
+		}
+		_, err = tx.NewDelete().Model(&row).WherePK().Exec(ctx)
+		return err
+	})
+}
+
+// SetFavorite implements [conduit.ArticleStore].
+func (s *Store) SetFavorite(ctx context.Context, slug string, userID int64, favorite bool) error {
+	query := "delete from favorites where user_id = ? and article_id = " + slugSQL
+	if favorite {
+		query = `insert into favorites (user_id, article_id, created_at)
+			select ?, id, created_at from articles where id = ` + slugSQL + ` on conflict do nothing`
+	}
+	return s.retry(ctx, func(ctx context.Context) error {
+		_, err := s.writes.ExecContext(ctx, query, userID, slug)
+		return err
+	})
+}
+
+// Tags implements [conduit.ArticleStore].
+func (s *Store) Tags(ctx context.Context) ([]string, error) {
+	var tags []string
+	err := s.retry(ctx, func(ctx context.Context) error {
+		return s.reads.NewSelect().Table("tags").Column("tag").Order("articles_count desc", "tag").Scan(ctx, &tags)
+	})
+	return tags, err
+}

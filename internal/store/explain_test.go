@@ -1,0 +1,152 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"conduit/internal/conduit"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// statementLog keeps the statements that PostgreSQL was sent.
+type statementLog struct {
+	mutex      sync.Mutex
+	statements []string
+}
+
+func (l *statementLog) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.statements = append(l.statements, data.SQL)
+	return ctx
+}
+
+func (l *statementLog) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (l *statementLog) take() []string {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	taken := l.statements
+	l.statements = nil
+	return taken
+}
+
+// manyArticles fills a database: 50 users, 30,000 articles of which user 1 wrote few, 1,000 tags, favourites, follows.
+const manyArticles = `
+insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at)
+	select 'user' || n, 'user' || n, n || '@x', n || '@x', '', now(), now() from generate_series(1, 50) as n;
+insert into articles (slug, title, description, body, tag_list, author_id, created_at, updated_at)
+	select 'slug' || n, 't', 'd', repeat('body ', 200), '[]', 1 + n % 50, timestamptz '2026-01-01' + n * interval '1 second', now() from generate_series(1, 30000) as n;
+insert into article_slugs select slug, id from articles;
+insert into article_tags select id, 'tag' || id % 1000, created_at from articles;
+insert into favorites select 1 + id % 7, id, created_at from articles where id % 3 = 0;
+insert into comments (article_id, author_id, body, created_at, updated_at) select 1 + n % 3000, 1 + n % 50, 'c', now(), now() from generate_series(1, 10000) as n;
+insert into follows select 1, n from generate_series(2, 6) as n;`
+
+// TestPagesUseIndexes runs the store's own statements over many articles and asks PostgreSQL how it went about them: no
+// page may read a table from end to end, or more rows than a page needs.
+func TestPagesUseIndexes(t *testing.T) {
+	t.Parallel()
+	log := &statementLog{}
+	url := storetest.Postgres(t)
+	db := storetest.Open(t, url, store.Options{Tracer: log, Timeout: time.Minute})
+	ctx := t.Context()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	for _, statement := range []string{manyArticles, "vacuum analyze"} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(filter conduit.ArticleFilter, page conduit.Page) func() error {
+		return func() error {
+			got, err := db.ListArticles(ctx, filter, page, 1)
+			if err == nil && len(got.Articles) == 0 {
+				err = fmt.Errorf("an empty page")
+			}
+			return err
+		}
+	}
+	deep := conduit.Page{Limit: 20, After: &conduit.Position{CreatedAt: time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC), ID: 3600}}
+	for name, test := range map[string]struct {
+		run   func() error
+		index string
+		most  float64 // rows that any one step may handle
+	}{
+		"first page":          {list(conduit.ArticleFilter{}, conduit.Page{Limit: 20}), "articles_newest", 50},
+		"cursor":              {list(conduit.ArticleFilter{}, deep), "articles_newest", 50},
+		"by tag":              {list(conduit.ArticleFilter{Tag: "tag7"}, conduit.Page{Limit: 20}), "article_tags_tag_newest", 50},
+		"by author":           {list(conduit.ArticleFilter{Author: "user3"}, conduit.Page{Limit: 20}), "articles_author_id_newest", 50},
+		"by author, cursor":   {list(conduit.ArticleFilter{Author: "user3"}, deep), "articles_author_id_newest", 50},
+		"by favourite":        {list(conduit.ArticleFilter{FavoritedBy: "user3"}, conduit.Page{Limit: 20}), "favorites_user_id_newest", 50},
+		"by favourite, deep":  {list(conduit.ArticleFilter{FavoritedBy: "user3"}, deep), "favorites_user_id_newest", 50},
+		"by tag and author":   {list(conduit.ArticleFilter{Tag: "tag7", Author: "user8"}, conduit.Page{Limit: 20}), "article_tags_tag_newest", 600},       // all articles of one
+		"by tag and favorite": {list(conduit.ArticleFilter{Tag: "tag6", FavoritedBy: "user1"}, conduit.Page{Limit: 20}), "article_tags_tag_newest", 1500}, // all favourites of one
+		// Five of 50 authors are followed: the walk from the newest meets one in ten, or all theirs are sorted.
+		"feed":     {list(conduit.ArticleFilter{FollowedBy: 1}, conduit.Page{Limit: 20}), "articles_", 3100},
+		"article":  {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1); return err }, "article_slugs_pkey", 1},
+		"comments": {func() error { _, err := db.Comments(ctx, "slug77", 1); return err }, "comments_article_id", 50},
+		"tags":     {func() error { _, err := db.Tags(ctx); return err }, "", 1000},
+		"profile":  {func() error { _, err := db.ProfileByUsername(ctx, "user7", 1); return err }, "", 50},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log.take()
+			if err := test.run(); err != nil {
+				t.Fatal(err)
+			}
+			var plans strings.Builder
+			for _, statement := range log.take() {
+				var text string
+				if err := conn.QueryRow(ctx, "explain (analyze, timing off, format json) "+statement).Scan(&text); err != nil {
+					t.Fatal(err, statement)
+				}
+				var explained []struct{ Plan plan }
+				if err := json.Unmarshal([]byte(text), &explained); err != nil {
+					t.Fatal(err)
+				}
+				explained[0].Plan.check(t, test.most)
+				plans.WriteString(text)
+			}
+			if !strings.Contains(plans.String(), test.index) {
+				t.Errorf("not by %s: %s", test.index, plans.String())
+			}
+		})
+	}
+}
+
+// plan is a step of what PostgreSQL did.
+type plan struct {
+	NodeType string  `json:"Node Type"`
+	Relation string  `json:"Relation Name"`
+	Rows     float64 `json:"Actual Rows"`
+	Loops    float64 `json:"Actual Loops"`
+	Removed  float64 `json:"Rows Removed by Filter"`
+	Plans    []plan
+}
+
+// small are tables that PostgreSQL rightly reads whole: here they have at most a few pages.
+var small = map[string]bool{"users": true, "follows": true, "article_totals": true, "tags": true}
+
+func (p plan) check(t *testing.T, most float64) {
+	t.Helper()
+	if p.NodeType == "Seq Scan" && !small[p.Relation] {
+		t.Errorf("reads all of %s", p.Relation)
+	}
+	if rows := (p.Rows + p.Removed) * p.Loops; rows > most && !small[p.Relation] && p.NodeType != "Memoize" && p.NodeType != "Materialize" {
+		t.Errorf("%s on %q handles %v rows, want at most %v", p.NodeType, p.Relation, rows, most)
+	}
+	for _, below := range p.Plans {
+		below.check(t, most)
+	}
+}
