@@ -39,7 +39,8 @@ type SessionStore interface {
 	// AddSession records a session of a user and drops their oldest ones until at most keep are left. NotFound("user")
 	// unless the user is active and still has the address and the password hash given, which is what was verified.
 	AddSession(ctx context.Context, user User, session Session, keep int) error
-	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there.
+	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there. Each request asks
+	// it, so it reads no more than requests need: ids, expiry, names, bio, image, and whether the user is disabled.
 	SessionWithUser(ctx context.Context, id string) (Session, User, error)
 	// EndSession removes a session; one that is not there is no error.
 	EndSession(ctx context.Context, id string) error

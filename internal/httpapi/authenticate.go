@@ -16,28 +16,12 @@ const (
 	invalidTokenChallenge = `Bearer realm="conduit", error="invalid_token"`
 )
 
-// visitor is who a request comes from and from where: in the context of every operation.
-type visitor struct {
-	caller conduit.Caller
-	client conduit.Client
-}
-
-type visitorKey struct{}
-
 // callerFrom gives the caller of the request. There always is one, authenticated or anonymous; operations whose contract
 // requires a token are not reached by anonymous ones.
-func callerFrom(ctx context.Context) conduit.Caller { return visitorFrom(ctx).caller }
+func callerFrom(ctx context.Context) conduit.Caller { return requestFrom(ctx).caller }
 
 // clientFrom tells where the request comes from.
-func clientFrom(ctx context.Context) conduit.Client { return visitorFrom(ctx).client }
-
-func visitorFrom(ctx context.Context) visitor {
-	v, ok := ctx.Value(visitorKey{}).(visitor)
-	if !ok {
-		panic("httpapi: the request did not come through the contract mux")
-	}
-	return v
-}
+func clientFrom(ctx context.Context) conduit.Client { return requestFrom(ctx).client }
 
 // authenticator finds out who is calling. Whether it matters the contract says.
 type authenticator struct {

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -198,7 +197,8 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, o.mux.log, err)
 		return
 	}
-	o.handler(w, r.WithContext(context.WithValue(r.Context(), visitorKey{}, visitor{caller: caller, client: clientOf(r)})))
+	requestFrom(r.Context()).caller = caller
+	o.handler(w, r)
 }
 
 // caller finds who is calling, as far as the contract asks. Where a token is optional a bad one reads as none: front ends

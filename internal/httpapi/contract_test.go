@@ -83,7 +83,7 @@ func TestResponseCheckFinds(t *testing.T) {
 			o.need = tokenIgnored
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/user", nil)
 			r.Pattern = "GET /api/user"
-			o.ServeHTTP(httptest.NewRecorder(), r)
+			observe(o, quiet(), time.Now).ServeHTTP(httptest.NewRecorder(), r)
 			switch {
 			case test.want == "" && len(found) > 0:
 				t.Errorf("found %v", found)
@@ -147,7 +147,7 @@ func TestParameters(t *testing.T) {
 		"?tag=" + strings.Repeat("x", 65):     `{"errors":{"tag":["is too long (maximum is 64 characters)"]}}`,
 	} {
 		w := httptest.NewRecorder()
-		o.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/articles"+query, nil))
+		observe(o, quiet(), time.Now).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/articles"+query, nil))
 		if got := w.Body.String(); got != want {
 			t.Errorf("%s: %d %s, want %s", query, w.Code, got, want)
 		}

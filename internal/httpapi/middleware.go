@@ -12,14 +12,26 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/rs/cors"
+
+	"conduit/internal/conduit"
 )
 
-type requestIDKey struct{}
+// request is what is known of a request so far: in its context from the outermost layer on. It is one value that is
+// completed on the way in, since each further context would cost a copy of the http.Request.
+type request struct {
+	id     string // under which the log knows it
+	caller conduit.Caller
+	client conduit.Client
+}
 
-// requestID gives the id under which the log knows the request.
-func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+type requestKey struct{}
+
+func requestFrom(ctx context.Context) *request {
+	r, ok := ctx.Value(requestKey{}).(*request)
+	if !ok {
+		panic("httpapi: the request did not come through observe")
+	}
+	return r
 }
 
 // saneID is what a client may choose as request id: nothing that could forge a line in somebody's log.
@@ -32,7 +44,7 @@ func observe(next http.Handler, log *slog.Logger, now func() time.Time) http.Han
 		if !saneID.MatchString(id) {
 			id = rand.Text()
 		}
-		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id: id, client: clientOf(r)}))
 		answer := &answerWriter{ResponseWriter: w}
 		header := w.Header()
 		header.Set("X-Request-Id", id)
@@ -47,8 +59,10 @@ func observe(next http.Handler, log *slog.Logger, now func() time.Time) http.Han
 				}
 			}
 			// Requests are of interest to who looks for something; what went wrong is logged where it is known.
-			log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.String("path", r.URL.Path),
-				slog.Int("status", answer.status), slog.Duration("took", now().Sub(began)), slog.String("request_id", id))
+			if log.Enabled(r.Context(), slog.LevelDebug) {
+				log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.String("path", r.URL.Path),
+					slog.Int("status", answer.status), slog.Duration("took", now().Sub(began)), slog.String("request_id", id))
+			}
 			if fault != nil {
 				panic(http.ErrAbortHandler) // half an answer is out: break the connection, so that nobody takes it for a whole one
 			}

@@ -61,35 +61,27 @@ returning (select count(*) from sessions as mine where mine.user_id = ?)`
 
 // sessionUserSQL is the query of every authenticated request. $1 works in both databases.
 const sessionUserSQL = `
-select sessions.id, sessions.user_id, sessions.created_at, sessions.last_seen_at, sessions.expires_at,
-       sessions.user_agent, sessions.ip_address,
-       users.id, users.username, users.email, users.password_hash, users.bio, users.image,
-       users.created_at, users.updated_at, users.disabled_at
+select sessions.user_id, sessions.expires_at, users.username, users.email, users.bio, users.image, users.disabled_at
   from sessions
   join users on users.id = sessions.user_id
  where sessions.id = $1`
 
 // SessionWithUser implements [conduit.SessionStore].
 func (s *Store) SessionWithUser(ctx context.Context, id string) (conduit.Session, conduit.User, error) {
-	var session sessionColumns
-	var user userRow
+	session := conduit.Session{ID: id}
+	var user conduit.User
 	err := s.retry(ctx, func(ctx context.Context) error {
 		row, err := s.sessionUser.row(ctx, s, sessionUserSQL, id)
 		if err != nil {
 			return err
 		}
-		return row.Scan(
-			&session.ID, &session.UserID, &session.CreatedAt, &session.LastSeenAt, &session.ExpiresAt,
-			&session.UserAgent, &session.IPAddress,
-			&user.ID, &user.Username, &user.Email, &user.PasswordHash, &user.Bio, &user.Image,
-			&user.CreatedAt, &user.UpdatedAt, &user.DisabledAt,
-		)
+		return row.Scan(&user.ID, &session.ExpiresAt, &user.Username, &user.Email, &user.Bio, &user.Image, &user.DisabledAt)
 	})
 	if err != nil {
 		return conduit.Session{}, conduit.User{}, missing(err, "session")
 	}
-	session.CreatedAt, session.LastSeenAt, session.ExpiresAt = session.CreatedAt.UTC(), session.LastSeenAt.UTC(), session.ExpiresAt.UTC()
-	return conduit.Session(session), user.user(), nil
+	session.UserID, session.ExpiresAt = user.ID, session.ExpiresAt.UTC()
+	return session, user, nil
 }
 
 // EndSession implements [conduit.SessionStore].
