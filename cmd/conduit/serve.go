@@ -33,6 +33,7 @@ type settings struct {
 	issuer          string
 	audience        string
 	sessionLifetime time.Duration
+	refresh         conduit.RefreshLimits
 	corsOrigins     []string
 	logLevel        string
 	logFormat       string
@@ -69,6 +70,10 @@ database need the same one.`,
 	flags.StringVar(&s.issuer, "issuer", "conduit", "`name` in the iss claim of tokens")
 	flags.StringVar(&s.audience, "audience", "conduit", "`name` in the aud claim of tokens")
 	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts")
+	flags.DurationVar(&s.refresh.Access, "access-lifetime", 15*time.Minute, "how long an access token lasts that comes with a refresh token")
+	flags.DurationVar(&s.refresh.Idle, "refresh-idle", 7*24*time.Hour, "how long a refresh token lasts that is not used")
+	flags.DurationVar(&s.refresh.Absolute, "refresh-absolute", 30*24*time.Hour, "how long a session lasts, however often it is refreshed")
+	flags.DurationVar(&s.refresh.Grace, "refresh-grace", 10*time.Second, "how long a used refresh token gives its successor again")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
 	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which browsers reach the server, for pictures of demo accounts (default http:// and the address)")
 	flags.BoolVar(&s.demo, "demo", true, "fill a new SQLite database with demo content, when listening on this machine only")
@@ -82,8 +87,19 @@ func (s settings) check() error {
 	if _, _, err := net.SplitHostPort(s.listen); err != nil {
 		return badSetting("listen", errors.New("want HOST:PORT, for example 127.0.0.1:8080"))
 	}
-	if s.sessionLifetime < time.Minute || s.sessionLifetime%time.Second != 0 { // tokens count in seconds
-		return badSetting("session-lifetime", errors.New("want at least 1m, in whole seconds"))
+	for _, lifetime := range []struct {
+		flag string
+		time.Duration
+	}{
+		{"session-lifetime", s.sessionLifetime}, {"access-lifetime", s.refresh.Access},
+		{"refresh-idle", s.refresh.Idle}, {"refresh-absolute", s.refresh.Absolute},
+	} {
+		if lifetime.Duration < time.Minute || lifetime.Duration%time.Second != 0 { // tokens count in seconds
+			return badSetting(lifetime.flag, errors.New("want at least 1m, in whole seconds"))
+		}
+	}
+	if s.refresh.Grace < 0 || s.refresh.Grace > 5*time.Minute {
+		return badSetting("refresh-grace", errors.New("want 0 to 5m: for so long a stolen token goes unnoticed"))
 	}
 	if s.shutdownTimeout < 0 {
 		return badSetting("shutdown-timeout", errors.New("must not be negative"))
@@ -115,17 +131,27 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	}
 	defer closing(log, db)
 
-	sealer, err := newSealer(s, keyEncryptionKey, log)
+	kek, err := findKEK(s, keyEncryptionKey, log)
 	if err != nil {
 		return err
 	}
-	keys, err := auth.OpenKeyRing(ctx, db, sealer, auth.KeyRingOptions{Algorithm: s.keyAlgorithm, TokenLifetime: s.sessionLifetime, Now: time.Now})
+	sealer, err := auth.NewSealer(kek)
+	if err != nil {
+		return err
+	}
+	refresh, err := auth.NewRefreshTokens(kek)
+	if err != nil {
+		return err
+	}
+	keys, err := auth.OpenKeyRing(ctx, db, sealer, auth.KeyRingOptions{Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.refresh.Access), Now: time.Now})
 	if err != nil {
 		return err
 	}
 	go keys.Follow(ctx, 10*time.Second, func(err error) { log.Warn("signing keys not reloaded", "error", err) })
 	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: time.Now})
-	sessions := &conduit.Sessions{Store: db, Tokens: tokens, Lifetime: s.sessionLifetime, Now: time.Now}
+	sessions := &conduit.Sessions{
+		Store: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Now: time.Now,
+	}
 	passwords := auth.NewPasswords(auth.PasswordOptions{})
 	users := &conduit.Users{Store: db, Passwords: passwords, Sessions: sessions, Now: time.Now}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
@@ -146,6 +172,15 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		sessions.Upkeep(ctx,
+			func(removed int) { log.Info("sessions swept", "removed", removed) },
+			func(err error) { log.Warn("upkeep of sessions", "error", err) })
+	}()
+	defer func() { stop(); <-ended }() // before the database closes
 	return listenAndServe(ctx, s, db, listener, handler, log, stdout)
 }
 
@@ -177,28 +212,28 @@ func openDatabase(ctx context.Context, database string, migrate bool, log *slog.
 	return db, nil
 }
 
-// newSealer finds the key under which signing keys rest.
-func newSealer(s settings, fromEnvironment string, log *slog.Logger) (*auth.Sealer, error) {
+// findKEK finds the key-encryption key, under which signing keys rest.
+func findKEK(s settings, fromEnvironment string, log *slog.Logger) ([]byte, error) {
 	switch {
 	case fromEnvironment != "":
 		key, err := auth.ReadKEK(fromEnvironment)
 		if err != nil {
 			return nil, usagef("CONDUIT_KEY_ENCRYPTION_KEY: %w", err)
 		}
-		return auth.NewSealer(key)
+		return key, nil
 	case s.database == "sqlite::memory:":
 		key := make([]byte, 32) // the keys it seals end with the process
 		_, _ = rand.Read(key)   // never fails
-		return auth.NewSealer(key)
+		return key, nil
 	}
 	key, made, err := auth.KEKFromFile(s.keyFile)
 	if err != nil {
 		return nil, badSetting("key-file", err)
 	}
 	if made {
-		log.Info("key-encryption key made; keep it as safe as the database, and with it", "file", s.keyFile)
+		log.Info("key-encryption key made; keep it as safe as the database, and apart from it", "file", s.keyFile)
 	}
-	return auth.NewSealer(key)
+	return key, nil
 }
 
 func listenAndServe(

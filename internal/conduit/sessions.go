@@ -16,6 +16,13 @@ type Session struct {
 	ExpiresAt  time.Time
 	UserAgent  string // as the client called itself, shortened
 	IPAddress  string // where the login came from; empty when unknown
+
+	// What follows is set for sessions with refresh tokens only.
+	RefreshGeneration *int64     // of the newest refresh token
+	RefreshHash       []byte     // of the newest refresh token
+	RefreshedAt       *time.Time // when it replaced the one before; nil for the first
+	RefreshSealed     []byte     // it, sealed under the one before
+	EndsAt            *time.Time // the latest that ExpiresAt can become
 }
 
 // Client is where a request comes from, so that people recognise their sessions.
@@ -46,6 +53,23 @@ type SessionStore interface {
 	EndSession(ctx context.Context, id string) error
 	// EndSessionIfOver is EndSession for one that has expired by now; any other stays.
 	EndSessionIfOver(ctx context.Context, id string, now time.Time) error
+	// SessionsOf gives a user's sessions that are not over by now, the one last used first.
+	SessionsOf(ctx context.Context, userID int64, now time.Time) ([]Session, error)
+	// EndSessionOf is EndSession for a session of this user; NotFound("session") for any other.
+	EndSessionOf(ctx context.Context, userID int64, id string) error
+	// EndSessionsOf ends all sessions of a user but the kept one.
+	EndSessionsOf(ctx context.Context, userID int64, keep string) error
+	// TouchSessions notes that sessions were used at that time.
+	TouchSessions(ctx context.Context, ids []string, at time.Time) error
+	// Rotate replaces the newest refresh token of a session. NotFound("session") unless it is the newest, the session is
+	// not over, and its user is active.
+	Rotate(ctx context.Context, rotation Rotation) (Session, error)
+	// Session gives a session as it is stored; NotFound("session") if it is not there.
+	Session(ctx context.Context, id string) (Session, error)
+	// SweepSessions removes up to limit sessions that are over by now, and tells how many.
+	SweepSessions(ctx context.Context, now time.Time, limit int) (int, error)
+	// Lease gives a name to one asker at a time: true if nobody has it at now, who then has it until the time given.
+	Lease(ctx context.Context, name string, now, until time.Time) (bool, error)
 }
 
 // TokenIssuer makes the token of a session.
@@ -59,12 +83,16 @@ const maxSessions = 50
 // maxUserAgent is how much of a client's name is kept, in bytes.
 const maxUserAgent = 255
 
-// Sessions starts, resumes and ends sessions.
+// Sessions starts, resumes, refreshes and ends sessions.
 type Sessions struct {
 	Store    SessionStore
 	Tokens   TokenIssuer
-	Lifetime time.Duration // from login to the end, whatever happens in between
+	Refresh  RefreshTokens
+	Lifetime time.Duration // of a session without refresh tokens, from login to the end
+	Limits   RefreshLimits
 	Now      func() time.Time
+
+	seen seenSessions
 }
 
 // open makes a session of the user with this id from now on, without recording it.
@@ -117,7 +145,23 @@ func (s *Sessions) Resume(ctx context.Context, sessionID string, userID int64, t
 		}
 		return Caller{}, Unauthenticated("token", "has expired")
 	}
+	s.seen.note(session.ID)
 	return Caller{User: user, Session: session, Token: token}, nil
+}
+
+// List gives the caller's sessions, the one last used first.
+func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, error) {
+	return s.Store.SessionsOf(ctx, caller.User.ID, s.Now())
+}
+
+// EndOne ends one of the caller's own sessions; NotFound("session") for any other.
+func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string) error {
+	return s.Store.EndSessionOf(ctx, caller.User.ID, id)
+}
+
+// EndOthers ends all of the caller's sessions but the one they came with.
+func (s *Sessions) EndOthers(ctx context.Context, caller Caller) error {
+	return s.Store.EndSessionsOf(ctx, caller.User.ID, caller.Session.ID)
 }
 
 // Expired removes the session of a token that has expired, unless it outlives the token.

@@ -87,12 +87,40 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	return Caller{User: user, Session: session, Token: token}, nil
 }
 
-// Login starts a session for the user with this address and password. An unknown address, a wrong password and an
-// account that is disabled or has no password give the same answer after the same work (OWASP ASVS 5, 6.3.8).
+// Login starts a session for the user with this address and password.
 func (u *Users) Login(ctx context.Context, email, password string, client Client) (Caller, error) {
+	user, err := u.verify(ctx, email, password)
+	if err != nil {
+		return Caller{}, err
+	}
+	caller, err := u.Sessions.start(ctx, user, client)
+	return caller, unlessChanged(err)
+}
+
+// LoginRefreshing is Login for apps that want short tokens.
+func (u *Users) LoginRefreshing(ctx context.Context, email, password string, client Client) (Grant, error) {
+	user, err := u.verify(ctx, email, password)
+	if err != nil {
+		return Grant{}, err
+	}
+	grant, err := u.Sessions.startRefreshing(ctx, user, client)
+	return grant, unlessChanged(err)
+}
+
+// unlessChanged words the refusal of a session whose user has changed their password, or was disabled, since it was verified.
+func unlessChanged(err error) error {
+	if isNotFound(err) {
+		return Unauthenticated("credentials", "invalid")
+	}
+	return err
+}
+
+// verify finds the user with this address and password. An unknown address, a wrong password and an account that is
+// disabled or has no password give the same answer after the same work (OWASP ASVS 5, 6.3.8).
+func (u *Users) verify(ctx context.Context, email, password string) (User, error) {
 	user, err := u.Store.UserByEmail(ctx, email)
 	if err != nil && !isNotFound(err) {
-		return Caller{}, err
+		return User{}, err
 	}
 	hash := user.PasswordHash
 	if user.DisabledAt != nil {
@@ -100,21 +128,17 @@ func (u *Users) Login(ctx context.Context, email, password string, client Client
 	}
 	match, stale, err := u.Passwords.Verify(ctx, hash, password)
 	if err != nil {
-		return Caller{}, err
+		return User{}, err
 	}
 	if !match {
-		return Caller{}, Unauthenticated("credentials", "invalid")
+		return User{}, Unauthenticated("credentials", "invalid")
 	}
 	if stale {
 		if user.PasswordHash, err = u.rehash(ctx, user, password); err != nil {
-			return Caller{}, err
+			return User{}, err
 		}
 	}
-	caller, err := u.Sessions.start(ctx, user, client)
-	if isNotFound(err) { // the password was changed, or the account disabled, while we were hashing
-		return Caller{}, Unauthenticated("credentials", "invalid")
-	}
-	return caller, err
+	return user, nil
 }
 
 // rehash stores the password under today's settings and gives the new hash.

@@ -151,17 +151,23 @@ func TestExpiredSessionIsRemoved(t *testing.T) {
 func TestDisabledUser(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
-		now := s.clock.Now()
-		session := s.sessionOf(t, token)
-		if _, err := s.db.UpdateUser(t.Context(), session, func(u *conduit.User) (bool, error) {
-			u.DisabledAt = &now
-			return false, nil
-		}); err != nil {
-			t.Fatal(err)
-		}
+		s.disable(t, "jake")
 		s.do(t, call{method: "GET", path: "/api/user", token: token}).wantError(t, 401, "token", "is invalid")
 		s.do(t, login("jake@test.com", password)).wantError(t, 401, "credentials", "invalid")
 	})
+}
+
+// disable takes somebody's account out of use.
+func (s *server) disable(t *testing.T, name string) {
+	t.Helper()
+	now := s.clock.Now()
+	session := s.sessionOf(t, s.do(t, login(name+"@test.com", password)).token(t))
+	if _, err := s.db.UpdateUser(t.Context(), session, func(u *conduit.User) (bool, error) {
+		u.DisabledAt = &now
+		return false, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // sessionOf gives the session that a token names.

@@ -144,7 +144,7 @@ func TestParameters(t *testing.T) {
 		"?tag=%00":                            `{"errors":{"tag":["contains characters that are not allowed"]}}`,
 		"?tag=%zz":                            `{"errors":{"query":["is not valid"]}}`,
 		"?tag=a;b=c":                          `{"errors":{"query":["is not valid"]}}`,
-		"?tag=" + strings.Repeat("x", 65):     `{"errors":{"tag":["is too long (maximum is 64 characters)"]}}`,
+		"?tag=" + strings.Repeat("x", 256):    `{"errors":{"tag":["is too long (maximum is 255 characters)"]}}`,
 	} {
 		w := httptest.NewRecorder()
 		observe(o, quiet(), time.Now).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/articles"+query, nil))

@@ -64,9 +64,9 @@ func documented() []string {
 	return slices.Sorted(maps.Keys(pairs))
 }
 
-// goodCalls has a request of every operation that uses the database, each of which would succeed for jake's token when jane, her
-// article "known" and its comment 1 are there.
-func goodCalls(token string) []call {
+// goodCalls has a request of every operation that uses the database, each of which would succeed for jake's tokens when jane,
+// her article "known", its comment 1 and a session "known" are there.
+func goodCalls(token, refreshToken string) []call {
 	const article = "/api/articles/known"
 	return []call{
 		registration("new", "new@test.com", password),
@@ -88,6 +88,11 @@ func goodCalls(token string) []call {
 		{method: "POST", path: article + "/comments", token: token, body: `{"comment":{"body":"x"}}`},
 		del(article+"/comments/1", token),
 		get("/api/tags", ""),
+		sessionCall("/api/sessions", "email", "jake@test.com", "password", password),
+		sessionCall("/api/sessions/refresh", "refreshToken", refreshToken),
+		get("/api/user/sessions", token),
+		del("/api/user/sessions/known", token),
+		del("/api/user/sessions", token),
 		post("/api/users/logout", token),
 	}
 }
@@ -98,8 +103,9 @@ func TestEveryOperationWithoutDatabase(t *testing.T) {
 	url, proxy := storetest.NewProxy(t, storetest.Postgres(t))
 	s := newServer(t, url, store.Options{})
 	token := s.register(t, "jake")
+	refreshToken := s.refreshToken(t)
 	proxy.Stop()
-	for _, c := range goodCalls(token) {
+	for _, c := range goodCalls(token, refreshToken) {
 		s.do(t, c).wantError(t, http.StatusServiceUnavailable, "server", "is not available")
 	}
 	s.do(t, get("/.well-known/jwks.json", "")).want(t, http.StatusOK, "") // public keys need none
@@ -111,15 +117,16 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 	url := storetest.Postgres(t)
 	s := newServer(t, url, store.Options{})
 	token := s.register(t, "jake")
+	refreshToken := s.refreshToken(t)
 	conn, err := pgx.Connect(context.Background(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	if _, err := conn.Exec(context.Background(), "alter table users rename to lost; alter table tags rename to lost_tags"); err != nil {
+	if _, err := conn.Exec(context.Background(), "alter table users rename to lost; alter table tags rename to lost_tags; alter table sessions rename column user_agent to lost"); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range goodCalls(token) {
+	for _, c := range goodCalls(token, refreshToken) {
 		c.headers = map[string]string{"X-Request-Id": "find-me"}
 		got := s.do(t, c)
 		got.wantError(t, http.StatusInternalServerError, "server", "internal error")
@@ -136,7 +143,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
 		s.publish(t, jane, "Known")
 		s.do(t, call{method: "POST", path: "/api/articles/known/comments", token: jane, body: `{"comment":{"body":"x"}}`}).want(t, 201, "")
-		for _, c := range goodCalls(jake) {
+		for _, c := range goodCalls(jake, "x") {
 			odd := c
 			odd.path = strings.NewReplacer("known", "kno%00wn", "jane", "ja%ffne").Replace(c.path)
 			if strings.Contains(c.path, "/articles") && odd.path == c.path && c.method == "GET" {
@@ -157,8 +164,8 @@ func TestEveryOperationRefuses(t *testing.T) {
 			wantRefusal(t, c.path, s.raw(t, c.method+" "+c.path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+c.token+
 				"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), 400)
 		}
-		for _, c := range goodCalls("") {
-			if got := s.do(t, c); c.method != "GET" && !strings.HasSuffix(c.path, "/users") && !strings.HasSuffix(c.path, "/login") {
+		for _, c := range goodCalls("", "x") {
+			if got := s.do(t, c); c.method != "GET" && !strings.HasSuffix(c.path, "/users") && !strings.HasSuffix(c.path, "/login") && !strings.HasPrefix(c.path, "/api/sessions") {
 				got.wantError(t, 401, "token", "is missing")
 			}
 		}

@@ -26,10 +26,11 @@ import (
 // server is the real handler on a real database, listening on loopback. Every answer of it is checked against the contract.
 type server struct {
 	*httptest.Server
-	db    *store.Store
-	keys  *auth.KeyRing
-	clock *clock
-	log   *syncBuffer
+	db       *store.Store
+	keys     *auth.KeyRing
+	sessions *conduit.Sessions
+	clock    *clock
+	log      *syncBuffer
 }
 
 // clock is the time as the server sees it: it stands still unless a test moves it.
@@ -101,12 +102,19 @@ func newServerOn(t testing.TB, db *store.Store) *server {
 		t.Fatal(err)
 	}
 	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
-	sessions := &conduit.Sessions{Store: db, Tokens: tokens, Lifetime: 24 * time.Hour, Now: s.clock.Now}
+	refresh, err := auth.NewRefreshTokens(kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sessions = &conduit.Sessions{
+		Store: db, Tokens: tokens, Refresh: refresh, Lifetime: 24 * time.Hour, Now: s.clock.Now,
+		Limits: conduit.RefreshLimits{Access: 15 * time.Minute, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 10 * time.Second},
+	}
 	// The cheapest settings that argon2id takes: what hashing costs is measured, not tested.
 	passwords := auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute})
-	users := &conduit.Users{Store: db, Passwords: passwords, Sessions: sessions, Now: s.clock.Now}
+	users := &conduit.Users{Store: db, Passwords: passwords, Sessions: s.sessions, Now: s.clock.Now}
 	handler, err := httpapi.New(httpapi.Config{
-		Users: users, Sessions: sessions, Profiles: &conduit.Profiles{Store: db},
+		Users: users, Sessions: s.sessions, Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: s.clock.Now}, Comments: &conduit.Comments{Store: db, Now: s.clock.Now}, Tokens: tokens, Keys: s.keys, Ping: db.Ping,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},
 		OnViolation: func(v httpapi.Violation) {

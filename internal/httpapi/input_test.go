@@ -21,6 +21,8 @@ var operationsWithBody = []struct {
 	{"POST", "/api/users", "user", []string{"username", "email", "password"}},
 	{"POST", "/api/users/login", "user", []string{"email", "password"}},
 	{"PUT", "/api/user", "user", []string{"username", "email", "password", "bio", "image"}},
+	{"POST", "/api/sessions", "session", []string{"email", "password"}},
+	{"POST", "/api/sessions/refresh", "session", []string{"refreshToken"}},
 	{"POST", "/api/articles", "article", []string{"title", "description", "body", "tagList"}},
 	{"PUT", "/api/articles/known", "article", []string{"title", "description", "body", "tagList"}},
 	{"POST", "/api/articles/known/comments", "comment", []string{"body"}},

@@ -97,3 +97,25 @@ func orEmpty(list []string) []string {
 	}
 	return list
 }
+
+func sessionOf(session conduit.Session, caller conduit.Caller) api.Session {
+	return api.Session{
+		Id:         session.ID,
+		CreatedAt:  api.Timestamp(session.CreatedAt),
+		LastSeenAt: api.Timestamp(session.LastSeenAt),
+		ExpiresAt:  api.Timestamp(session.ExpiresAt),
+		IpAddress:  session.IPAddress,
+		UserAgent:  session.UserAgent,
+		Current:    session.ID == caller.Session.ID,
+	}
+}
+
+func tokensEnvelope(grant conduit.Grant) api.SessionTokensEnvelope {
+	return api.SessionTokensEnvelope{Session: api.SessionTokens{
+		Id:                    grant.Session.ID,
+		AccessToken:           grant.AccessToken,
+		AccessTokenExpiresAt:  api.Timestamp(grant.AccessExpiresAt),
+		RefreshToken:          grant.RefreshToken,
+		RefreshTokenExpiresAt: api.Timestamp(grant.Session.ExpiresAt),
+	}}
+}

@@ -1,0 +1,108 @@
+package auth
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// RefreshTokens makes and reads refresh tokens (RFC 6749 §1.5, rotated as RFC
+// 9700 §4.14.2 asks). It is safe for concurrent use.
+//
+// A token names its session and its place in the session's chain, and carries
+// 130 random bits and a MAC:
+//
+//	session "." generation "." random "." MAC
+//
+// The database knows only its hash. The MAC tells a token which was issued once
+// from one that somebody made up: only the former is a reason to end a session,
+// or else anybody who has seen a session's id could end it.
+type RefreshTokens struct{ key []byte }
+
+// macLength is that of half an HMAC-SHA256 (RFC 2104 §5), in bytes.
+const macLength = 16
+
+// NewRefreshTokens derives its key from the key-encryption key, so that all
+// instances have the same. kek is 32 bytes.
+func NewRefreshTokens(kek []byte) (*RefreshTokens, error) {
+	if len(kek) != kekLength {
+		return nil, errors.New("auth: a key-encryption key has 32 bytes")
+	}
+	key, err := hkdf.Key(sha256.New, kek, nil, "conduit refresh tokens: MAC", sha256.Size)
+	return &RefreshTokens{key}, err
+}
+
+// Issue makes a token of the session for a place in its chain, counted from 0.
+func (r *RefreshTokens) Issue(sessionID string, generation int64) string {
+	claims := sessionID + "." + strconv.FormatInt(generation, 10) + "." + rand.Text()
+	return claims + "." + r.mac(claims)
+}
+
+// Read says what a token says; ok is false for any text that Issue did not make.
+func (r *RefreshTokens) Read(token string) (sessionID string, generation int64, ok bool) {
+	end := strings.LastIndexByte(token, '.')
+	if end < 0 || !hmac.Equal([]byte(r.mac(token[:end])), []byte(token[end+1:])) {
+		return "", 0, false
+	}
+	parts := strings.Split(token[:end], ".")
+	if len(parts) != 3 {
+		return "", 0, false
+	}
+	generation, err := strconv.ParseInt(parts[1], 10, 64)
+	return parts[0], generation, err == nil
+}
+
+func (r *RefreshTokens) mac(claims string) string {
+	sum := hmac.New(sha256.New, r.key)
+	sum.Write([]byte(claims))
+	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:macLength])
+}
+
+// Hash is what is stored of a token. It needs no salt and no stretching: 130
+// random bits cannot be guessed.
+func (r *RefreshTokens) Hash(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}
+
+// Seal encrypts a token so that only who has the other one can read it. A client
+// which lost the answer to its refresh still has the token that it sent, and
+// gets the same successor with it.
+func (r *RefreshTokens) Seal(under, token string) []byte {
+	aead := successorAEAD(under)
+	nonce := randomBytes(aead.NonceSize())
+	return aead.Seal(nonce, nonce, []byte(token), nil)
+}
+
+// Open undoes Seal; ok is false if sealed was sealed under another token.
+func (r *RefreshTokens) Open(under string, sealed []byte) (token string, ok bool) {
+	aead := successorAEAD(under)
+	if len(sealed) < aead.NonceSize() {
+		return "", false
+	}
+	plaintext, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], nil)
+	return string(plaintext), err == nil
+}
+
+func successorAEAD(under string) cipher.AEAD {
+	key, err := hkdf.Key(sha256.New, []byte(under), nil, "conduit refresh tokens: successor", 32)
+	if err != nil {
+		panic("auth: derive a key: " + err.Error()) // only for lengths beyond reason
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic("auth: AES-256: " + err.Error()) // only for keys of another length
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		panic("auth: GCM: " + err.Error()) // only for blocks of another size
+	}
+	return aead
+}

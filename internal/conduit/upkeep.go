@@ -1,0 +1,107 @@
+package conduit
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// seenSessions are the sessions used since they were last written down. Writing each use down would cost every request a
+// write.
+type seenSessions struct {
+	mutex sync.Mutex
+	ids   map[string]struct{}
+}
+
+func (s *seenSessions) note(id string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.ids == nil {
+		s.ids = map[string]struct{}{}
+	}
+	s.ids[id] = struct{}{}
+}
+
+func (s *seenSessions) take() []string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	ids := slices.Sorted(maps.Keys(s.ids)) // in one order for all instances, which may have seen the same
+	s.ids = nil
+	return ids
+}
+
+// WriteDownSeen notes in the store which sessions were used since the last time.
+func (s *Sessions) WriteDownSeen(ctx context.Context) error {
+	for ids := range slices.Chunk(s.seen.take(), 500) {
+		if err := s.Store.TouchSessions(ctx, ids, stamp(s.Now())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// How the sweep goes about it: in batches that hold no lock for long, with a breath in between.
+const (
+	sweepBatch  = 1000
+	sweepEvery  = 10 * time.Minute
+	sweepLease  = 5 * time.Minute
+	sweepBreath = 20 * time.Millisecond
+)
+
+// Sweep removes the sessions that are over, unless another instance is at it, and tells how many it removed.
+func (s *Sessions) Sweep(ctx context.Context) (removed int, err error) {
+	now := s.Now()
+	mine, err := s.Store.Lease(ctx, "sweep sessions", now, now.Add(sweepLease))
+	if err != nil || !mine {
+		return 0, err
+	}
+	for {
+		count, err := s.Store.SweepSessions(ctx, now, sweepBatch)
+		removed += count
+		if err != nil || count < sweepBatch || s.Now().Sub(now) > sweepLease-time.Minute {
+			return removed, err
+		}
+		select {
+		case <-ctx.Done():
+			return removed, ctx.Err()
+		case <-time.After(sweepBreath):
+		}
+	}
+}
+
+// Upkeep does both from time to time until ctx ends, and then writes down what was seen last. swept is told of sweeps that
+// removed something, failed of what went wrong; the next time may be better.
+func (s *Sessions) Upkeep(ctx context.Context, swept func(int), failed func(error)) {
+	write := time.NewTicker(time.Minute)
+	defer write.Stop()
+	// At random, so that instances which started together do not ask together.
+	sweep := time.NewTimer(time.Minute + rand.N(sweepEvery))
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			if err := s.WriteDownSeen(last); err != nil {
+				failed(err)
+			}
+			return
+		case <-write.C:
+			if err := s.WriteDownSeen(ctx); err != nil {
+				failed(err)
+			}
+		case <-sweep.C:
+			removed, err := s.Sweep(ctx)
+			if err != nil {
+				failed(err)
+			}
+			if removed > 0 {
+				swept(removed)
+			}
+			sweep.Reset(sweepEvery/2 + rand.N(sweepEvery))
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package httpapi
+
+import (
+	"context"
+
+	"conduit/api"
+)
+
+// GetSessions implements GET /user/sessions.
+func (h *handlers) GetSessions(ctx context.Context, _ api.GetSessionsRequestObject) (api.GetSessionsResponseObject, error) {
+	caller := callerFrom(ctx)
+	sessions, err := h.Sessions.List(ctx, caller)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]api.Session, len(sessions))
+	for i, session := range sessions {
+		list[i] = sessionOf(session, caller)
+	}
+	return api.GetSessions200JSONResponse{Sessions: list}, nil
+}
+
+// DeleteSession implements DELETE /user/sessions/{sessionId}.
+func (h *handlers) DeleteSession(ctx context.Context, request api.DeleteSessionRequestObject) (api.DeleteSessionResponseObject, error) {
+	if err := h.Sessions.EndOne(ctx, callerFrom(ctx), request.SessionId); err != nil {
+		return nil, err
+	}
+	return api.DeleteSession204Response{}, nil
+}
+
+// DeleteOtherSessions implements DELETE /user/sessions.
+func (h *handlers) DeleteOtherSessions(ctx context.Context, _ api.DeleteOtherSessionsRequestObject) (api.DeleteOtherSessionsResponseObject, error) {
+	if err := h.Sessions.EndOthers(ctx, callerFrom(ctx)); err != nil {
+		return nil, err
+	}
+	return api.DeleteOtherSessions204Response{}, nil
+}
+
+// CreateSession implements POST /sessions.
+func (h *handlers) CreateSession(ctx context.Context, request api.CreateSessionRequestObject) (api.CreateSessionResponseObject, error) {
+	input := request.Body.Session
+	grant, err := h.Users.LoginRefreshing(ctx, input.Email, input.Password, clientFrom(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return api.CreateSession201JSONResponse{
+		Body:    tokensEnvelope(grant),
+		Headers: api.CreateSession201ResponseHeaders{Location: base + "/user/sessions/" + grant.Session.ID},
+	}, nil
+}
+
+// RefreshSession implements POST /sessions/refresh.
+func (h *handlers) RefreshSession(ctx context.Context, request api.RefreshSessionRequestObject) (api.RefreshSessionResponseObject, error) {
+	grant, err := h.Sessions.Renew(ctx, request.Body.Session.RefreshToken)
+	if err != nil {
+		return nil, err
+	}
+	return api.RefreshSession200JSONResponse(tokensEnvelope(grant)), nil
+}

@@ -1,0 +1,286 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// sessionCall makes {"session":{…}} of names and values in turn.
+func sessionCall(path string, pairs ...string) call {
+	session := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		session[pairs[i]] = pairs[i+1]
+	}
+	text, _ := json.Marshal(map[string]any{"session": session}) // strings always marshal
+	return call{method: "POST", path: path, body: string(text)}
+}
+
+// refreshToken logs jake in and gives the refresh token.
+func (s *server) refreshToken(t testing.TB) string {
+	t.Helper()
+	got := s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password))
+	got.want(t, http.StatusCreated, "")
+	return got.at(t, "session", "refreshToken").(string)
+}
+
+func (s *server) refresh(t testing.TB, token string) answer {
+	t.Helper()
+	return s.do(t, sessionCall("/api/sessions/refresh", "refreshToken", token))
+}
+
+func TestSessionList(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		first := s.do(t, call{method: "POST", path: "/api/users", body: userJSON("username", "jake", "email", "jake@test.com", "password", password), headers: map[string]string{"User-Agent": "phone \"x\" \\ ü"}}).token(t)
+		s.clock.Advance(time.Minute)
+		second := s.do(t, call{method: "POST", path: "/api/users/login", body: userJSON("email", "jake@test.com", "password", password), headers: map[string]string{"User-Agent": strings.Repeat("laptop ", 100)}}).token(t)
+		jane := s.register(t, "jane")
+		list := func(token string) []any { return s.do(t, get("/api/user/sessions", token)).at(t, "sessions").([]any) }
+
+		sessions := list(first)
+		if len(sessions) != 2 {
+			t.Fatalf("sessions %v", sessions)
+		}
+		newer, older := sessions[0].(map[string]any), sessions[1].(map[string]any)
+		if newer["current"] != false || older["current"] != true || older["userAgent"] != "phone \"x\" \\ ü" || len(newer["userAgent"].(string)) != 255 ||
+			older["ipAddress"] != "127.0.0.1" || older["createdAt"] != "2026-02-18T03:22:56.637Z" || older["expiresAt"] != "2026-02-19T03:22:56.637Z" {
+			t.Errorf("sessions %v", sessions)
+		}
+
+		// Last use is written down from time to time.
+		s.clock.Advance(time.Hour)
+		s.do(t, get("/api/user", first)).want(t, 200, "")
+		if err := s.sessions.WriteDownSeen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if top := list(second)[0].(map[string]any); top["id"] != older["id"] || top["lastSeenAt"] != "2026-02-18T04:23:56.637Z" {
+			t.Errorf("after a use: %v", top)
+		}
+
+		other := "/api/user/sessions/" + newer["id"].(string)
+		s.do(t, del(other, jane)).wantError(t, 404, "session", "not found")
+		s.do(t, del("/api/user/sessions/unknown", first)).wantError(t, 404, "session", "not found")
+		s.do(t, get("/api/user", second)).want(t, 200, "")
+		s.do(t, del(other, first)).want(t, 204, "")
+		s.do(t, get("/api/user", second)).wantError(t, 401, "token", "is invalid")
+		s.do(t, del(other, first)).wantError(t, 404, "session", "not found")
+
+		third := s.do(t, login("jake@test.com", password)).token(t)
+		fourth := s.refreshToken(t)
+		s.do(t, del("/api/user/sessions", first)).want(t, 204, "")
+		s.do(t, get("/api/user", third)).wantError(t, 401, "token", "is invalid")
+		s.refresh(t, fourth).wantError(t, 401, "refreshToken", "is invalid")
+		s.do(t, get("/api/user", first)).want(t, 200, "")
+		s.do(t, get("/api/user", jane)).want(t, 200, "")
+		if left := list(first); len(left) != 1 {
+			t.Errorf("after ending the others: %v", left)
+		}
+		s.clock.Advance(23 * time.Hour)
+		fresh := s.do(t, login("jake@test.com", password)).token(t)
+		if left := list(fresh); len(left) != 1 {
+			t.Errorf("a session that is over is listed: %v", left)
+		}
+	})
+}
+
+func TestRefresh(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		created := s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password))
+		created.want(t, 201, "")
+		id := created.at(t, "session", "id").(string)
+		if created.at(t, "session", "accessTokenExpiresAt") != "2026-02-18T03:37:56.000Z" || created.at(t, "session", "refreshTokenExpiresAt") != "2026-02-25T03:22:56.637Z" ||
+			created.header.Get("Location") != "/api/user/sessions/"+id || created.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("created %s %v", created.body, created.header)
+		}
+		access, token := created.at(t, "session", "accessToken").(string), created.at(t, "session", "refreshToken").(string)
+		s.do(t, get("/api/user", access)).want(t, 200, "")
+		s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid") // one is not the other
+		s.refresh(t, access).wantError(t, 401, "refreshToken", "is invalid")
+
+		s.clock.Advance(16 * time.Minute)
+		s.do(t, get("/api/user", access)).wantError(t, 401, "token", "has expired")
+		second := s.refresh(t, token)
+		second.want(t, 200, "")
+		if second.at(t, "session", "id") != id || second.at(t, "session", "refreshToken") == token {
+			t.Errorf("refreshed %s", second.body)
+		}
+		s.do(t, get("/api/user", second.at(t, "session", "accessToken").(string))).want(t, 200, "")
+
+		// The answer was lost: within the grace time the same successor again, and only that once.
+		s.clock.Advance(10 * time.Second)
+		again := s.refresh(t, token)
+		if again.want(t, 200, ""); again.at(t, "session", "refreshToken") != second.at(t, "session", "refreshToken") {
+			t.Errorf("the successor changed: %s", again.body)
+		}
+		s.do(t, get("/api/user", again.at(t, "session", "accessToken").(string))).want(t, 200, "")
+		third := s.refresh(t, second.at(t, "session", "refreshToken").(string))
+		third.want(t, 200, "")
+
+		s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", "wrong")).wantError(t, 401, "credentials", "invalid")
+		s.do(t, sessionCall("/api/sessions", "email", "", "password", "")).want(t, 422, `{"errors":{"email":["can't be blank"],"password":["can't be blank"]}}`)
+		s.refresh(t, "").wantError(t, 422, "refreshToken", "can't be blank")
+		for _, forged := range []string{"x", id + ".0.AAAA.AAAA", strings.ToLower(token), token + "x", strings.Repeat("x", 1024)} {
+			s.refresh(t, forged).wantError(t, 401, "refreshToken", "is invalid")
+		}
+		// Forgeries end nothing.
+		s.refresh(t, third.at(t, "session", "refreshToken").(string)).want(t, 200, "")
+	})
+}
+
+// TestRefreshTokenReuse: when a token turns up again that was used before, two have it, and one is a thief.
+func TestRefreshTokenReuse(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		for name, use := range map[string]func(first, second string) string{
+			"older than the predecessor": func(first, second string) string { s.refresh(t, second).want(t, 200, ""); return first },
+			"after the grace time":       func(first, _ string) string { s.clock.Advance(11 * time.Second); return first },
+		} {
+			first := s.refreshToken(t)
+			second := s.refresh(t, first)
+			newest := second.at(t, "session", "refreshToken").(string)
+			reused := use(first, newest)
+			s.refresh(t, reused).wantError(t, 401, "refreshToken", "is invalid")
+			s.do(t, get("/api/user", second.at(t, "session", "accessToken").(string))).wantError(t, 401, "token", "is invalid")
+			if got := s.refresh(t, newest); got.status != 401 {
+				t.Errorf("%s: the newest token still works: %s", name, got.body)
+			}
+		}
+	})
+}
+
+func TestRefreshLimits(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		idle := s.refreshToken(t)
+		s.clock.Advance(7*24*time.Hour + time.Second)
+		s.refresh(t, idle).wantError(t, 401, "refreshToken", "has expired")
+		s.refresh(t, idle).wantError(t, 401, "refreshToken", "is invalid")
+
+		busy := s.refreshToken(t)
+		began := s.clock.Now()
+		for s.clock.Now().Sub(began) < 30*24*time.Hour-12*time.Hour {
+			s.clock.Advance(6 * time.Hour)
+			got := s.refresh(t, busy)
+			got.want(t, 200, "")
+			busy = got.at(t, "session", "refreshToken").(string)
+			ends, err := time.Parse(time.RFC3339Nano, got.at(t, "session", "refreshTokenExpiresAt").(string))
+			if err != nil || ends.After(began.Add(30*24*time.Hour)) {
+				t.Fatalf("beyond the absolute limit: %s", got.body)
+			}
+		}
+		s.clock.Advance(13 * time.Hour)
+		s.refresh(t, busy).wantError(t, 401, "refreshToken", "has expired")
+	})
+}
+
+func TestParallelRefreshes(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		token := s.refreshToken(t)
+		var group sync.WaitGroup
+		successors := make([]string, 50)
+		for i := range successors {
+			group.Go(func() {
+				got, err := s.try(sessionCall("/api/sessions/refresh", "refreshToken", token))
+				if err != nil || got.status != http.StatusOK {
+					t.Error(got, err)
+					return
+				}
+				successors[i] = got.at(t, "session", "refreshToken").(string)
+			})
+		}
+		group.Wait()
+		for _, successor := range successors {
+			if successor != successors[0] {
+				t.Fatal("50 refreshes of one token gave two successors")
+			}
+		}
+		s.refresh(t, successors[0]).want(t, 200, "")
+	})
+}
+
+func TestRefreshOfADisabledUser(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		token := s.refreshToken(t)
+		s.disable(t, "jake")
+		s.refresh(t, token).wantError(t, 401, "refreshToken", "is invalid")
+		s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).wantError(t, 401, "credentials", "invalid")
+	})
+}
+
+// TestRevocationBites: of requests that race a logout, none that starts after its answer succeeds, on no instance.
+func TestRevocationBites(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	instances := []*server{newServer(t, url, store.Options{}), newServer(t, url, store.Options{}), newServer(t, url, store.Options{})}
+	token := instances[0].register(t, "jake")
+	for _, i := range instances {
+		i.do(t, get("/api/user", token)).want(t, 200, "")
+	}
+	var group sync.WaitGroup
+	over := make(chan struct{})
+	for n := range 200 {
+		group.Go(func() {
+			after := false
+			select {
+			case <-over:
+				after = true
+			default:
+			}
+			got, err := instances[n%3].try(get("/api/user", token))
+			if err != nil || after && got.status != http.StatusUnauthorized {
+				t.Error(got, err)
+			}
+		})
+	}
+	instances[1].do(t, post("/api/users/logout", token)).want(t, 204, "")
+	close(over)
+	for _, i := range instances {
+		i.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
+	}
+	group.Wait()
+}
+
+func TestSweep(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		for range 5 {
+			s.do(t, login("jake@test.com", password)).want(t, 200, "")
+		}
+		s.clock.Advance(25 * time.Hour)
+		fresh := s.do(t, login("jake@test.com", password)).token(t)
+		var group sync.WaitGroup
+		var mutex sync.Mutex
+		swept := []int{}
+		for range 5 { // instances; one of them sweeps
+			group.Go(func() {
+				removed, err := s.sessions.Sweep(context.Background())
+				if err != nil {
+					t.Error(err)
+				}
+				mutex.Lock()
+				defer mutex.Unlock()
+				swept = append(swept, removed)
+			})
+		}
+		group.Wait()
+		if got := fmt.Sprint(swept); strings.Count(got, "6") != 1 || strings.Count(got, "0") != 4 {
+			t.Errorf("five sweeps at once removed %s, want 6 by one", got)
+		}
+		s.do(t, get("/api/user", fresh)).want(t, 200, "")
+		s.clock.Advance(26 * time.Hour) // the lease is over, too
+		if removed, err := s.sessions.Sweep(t.Context()); err != nil || removed != 1 {
+			t.Errorf("the next sweep: %d, %v", removed, err)
+		}
+	})
+}

@@ -1,0 +1,7 @@
+drop table leases;
+drop index sessions_expires_at;
+alter table sessions drop column refresh_generation;
+alter table sessions drop column refresh_hash;
+alter table sessions drop column refreshed_at;
+alter table sessions drop column refresh_sealed;
+alter table sessions drop column ends_at;
