@@ -45,6 +45,8 @@ func TestUsage(t *testing.T) {
 		"origin":              {[]string{"serve", "--cors-origins=https://*.example"}, nil, "--cors-origins (CONDUIT_CORS_ORIGINS): want * or origins"},
 		"origin with a path":  {[]string{"serve", "--cors-origins=https://a.example/x"}, nil, "--cors-origins (CONDUIT_CORS_ORIGINS): want * or origins"},
 		"sqlite with slashes": {[]string{"serve", "--database=sqlite://conduit.db"}, nil, "--database (CONDUIT_DATABASE): a file is named by sqlite:FILE, without //"},
+		"negative attempts":   {[]string{"serve", "--login-attempts=-1"}, nil, "--login-attempts (CONDUIT_LOGIN_ATTEMPTS): must not be negative"},
+		"proxies":             {[]string{"serve", "--database=sqlite::memory:", "--listen=127.0.0.1:0", "--demo=false", "--trusted-proxies=x"}, nil, "--trusted-proxies (CONDUIT_TRUSTED_PROXIES): want networks"},
 		"few users":           {[]string{"seed", "--users=1"}, nil, "--users (CONDUIT_USERS): want at least 2"},
 		"word":                {[]string{"serve", "--log-level=loud"}, nil, "--log-level (CONDUIT_LOG_LEVEL): want one of debug, info, warn, error"},
 		"database":            {[]string{"serve", "--database=mysql://x"}, nil, "--database (CONDUIT_DATABASE): want sqlite:FILE"},

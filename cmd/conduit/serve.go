@@ -34,6 +34,9 @@ type settings struct {
 	audience        string
 	sessionLifetime time.Duration
 	refresh         conduit.RefreshLimits
+	attempts        struct{ pair, account, address int }
+	registrations   int
+	trustedProxies  []string
 	corsOrigins     []string
 	logLevel        string
 	logFormat       string
@@ -74,6 +77,11 @@ database need the same one.`,
 	flags.DurationVar(&s.refresh.Idle, "refresh-idle", 7*24*time.Hour, "how long a refresh token lasts that is not used")
 	flags.DurationVar(&s.refresh.Absolute, "refresh-absolute", 30*24*time.Hour, "how long a session lasts, however often it is refreshed")
 	flags.DurationVar(&s.refresh.Grace, "refresh-grace", 10*time.Second, "how long a used refresh token gives its successor again")
+	flags.IntVar(&s.attempts.pair, "login-attempts", 5, "failed logins of one address at one account before it has to wait; 0 for any number")
+	flags.IntVar(&s.attempts.account, "account-attempts", 20, "failed logins at one account before any address that failed there has to wait; 0 for any number")
+	flags.IntVar(&s.attempts.address, "address-attempts", 100, "failed logins of one address before it has to wait; 0 for any number")
+	flags.IntVar(&s.registrations, "registrations-per-hour", 3600, "registrations from one address; 0 for any number")
+	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, by commas, as 10.0.0.0/8")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
 	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which browsers reach the server, for pictures of demo accounts (default http:// and the address)")
 	flags.BoolVar(&s.demo, "demo", true, "fill a new SQLite database with demo content, when listening on this machine only")
@@ -100,6 +108,14 @@ func (s settings) check() error {
 	}
 	if s.refresh.Grace < 0 || s.refresh.Grace > 5*time.Minute {
 		return badSetting("refresh-grace", errors.New("want 0 to 5m: for so long a stolen token goes unnoticed"))
+	}
+	for flag, number := range map[string]int{
+		"login-attempts": s.attempts.pair, "account-attempts": s.attempts.account, "address-attempts": s.attempts.address,
+		"registrations-per-hour": s.registrations,
+	} {
+		if number < 0 {
+			return badSetting(flag, errors.New("must not be negative"))
+		}
 	}
 	if s.shutdownTimeout < 0 {
 		return badSetting("shutdown-timeout", errors.New("must not be negative"))
@@ -153,7 +169,13 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		Store: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Now: time.Now,
 	}
 	passwords := auth.NewPasswords(auth.PasswordOptions{})
-	users := &conduit.Users{Store: db, Passwords: passwords, Sessions: sessions, Now: time.Now}
+	throttle := &conduit.Throttle{
+		Store: db, Now: time.Now, PerPair: s.attempts.pair, PerAccount: s.attempts.account, PerAddress: s.attempts.address,
+	}
+	users := &conduit.Users{
+		Store: db, Passwords: passwords, Sessions: sessions, Throttle: throttle,
+		Limit: &conduit.RegistrationLimit{PerHour: s.registrations, Now: time.Now}, Now: time.Now,
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
 	if err != nil {
 		return badSetting("listen", err)
@@ -162,8 +184,13 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err := fillNew(ctx, s, db, passwords, listener.Addr(), log); err != nil {
 		return err
 	}
+	proxies, err := httpapi.ParseProxies(s.trustedProxies)
+	if err != nil {
+		return badSetting("trusted-proxies", err)
+	}
 	handler, err := httpapi.New(httpapi.Config{
-		Users: users, Sessions: sessions, Tokens: tokens, Keys: keys,
+		TrustedProxies: proxies,
+		Users:          users, Sessions: sessions, Tokens: tokens, Keys: keys,
 		Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: time.Now},
 		Comments: &conduit.Comments{Store: db, Now: time.Now},
@@ -176,9 +203,11 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		sessions.Upkeep(ctx,
-			func(removed int) { log.Info("sessions swept", "removed", removed) },
-			func(err error) { log.Warn("upkeep of sessions", "error", err) })
+		conduit.Upkeep{
+			Sessions: sessions, Throttle: throttle,
+			Swept:  func(removed int) { log.Info("sessions swept", "removed", removed) },
+			Failed: func(err error) { log.Warn("upkeep", "error", err) },
+		}.Run(ctx)
 	}()
 	defer func() { stop(); <-ended }() // before the database closes
 	return listenAndServe(ctx, s, db, listener, handler, log, stdout)

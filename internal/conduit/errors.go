@@ -19,6 +19,7 @@ const (
 	KindForbidden                       // known, and not allowed
 	KindNotFound                        // no such thing
 	KindTaken                           // somebody else has it
+	KindTooMany                         // tried too often; later again
 	KindUnavailable                     // a part that is needed does not answer; nothing is wrong with the request
 )
 
@@ -41,7 +42,7 @@ func (f Fields) Err() error {
 type Error struct {
 	Kind       Kind
 	Fields     Fields
-	RetryAfter time.Duration // with KindUnavailable: when another try makes sense
+	RetryAfter time.Duration // with KindTooMany and KindUnavailable: when another try makes sense
 	Cause      error         // for the log only; may be nil
 }
 

@@ -72,9 +72,16 @@ func (s *Sessions) Sweep(ctx context.Context) (removed int, err error) {
 	}
 }
 
-// Upkeep does both from time to time until ctx ends, and then writes down what was seen last. swept is told of sweeps that
-// removed something, failed of what went wrong; the next time may be better.
-func (s *Sessions) Upkeep(ctx context.Context, swept func(int), failed func(error)) {
+// Upkeep is what has to be done from time to time.
+type Upkeep struct {
+	Sessions *Sessions
+	Throttle *Throttle
+	Swept    func(sessions int) // told of sweeps that removed sessions
+	Failed   func(error)        // told of what went wrong; the next time may be better
+}
+
+// Run does it until ctx ends, and then writes down which sessions were seen last.
+func (u Upkeep) Run(ctx context.Context) {
 	write := time.NewTicker(time.Minute)
 	defer write.Stop()
 	// At random, so that instances which started together do not ask together.
@@ -85,23 +92,24 @@ func (s *Sessions) Upkeep(ctx context.Context, swept func(int), failed func(erro
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
-			if err := s.WriteDownSeen(last); err != nil {
-				failed(err)
-			}
+			u.report(u.Sessions.WriteDownSeen(last))
 			return
 		case <-write.C:
-			if err := s.WriteDownSeen(ctx); err != nil {
-				failed(err)
-			}
+			u.report(u.Sessions.WriteDownSeen(ctx))
 		case <-sweep.C:
-			removed, err := s.Sweep(ctx)
-			if err != nil {
-				failed(err)
-			}
+			removed, err := u.Sessions.Sweep(ctx)
 			if removed > 0 {
-				swept(removed)
+				u.Swept(removed)
 			}
+			u.report(err)
+			u.report(u.Throttle.Store.SweepAttempts(ctx, u.Throttle.Now()))
 			sweep.Reset(sweepEvery/2 + rand.N(sweepEvery))
 		}
+	}
+}
+
+func (u Upkeep) report(err error) {
+	if err != nil {
+		u.Failed(err)
 	}
 }

@@ -49,6 +49,8 @@ type Users struct {
 	Store     UserStore
 	Passwords PasswordHasher
 	Sessions  *Sessions
+	Throttle  *Throttle
+	Limit     *RegistrationLimit
 	Now       func() time.Time
 }
 
@@ -65,6 +67,9 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	checkEmail(problems, email)
 	checkPassword(problems, registration.Password)
 	if err := problems.Err(); err != nil {
+		return Caller{}, err
+	}
+	if err := u.Limit.take(client); err != nil {
 		return Caller{}, err
 	}
 	hash, err := u.Passwords.Hash(ctx, registration.Password)
@@ -89,7 +94,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 
 // Login starts a session for the user with this address and password.
 func (u *Users) Login(ctx context.Context, email, password string, client Client) (Caller, error) {
-	user, err := u.verify(ctx, email, password)
+	user, err := u.verify(ctx, email, password, client)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -99,7 +104,7 @@ func (u *Users) Login(ctx context.Context, email, password string, client Client
 
 // LoginRefreshing is Login for apps that want short tokens.
 func (u *Users) LoginRefreshing(ctx context.Context, email, password string, client Client) (Grant, error) {
-	user, err := u.verify(ctx, email, password)
+	user, err := u.verify(ctx, email, password, client)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -117,7 +122,11 @@ func unlessChanged(err error) error {
 
 // verify finds the user with this address and password. An unknown address, a wrong password and an account that is
 // disabled or has no password give the same answer after the same work (OWASP ASVS 5, 6.3.8).
-func (u *Users) verify(ctx context.Context, email, password string) (User, error) {
+func (u *Users) verify(ctx context.Context, email, password string, client Client) (User, error) {
+	counted, err := u.Throttle.check(ctx, email, client)
+	if err != nil {
+		return User{}, err
+	}
 	user, err := u.Store.UserByEmail(ctx, email)
 	if err != nil && !isNotFound(err) {
 		return User{}, err
@@ -131,7 +140,15 @@ func (u *Users) verify(ctx context.Context, email, password string) (User, error
 		return User{}, err
 	}
 	if !match {
+		if err := u.Throttle.failed(ctx, email, client); err != nil {
+			return User{}, err
+		}
 		return User{}, Unauthenticated("credentials", "invalid")
+	}
+	if counted {
+		if err := u.Throttle.succeeded(ctx, email, client); err != nil {
+			return User{}, err
+		}
 	}
 	if stale {
 		if user.PasswordHash, err = u.rehash(ctx, user, password); err != nil {

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"strings"
 
@@ -63,13 +62,4 @@ func bearerToken(headers []string) (string, error) {
 		return "", conduit.Unauthenticated("token", "is invalid")
 	}
 	return token, nil
-}
-
-// clientOf describes where the request comes from.
-func clientOf(r *http.Request) conduit.Client {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = "" // a Unix socket has no address
-	}
-	return conduit.Client{UserAgent: r.UserAgent(), IPAddress: host}
 }

@@ -83,7 +83,7 @@ func TestResponseCheckFinds(t *testing.T) {
 			o.need = tokenIgnored
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/user", nil)
 			r.Pattern = "GET /api/user"
-			observe(o, quiet(), time.Now).ServeHTTP(httptest.NewRecorder(), r)
+			observe(o, quiet(), time.Now, nil).ServeHTTP(httptest.NewRecorder(), r)
 			switch {
 			case test.want == "" && len(found) > 0:
 				t.Errorf("found %v", found)
@@ -97,7 +97,7 @@ func TestResponseCheckFinds(t *testing.T) {
 // TestPanicIsAnAnswer: a fault in a handler is a 500 in the one shape, and the server goes on.
 func TestPanicIsAnAnswer(t *testing.T) {
 	t.Parallel()
-	handler := observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret detail") }), quiet(), time.Now)
+	handler := observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret detail") }), quiet(), time.Now, nil)
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 	if w.Code != http.StatusInternalServerError || w.Body.String() != `{"errors":{"server":["internal error"]}}` {
@@ -111,7 +111,7 @@ func TestPanicAfterHalfAnAnswer(t *testing.T) {
 	handler := observe(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		panic("x")
-	}), quiet(), time.Now)
+	}), quiet(), time.Now, nil)
 	defer func() {
 		if recover() != http.ErrAbortHandler { //nolint:errorlint // the sentinel itself
 			t.Error("the connection was not broken")
@@ -147,7 +147,7 @@ func TestParameters(t *testing.T) {
 		"?tag=" + strings.Repeat("x", 256):    `{"errors":{"tag":["is too long (maximum is 255 characters)"]}}`,
 	} {
 		w := httptest.NewRecorder()
-		observe(o, quiet(), time.Now).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/articles"+query, nil))
+		observe(o, quiet(), time.Now, nil).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/articles"+query, nil))
 		if got := w.Body.String(); got != want {
 			t.Errorf("%s: %d %s, want %s", query, w.Code, got, want)
 		}

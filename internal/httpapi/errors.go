@@ -21,6 +21,7 @@ var statuses = map[conduit.Kind]int{
 	conduit.KindForbidden:       http.StatusForbidden,
 	conduit.KindNotFound:        http.StatusNotFound,
 	conduit.KindTaken:           http.StatusConflict,
+	conduit.KindTooMany:         http.StatusTooManyRequests,
 	conduit.KindUnavailable:     http.StatusServiceUnavailable,
 }
 
@@ -62,7 +63,7 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	switch status {
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", challenge(fields))
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header.Set("Retry-After", seconds(refusal.RetryAfter))
 	}
 	if status >= http.StatusInternalServerError && r.Context().Err() == nil {

@@ -29,6 +29,8 @@ type server struct {
 	db       *store.Store
 	keys     *auth.KeyRing
 	sessions *conduit.Sessions
+	throttle *conduit.Throttle
+	limit    *conduit.RegistrationLimit
 	clock    *clock
 	log      *syncBuffer
 }
@@ -112,9 +114,20 @@ func newServerOn(t testing.TB, db *store.Store) *server {
 	}
 	// The cheapest settings that argon2id takes: what hashing costs is measured, not tested.
 	passwords := auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute})
-	users := &conduit.Users{Store: db, Passwords: passwords, Sessions: s.sessions, Now: s.clock.Now}
+	// Off, but for the tests of it: everything comes from one address here.
+	s.throttle = &conduit.Throttle{Store: db, Now: s.clock.Now}
+	s.limit = &conduit.RegistrationLimit{Now: s.clock.Now}
+	users := &conduit.Users{
+		Store: db, Passwords: passwords, Sessions: s.sessions, Throttle: s.throttle, Limit: s.limit, Now: s.clock.Now,
+	}
+	// Tests may say where they come from.
+	proxies, err := httpapi.ParseProxies([]string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	handler, err := httpapi.New(httpapi.Config{
-		Users: users, Sessions: s.sessions, Profiles: &conduit.Profiles{Store: db},
+		TrustedProxies: proxies,
+		Users:          users, Sessions: s.sessions, Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: s.clock.Now}, Comments: &conduit.Comments{Store: db, Now: s.clock.Now}, Tokens: tokens, Keys: s.keys, Ping: db.Ping,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},
 		OnViolation: func(v httpapi.Violation) {

@@ -38,13 +38,13 @@ func requestFrom(ctx context.Context) *request {
 var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
 
 // observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
-func observe(next http.Handler, log *slog.Logger, now func() time.Time) http.Handler {
+func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies Proxies) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")
 		if !saneID.MatchString(id) {
 			id = rand.Text()
 		}
-		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id: id, client: clientOf(r)}))
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id: id, client: proxies.client(r)}))
 		answer := &answerWriter{ResponseWriter: w}
 		header := w.Header()
 		header.Set("X-Request-Id", id)

@@ -35,6 +35,8 @@ type Config struct {
 	Now      func() time.Time
 	Origins  []string // that may call from a browser; "*" is any
 
+	TrustedProxies Proxies // whose X-Forwarded-For is believed
+
 	// OnViolation, if set, has every answer checked against the contract and is told of those which break it.
 	OnViolation func(Violation)
 	// OnAnswer, if set beside OnViolation, is told of each operation's answers.
@@ -84,7 +86,7 @@ func New(config Config) (http.Handler, error) {
 	handler = compressed(handler)
 	handler = crossOrigin(handler, config.Origins)
 	handler = secure(handler)
-	return observe(handler, config.Log, config.Now), nil
+	return observe(handler, config.Log, config.Now, config.TrustedProxies), nil
 }
 
 func loadContract() (*openapi3.T, error) {

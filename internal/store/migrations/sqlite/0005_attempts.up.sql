@@ -1,0 +1,10 @@
+-- Attempts to log in that failed, counted so that guessing gets slow. All instances count together.
+
+create table attempts (
+    key        text primary key,  -- what is counted: a hash, since it is made of addresses
+    count      integer not null,
+    last_at    timestamp not null,
+    expires_at timestamp not null  -- forgotten from then on
+);
+
+create index attempts_expires_at on attempts (expires_at);
