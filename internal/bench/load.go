@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -145,6 +146,18 @@ func (c *client) exchange(request []byte) (status int, body []byte, err error) {
 		_, err = io.ReadFull(c.reader, c.body)
 	}
 	return status, c.body, err
+}
+
+// ask is exchange for what has to succeed. It decodes the answer.
+func (c *client) ask(request []byte, answer any) error {
+	status, body, err := c.exchange(request)
+	if err == nil && status/100 != 2 {
+		err = fmt.Errorf("%d %s", status, body)
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, answer)
 }
 
 // line reads a line and gives it without its end.

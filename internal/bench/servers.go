@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,12 +20,27 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// The servers, by the database they have.
+// The databases.
 const (
-	bare     = "none (bare)"
 	sqlite   = "SQLite"
 	postgres = "PostgreSQL"
 )
+
+// site names a server, by the database it has and by how many articles are in it.
+type site struct {
+	database string
+	articles int
+}
+
+// bare is the server that is no Conduit.
+var bare = site{database: "none (bare)"}
+
+func (s site) String() string {
+	if s.articles == 0 {
+		return s.database
+	}
+	return s.database + ", " + thousands(s.articles) + " articles"
+}
 
 // server is a process that answers requests.
 type server struct {
@@ -35,22 +48,27 @@ type server struct {
 	process *exec.Cmd
 	end     context.CancelFunc
 
-	readers  []string // tokens of people who are logged in
-	members  []string // names of people who log in
-	visitors atomic.Int64
+	database string        // URL
+	filling  time.Duration // how long it took to make the articles
+
+	readers []string // tokens of people who are logged in
+	members []string // names of people who log in
+	content content
+	made    atomic.Int64 // people who have registered and articles that were published, to give each its own name
 }
 
 // servers are those that run, and what goes with them.
 type servers struct {
-	byName          map[string]*server
+	bySite          map[site]*server
+	order           []site
 	folder          string
-	database        *storetest.Database
+	databases       []*storetest.Database
 	postgresVersion string
 }
 
-// startServers builds Conduit and starts the servers that the cases need, with people in them.
+// startServers builds Conduit and starts the servers that the cases need, with people and articles in them.
 func startServers(ctx context.Context, cases []*benchCase, progress io.Writer) (_ *servers, err error) {
-	s := &servers{byName: map[string]*server{}, postgresVersion: "not started"}
+	s := &servers{bySite: map[site]*server{}, postgresVersion: "not started"}
 	if s.folder, err = os.MkdirTemp("", "conduit-bench-"); err != nil {
 		return nil, err
 	}
@@ -66,68 +84,142 @@ func startServers(ctx context.Context, cases []*benchCase, progress io.Writer) (
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, output)
 	}
+	most := 0
 	for _, c := range cases {
-		if s.byName[c.server] == nil {
-			fmt.Fprintln(progress, "starting a server; database:", c.server)
-			if err := s.start(ctx, c.server, conduit); err != nil {
-				return nil, fmt.Errorf("%s: %w", c.server, err)
-			}
+		if s.bySite[c.site] != nil {
+			continue
+		}
+		s.order, s.bySite[c.site] = append(s.order, c.site), &server{}
+		if err := s.newDatabase(c.site); err != nil {
+			return nil, fmt.Errorf("%v: %w", c.site, err)
+		}
+		most = max(most, c.site.articles)
+	}
+	if most > 0 {
+		fmt.Fprintf(progress, "making up to %s articles a database; 100,000 take a minute or two\n", thousands(most))
+		if err := s.fill(ctx, conduit); err != nil {
+			return nil, err
+		}
+	}
+	for _, where := range s.order {
+		fmt.Fprintln(progress, "starting a server; database:", where)
+		if err := s.start(ctx, where, conduit); err != nil {
+			return nil, fmt.Errorf("%v: %w", where, err)
 		}
 	}
 	return s, nil
 }
 
-func (s *servers) start(ctx context.Context, name, program string) (err error) {
-	args := []string{"serve", "--listen=127.0.0.1:0", "--log-level=warn", "--key-file=" + filepath.Join(s.folder, name+".key")}
-	var database string
-	switch name {
-	case bare:
-		args = []string{bareArgument}
-		program, err = os.Executable()
+func (s *servers) newDatabase(where site) error {
+	one := s.bySite[where]
+	switch where.database {
 	case sqlite:
-		database = "sqlite:" + filepath.Join(s.folder, "conduit.db")
+		one.database = "sqlite:" + filepath.Join(s.folder, fmt.Sprintf("conduit-%d.db", where.articles))
 	case postgres:
-		if s.database, err = storetest.NewDatabase(); err == nil {
-			database = s.database.DSN
-			s.postgresVersion, err = s.database.ServerVersion()
+		database, err := storetest.NewDatabase()
+		if err != nil {
+			return err
 		}
-	}
-	if err != nil {
+		s.databases = append(s.databases, database)
+		one.database = database.DSN
+		s.postgresVersion, err = database.ServerVersion()
 		return err
 	}
+	return nil
+}
 
-	one := &server{}
-	ctx, one.end = context.WithCancel(ctx)
-	one.process = exec.CommandContext(ctx, program, args...)
-	one.process.Cancel = func() error { return one.process.Process.Signal(syscall.SIGTERM) }
-	one.process.WaitDelay = patience // then it is killed
-	// The defaults are measured, not the settings of whoever runs this. The database's URL is no argument, because it may have
-	// a password and everybody can see arguments.
-	one.process.Env = append(slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		return strings.HasPrefix(variable, "CONDUIT_")
-	}), "CONDUIT_DATABASE="+database)
-	one.process.Stderr = os.Stderr
-	output, err := one.process.StdoutPipe()
-	if err != nil {
+// start starts a server and sees to the people whom the cases are about.
+func (s *servers) start(ctx context.Context, where site, program string) error {
+	one := s.bySite[where]
+	if where == bare {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		return one.launch(ctx, self, bareArgument)
+	}
+	args := []string{
+		"serve", "--listen=127.0.0.1:0", "--log-level=warn", "--demo=false",
+		fmt.Sprintf("--key-file=%s/%s-%d.key", s.folder, where.database, where.articles),
+	}
+	if err := one.launch(ctx, program, args...); err != nil {
 		return err
 	}
-	if err := one.process.Start(); err != nil {
-		return err
-	}
-	s.byName[name] = one
-
-	late := time.AfterFunc(patience, one.end)
-	defer late.Stop()
-	if one.address, err = announced(output); err != nil || name == bare {
-		return err
-	}
-	late.Stop()
 	client, err := connect(ctx, one.address)
 	if err != nil {
 		return err
 	}
 	defer client.conn.Close()
-	return one.populate(client)
+	if where.articles == 0 {
+		return one.registerPeople(client)
+	}
+	if err := one.findContent(client, where.articles); err != nil {
+		return err
+	}
+	// Once more, since hashing the passwords of those who logged in took memory, and a peak never goes down again.
+	if err := one.stop(); err != nil {
+		return err
+	}
+	return one.launch(ctx, program, args...)
+}
+
+// launch starts a process that serves, and returns when it does.
+func (s *server) launch(ctx context.Context, program string, args ...string) error {
+	ctx, s.end = context.WithCancel(ctx)
+	process := exec.CommandContext(ctx, program, args...)
+	process.Cancel = func() error { return process.Process.Signal(syscall.SIGTERM) }
+	process.WaitDelay = patience // then it is killed
+	process.Env = environment(s.database)
+	process.Stderr = os.Stderr
+	output, err := process.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := process.Start(); err != nil {
+		return err
+	}
+	s.process = process
+	late := time.AfterFunc(patience, s.end)
+	defer late.Stop()
+	s.address, err = announced(output)
+	return err
+}
+
+// environment is that of Conduit. The defaults are measured, not the settings of whoever runs this. The database's URL is no
+// argument, because it may have a password and everybody can see arguments.
+func environment(database string) []string {
+	return append(slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "CONDUIT_")
+	}), "CONDUIT_DATABASE="+database)
+}
+
+// stop ends the process, if there is one.
+func (s *server) stop() error {
+	if s.process == nil {
+		return nil
+	}
+	s.end()
+	_ = s.process.Wait() // fails since it was told to end; the state says how it did
+	state := s.process.ProcessState
+	s.process = nil
+	if !state.Success() {
+		return fmt.Errorf("the server did not end in order: %v", state)
+	}
+	return nil
+}
+
+// stop ends the servers and removes what they leave.
+func (s *servers) stop() error {
+	var errs []error
+	for where, one := range s.bySite {
+		if err := one.stop(); err != nil {
+			errs = append(errs, fmt.Errorf("%v: %w", where, err))
+		}
+	}
+	for _, database := range s.databases {
+		errs = append(errs, database.Drop())
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.folder))...)
 }
 
 var announcement = regexp.MustCompile(`API\s+http://([^/\s]+)/api`)
@@ -144,22 +236,6 @@ func announced(output io.Reader) (address string, err error) {
 	return "", errors.New("the server ended, or was ended, before it said where it listens")
 }
 
-// stop ends the servers and removes what they leave.
-func (s *servers) stop() error {
-	var errs []error
-	for name, one := range s.byName {
-		one.end()
-		_ = one.process.Wait() // fails since it was told to end; the state says how it did
-		if state := one.process.ProcessState; !state.Success() {
-			errs = append(errs, fmt.Errorf("%s: the server did not end in order: %v", name, state))
-		}
-	}
-	if s.database != nil {
-		errs = append(errs, s.database.Drop())
-	}
-	return errors.Join(append(errs, os.RemoveAll(s.folder))...)
-}
-
 var highWaterMark = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
 // peakMemory is the most physical memory that the server ever had, where the system tells: on Linux.
@@ -171,28 +247,4 @@ func (s *server) peakMemory() string {
 	}
 	kib, _ := strconv.ParseFloat(string(found[1]), 64)
 	return fmt.Sprintf("%.0f MB", kib*1024/1e6)
-}
-
-// bareArgument makes this program the bare server. It is not for people.
-const bareArgument = "serve-bare"
-
-// serveBare answers GET /api/user with the same bytes each time: 500, most of them a token, as with Conduit.
-func serveBare(ctx context.Context, stdout io.Writer) error {
-	body := fmt.Appendf(nil, `{"user":{"bio":null,"email":"jake@example.com","image":null,"token":"%s","username":"jake"}}`, strings.Repeat("x", 413))
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/user", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		_, _ = w.Write(body)
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: patience}
-	context.AfterFunc(ctx, func() { _ = server.Close() })
-	fmt.Fprintf(stdout, "API  http://%s/api\n", listener.Addr())
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package conduit
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -18,13 +19,26 @@ type User struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	DisabledAt   *time.Time // since when the account may not be used; nil for active ones
+	Role         Role
 }
+
+// Role is what somebody may do beyond what everybody may.
+type Role string
+
+// The roles.
+const (
+	RoleUser  Role = "user"
+	RoleAdmin Role = "admin"
+)
 
 // UserStore keeps users.
 type UserStore interface {
 	// CreateUser records a user together with their first session and gives the user with their id. Taken names the
-	// fields ("username", "email") that other users have.
+	// fields ("username", "email") that other users have, or a name that is reserved still.
 	CreateUser(ctx context.Context, user User, first Session) (User, error)
+	// DeleteUser removes the user of a session with all that is theirs, and keeps their name from being taken until then.
+	// NotFound("session") if the session has ended meanwhile.
+	DeleteUser(ctx context.Context, session Session, reserve time.Time) error
 	// UserByEmail finds the user whose address has the same [Key]; NotFound("user") if there is none.
 	UserByEmail(ctx context.Context, email string) (User, error)
 	// UpdateUser loads and locks the user of a session, lets change alter them, and saves them, in one transaction. If
@@ -79,7 +93,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	now := stamp(u.Now())
 	session := u.Sessions.open(0, client)
 	user, err := u.Store.CreateUser(ctx, User{
-		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
+		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
 	}, session)
 	if err != nil {
 		return Caller{}, err
@@ -238,6 +252,26 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges) 
 	}
 	caller.User = user
 	return caller, nil
+}
+
+// reservation is for how long the name of somebody who left is kept.
+const reservation = 30 * 24 * time.Hour
+
+// Delete removes the caller's account and everything in it, if the password is theirs. Guessing it here is as slow as at a
+// login.
+func (u *Users) Delete(ctx context.Context, caller Caller, password string, client Client) error {
+	if _, err := u.verify(ctx, caller.User.Email, password, client); err != nil {
+		var refusal *Error
+		if errors.As(err, &refusal) && refusal.Kind == KindUnauthenticated {
+			return Invalid("password", "is not right")
+		}
+		return err
+	}
+	err := u.Store.DeleteUser(ctx, caller.Session, stamp(u.Now()).Add(reservation))
+	if isNotFound(err) {
+		return Unauthenticated("token", "is invalid")
+	}
+	return err
 }
 
 // noneIfEmpty makes the empty text nothing: RealWorld's bio and image are null or have content.

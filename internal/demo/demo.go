@@ -105,7 +105,7 @@ func (m *maker) makeUsers() {
 			name = fmt.Sprintf("%s%d", strings.ToLower(m.fake.FirstName()), i)
 		}
 		joined := newest.AddDate(-1, 0, 0).Add(time.Duration(i) * time.Minute)
-		user := conduit.User{Username: name, Email: name + "@example.com", PasswordHash: m.PasswordHash, CreatedAt: joined, UpdatedAt: joined}
+		user := conduit.User{Username: name, Email: name + "@example.com", PasswordHash: m.PasswordHash, CreatedAt: joined, UpdatedAt: joined, Role: conduit.RoleUser}
 		if i%4 != 3 { // some have written nothing about themselves
 			bio := fmt.Sprintf("%s from %s. Likes %s.", m.fake.JobTitle(), m.fake.City(), m.fake.Hobby())
 			user.Bio = &bio

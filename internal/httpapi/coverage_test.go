@@ -91,6 +91,7 @@ func goodCalls(token, refreshToken string) []call {
 		sessionCall("/api/sessions", "email", "jake@test.com", "password", password),
 		sessionCall("/api/sessions/refresh", "refreshToken", refreshToken),
 		get("/api/user/sessions", token),
+		{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", password)},
 		del("/api/user/sessions/known", token),
 		del("/api/user/sessions", token),
 		post("/api/users/logout", token),

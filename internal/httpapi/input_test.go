@@ -23,6 +23,7 @@ var operationsWithBody = []struct {
 	{"PUT", "/api/user", "user", []string{"username", "email", "password", "bio", "image"}},
 	{"POST", "/api/sessions", "session", []string{"email", "password"}},
 	{"POST", "/api/sessions/refresh", "session", []string{"refreshToken"}},
+	{"DELETE", "/api/user", "user", []string{"password"}},
 	{"POST", "/api/articles", "article", []string{"title", "description", "body", "tagList"}},
 	{"PUT", "/api/articles/known", "article", []string{"title", "description", "body", "tagList"}},
 	{"POST", "/api/articles/known/comments", "comment", []string{"body"}},
@@ -243,10 +244,10 @@ func TestMethods(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
 		for path, allow := range map[string]string{
-			"/api/user": "GET, HEAD, PUT, OPTIONS", "/api/users": "POST, OPTIONS", "/api/users/login": "POST, OPTIONS",
+			"/api/user": "DELETE, GET, HEAD, PUT, OPTIONS", "/api/users": "POST, OPTIONS", "/api/users/login": "POST, OPTIONS",
 			"/api/users/logout": "POST, OPTIONS", "/.well-known/jwks.json": "GET, HEAD, OPTIONS", "/healthz": "GET, HEAD, OPTIONS",
 		} {
-			for _, method := range []string{"PATCH", "DELETE", "TRACE", "BREW"} {
+			for _, method := range []string{"PATCH", "TRACE", "BREW"} {
 				for _, with := range []string{"", token} {
 					got := s.do(t, call{method: method, path: path, token: with})
 					if got.wantError(t, 405, "method", "not allowed"); got.header.Get("Allow") != allow {

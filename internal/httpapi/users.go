@@ -60,6 +60,14 @@ func (h *handlers) UpdateCurrentUser(ctx context.Context, request api.UpdateCurr
 	return api.UpdateCurrentUser200JSONResponse{CurrentUserJSONResponse: api.CurrentUserJSONResponse(userEnvelope(caller))}, nil
 }
 
+// DeleteCurrentUser implements DELETE /user.
+func (h *handlers) DeleteCurrentUser(ctx context.Context, request api.DeleteCurrentUserRequestObject) (api.DeleteCurrentUserResponseObject, error) {
+	if err := h.Users.Delete(ctx, callerFrom(ctx), request.Body.User.Password, clientFrom(ctx)); err != nil {
+		return nil, err
+	}
+	return api.DeleteCurrentUser204Response{}, nil
+}
+
 // change keeps absent, null and a value apart.
 func change(input nullable.Nullable[string]) conduit.Change[*string] {
 	if !input.IsSpecified() {

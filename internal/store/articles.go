@@ -57,13 +57,13 @@ func (r articleViewRow) view() conduit.ArticleView {
 }
 
 // articleViews begins every read of articles, so that what a reader sees is said once.
-func (s *Store) articleViews(reader int64) *bun.SelectQuery {
+func (s *Store) articleViews(p *parameters, reader int64) *bun.SelectQuery {
 	return s.reads.NewSelect().TableExpr("articles as a").Join("join users as u on u.id = a.author_id").
 		ColumnExpr("a.id, a.slug, a.title, a.description, a.tag_list, a.author_id, a.favorites_count, a.created_at, a.updated_at").
 		ColumnExpr("u.username, u.bio, u.image").
-		ColumnExpr(followingExpr).Join(followingJoin, reader).
+		ColumnExpr(followingExpr).Join(followingJoin, p.add(reader)).
 		ColumnExpr("mine.article_id is not null as favorited").
-		Join("left join favorites as mine on mine.user_id = ? and mine.article_id = a.id", reader)
+		Join("left join favorites as mine on mine.user_id = ? and mine.article_id = a.id", p.add(reader))
 }
 
 // slugSQL finds the id of the article that has or had a slug.
@@ -71,11 +71,17 @@ const slugSQL = "(select article_id from article_slugs where slug = ?)"
 
 // ArticleBySlug implements [conduit.ArticleStore].
 func (s *Store) ArticleBySlug(ctx context.Context, slug string, reader int64) (conduit.ArticleView, error) {
-	var row articleViewRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.articleViews(reader).ColumnExpr("a.body").Where("a.id = "+slugSQL, slug).Scan(ctx, &row)
-	})
-	return row.view(), missing(err, "article")
+	var rows []articleViewRow
+	if err := s.retry(ctx, func(ctx context.Context) error {
+		p := s.parameters()
+		return s.scan(ctx, s.articleViews(p, reader).ColumnExpr("a.body").Where("a.id = "+slugSQL, p.add(slug)), p, &rows)
+	}); err != nil {
+		return conduit.ArticleView{}, err
+	}
+	if len(rows) == 0 {
+		return conduit.ArticleView{}, conduit.NotFound("article")
+	}
+	return rows[0].view(), nil
 }
 
 // CreateArticle implements [conduit.ArticleStore].

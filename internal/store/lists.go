@@ -16,21 +16,30 @@ import (
 func (s *Store) ListArticles(
 	ctx context.Context, filter conduit.ArticleFilter, page conduit.Page, reader int64,
 ) (conduit.ArticlePage, error) {
-	ids := s.articleIDs(filter)
-	if page.After != nil {
-		ids.Where("(?, ?) < (?, ?)", ids.created, ids.id, page.After.CreatedAt, page.After.ID)
+	result := conduit.ArticlePage{}
+	total, followees, err := s.total(ctx, filter)
+	if err != nil {
+		return result, err
 	}
-	// One more than the page holds, to know whether there is a next one.
-	picked := ids.ColumnExpr("? as id", ids.id).OrderExpr("? desc, ? desc", ids.created, ids.id).
-		Limit(int64(page.Limit) + 1).Offset(int64(page.Offset))
+	result.Total = total
 	var rows []articleViewRow
 	if err := s.retry(ctx, func(ctx context.Context) error {
-		return s.articleViews(reader).Join("join (?) as page on page.id = a.id", picked).
-			OrderExpr("a.created_at desc, a.id desc").Scan(ctx, &rows)
+		p := s.parameters()
+		// One more than the page holds, to know whether there is a next one.
+		limit, offset := p.add(page.Limit+1), p.add(page.Offset)
+		var ids *bun.SelectQuery
+		if s.postgres && filter.FollowedBy != 0 && followees <= fewFollowees {
+			ids = s.feedIDs(p, filter.FollowedBy, page)
+		} else {
+			ids = s.articleIDs(p, filter, page.After)
+		}
+		return s.scan(ctx, s.articleViews(p, reader).
+			Join("join (? limit ? offset ?) as page on page.id = a.id", ids, limit, offset).
+			OrderExpr("a.created_at desc, a.id desc"), p, &rows)
 	}); err != nil {
-		return conduit.ArticlePage{}, err
+		return result, err
 	}
-	result := conduit.ArticlePage{Articles: make([]conduit.ArticleView, 0, len(rows))}
+	result.Articles = make([]conduit.ArticleView, 0, len(rows))
 	for _, row := range rows[:min(len(rows), page.Limit)] {
 		result.Articles = append(result.Articles, row.view())
 	}
@@ -38,62 +47,84 @@ func (s *Store) ListArticles(
 		last := result.Articles[page.Limit-1]
 		result.Next = &conduit.Position{CreatedAt: last.CreatedAt, ID: last.ID}
 	}
-	err := s.retry(ctx, func(ctx context.Context) error { return s.total(filter).Scan(ctx, &result.Total) })
-	return result, err
+	return result, nil
 }
 
-// idQuery selects from the table in whose index a list is read, and names its columns of the order.
-type idQuery struct {
-	*bun.SelectQuery
-	created, id bun.Ident
-}
-
-// articleIDs begins the query of a list. It reads the table that narrows most as a rule, and asks the others for the rest.
-func (s *Store) articleIDs(filter conduit.ArticleFilter) idQuery {
-	query := idQuery{s.reads.NewSelect(), "created_at", "article_id"}
-	author, favorer := conduit.Key(filter.Author), conduit.Key(filter.FavoritedBy)
+// articleIDs selects the ids of a list in its order. It reads the table that narrows most as a rule, and asks the others
+// for the rest.
+func (s *Store) articleIDs(p *parameters, filter conduit.ArticleFilter, after *conduit.Position) *bun.SelectQuery {
+	query := s.reads.NewSelect()
 	const userSQL = "(select users.id from users where users.username_key = ?)"
+	author, favorer := conduit.Key(filter.Author), conduit.Key(filter.FavoritedBy)
+	id := bun.Ident("article_id")
 	switch {
 	case filter.Tag != "":
-		query.SelectQuery = query.TableExpr("article_tags as l").Where("l.tag = ?", filter.Tag)
+		query.TableExpr("article_tags as l").Where("l.tag = ?", p.add(filter.Tag))
 		if favorer != "" {
-			query.Where("exists (select 1 from favorites where favorites.article_id = l.article_id and favorites.user_id = "+userSQL+")", favorer)
+			query.Where("exists (select 1 from favorites where favorites.article_id = l.article_id and favorites.user_id = "+userSQL+")", p.add(favorer))
 		}
 	case favorer != "":
-		query.SelectQuery = query.TableExpr("favorites as l").Where("l.user_id = "+userSQL, favorer)
+		query.TableExpr("favorites as l").Where("l.user_id = "+userSQL, p.add(favorer))
 	default:
-		query.id = "id"
-		query.SelectQuery = query.TableExpr("articles as l")
-		if author != "" {
-			query.Where("l.author_id = "+userSQL, author)
-		}
+		id = "id"
+		query.TableExpr("articles as l")
 		if filter.FollowedBy != 0 {
-			query.Where("l.author_id in (select followee_id from follows where follower_id = ?)", filter.FollowedBy)
+			query.Where("l.author_id in (select followee_id from follows where follower_id = ?)", p.add(filter.FollowedBy))
 		}
-		return query
 	}
-	if author != "" {
-		query.Where("exists (select 1 from articles where articles.id = l.article_id and articles.author_id = "+userSQL+")", author)
+	switch {
+	case author != "" && id == "id":
+		query.Where("l.author_id = "+userSQL, p.add(author))
+	case author != "":
+		query.Where("exists (select 1 from articles where articles.id = l.article_id and articles.author_id = "+userSQL+")", p.add(author))
 	}
-	return query
+	if after != nil {
+		query.Where("(l.created_at, l.?) < (?, ?)", id, p.add(after.CreatedAt), p.add(after.ID))
+	}
+	return query.ColumnExpr("l.? as id", id).OrderExpr("l.created_at desc, l.? desc", id)
 }
 
-// total counts the articles of a list. For one filter the sum is kept, see migration 0002; for several at once the rows of
-// the narrowest index are counted, which are those of one tag or one person.
-func (s *Store) total(filter conduit.ArticleFilter) *bun.SelectQuery {
-	query := s.reads.NewSelect()
-	switch filter {
-	case conduit.ArticleFilter{}:
-		return query.TableExpr("article_totals").ColumnExpr("coalesce(sum(articles_count), 0)")
-	case conduit.ArticleFilter{Tag: filter.Tag}:
-		return query.TableExpr("tags").ColumnExpr("coalesce(sum(articles_count), 0)").Where("tag = ?", filter.Tag)
-	case conduit.ArticleFilter{Author: filter.Author}:
-		return query.TableExpr("users").ColumnExpr("coalesce(sum(articles_count), 0)").Where("username_key = ?", conduit.Key(filter.Author))
-	case conduit.ArticleFilter{FavoritedBy: filter.FavoritedBy}:
-		return query.TableExpr("users").ColumnExpr("coalesce(sum(favorites_count), 0)").Where("username_key = ?", conduit.Key(filter.FavoritedBy))
-	case conduit.ArticleFilter{FollowedBy: filter.FollowedBy}:
-		return query.TableExpr("follows").Join("join users on users.id = follows.followee_id").
-			ColumnExpr("coalesce(sum(users.articles_count), 0)").Where("follows.follower_id = ?", filter.FollowedBy)
+// fewFollowees is up to how many followees a feed is put together from the newest of each. With more of them one in so many
+// articles is theirs that walking all from the newest finds a page sooner. (At 100,000 articles a feed of 5 takes a tenth
+// of the time this way, one of 200 ten times as long.)
+const fewFollowees = 30
+
+// feedIDs is articleIDs for the feed of somebody who follows few people, on PostgreSQL: it would else read all that any
+// of them ever wrote, and sort it. SQLite stops in time by itself.
+func (s *Store) feedIDs(p *parameters, follower int64, page conduit.Page) *bun.SelectQuery {
+	newest := s.reads.NewSelect().TableExpr("articles").Column("id", "created_at").Where("author_id = followee_id")
+	if page.After != nil {
+		newest.Where("(created_at, id) < (?, ?)", p.add(page.After.CreatedAt), p.add(page.After.ID))
 	}
-	return s.articleIDs(filter).ColumnExpr("count(*)")
+	newest.OrderExpr("created_at desc, id desc")
+	return s.reads.NewSelect().TableExpr("follows").
+		Join("cross join lateral (? limit ?) as l", newest, p.add(page.Limit+1+page.Offset)).
+		ColumnExpr("l.id").Where("follower_id = ?", p.add(follower)).OrderExpr("l.created_at desc, l.id desc")
+}
+
+// total counts the articles of a list, and for a feed the people it is made of. For one filter the sum is kept, see migration
+// 0002; for several at once the rows of the narrowest index are counted, which are those of one tag or one person.
+func (s *Store) total(ctx context.Context, filter conduit.ArticleFilter) (total, followees int64, err error) {
+	err = s.retry(ctx, func(ctx context.Context) error {
+		p := s.parameters()
+		query := s.reads.NewSelect()
+		switch filter {
+		case conduit.ArticleFilter{}:
+			query.TableExpr("article_totals").ColumnExpr("coalesce(sum(articles_count), 0)")
+		case conduit.ArticleFilter{Tag: filter.Tag}:
+			query.TableExpr("tags").ColumnExpr("coalesce(sum(articles_count), 0)").Where("tag = ?", p.add(filter.Tag))
+		case conduit.ArticleFilter{Author: filter.Author}:
+			query.TableExpr("users").ColumnExpr("coalesce(sum(articles_count), 0)").Where("username_key = ?", p.add(conduit.Key(filter.Author)))
+		case conduit.ArticleFilter{FavoritedBy: filter.FavoritedBy}:
+			query.TableExpr("users").ColumnExpr("coalesce(sum(favorites_count), 0)").Where("username_key = ?", p.add(conduit.Key(filter.FavoritedBy)))
+		case conduit.ArticleFilter{FollowedBy: filter.FollowedBy}:
+			query.TableExpr("follows").Join("join users on users.id = follows.followee_id").
+				ColumnExpr("coalesce(sum(users.articles_count), 0)").Where("follows.follower_id = ?", p.add(filter.FollowedBy))
+		default:
+			query.TableExpr("(?) as list", s.articleIDs(p, filter, nil)).ColumnExpr("count(*)")
+			return s.scan(ctx, query.ColumnExpr("0"), p, &total, &followees)
+		}
+		return s.scan(ctx, query.ColumnExpr("count(*)"), p, &total, &followees)
+	})
+	return total, followees, err
 }

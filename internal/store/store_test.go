@@ -23,7 +23,7 @@ import (
 var at = time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)
 
 func newUser(name string) conduit.User {
-	return conduit.User{Username: name, Email: name + "@test.com", PasswordHash: "x", CreatedAt: at, UpdatedAt: at}
+	return conduit.User{Username: name, Email: name + "@test.com", PasswordHash: "x", CreatedAt: at, UpdatedAt: at, Role: conduit.RoleUser}
 }
 
 func newSession(id string) conduit.Session {
@@ -54,7 +54,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := conduit.Session{ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour)}
-		user.PasswordHash, user.CreatedAt, user.UpdatedAt = "", time.Time{}, time.Time{}
+		user.PasswordHash, user.CreatedAt, user.UpdatedAt, user.Role = "", time.Time{}, time.Time{}, ""
 		if diff := cmp.Diff(want, session); diff != "" {
 			t.Errorf("session (-want +got):\n%s", diff)
 		}

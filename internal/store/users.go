@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -21,6 +22,7 @@ type userColumns struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	DisabledAt   *time.Time
+	Role         conduit.Role
 }
 
 type userRow struct {
@@ -47,8 +49,7 @@ func (r userRow) user() conduit.User {
 func (s *Store) CreateUser(ctx context.Context, user conduit.User, first conduit.Session) (conduit.User, error) {
 	row := newUserRow(user)
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		row.ID = 0
-		if _, err := tx.NewInsert().Model(&row).Returning("id").Exec(ctx); err != nil {
+		if err := insertUser(ctx, tx, &row); err != nil {
 			return err
 		}
 		session := sessionRow{sessionColumns: sessionColumns(first)}
@@ -60,6 +61,37 @@ func (s *Store) CreateUser(ctx context.Context, user conduit.User, first conduit
 		return conduit.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
+}
+
+// insertUser inserts a user unless the name is reserved; in one statement, for registering is to take few.
+func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
+	err := db.NewRaw(`
+insert into users (username, username_key, email, email_key, password_hash, bio, image, created_at, updated_at, disabled_at, role)
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+ where not exists (select 1 from reserved_names where username_key = ? and until > ?)
+returning id`,
+		row.Username, row.UsernameKey, row.Email, row.EmailKey, row.PasswordHash, row.Bio, row.Image, row.CreatedAt, row.UpdatedAt,
+		row.DisabledAt, row.Role, row.UsernameKey, row.CreatedAt).Scan(ctx, &row.ID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return conduit.Taken("username")
+	}
+	return err
+}
+
+// DeleteUser implements [conduit.UserStore].
+func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve time.Time) error {
+	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		// With the session as a condition: one that has ended meanwhile deletes nothing.
+		var key string
+		err := tx.NewRaw(`delete from users where id = ? and exists (select 1 from sessions where sessions.id = ?)
+			returning username_key`, session.UserID, session.ID).Scan(ctx, &key)
+		if err != nil {
+			return missing(err, "session")
+		}
+		_, err = tx.NewRaw(`insert into reserved_names (username_key, until) values (?, ?)
+			on conflict (username_key) do update set until = excluded.until`, key, reserve).Exec(ctx)
+		return err
+	})
 }
 
 // UserByEmail implements [conduit.UserStore].
@@ -95,6 +127,13 @@ func (s *Store) UpdateUser(
 			return err
 		}
 		row = newUserRow(user)
+		if row.UsernameKey != found.UsernameKey {
+			reserved, err := tx.NewSelect().Table("reserved_names").Where("username_key = ?", row.UsernameKey).
+				Where("until > ?", row.UpdatedAt).Exists(ctx)
+			if err != nil || reserved {
+				return errors.Join(err, conduit.Taken("username"))
+			}
+		}
 		if _, err := tx.NewUpdate().Model(&row).WherePK().Exec(ctx); err != nil {
 			return err
 		}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// hashing is how many clients there are where each request hashes a password. That takes tens of milliseconds of a CPU, and
+// who would wait for more than two seconds is answered 503: as many clients as elsewhere would measure the refusals.
+const hashing = 8
+
+// userCases are about accounts. They have servers without articles.
+var userCases = []benchCase{
+	{name: "GET /api/user", requests: currentUser},
+	{name: "POST /api/users/login", requests: login, connections: hashing},
+	{name: "POST /api/users", requests: register, connections: hashing},
+	{name: "64 logins at once", requests: login, connections: 64, rush: true},
+}
+
+// currentUser asks with the tokens of all readers in turn: one token alone would find everything in the nearest cache.
+func currentUser(s *server, client int) func() []byte {
+	var requests [][]byte
+	for _, token := range s.readers {
+		requests = append(requests, s.request(http.MethodGet, "/api/user", token, ""))
+	}
+	i := client * 7 // so that the clients are not in step
+	return func() []byte {
+		i++
+		return requests[i%len(requests)]
+	}
+}
+
+// login logs the members in, who are not the readers: a person's oldest sessions end when they have too many, and readers
+// need theirs.
+func login(s *server, client int) func() []byte {
+	i := client
+	return func() []byte {
+		i++
+		return s.loggingIn(s.members[i%len(s.members)], password)
+	}
+}
+
+// register registers somebody new each time.
+func register(s *server, _ int) func() []byte {
+	return func() []byte { return s.registration(fmt.Sprintf("visitor-%d", s.made.Add(1))) }
+}
+
+const password = "correct horse battery staple"
+
+func (s *server) registration(name string) []byte {
+	return s.request(http.MethodPost, "/api/users", "",
+		fmt.Sprintf(`{"user":{"username":"%s","email":"%[1]s@example.com","password":"%s"}}`, name, password))
+}
+
+func (s *server) loggingIn(name, password string) []byte {
+	return s.request(http.MethodPost, "/api/users/login", "",
+		fmt.Sprintf(`{"user":{"email":"%s@example.com","password":"%s"}}`, name, password))
+}
+
+// session is the answer to a registration and to a login.
+type session struct{ User struct{ Token string } }
+
+// registerPeople registers those whom the cases are about: 200 readers and 20 members.
+func (s *server) registerPeople(c *client) error {
+	for i := range 220 {
+		name := fmt.Sprintf("person-%d", i)
+		var answer session
+		if err := c.ask(s.registration(name), &answer); err != nil {
+			return fmt.Errorf("registering %s: %w", name, err)
+		}
+		if i < 200 {
+			s.readers = append(s.readers, answer.User.Token)
+		} else {
+			s.members = append(s.members, name)
+		}
+	}
+	return nil
+}

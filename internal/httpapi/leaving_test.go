@@ -1,0 +1,71 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestDeleteAccount(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, jane := s.register(t, "jake"), s.register(t, "jane")
+		other := s.do(t, login("jake@test.com", password)).token(t)
+		s.publish(t, jake, "By Jake", "his")
+		s.publish(t, jane, "By Jane", "hers")
+		s.do(t, post("/api/articles/by-jane/favorite", jake)).want(t, 200, "")
+		s.do(t, post("/api/profiles/jake/follow", jane)).want(t, 200, "")
+		s.do(t, call{method: "POST", path: "/api/articles/by-jane/comments", token: jake, body: `{"comment":{"body":"x"}}`}).want(t, 201, "")
+		leave := func(password string) answer {
+			return s.do(t, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", password)})
+		}
+		leave("wrong").wantError(t, 422, "password", "is not right")
+		leave("").wantError(t, 422, "password", "can't be blank")
+		s.do(t, get("/api/user", jake)).want(t, 200, "")
+		leave(password).want(t, 204, "")
+
+		for _, token := range []string{jake, other} {
+			s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
+		}
+		s.do(t, login("jake@test.com", password)).wantError(t, 401, "credentials", "invalid")
+		s.do(t, get("/api/profiles/jake", "")).wantError(t, 404, "profile", "not found")
+		s.do(t, get("/api/articles", "")).wantSlugs(t, 1, "by-jane")
+		s.do(t, get("/api/articles/feed", jane)).wantSlugs(t, 0)
+		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":["hers"]}`)
+		s.do(t, get("/api/articles/by-jane/comments", "")).want(t, 200, `{"comments":[]}`)
+		if count := s.do(t, get("/api/articles/by-jane", "")).at(t, "article", "favoritesCount"); count != 0.0 {
+			t.Errorf("%v favourites are left", count)
+		}
+
+		// The name rests for a while, the address does not.
+		s.do(t, registration("Jake", "new@test.com", password)).wantError(t, 409, "username", "has already been taken")
+		s.do(t, call{method: "PUT", path: "/api/user", token: jane, body: userJSON("username", "JAKE")}).wantError(t, 409, "username", "has already been taken")
+		s.do(t, registration("jack", "jake@test.com", password)).want(t, 201, "")
+		s.clock.Advance(30*24*time.Hour + time.Second)
+		s.do(t, registration("jake", "third@test.com", password)).want(t, 201, "")
+	})
+}
+
+// TestGuessingAtOnesOwnPassword: a token alone, found on a desk, is no way around the throttle.
+func TestGuessingAtOnesOwnPassword(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.throttle.PerPair, s.throttle.PerAccount = 3, 8
+		jake := s.register(t, "jake")
+		for i := range 3 {
+			s.do(t, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", fmt.Sprint("guess", i))}).wantError(t, 422, "password", "is not right")
+		}
+		wantTooMany(t, s.do(t, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", password)}), 1)
+	})
+}
+
+func TestOneOfManyDeletions(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		var calls []call
+		for range 10 {
+			calls = append(calls, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", password)})
+		}
+		if got := s.together(t, calls); got[204] != 1 || got[204]+got[401]+got[422] != 10 {
+			t.Errorf("ten deletions of one account: %v", got)
+		}
+	})
+}

@@ -1,0 +1,2 @@
+alter table users drop column role;
+drop table reserved_names;
