@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -36,6 +37,6 @@ func (s *Store) scan(ctx context.Context, query *bun.SelectQuery, p *parameters,
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }() // its error is ScanRow's, too
-	return s.reads.ScanRows(ctx, rows, into...)
+	defer func() { _ = rows.Close() }() // whose error is that of Err
+	return errors.Join(s.reads.ScanRows(ctx, rows, into...), rows.Err())
 }
