@@ -40,6 +40,11 @@ bench: ## Measure the server
 smoke: build ## Start the binary in an empty folder, register somebody, stop it
 	@tools/smoke.sh bin/conduit
 
+.PHONY: test-jose
+test-jose: build ## Check tokens and public keys with npm's jose, through a key rotation; needs Node.js
+	npm --prefix tools/jose ci --no-audit --no-fund
+	CONDUIT=$(CURDIR)/bin/conduit npm --prefix tools/jose test
+
 .PHONY: generate
 generate: ## Write the code that openapi.yaml describes
 	go generate ./...

@@ -64,7 +64,7 @@ Every flag can be given as an environment variable: --listen is CONDUIT_LISTEN, 
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(serveCommand(getenv), migrateCommand(), seedCommand(), versionCommand())
+	root.AddCommand(serveCommand(getenv), migrateCommand(), seedCommand(), keysCommand(getenv), versionCommand())
 	for _, command := range root.Commands() {
 		nameVariables(command)
 	}

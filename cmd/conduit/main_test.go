@@ -41,6 +41,8 @@ func TestUsage(t *testing.T) {
 		"variable's duration": {[]string{"serve"}, map[string]string{"CONDUIT_SESSION_LIFETIME": "soon"}, `--session-lifetime (CONDUIT_SESSION_LIFETIME): must be a duration`},
 		"short duration":      {[]string{"serve", "--session-lifetime=1s"}, nil, "--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m, in whole seconds"},
 		"fraction":            {[]string{"serve", "--session-lifetime=60500ms"}, nil, "--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m, in whole seconds"},
+		"fast rotation":       {[]string{"serve", "--key-rotation=59m"}, nil, "--key-rotation (CONDUIT_KEY_ROTATION): want at least 1h, or 0 for never"},
+		"rotation backwards":  {[]string{"serve"}, map[string]string{"CONDUIT_KEY_ROTATION": "-1h"}, "--key-rotation (CONDUIT_KEY_ROTATION): want at least 1h, or 0 for never"},
 		"negative timeout":    {[]string{"serve", "--shutdown-timeout=-5s"}, nil, "--shutdown-timeout (CONDUIT_SHUTDOWN_TIMEOUT): must not be negative"},
 		"origin":              {[]string{"serve", "--cors-origins=https://*.example"}, nil, "--cors-origins (CONDUIT_CORS_ORIGINS): want * or origins"},
 		"origin with a path":  {[]string{"serve", "--cors-origins=https://a.example/x"}, nil, "--cors-origins (CONDUIT_CORS_ORIGINS): want * or origins"},

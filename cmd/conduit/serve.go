@@ -30,6 +30,7 @@ type settings struct {
 	migrate         bool
 	keyFile         string
 	keyAlgorithm    string
+	keyRotation     time.Duration
 	issuer          string
 	audience        string
 	sessionLifetime time.Duration
@@ -70,6 +71,7 @@ database need the same one.`,
 	flags.BoolVar(&s.migrate, "migrate", true, "bring the database's schema up to date first")
 	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made when missing")
 	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key")
+	flags.DurationVar(&s.keyRotation, "key-rotation", 30*24*time.Hour, "`age` at which a signing key is followed by a new one; 0 for never")
 	flags.StringVar(&s.issuer, "issuer", "conduit", "`name` in the iss claim of tokens")
 	flags.StringVar(&s.audience, "audience", "conduit", "`name` in the aud claim of tokens")
 	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts")
@@ -117,6 +119,9 @@ func (s settings) check() error {
 			return badSetting(flag, errors.New("must not be negative"))
 		}
 	}
+	if s.keyRotation != 0 && s.keyRotation < time.Hour {
+		return badSetting("key-rotation", errors.New("want at least 1h, or 0 for never"))
+	}
 	if s.shutdownTimeout < 0 {
 		return badSetting("shutdown-timeout", errors.New("must not be negative"))
 	}
@@ -147,7 +152,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	}
 	defer closing(log, db)
 
-	kek, err := findKEK(s, keyEncryptionKey, log)
+	kek, err := findKEK(s.database, s.keyFile, keyEncryptionKey, log)
 	if err != nil {
 		return err
 	}
@@ -159,11 +164,15 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err != nil {
 		return err
 	}
-	keys, err := auth.OpenKeyRing(ctx, db, sealer, auth.KeyRingOptions{Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.refresh.Access), Now: time.Now})
+	keys, err := auth.OpenKeyRing(ctx, db, sealer, auth.KeyRingOptions{
+		Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.refresh.Access), Rotation: s.keyRotation, Now: time.Now,
+	})
 	if err != nil {
 		return err
 	}
-	go keys.Follow(ctx, 10*time.Second, func(err error) { log.Warn("signing keys not reloaded", "error", err) })
+	go keys.Follow(ctx, 10*time.Second,
+		func(made auth.KeyInfo) { log.Info("signing key made", "kid", made.ID, "signs from", made.ActiveAt) },
+		func(err error) { log.Warn("signing keys not tended", "error", err) })
 	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: time.Now})
 	sessions := &conduit.Sessions{
 		Store: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Now: time.Now,
@@ -242,7 +251,7 @@ func openDatabase(ctx context.Context, database string, migrate bool, log *slog.
 }
 
 // findKEK finds the key-encryption key, under which signing keys rest.
-func findKEK(s settings, fromEnvironment string, log *slog.Logger) ([]byte, error) {
+func findKEK(database, keyFile, fromEnvironment string, log *slog.Logger) ([]byte, error) {
 	switch {
 	case fromEnvironment != "":
 		key, err := auth.ReadKEK(fromEnvironment)
@@ -250,17 +259,17 @@ func findKEK(s settings, fromEnvironment string, log *slog.Logger) ([]byte, erro
 			return nil, usagef("CONDUIT_KEY_ENCRYPTION_KEY: %w", err)
 		}
 		return key, nil
-	case s.database == "sqlite::memory:":
+	case database == "sqlite::memory:":
 		key := make([]byte, 32) // the keys it seals end with the process
 		_, _ = rand.Read(key)   // never fails
 		return key, nil
 	}
-	key, made, err := auth.KEKFromFile(s.keyFile)
+	key, made, err := auth.KEKFromFile(keyFile)
 	if err != nil {
 		return nil, badSetting("key-file", err)
 	}
 	if made {
-		log.Info("key-encryption key made; keep it as safe as the database, and apart from it", "file", s.keyFile)
+		log.Info("key-encryption key made; keep it as safe as the database, and apart from it", "file", keyFile)
 	}
 	return key, nil
 }

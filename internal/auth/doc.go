@@ -14,6 +14,14 @@
 // database does not become a key which is believed. There is no default secret:
 // the first start makes its own.
 //
+// Keys change by themselves. A next key is published for longer than anybody may
+// keep the key set before it signs, and a retired one verifies for as long as any
+// of its tokens lives, so a rotation refuses no token; then it is deleted,
+// private half and all. States follow from times that are stored once, and changes
+// are decided under the store's lock, so instances that share a store agree
+// without talking. Revoking a key ends its tokens at once, and leaves no moment
+// without a key that signs.
+//
 // An access token is a JWT (RFC 7519) of the one shape which Issue writes.
 // Verify refuses any other shape before it looks at a signature: the header may
 // hold nothing but alg, kid and typ, so a token can neither bring its own key

@@ -64,11 +64,23 @@ func (s *keyStore) SigningKeys(ctx context.Context) ([]StoredKey, error) {
 	return slices.Clone(s.keys), s.err
 }
 
-func (s *keyStore) AddSigningKey(_ context.Context, key StoredKey) error {
+func (s *keyStore) ChangeSigningKeys(_ context.Context, decide func([]StoredKey) (KeyChanges, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keys = append(s.keys, key)
-	return s.err
+	if s.err != nil {
+		return s.err
+	}
+	changes, err := decide(slices.Clone(s.keys))
+	if err != nil {
+		return err
+	}
+	gone := slices.Clone(changes.Delete)
+	for _, key := range changes.Put {
+		gone = append(gone, key.ID)
+	}
+	s.keys = slices.DeleteFunc(s.keys, func(key StoredKey) bool { return slices.Contains(gone, key.ID) })
+	s.keys = append(s.keys, changes.Put...)
+	return nil
 }
 
 func (s *keyStore) fail(err error) {
@@ -133,7 +145,9 @@ func (f *fixture) addKey(t testing.TB, algorithm string, activeAt time.Time) str
 		t.Fatal(err)
 	}
 	key.ActiveAt = activeAt
-	if err := f.store.AddSigningKey(t.Context(), key); err != nil {
+	if err := f.store.ChangeSigningKeys(t.Context(), func([]StoredKey) (KeyChanges, error) {
+		return KeyChanges{Put: []StoredKey{key}}, nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return key.ID

@@ -55,8 +55,19 @@ func (k *signingKey) verifies(now time.Time, leeway time.Duration) bool {
 	return !k.revoked && !k.ended(now) && !now.Add(leeway).Before(k.activeAt)
 }
 
-// newStoredKey makes a key of the given algorithm which signs from now on.
+// newStoredKey makes a key of the given algorithm which signs from now on. Its
+// kid does not begin with a dash, which would make a flag of it on a command
+// line.
 func newStoredKey(algorithm string, sealer *Sealer, now time.Time) (StoredKey, error) {
+	for {
+		key, err := newAnyStoredKey(algorithm, sealer, now)
+		if err != nil || key.ID[0] != '-' {
+			return key, err
+		}
+	}
+}
+
+func newAnyStoredKey(algorithm string, sealer *Sealer, now time.Time) (StoredKey, error) {
 	var (
 		raw crypto.Signer
 		err error
@@ -97,8 +108,7 @@ func newStoredKey(algorithm string, sealer *Sealer, now time.Time) (StoredKey, e
 	if err != nil {
 		return StoredKey{}, err
 	}
-	// Both databases keep microseconds.
-	now = now.UTC().Truncate(time.Microsecond)
+	now = stored(now)
 	return StoredKey{
 		ID:               id,
 		Algorithm:        algorithm,
@@ -108,6 +118,10 @@ func newStoredKey(algorithm string, sealer *Sealer, now time.Time) (StoredKey, e
 		ActiveAt:         now,
 	}, nil
 }
+
+// stored is a time as it comes back from the store: both databases keep
+// microseconds.
+func stored(at time.Time) time.Time { return at.UTC().Truncate(time.Microsecond) }
 
 // open unseals the stored key's private half and derives everything else from
 // it. The stored public half is only compared: what verifies must open under

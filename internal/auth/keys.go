@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,11 +27,15 @@ import (
 //     it can have signed has expired, and not at all afterwards.
 //   - revoked: RevokedAt is set, whatever the time. It is neither published nor
 //     believed, and the other keys are ordered as if it had never been.
+//
+// A key that replaces a revoked one takes over its ActiveAt, and with it its
+// place in the order: whatever a clock says, the replacement signs where the
+// revoked key did.
 type StoredKey struct {
 	ID               string // RFC 7638 SHA-256 thumbprint, the kid of its tokens
 	Algorithm        string // "EdDSA" (Ed25519) or "ES256"
 	PublicJWK        []byte // JSON with kid, alg, use, kty, crv, x and perhaps y
-	SealedPrivateJWK []byte // as Sealer.Seal wrote it
+	SealedPrivateJWK []byte // as Sealer.Seal wrote it; empty once the key is revoked
 	CreatedAt        time.Time
 	ActiveAt         time.Time
 	RevokedAt        *time.Time
@@ -42,23 +45,39 @@ type StoredKey struct {
 type KeyStore interface {
 	// SigningKeys returns every key, in any order.
 	SigningKeys(ctx context.Context) ([]StoredKey, error)
-	// AddSigningKey stores one more key.
-	AddSigningKey(ctx context.Context, key StoredKey) error
+	// ChangeSigningKeys gives decide every key, in any order, and stores what it
+	// returns. No other change, by whichever instance, comes between: what
+	// decide saw is still so when its changes are stored, all of them or none.
+	// Its error is returned, and nothing stored. It may be called again when the
+	// store has to begin anew.
+	ChangeSigningKeys(ctx context.Context, decide func(keys []StoredKey) (KeyChanges, error)) error
+}
+
+// KeyChanges is what becomes of the stored keys at once.
+type KeyChanges struct {
+	Put    []StoredKey // new keys, and what has become of those with the same ID
+	Delete []string    // IDs
 }
 
 // KeyRingOptions sets how keys are made and for how long they count.
 type KeyRingOptions struct {
-	// Algorithm of keys made from now on, "EdDSA" (the default) or "ES256".
-	// Keys which exist stay as they are.
+	// Algorithm of keys made from now on, "EdDSA" or "ES256"; empty for that of
+	// the active key, and "EdDSA" without one. Keys which exist stay as they are.
 	Algorithm string
 	// TokenLifetime is the longest lifetime of any token; required. Longer
 	// tokens are neither issued nor accepted, and a retired key verifies for
 	// this long.
 	TokenLifetime time.Duration
+	// Rotation is the age at which the active key is followed by a new one; 0 for
+	// never.
+	Rotation time.Duration
+	// MaxAge is for how long others may keep the JWK Set; default 5m. A next key
+	// is published for at least twice that before it signs.
+	MaxAge time.Duration
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// ReloadInterval is the shortest time between two reloads caused by tokens
-	// with an unknown kid; default 10s.
+	// with a kid that is unknown or not active yet; default 10s.
 	ReloadInterval time.Duration
 }
 
@@ -70,11 +89,14 @@ const reloadTimeout = 5 * time.Second
 // KeyRing holds the keys with which tokens are signed and verified. It is safe
 // for concurrent use: readers take an immutable snapshot and never wait.
 type KeyRing struct {
-	store    KeyStore
-	sealer   *Sealer
-	lifetime time.Duration
-	now      func() time.Time
-	interval time.Duration
+	store     KeyStore
+	sealer    *Sealer
+	algorithm string
+	lifetime  time.Duration
+	rotation  time.Duration
+	maxAge    time.Duration
+	now       func() time.Time
+	interval  time.Duration
 
 	snapshot atomic.Pointer[keySnapshot]
 
@@ -87,50 +109,21 @@ type KeyRing struct {
 
 // keySnapshot is the stored keys as of one load.
 type keySnapshot struct {
-	stored []StoredKey
+	stored timeline
 	ring   []*signingKey // by (ActiveAt, ID), without revoked keys
 	byID   map[string]*signingKey
 }
 
-// OpenKeyRing loads the keys. If there is none that signs, it makes one, stores
-// it, and loads again, so that instances which start at once and each make one
-// agree about which signs. It fails with ErrSealed when the keys were sealed
-// under another key-encryption key, and with the store's errors.
+// OpenKeyRing loads the keys. If there is none that signs, it makes one; of
+// instances which start at once one does, and the others find it. It fails with
+// ErrSealed when the keys were sealed under another key-encryption key, and with
+// the store's errors.
 func OpenKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, error) {
-	if o.Algorithm == "" {
-		o.Algorithm = jwa.EdDSA.String()
+	k, err := LoadKeyRing(ctx, store, sealer, o)
+	if err != nil || k.current().signer(k.now()) != nil {
+		return k, err
 	}
-	if o.TokenLifetime <= 0 {
-		return nil, errors.New("auth: the key ring needs the longest lifetime of a token")
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.ReloadInterval <= 0 {
-		o.ReloadInterval = 10 * time.Second
-	}
-	k := &KeyRing{
-		store:    store,
-		sealer:   sealer,
-		lifetime: o.TokenLifetime,
-		now:      o.Now,
-		interval: o.ReloadInterval,
-		loading:  make(chan struct{}, 1),
-	}
-	if err := k.Reload(ctx); err != nil {
-		return nil, err
-	}
-	if k.current().signer(k.now()) != nil {
-		return k, nil
-	}
-	key, err := newStoredKey(o.Algorithm, sealer, k.now())
-	if err != nil {
-		return nil, err
-	}
-	if err := store.AddSigningKey(ctx, key); err != nil {
-		return nil, fmt.Errorf("auth: store the first signing key: %w", err)
-	}
-	if err := k.Reload(ctx); err != nil {
+	if _, err := k.Tend(ctx); err != nil {
 		return nil, err
 	}
 	if k.current().signer(k.now()) == nil {
@@ -139,26 +132,47 @@ func OpenKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingO
 	return k, nil
 }
 
+// LoadKeyRing is OpenKeyRing for those who only look after keys: it makes none,
+// so that the ring may be without one that signs.
+func LoadKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, error) {
+	switch o.Algorithm {
+	case "", jwa.EdDSA.String(), jwa.ES256.String():
+	default:
+		return nil, errAlgorithm(o.Algorithm)
+	}
+	if o.TokenLifetime <= 0 {
+		return nil, errors.New("auth: the key ring needs the longest lifetime of a token")
+	}
+	if o.MaxAge <= 0 {
+		o.MaxAge = 5 * time.Minute
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.ReloadInterval <= 0 {
+		o.ReloadInterval = 10 * time.Second
+	}
+	k := &KeyRing{
+		store:     store,
+		sealer:    sealer,
+		algorithm: o.Algorithm,
+		lifetime:  o.TokenLifetime,
+		rotation:  o.Rotation,
+		maxAge:    o.MaxAge,
+		now:       o.Now,
+		interval:  o.ReloadInterval,
+		loading:   make(chan struct{}, 1),
+	}
+	if err := k.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
 var errNoSigner = errors.New("auth: no active signing key")
 
-// Follow reloads the keys on a schedule until ctx ends, which is how a running
-// instance learns of keys that were added or revoked elsewhere. One which missed a
-// new key for longer than TokenLifetime would sign with one which others believe
-// no more. A reload that fails is reported, and the ring goes on with what it has.
-func (k *KeyRing) Follow(ctx context.Context, every time.Duration, failed func(error)) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if err := k.Reload(ctx); err != nil && ctx.Err() == nil {
-				failed(err)
-			}
-		}
-	}
-}
+// MaxAge is for how long others may keep what JWKS returns.
+func (k *KeyRing) MaxAge() time.Duration { return k.maxAge }
 
 // Reload reads the keys again. When it fails, the ring goes on with the keys it
 // has.
@@ -207,16 +221,11 @@ func (k *KeyRing) load(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("auth: load the signing keys: %w", err)
 	}
-	stored = slices.SortedFunc(slices.Values(stored), func(a, b StoredKey) int {
-		if c := a.ActiveAt.Compare(b.ActiveAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	if old := k.current(); old != nil && slices.EqualFunc(old.stored, stored, sameKey) {
+	keys := newTimeline(stored, k.lifetime)
+	if old := k.current(); old != nil && slices.EqualFunc(old.stored, keys, sameKey) {
 		return nil
 	}
-	next, err := k.newSnapshot(stored)
+	next, err := k.newSnapshot(keys)
 	if err != nil {
 		return err
 	}
@@ -224,40 +233,29 @@ func (k *KeyRing) load(ctx context.Context) (err error) {
 	return nil
 }
 
-func sameKey(a, b StoredKey) bool {
+func sameKey(a, b datedKey) bool {
 	return a.ID == b.ID && a.Algorithm == b.Algorithm && a.ActiveAt.Equal(b.ActiveAt) &&
 		(a.RevokedAt == nil) == (b.RevokedAt == nil) &&
 		bytes.Equal(a.PublicJWK, b.PublicJWK) && bytes.Equal(a.SealedPrivateJWK, b.SealedPrivateJWK)
 }
 
-// newSnapshot opens the keys, which are in order. Keys of which nothing is
-// needed any more stay sealed, but known: a token which names one is refused
-// without asking the store.
-func (k *KeyRing) newSnapshot(stored []StoredKey) (*keySnapshot, error) {
+// newSnapshot opens the keys. Those of which nothing is needed any more stay
+// sealed, but known: a token which names one is refused without asking the store.
+func (k *KeyRing) newSnapshot(stored timeline) (*keySnapshot, error) {
 	s := &keySnapshot{stored: stored, byID: make(map[string]*signingKey, len(stored))}
 	now := k.now()
-	var successor time.Time // ActiveAt of the key which follows
-	for _, row := range slices.Backward(stored) {
-		key := &signingKey{id: row.ID, activeAt: row.ActiveAt, revoked: row.RevokedAt != nil}
-		if !key.revoked {
-			var endsAt time.Time
-			if !successor.IsZero() {
-				endsAt = successor.Add(k.lifetime)
+	for _, row := range stored {
+		key := &signingKey{id: row.ID, activeAt: row.ActiveAt, endsAt: row.endsAt, revoked: row.RevokedAt != nil}
+		if !key.revoked && !key.ended(now) {
+			var err error
+			if key, err = k.sealer.open(row.StoredKey); err != nil {
+				return nil, err
 			}
-			successor = row.ActiveAt
-			key.endsAt = endsAt
-			if !key.ended(now) {
-				var err error
-				if key, err = k.sealer.open(row); err != nil {
-					return nil, err
-				}
-				key.endsAt = endsAt
-				s.ring = append(s.ring, key)
-			}
+			key.endsAt = row.endsAt
+			s.ring = append(s.ring, key)
 		}
 		s.byID[row.ID] = key
 	}
-	slices.Reverse(s.ring)
 	return s, nil
 }
 
@@ -291,15 +289,21 @@ func (k *KeyRing) signer(ctx context.Context) (*signingKey, error) {
 // find returns the key of the given kid, in whatever state, with the snapshot
 // it was found in. The key is nil if there is none; an error means that this
 // could not be found out.
-func (k *KeyRing) find(ctx context.Context, kid string) (*signingKey, *keySnapshot, error) {
+//
+// A key which is not active yet, leeway included, is looked up again like one
+// which is unknown: it may have been made active early, elsewhere.
+func (k *KeyRing) find(ctx context.Context, kid string, leeway time.Duration) (*signingKey, *keySnapshot, error) {
+	settled := func(key *signingKey) bool {
+		return key != nil && (key.revoked || !key.activeAt.After(k.now().Add(leeway)))
+	}
 	s := k.current()
-	if key := s.byID[kid]; key != nil {
+	if key := s.byID[kid]; settled(key) {
 		return key, s, nil
 	}
 	err := k.reloadLimited(ctx)
 	// Also after an error: another goroutine's reload may have brought the key.
 	s = k.current()
-	if key := s.byID[kid]; key != nil {
+	if key := s.byID[kid]; settled(key) || err == nil {
 		return key, s, nil
 	}
 	return nil, s, err

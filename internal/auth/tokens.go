@@ -226,7 +226,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 	if err != nil {
 		return verified{}, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	key, keys, err := t.ring.find(ctx, c.header.keyID)
+	key, keys, err := t.ring.find(ctx, c.header.keyID, t.leeway)
 	switch {
 	case err != nil:
 		return verified{}, nil, err

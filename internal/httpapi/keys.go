@@ -17,6 +17,6 @@ func (h *handlers) GetJwks(context.Context, api.GetJwksRequestObject) (api.GetJw
 	}
 	return api.GetJwks200JSONResponse{
 		Body:    set,
-		Headers: api.GetJwks200ResponseHeaders{CacheControl: "public, max-age=300"},
+		Headers: api.GetJwks200ResponseHeaders{CacheControl: fmt.Sprintf("public, max-age=%d", int(h.Keys.MaxAge().Seconds()))},
 	}, nil
 }

@@ -26,11 +26,17 @@ type keyRow struct {
 }
 
 // SigningKeys implements [auth.KeyStore].
-func (s *Store) SigningKeys(ctx context.Context) ([]auth.StoredKey, error) {
+func (s *Store) SigningKeys(ctx context.Context) (keys []auth.StoredKey, err error) {
+	err = s.retry(ctx, func(ctx context.Context) error {
+		keys, err = signingKeys(ctx, s.reads)
+		return err
+	})
+	return keys, err
+}
+
+func signingKeys(ctx context.Context, db bun.IDB) ([]auth.StoredKey, error) {
 	var rows []keyRow
-	if err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&rows).Order("active_at", "id").Scan(ctx)
-	}); err != nil {
+	if err := db.NewSelect().Model(&rows).Order("active_at", "id").Scan(ctx); err != nil {
 		return nil, err
 	}
 	keys := make([]auth.StoredKey, len(rows))
@@ -40,11 +46,37 @@ func (s *Store) SigningKeys(ctx context.Context) ([]auth.StoredKey, error) {
 	return keys, nil
 }
 
-// AddSigningKey implements [auth.KeyStore].
-func (s *Store) AddSigningKey(ctx context.Context, key auth.StoredKey) error {
-	row := keyRow{keyColumns: keyColumns(key)}
-	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewInsert().Model(&row).On("conflict (id) do nothing").Exec(ctx)
+// ChangeSigningKeys implements [auth.KeyStore].
+func (s *Store) ChangeSigningKeys(ctx context.Context, decide func([]auth.StoredKey) (auth.KeyChanges, error)) error {
+	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if s.postgres {
+			// Rows cannot be locked which do not exist yet, so the table is, against other changes; it can be read. SQLite
+			// has one writer at a time anyway.
+			if _, err := tx.ExecContext(ctx, "lock table signing_keys in share row exclusive mode"); err != nil {
+				return err
+			}
+		}
+		keys, err := signingKeys(ctx, tx)
+		if err != nil {
+			return err
+		}
+		changes, err := decide(keys)
+		if err != nil {
+			return err
+		}
+		for _, key := range changes.Put {
+			row := keyRow{keyColumns: keyColumns(key)}
+			if _, err := tx.NewInsert().Model(&row).On("conflict (id) do update").
+				Set("sealed_private_jwk = excluded.sealed_private_jwk").
+				Set("active_at = excluded.active_at").
+				Set("revoked_at = excluded.revoked_at").Exec(ctx); err != nil {
+				return err
+			}
+		}
+		if len(changes.Delete) == 0 {
+			return nil
+		}
+		_, err = tx.NewDelete().Model((*keyRow)(nil)).Where("id in (?)", bun.List(changes.Delete)).Exec(ctx)
 		return err
 	})
 }

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"conduit/internal/auth"
+)
+
+// keySettings are what a command needs to get at the keys, with the names and defaults that they have for the server.
+type keySettings struct {
+	database        string
+	keyFile         string
+	keyAlgorithm    string
+	sessionLifetime time.Duration
+	accessLifetime  time.Duration
+}
+
+func keysCommand(getenv func(string) string) *cobra.Command {
+	var s keySettings
+	command := &cobra.Command{
+		Use:   "keys",
+		Short: "List, rotate and revoke signing keys",
+		Long: `List, rotate and revoke the keys that sign tokens. Running instances follow within seconds.
+
+The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_KEY, or the file --key-file names.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	flags := command.PersistentFlags()
+	flags.StringVar(&s.database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
+	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key")
+	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key (default that of the active one)")
+	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts, as the server has it")
+	flags.DurationVar(&s.accessLifetime, "access-lifetime", 15*time.Minute, "how long an access token lasts, as the server has it")
+
+	// on runs a command on the keys.
+	on := func(run func(ctx context.Context, keys *auth.KeyRing, out io.Writer, args []string) error) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, args []string) error {
+			if s.sessionLifetime <= 0 {
+				return badSetting("session-lifetime", errors.New("must be positive"))
+			}
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			sealer, err := s.sealer(getenv("CONDUIT_KEY_ENCRYPTION_KEY"), log)
+			if err != nil {
+				return err
+			}
+			db, err := openDatabase(cmd.Context(), s.database, false, log)
+			if err != nil {
+				return err
+			}
+			defer closing(log, db)
+			keys, err := auth.LoadKeyRing(cmd.Context(), db, sealer, auth.KeyRingOptions{
+				Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.accessLifetime), Now: time.Now,
+			})
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), keys, cmd.OutOrStdout(), args)
+		}
+	}
+	command.AddCommand(&cobra.Command{
+		Use: "list", Short: "List the keys and what they are good for", Args: noArguments, RunE: on(listKeys),
+	})
+	var now bool
+	rotate := &cobra.Command{
+		Use:   "rotate",
+		Short: "Make the next key",
+		Long: `Make the next key. It is published at once, and signs when everybody who keeps the public keys can know it, which
+takes about ten minutes. The key before it verifies until the last of its tokens has expired.
+
+With --now the next key signs at once. Services that read the public keys earlier than it was published refuse its tokens
+until they read them again.`,
+		Args: noArguments,
+		RunE: on(func(ctx context.Context, keys *auth.KeyRing, out io.Writer, _ []string) error {
+			return rotateKeys(ctx, keys, out, now)
+		}),
+	}
+	rotate.Flags().BoolVar(&now, "now", false, "sign with it at once, for emergencies")
+	command.AddCommand(rotate, &cobra.Command{
+		Use:   "revoke KID",
+		Short: "End a key and all its tokens at once",
+		Long: `End a key and all its tokens at once: whoever has one has to log in again, or to refresh. It cannot be taken back.
+
+If the key is the active one, the next key takes its place, or a new one when none waits.
+
+A KID that begins with a dash is written after two: conduit keys revoke -- -KID`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("%s takes one KID; see conduit keys list", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: on(revokeKey),
+	})
+	return command
+}
+
+func listKeys(_ context.Context, keys *auth.KeyRing, out io.Writer, _ []string) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "KID\tALGORITHM\tSTATE\tCREATED\tACTIVE FROM\tVERIFIES UNTIL")
+	for _, key := range keys.Keys() {
+		until := "-" // no key follows
+		if !key.EndsAt.IsZero() {
+			until = moment(key.EndsAt)
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", key.ID, key.Algorithm, key.State, moment(key.CreatedAt), activeFrom(key), until)
+	}
+	return table.Flush()
+}
+
+func rotateKeys(ctx context.Context, keys *auth.KeyRing, out io.Writer, atOnce bool) error {
+	key, made, err := keys.Rotate(ctx, atOnce)
+	if err != nil {
+		return err
+	}
+	switch {
+	case atOnce:
+		_, _ = fmt.Fprintf(out, "%s signs from now on\n", key.ID)
+		warnVerifiers(out, keys, key)
+	case made:
+		_, _ = fmt.Fprintf(out, "%s is published and signs from %s\n", key.ID, activeFrom(key))
+	default:
+		_, _ = fmt.Fprintf(out, "%s waits already and signs from %s; --now does not wait\n", key.ID, activeFrom(key))
+	}
+	return nil
+}
+
+func revokeKey(ctx context.Context, keys *auth.KeyRing, out io.Writer, args []string) error {
+	replacement, err := keys.Revoke(ctx, args[0])
+	if errors.Is(err, auth.ErrUnknownKey) {
+		return fmt.Errorf("there is no key %s; see conduit keys list", args[0])
+	}
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "%s is revoked, and with it all its tokens\n", args[0])
+	_, _ = fmt.Fprintf(out, "warning: services that check tokens by the public keys alone take them until they read the keys again, at most %g minutes\n", keys.MaxAge().Minutes())
+	if replacement != nil {
+		_, _ = fmt.Fprintf(out, "%s signs in its place\n", replacement.ID)
+		warnVerifiers(out, keys, *replacement)
+	}
+	return nil
+}
+
+func warnVerifiers(out io.Writer, keys *auth.KeyRing, key auth.KeyInfo) {
+	_, _ = fmt.Fprintf(out, "warning: services that read the public keys before %s do not know it until they read them again, at most %g minutes\n",
+		moment(key.CreatedAt), keys.MaxAge().Minutes())
+}
+
+// activeFrom is when a key began to sign: not before it was made, even when it took the place of an older one.
+func activeFrom(key auth.KeyInfo) string {
+	if key.ActiveAt.Before(key.CreatedAt) {
+		return moment(key.CreatedAt)
+	}
+	return moment(key.ActiveAt)
+}
+
+func moment(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
+
+// sealer opens the keys of a server, and so makes no key-encryption key of its own.
+func (s keySettings) sealer(fromEnvironment string, log *slog.Logger) (*auth.Sealer, error) {
+	if s.database == "sqlite::memory:" {
+		return nil, badSetting("database", errors.New("a database in memory has no keys but those of its own process"))
+	}
+	if fromEnvironment == "" {
+		if _, err := os.Stat(s.keyFile); errors.Is(err, fs.ErrNotExist) {
+			return nil, badSetting("key-file", fmt.Errorf("no key-encryption key: there is no file %s, and CONDUIT_KEY_ENCRYPTION_KEY is not set", s.keyFile))
+		}
+	}
+	kek, err := findKEK(s.database, s.keyFile, fromEnvironment, log)
+	if err != nil {
+		return nil, err
+	}
+	return auth.NewSealer(kek)
+}

@@ -1,0 +1,346 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"conduit/internal/auth"
+	"conduit/internal/conduit"
+	"conduit/internal/httpapi"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+const (
+	rotationTime  = time.Hour
+	tokenTime     = 90 * time.Minute
+	keySetTime    = 5 * time.Minute
+	followTime    = 10 * time.Second
+	clocksDiffer  = 2 * time.Second
+	tokensInUse   = 20 // of each person; 50 sessions are kept
+	peopleAtWork  = 3
+	instanceCount = 3
+)
+
+// fleet is instances on one database whose clocks are moved by hand. Each has a clock of its own which is a little off.
+type fleet struct {
+	instances [instanceCount]*member
+	mutex     sync.Mutex
+	now       time.Time
+}
+
+type member struct {
+	*httptest.Server
+	keys *auth.KeyRing
+}
+
+func (f *fleet) clock() time.Time {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.now
+}
+
+func (f *fleet) advance(by time.Duration) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.now = f.now.Add(by)
+}
+
+// kek seals the keys of all test servers.
+var kek = bytes.Repeat([]byte{7}, 32)
+
+func seal(t *testing.T) *auth.Sealer {
+	t.Helper()
+	sealer, err := auth.NewSealer(kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealer
+}
+
+func newFleet(t *testing.T, url string) *fleet {
+	t.Helper()
+	refresh, err := auth.NewRefreshTokens(kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}
+	for i := range f.instances {
+		db := storetest.Open(t, url, store.Options{Timeout: 20 * time.Second})
+		off := time.Duration(i-1) * clocksDiffer
+		now := func() time.Time { return f.clock().Add(off) }
+		keys, err := auth.OpenKeyRing(t.Context(), db, seal(t), auth.KeyRingOptions{
+			TokenLifetime: tokenTime, Rotation: rotationTime, MaxAge: keySetTime, Now: now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: "test", Audience: "test", Now: now})
+		sessions := &conduit.Sessions{Store: db, Tokens: tokens, Refresh: refresh, Lifetime: tokenTime, Now: now}
+		// The cheapest settings that argon2id takes: what is tested here is keys.
+		passwords := auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute})
+		handler, err := httpapi.New(httpapi.Config{
+			Users: &conduit.Users{
+				Store: db, Passwords: passwords, Sessions: sessions, Now: now,
+				Throttle: &conduit.Throttle{Store: db, Now: now}, Limit: &conduit.RegistrationLimit{Now: now},
+			},
+			Sessions: sessions, Tokens: tokens, Keys: keys,
+			Profiles: &conduit.Profiles{Store: db},
+			Articles: &conduit.Articles{Store: db, Now: now},
+			Comments: &conduit.Comments{Store: db, Now: now},
+			Ping:     db.Ping, Log: slog.New(slog.DiscardHandler), Now: time.Now, Origins: []string{"*"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.instances[i] = &member{httptest.NewServer(handler), keys}
+		t.Cleanup(f.instances[i].Close)
+	}
+	return f
+}
+
+// call sends a request and gives the token in the answer, if there is one.
+func (m *member) call(method, path, token, body string) (status int, got string, err error) {
+	request, err := http.NewRequest(method, m.URL+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := m.Client().Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	var answer struct{ User struct{ Token string } }
+	_ = json.Unmarshal(text, &answer) // what is no JSON holds no token
+	return response.StatusCode, answer.User.Token, err
+}
+
+func account(name string) string {
+	return fmt.Sprintf(`{"user":{"username":%q,"email":%q,"password":"jakes secret"}}`, name, name+"@example.com")
+}
+
+func credentials(name string) string {
+	return fmt.Sprintf(`{"user":{"email":%q,"password":"jakes secret"}}`, name+"@example.com")
+}
+
+func (m *member) published(t *testing.T) (kids []string) {
+	t.Helper()
+	var set struct{ Keys []struct{ Kid string } }
+	if err := json.Unmarshal(m.keys.JWKS(), &set); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range set.Keys {
+		kids = append(kids, key.Kid)
+	}
+	return kids
+}
+
+// work is somebody who logs in all the time, here and there, and uses their tokens, old and new, at every instance until they
+// expire. Each round waits for its turn.
+func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error) {
+	type held struct {
+		token string
+		until time.Time
+	}
+	var tokens []held
+	for round := 0; ; round++ {
+		if _, ok := <-turn; !ok {
+			return requests, nil
+		}
+		if round%5 == 0 { // fewer logins than sessions that are kept, for as long as a token is in use
+			begun := f.clock()
+			status, token, err := f.instances[round/5%instanceCount].call("POST", "/api/users/login", "", credentials(name))
+			if requests++; err != nil || status != http.StatusOK {
+				return requests, errors.Join(fmt.Errorf("logging in: %d", status), err)
+			}
+			tokens = append(tokens, held{token, begun.Add(tokenTime - time.Minute)})
+			if len(tokens) > tokensInUse {
+				tokens = slices.Delete(tokens, 1, 2) // the oldest stays to its end
+			}
+		}
+		for i, m := range f.instances {
+			for _, mine := range []held{tokens[0], tokens[len(tokens)-1], tokens[(round+i)%len(tokens)]} {
+				status, _, err := m.call("GET", "/api/user", mine.token, "")
+				if requests++; (err != nil || status != http.StatusOK) && f.clock().Before(mine.until) {
+					return requests, errors.Join(fmt.Errorf("using a token at instance %d: %d", i, status), err)
+				}
+			}
+		}
+		tokens = slices.DeleteFunc(tokens, func(mine held) bool { return !f.clock().Before(mine.until) })
+		if len(tokens) == 0 {
+			return requests, errors.New("no token left: the test moves the clock too fast")
+		}
+	}
+}
+
+// TestRotationLosesNothing: while keys rotate five times, no login and no token fails at any instance, whoever made the key and
+// whoever noticed last. Each key was published for twice the time that the set may be kept before it signs, and old keys go.
+func TestRotationLosesNothing(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		f := newFleet(t, url)
+		turns := make(chan struct{})
+		var people, tending sync.WaitGroup
+		var mutex sync.Mutex
+		var requests int
+		var made []auth.KeyInfo
+		failed := make(chan error, peopleAtWork)
+		for i := range peopleAtWork {
+			name := fmt.Sprint("person", i)
+			if status, _, err := f.instances[0].call("POST", "/api/users", "", account(name)); err != nil || status != http.StatusCreated {
+				t.Fatal(status, err)
+			}
+			people.Go(func() {
+				n, err := f.work(name, turns)
+				mutex.Lock()
+				defer mutex.Unlock()
+				requests += n
+				if err != nil {
+					failed <- fmt.Errorf("%s: %w", name, err)
+				}
+			})
+		}
+		signed := map[string]bool{}
+		seen := map[string]time.Time{} // when the last instance began to publish a key
+		const step = 2 * followTime    // slower than they really are
+		for passed := time.Duration(0); passed < 5*rotationTime+30*time.Minute && len(failed) == 0; passed += step {
+			f.advance(step)
+			for _, m := range f.instances {
+				tending.Go(func() {
+					key, err := m.keys.Tend(t.Context())
+					if err != nil {
+						t.Error(err)
+					}
+					mutex.Lock()
+					defer mutex.Unlock()
+					if key != nil {
+						made = append(made, *key)
+					}
+				})
+			}
+			if passed%(3*step) == 0 { // requests meet keys that change
+				for range peopleAtWork {
+					select {
+					case turns <- struct{}{}:
+					case err := <-failed:
+						failed <- err
+					}
+				}
+			}
+			tending.Wait()
+			for _, kid := range f.instances[0].published(t) {
+				everywhere := true
+				for _, m := range f.instances[1:] {
+					everywhere = everywhere && slices.Contains(m.published(t), kid)
+				}
+				if everywhere && seen[kid].IsZero() {
+					seen[kid] = f.clock()
+				}
+			}
+			for _, key := range f.instances[0].keys.Keys() {
+				if key.State != auth.KeyActive || signed[key.ID] {
+					continue
+				}
+				if signed[key.ID] = true; len(signed) > 1 && key.ActiveAt.Sub(seen[key.ID]) < 2*keySetTime {
+					t.Errorf("%s was published everywhere at %v and signs from %v", key.ID, seen[key.ID], key.ActiveAt)
+				}
+			}
+		}
+		close(turns)
+		people.Wait()
+		close(failed)
+		for err := range failed {
+			t.Error(err)
+		}
+		if len(made) != 5 || len(signed) != 6 {
+			t.Errorf("%d rotations made %d keys; %d signed", 5, len(made), len(signed))
+		}
+		// The active one, and those whose tokens are in use still.
+		if got := len(f.instances[0].keys.Keys()); got < 2 || got > 3 {
+			t.Errorf("%d keys are left", got)
+		}
+		t.Logf("%d requests", requests)
+	})
+}
+
+// TestRevocation: a revoked key's tokens are refused at once where the keys are read again, and everywhere when each
+// instance has followed; whoever signs meanwhile, new tokens are good.
+func TestRevocation(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		f := newFleet(t, url)
+		status, stolen, err := f.instances[0].call("POST", "/api/users", "", account("jake"))
+		if err != nil || status != http.StatusCreated {
+			t.Fatal(status, err)
+		}
+		f.advance(time.Minute)
+		want := func(when, token string, statuses ...int) {
+			t.Helper()
+			for i, want := range statuses {
+				if got, _, err := f.instances[i].call("GET", "/api/user", token, ""); err != nil || got != want {
+					t.Errorf("%s: instance %d says %d, want %d, %v", when, i, got, want, err)
+				}
+			}
+		}
+		const ok, no = http.StatusOK, http.StatusUnauthorized
+		want("before", stolen, ok, ok, ok)
+
+		// As the command does, from another process.
+		db := storetest.Open(t, url, store.Options{})
+		operator, err := auth.LoadKeyRing(t.Context(), db, seal(t), auth.KeyRingOptions{TokenLifetime: tokenTime, Now: f.clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kid := operator.Keys()[0].ID
+		replacement, err := operator.Revoke(t.Context(), kid)
+		if err != nil || replacement == nil {
+			t.Fatal(replacement, err)
+		}
+
+		tend := func(m *member) {
+			t.Helper()
+			if _, err := m.keys.Tend(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tend(f.instances[0])
+		want("one has followed", stolen, no, ok, ok)
+		status, fresh, err := f.instances[0].call("POST", "/api/users/login", "", credentials("jake"))
+		if err != nil || status != ok {
+			t.Fatal(status, err)
+		}
+		// An instance that meets the unknown kid of the replacement reads the keys again, and so learns of the revocation.
+		want("a token of the replacement", fresh, ok, ok)
+		want("two have followed", stolen, no, no, ok)
+		f.advance(followTime)
+		tend(f.instances[2])
+		want("all have followed", stolen, no, no, no)
+		want("all have followed", fresh, ok, ok, ok)
+		for i, m := range f.instances {
+			if got := m.published(t); !slices.Equal(got, []string{replacement.ID}) {
+				t.Errorf("instance %d publishes %v", i, got)
+			}
+			if status, token, err := m.call("POST", "/api/users/login", "", credentials("jake")); err != nil || status != ok {
+				t.Error(status, err)
+			} else {
+				want("a login", token, ok, ok, ok)
+			}
+		}
+	})
+}
