@@ -49,6 +49,7 @@ func TestUsage(t *testing.T) {
 		"sqlite with slashes": {[]string{"serve", "--database=sqlite://conduit.db"}, nil, "--database (CONDUIT_DATABASE): a file is named by sqlite:FILE, without //"},
 		"negative attempts":   {[]string{"serve", "--login-attempts=-1"}, nil, "--login-attempts (CONDUIT_LOGIN_ATTEMPTS): must not be negative"},
 		"proxies":             {[]string{"serve", "--database=sqlite::memory:", "--listen=127.0.0.1:0", "--demo=false", "--trusted-proxies=x"}, nil, "--trusted-proxies (CONDUIT_TRUSTED_PROXIES): want networks"},
+		"public url":          {[]string{"serve", "--public-url=not a url"}, nil, "--public-url (CONDUIT_PUBLIC_URL): want a URL"},
 		"few users":           {[]string{"seed", "--users=1"}, nil, "--users (CONDUIT_USERS): want at least 2"},
 		"word":                {[]string{"serve", "--log-level=loud"}, nil, "--log-level (CONDUIT_LOG_LEVEL): want one of debug, info, warn, error"},
 		"database":            {[]string{"serve", "--database=mysql://x"}, nil, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
@@ -114,13 +115,14 @@ type instance struct {
 	stop   func() error // ends it as a signal does, and gives what run returned
 }
 
-func serveOn(t *testing.T, database, keyFile string) instance {
+func serveOn(t *testing.T, database, keyFile string, flags ...string) instance {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	reader, writer := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
 		args := []string{"serve", "--listen=127.0.0.1:0", "--database", database, "--key-file", keyFile}
+		args = append(args, flags...)
 		err := run(ctx, args, func(string) string { return "" }, writer, io.Discard)
 		_ = writer.CloseWithError(io.EOF)
 		ended <- err
@@ -304,7 +306,15 @@ func TestSeed(t *testing.T) {
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		i := serveOn(t, url, filepath.Join(t.TempDir(), "conduit.key"))
+		keyFile := filepath.Join(t.TempDir(), "conduit.key")
+		named := serveOn(t, url, keyFile)
+		if _, text := named.do(t, "GET", "/articles", "", ""); !strings.Contains(text, `"articlesCount":0`) {
+			t.Errorf("a database that was named, unasked: %s", text)
+		}
+		if err := named.stop(); err != nil {
+			t.Error(err)
+		}
+		i := serveOn(t, url, keyFile, "--demo")
 		_, text := i.do(t, "GET", "/articles?limit=1", "", "")
 		if living := strings.Contains(text, `"articlesCount":100`); living != strings.HasPrefix(url, "sqlite:") {
 			t.Errorf("%s: %s", url, text)

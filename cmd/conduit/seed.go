@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 
@@ -35,6 +36,9 @@ Every account has the password "` + demo.Password + `"; the first is ` + demo.Jo
 				return badSetting("users", errors.New("want at least 2"))
 			case options.Articles < 1:
 				return badSetting("articles", errors.New("want at least 1"))
+			}
+			if parsed, err := url.Parse(options.PublicURL); err != nil || parsed.Scheme == "" || parsed.Host == "" {
+				return badSetting("public-url", errors.New("want a URL like https://conduit.example.com"))
 			}
 			options.PublicURL = strings.TrimRight(options.PublicURL, "/")
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
@@ -81,14 +85,14 @@ func fill(ctx context.Context, db *store.Store, passwords *auth.Passwords, optio
 		return err
 	}
 	options.PasswordHash = hash
-	return demo.Fill(ctx, db, options)
+	return db.Import(ctx, func(content *store.Import) error { return demo.Fill(ctx, content, options) })
 }
 
 // fillNew gives the embedded default a living site at its very first start. Accounts with a known password are nothing for
-// an address that others reach, nor for a database which somebody set up on purpose.
+// an address that others reach, nor, unless it is asked for, for a database that somebody named.
 func fillNew(ctx context.Context, s settings, db *store.Store, passwords *auth.Passwords, address net.Addr, log *slog.Logger) error {
 	tcp, ok := address.(*net.TCPAddr)
-	if !s.demo || !strings.HasPrefix(s.database, "sqlite:") || !ok || !tcp.IP.IsLoopback() {
+	if !s.demo || !s.demoAsked && s.database != defaultDatabase || !strings.HasPrefix(s.database, "sqlite:") || !ok || !tcp.IP.IsLoopback() {
 		return nil
 	}
 	empty, err := db.Empty(ctx)

@@ -43,7 +43,7 @@ type settings struct {
 	logFormat       string
 	shutdownTimeout time.Duration
 	publicURL       string
-	demo            bool
+	demo, demoAsked bool
 }
 
 func serveCommand(getenv func(string) string) *cobra.Command {
@@ -58,6 +58,7 @@ CONDUIT_KEY_ENCRYPTION_KEY, else from the file --key-file names, which the first
 database need the same one.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			s.demoAsked = cmd.Flags().Changed("demo") || getenv(variable("demo")) != ""
 			err := serve(cmd.Context(), s, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
 				return nil // told to stop before it had started
@@ -86,7 +87,7 @@ database need the same one.`,
 	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, by commas, as 10.0.0.0/8")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
 	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which browsers reach the server, for pictures of demo accounts (default http:// and the address)")
-	flags.BoolVar(&s.demo, "demo", true, "fill a new SQLite database with demo content, when listening on this machine only")
+	flags.BoolVar(&s.demo, "demo", true, "fill an empty SQLite database with demo content, if only this machine can reach it; by itself only conduit.db")
 	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "how much to log; debug logs each request")
 	flags.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log")
 	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "how long requests may take to end after a signal")
@@ -121,6 +122,9 @@ func (s settings) check() error {
 	}
 	if s.keyRotation != 0 && s.keyRotation < time.Hour {
 		return badSetting("key-rotation", errors.New("want at least 1h, or 0 for never"))
+	}
+	if parsed, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || parsed.Scheme == "" || parsed.Host == "") {
+		return badSetting("public-url", errors.New("want a URL like https://conduit.example.com"))
 	}
 	if s.shutdownTimeout < 0 {
 		return badSetting("shutdown-timeout", errors.New("must not be negative"))

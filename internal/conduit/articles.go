@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -64,7 +65,8 @@ type ArticlePage struct {
 
 // ArticleStore keeps articles. A reader of 0 is anonymous. Slugs find articles also by the names they had before.
 type ArticleStore interface {
-	// CreateArticle records an article under the first slug that is free, and gives it with id and slug.
+	// CreateArticle records an article under the first slug that is free, and gives it with id and slug; NotFound("user") if
+	// its author is gone.
 	CreateArticle(ctx context.Context, article Article, slugs iter.Seq[string]) (Article, error)
 	// ArticleBySlug gives an article with its body; NotFound("article") if there is none.
 	ArticleBySlug(ctx context.Context, slug string, reader int64) (ArticleView, error)
@@ -86,6 +88,9 @@ const (
 	defaultLimit = 20
 	maxLimit     = 100
 )
+
+// maxTag is how long a tag may be, in characters.
+const maxTag = 64
 
 // Articles publishes, changes and lists articles.
 type Articles struct {
@@ -114,6 +119,9 @@ func (a *Articles) Publish(ctx context.Context, caller Caller, draft Draft) (Art
 		Title: draft.Title, Description: draft.Description, Body: draft.Body, TagList: tags,
 		AuthorID: caller.User.ID, CreatedAt: now, UpdatedAt: now,
 	}, slugsFor(draft.Title))
+	if isNotFound(err) {
+		return ArticleView{}, Unauthenticated("token", "is invalid")
+	}
 	return ArticleView{Article: article, Author: profileOf(caller.User)}, err
 }
 
@@ -131,6 +139,8 @@ func normalTags(problems Fields, given []string) []string {
 		switch {
 		case tag == "":
 			problems["tagList"] = []string{blank}
+		case utf8.RuneCountInString(tag) > maxTag: // normalising may have made it longer
+			problems["tagList"] = []string{tooLong(maxTag)}
 		case !slices.Contains(tags, tag):
 			tags = append(tags, tag)
 		}

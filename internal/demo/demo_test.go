@@ -17,7 +17,7 @@ import (
 func shown(t *testing.T, db *store.Store, options demo.Options) (conduit.ArticlePage, []string) {
 	t.Helper()
 	ctx := context.Background()
-	if err := demo.Fill(ctx, db, options); err != nil {
+	if err := db.Import(ctx, func(content *store.Import) error { return demo.Fill(ctx, content, options) }); err != nil {
 		t.Fatal(err)
 	}
 	page, err := db.ListArticles(ctx, conduit.ArticleFilter{}, conduit.Page{Limit: 100}, 0)

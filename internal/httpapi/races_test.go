@@ -100,7 +100,7 @@ func TestStatements(t *testing.T) {
 		{"public keys", call{method: "GET", path: "/.well-known/jwks.json"}, 0},
 		{"profile", get("/api/profiles/other", token), 2},
 		{"follow", post("/api/profiles/other/follow", token), 3},
-		{"publish", publishing(token, "New", "a", "b"), 7},
+		{"publish", publishing(token, "New", "a", "b"), 8},
 		{"article", get("/api/articles/known", token), 2},
 		{"article, anonymous", get("/api/articles/known", ""), 1},
 		{"favourite", post("/api/articles/known/favorite", token), 3},

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -88,6 +90,9 @@ func (s *Store) ArticleBySlug(ctx context.Context, slug string, reader int64) (c
 func (s *Store) CreateArticle(ctx context.Context, article conduit.Article, slugs iter.Seq[string]) (conduit.Article, error) {
 	row := articleRow{articleColumns: articleColumns(article)}
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.shareSums(ctx, tx); err != nil {
+			return err
+		}
 		row.ID, row.Slug = 0, ""
 		if _, err := tx.NewInsert().Model(&row).Returning("id").Exec(ctx); err != nil {
 			return err
@@ -100,18 +105,49 @@ func (s *Store) CreateArticle(ctx context.Context, article conduit.Article, slug
 		}
 		return importRows(ctx, tx, row.tagRows())
 	})
+	if violatesForeignKey(err) {
+		return conduit.Article{}, conduit.NotFound("user")
+	}
 	return row.article(), err
+}
+
+// sumsLock is the key of an advisory lock in PostgreSQL, any number. Triggers keep sums of articles by author, tag and
+// favourite. Publishing touches them in an order in which any number of transactions can wait for each other. Changing tags
+// and deleting do not, so they have the lock to themselves, and publishing shares it.
+const sumsLock = 0x636f6e6475697401
+
+func (s *Store) shareSums(ctx context.Context, tx bun.Tx) error {
+	return s.advisoryLock(ctx, tx, "pg_advisory_xact_lock_shared")
+}
+
+func (s *Store) ownSums(ctx context.Context, tx bun.Tx) error {
+	return s.advisoryLock(ctx, tx, "pg_advisory_xact_lock")
+}
+
+func (s *Store) advisoryLock(ctx context.Context, tx bun.Tx, function string) error {
+	if !s.postgres { // SQLite's transactions are exclusive from their beginning
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("select %s(%d)", function, sumsLock))
+	return err
 }
 
 // takeSlug gives the article the first slug that is free or is its own already. A slug which another transaction is about
 // to take is waited for: then it is known whether it is free.
 func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[string]) error {
 	for slug := range slugs {
-		var owner int64
-		err := tx.NewRaw(`insert into article_slugs (slug, article_id) values (?, ?)
-			on conflict (slug) do update set slug = excluded.slug returning article_id`, slug, row.ID).Scan(ctx, &owner)
+		owner := row.ID
+		result, err := tx.NewRaw("insert into article_slugs (slug, article_id) values (?, ?) on conflict do nothing", slug, row.ID).Exec(ctx)
 		if err != nil {
 			return err
+		}
+		if taken, err := result.RowsAffected(); err != nil {
+			return err
+		} else if taken == 0 {
+			err := tx.NewSelect().Table("article_slugs").Column("article_id").Where("slug = ?", slug).Scan(ctx, &owner)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) { // given up again since: the next one will do
+				return err
+			}
 		}
 		if owner == row.ID {
 			row.Slug = slug
@@ -147,6 +183,9 @@ func (s *Store) UpdateArticle(
 ) (conduit.Article, error) {
 	var updated conduit.Article
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.ownSums(ctx, tx); err != nil {
+			return err
+		}
 		row, err := s.lockArticle(ctx, tx, slug)
 		if err != nil {
 			return err
@@ -182,6 +221,9 @@ func (s *Store) UpdateArticle(
 // DeleteArticle implements [conduit.ArticleStore].
 func (s *Store) DeleteArticle(ctx context.Context, slug string, allow func(conduit.Article) error) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.ownSums(ctx, tx); err != nil {
+			return err
+		}
 		row, err := s.lockArticle(ctx, tx, slug)
 		if err != nil {
 			return err
@@ -201,10 +243,14 @@ func (s *Store) SetFavorite(ctx context.Context, slug string, userID int64, favo
 		query = `insert into favorites (user_id, article_id, created_at)
 			select ?, id, created_at from articles where id = ` + slugSQL + ` on conflict do nothing`
 	}
-	return s.retry(ctx, func(ctx context.Context) error {
+	err := s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.writes.ExecContext(ctx, query, userID, slug)
 		return err
 	})
+	if violatesForeignKey(err) { // deleted since it was found
+		return conduit.NotFound("article")
+	}
+	return err
 }
 
 // Tags implements [conduit.ArticleStore].

@@ -9,7 +9,14 @@ import (
 	"conduit/internal/conduit"
 )
 
-// Content in bulk, for demo.Fill. An import is one transaction and takes as long as it takes.
+// Import takes content in bulk, for demo.Fill. What the database gave to the rows of an insert is read in their order: so
+// both databases answer, though neither promises it.
+type Import struct{ tx bun.Tx }
+
+// Import runs fill in one transaction, which may take as long as it takes: a fill that breaks off leaves nothing.
+func (s *Store) Import(ctx context.Context, fill func(*Import) error) error {
+	return explain(ctx, s.writes.RunInTx(ctx, nil, func(_ context.Context, tx bun.Tx) error { return fill(&Import{tx}) }))
+}
 
 // importRows inserts rows, some hundred to a statement: databases limit how long one may be.
 func importRows[Row any](ctx context.Context, db bun.IDB, rows []Row) error {
@@ -33,16 +40,16 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 }
 
 // ImportUsers adds users and sets their ids.
-func (s *Store) ImportUsers(ctx context.Context, users []conduit.User) error {
+func (i *Import) ImportUsers(ctx context.Context, users []conduit.User) error {
 	rows := make([]userRow, len(users))
-	for i, user := range users {
-		rows[i] = newUserRow(user)
+	for n, user := range users {
+		rows[n] = newUserRow(user)
 	}
-	if err := explain(ctx, importRows(ctx, s.writes, rows)); err != nil {
+	if err := importRows(ctx, i.tx, rows); err != nil {
 		return err
 	}
-	for i, row := range rows {
-		users[i].ID = row.ID
+	for n, row := range rows {
+		users[n].ID = row.ID
 	}
 	return nil
 }
@@ -54,39 +61,34 @@ type articleSlugRow struct {
 }
 
 // ImportArticles adds articles under the slugs they have, and sets their ids.
-func (s *Store) ImportArticles(ctx context.Context, articles []conduit.Article) error {
+func (i *Import) ImportArticles(ctx context.Context, articles []conduit.Article) error {
 	rows := make([]articleRow, len(articles))
-	for i, article := range articles {
-		rows[i].articleColumns = articleColumns(article)
+	for n, article := range articles {
+		rows[n].articleColumns = articleColumns(article)
 	}
-	err := s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		if err := importRows(ctx, tx, rows); err != nil {
-			return err
-		}
-		slugs := make([]articleSlugRow, len(rows))
-		var tags []articleTagRow
-		for i, row := range rows {
-			slugs[i] = articleSlugRow{Slug: row.Slug, ArticleID: row.ID}
-			tags = append(tags, row.tagRows()...)
-		}
-		if err := importRows(ctx, tx, slugs); err != nil {
-			return err
-		}
-		return importRows(ctx, tx, tags)
-	})
-	for i, row := range rows {
-		articles[i].ID = row.ID
+	if err := importRows(ctx, i.tx, rows); err != nil {
+		return err
 	}
-	return explain(ctx, err)
+	slugs := make([]articleSlugRow, len(rows))
+	var tags []articleTagRow
+	for n, row := range rows {
+		articles[n].ID = row.ID
+		slugs[n] = articleSlugRow{Slug: row.Slug, ArticleID: row.ID}
+		tags = append(tags, row.tagRows()...)
+	}
+	if err := importRows(ctx, i.tx, slugs); err != nil {
+		return err
+	}
+	return importRows(ctx, i.tx, tags)
 }
 
 // ImportComments adds comments.
-func (s *Store) ImportComments(ctx context.Context, comments []conduit.Comment) error {
+func (i *Import) ImportComments(ctx context.Context, comments []conduit.Comment) error {
 	rows := make([]commentRow, len(comments))
-	for i, comment := range comments {
-		rows[i].commentColumns = commentColumns(comment)
+	for n, comment := range comments {
+		rows[n].commentColumns = commentColumns(comment)
 	}
-	return explain(ctx, importRows(ctx, s.writes, rows))
+	return importRows(ctx, i.tx, rows)
 }
 
 type followRow struct {
@@ -96,27 +98,27 @@ type followRow struct {
 }
 
 // ImportFollows has users follow others.
-func (s *Store) ImportFollows(ctx context.Context, pairs []conduit.Pair) error {
+func (i *Import) ImportFollows(ctx context.Context, pairs []conduit.Pair) error {
 	rows := make([]followRow, len(pairs))
-	for i, pair := range pairs {
-		rows[i] = followRow{FollowerID: pair.UserID, FolloweeID: pair.OtherID}
+	for n, pair := range pairs {
+		rows[n] = followRow{FollowerID: pair.UserID, FolloweeID: pair.OtherID}
 	}
-	return explain(ctx, importRows(ctx, s.writes, rows))
+	return importRows(ctx, i.tx, rows)
 }
 
 // ImportFavorites makes articles favourites of users.
-func (s *Store) ImportFavorites(ctx context.Context, pairs []conduit.Pair) error {
+func (i *Import) ImportFavorites(ctx context.Context, pairs []conduit.Pair) error {
 	type pairRow struct{ UserID, ArticleID int64 }
 	rows := make([]pairRow, len(pairs))
-	for i, pair := range pairs {
-		rows[i] = pairRow{UserID: pair.UserID, ArticleID: pair.OtherID}
+	for n, pair := range pairs {
+		rows[n] = pairRow{UserID: pair.UserID, ArticleID: pair.OtherID}
 	}
 	for chunk := range slices.Chunk(rows, 250) {
-		if _, err := s.writes.NewRaw(`with pairs (user_id, article_id) as (?)
+		if _, err := i.tx.NewRaw(`with pairs (user_id, article_id) as (?)
 			insert into favorites (user_id, article_id, created_at)
 			select pairs.user_id, articles.id, articles.created_at from pairs join articles on articles.id = pairs.article_id`,
-			s.writes.NewValues(&chunk)).Exec(ctx); err != nil {
-			return explain(ctx, err)
+			i.tx.NewValues(&chunk)).Exec(ctx); err != nil {
+			return err
 		}
 	}
 	return nil

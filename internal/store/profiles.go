@@ -39,8 +39,12 @@ func (s *Store) SetFollowing(ctx context.Context, follower int64, username strin
 		query = `insert into follows (follower_id, followee_id)
 			select ?, id from users where username_key = ? on conflict do nothing`
 	}
-	return s.retry(ctx, func(ctx context.Context) error {
+	err := s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.writes.ExecContext(ctx, query, follower, conduit.Key(username))
 		return err
 	})
+	if violatesForeignKey(err) { // deleted since they were found
+		return conduit.NotFound("profile")
+	}
+	return err
 }

@@ -81,6 +81,9 @@ returning id`,
 // DeleteUser implements [conduit.UserStore].
 func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve time.Time) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
+			return err
+		}
 		// With the session as a condition: one that has ended meanwhile deletes nothing.
 		var key string
 		err := tx.NewRaw(`delete from users where id = ? and exists (select 1 from sessions where sessions.id = ?)

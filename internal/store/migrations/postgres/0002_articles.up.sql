@@ -34,7 +34,7 @@ create index article_slugs_article_id on article_slugs (article_id);
 -- created_at is the article's, which never changes: it lets the index give a tag's articles newest first.
 create table article_tags (
     article_id bigint not null references articles (id) on delete cascade,
-    tag        text not null,
+    tag        text collate "C" not null,
     created_at timestamptz not null,
     primary key (article_id, tag)
 );
@@ -43,7 +43,7 @@ create index article_tags_tag_newest on article_tags (tag, created_at desc, arti
 
 -- The tags in use, with how many articles have them.
 create table tags (
-    tag            text primary key,
+    tag            text collate "C" primary key,  -- sorted by code points, like SQLite does and whatever the locale
     articles_count bigint not null
 );
 
@@ -89,8 +89,8 @@ create table article_totals (
 insert into article_totals (shard) select generate_series(0, 15);
 
 -- The triggers see all rows of a statement at once: row by row, a bulk insert would leave as many versions of the same sums
--- behind, and each update would have to walk past them. Sums are touched in order, so that two statements wait for each
--- other and do not deadlock.
+-- behind, and each update would have to walk past them. That transactions which touch the same sums do not deadlock is seen
+-- to by the program, which lets changes and deletions of articles take turns (internal/store/articles.go, sumsLock).
 
 create function count_articles() returns trigger language plpgsql as $$
 begin
