@@ -554,6 +554,31 @@ type RefreshSessionRequest struct {
 	Session RefreshSessionInput `json:"session"`
 }
 
+// ServerMetadata Authorization server metadata (RFC 8414, section 2).
+//
+// Example: {"grant_types_supported":[],"issuer":"https://conduit.example.com","jwks_uri":"https://conduit.example.com/.well-known/jwks.json","response_types_supported":[]}
+type ServerMetadata struct {
+	// GrantTypesSupported None.
+	//
+	// Example: []
+	GrantTypesSupported []string `json:"grant_types_supported"`
+
+	// Issuer The iss of tokens.
+	//
+	// Example: https://conduit.example.com
+	Issuer string `json:"issuer"`
+
+	// JwksUri Where the public keys are.
+	//
+	// Example: https://conduit.example.com/.well-known/jwks.json
+	JwksUri string `json:"jwks_uri"`
+
+	// ResponseTypesSupported None.
+	//
+	// Example: []
+	ResponseTypesSupported []string `json:"response_types_supported"`
+}
+
 // Session A device on which somebody is logged in.
 //
 // Example: {"createdAt":"2026-02-18T03:22:56.637Z","current":true,"expiresAt":"2026-02-19T03:22:56.637Z","id":"6DU6SQDSNCEOUM77E6AUP5IW4P","ipAddress":"192.0.2.7","lastSeenAt":"2026-02-18T04:10:02.000Z","userAgent":"Mozilla/5.0"}
@@ -854,6 +879,11 @@ type InvalidCredentials = ErrorEnvelope
 // Example: {"errors":{"email":["is not a valid email"]}}
 type InvalidRefreshToken = ErrorEnvelope
 
+// IssuerNotFound What every error looks like.
+//
+// Example: {"errors":{"email":["is not a valid email"]}}
+type IssuerNotFound = ErrorEnvelope
+
 // PagingInvalid What every error looks like.
 //
 // Example: {"errors":{"email":["is not a valid email"]}}
@@ -1069,6 +1099,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /.well-known/jwks.json (the `GetJwks` operationId).
 	GetJwks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetServerMetadata Read who issues tokens, and where the keys are
+	//
+	// Authorization server metadata (RFC 8414), from which a gateway finds the keys by the issuer alone. Conduit has no OAuth
+	// grants, so it names none. Not found where the issuer is no URL: set `--public-url`.
+	//
+	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
+	GetServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetArticles List articles
 	//
@@ -1367,6 +1405,24 @@ type ClientInterface interface {
 // Corresponds with GET /.well-known/jwks.json (the `GetJwks` operationId).
 func (c *Client) GetJwks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetJwksRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetServerMetadata Read who issues tokens, and where the keys are
+//
+// Authorization server metadata (RFC 8414), from which a gateway finds the keys by the issuer alone. Conduit has no OAuth
+// grants, so it names none. Not found where the issuer is no URL: set `--public-url`.
+//
+// Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
+func (c *Client) GetServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetServerMetadataRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2026,6 +2082,33 @@ func NewGetJwksRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/.well-known/jwks.json")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetServerMetadataRequest constructs an http.Request for the GetServerMetadata method
+func NewGetServerMetadataRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/.well-known/oauth-authorization-server")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -3108,6 +3191,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /.well-known/jwks.json (the `GetJwks` operationId).
 	GetJwksWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJwksResponse, error)
 
+	// GetServerMetadataWithResponse Read who issues tokens, and where the keys are
+	//
+	// Authorization server metadata (RFC 8414), from which a gateway finds the keys by the issuer alone. Conduit has no OAuth
+	// grants, so it names none. Not found where the issuer is no URL: set `--public-url`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
+	GetServerMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetServerMetadataResponse, error)
+
 	// GetArticlesWithResponse List articles
 	//
 	// Newest first. Filters are exact and all given ones must hold; an unknown author, tag or user gives an empty list. Lists leave out the `body`.
@@ -3481,6 +3574,68 @@ func (r GetJwksResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetJwksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetServerMetadataResponse200Headers the declared response headers of an HTTP 200 response for GetServerMetadata
+type GetServerMetadataResponse200Headers struct {
+	CacheControl string
+}
+
+// GetServerMetadataResponse304Headers the declared response headers of an HTTP 304 response for GetServerMetadata
+type GetServerMetadataResponse304Headers struct {
+	ETag string
+}
+
+type GetServerMetadataResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ServerMetadata
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *IssuerNotFound
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetServerMetadataResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetServerMetadataResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetServerMetadataResponse) GetJSON200() *ServerMetadata {
+	return r.JSON200
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetServerMetadataResponse) GetJSON404() *IssuerNotFound {
+	return r.JSON404
+}
+
+// GetBody returns the raw response body bytes
+func (r GetServerMetadataResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetServerMetadataResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetServerMetadataResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetServerMetadataResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5933,6 +6088,22 @@ func (c *ClientWithResponses) GetJwksWithResponse(ctx context.Context, reqEditor
 	return ParseGetJwksResponse(rsp)
 }
 
+// GetServerMetadataWithResponse Read who issues tokens, and where the keys are
+//
+// Authorization server metadata (RFC 8414), from which a gateway finds the keys by the issuer alone. Conduit has no OAuth
+// grants, so it names none. Not found where the issuer is no URL: set `--public-url`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
+func (c *ClientWithResponses) GetServerMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetServerMetadataResponse, error) {
+	rsp, err := c.GetServerMetadata(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetServerMetadataResponse(rsp)
+}
+
 // GetArticlesWithResponse List articles
 //
 // Newest first. Filters are exact and all given ones must hold; an unknown author, tag or user gives an empty list. Lists leave out the `body`.
@@ -6505,6 +6676,65 @@ func ParseGetJwksResponse(rsp *http.Response) (*GetJwksResponse, error) {
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:
 		var headers GetJwksResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetServerMetadataResponse parses an HTTP response from a GetServerMetadataWithResponse call
+func ParseGetServerMetadataResponse(rsp *http.Response) (*GetServerMetadataResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetServerMetadataResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ServerMetadata
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest IssuerNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetServerMetadataResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetServerMetadataResponse304Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -8858,6 +9088,9 @@ type ServerInterface interface {
 	// GetJwks Read the public keys
 	// (GET /.well-known/jwks.json)
 	GetJwks(w http.ResponseWriter, r *http.Request)
+	// GetServerMetadata Read who issues tokens, and where the keys are
+	// (GET /.well-known/oauth-authorization-server)
+	GetServerMetadata(w http.ResponseWriter, r *http.Request)
 	// GetArticles List articles
 	// (GET /articles)
 	GetArticles(w http.ResponseWriter, r *http.Request, params GetArticlesParams)
@@ -8952,6 +9185,20 @@ func (siw *ServerInterfaceWrapper) GetJwks(w http.ResponseWriter, r *http.Reques
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetJwks(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetServerMetadata operation middleware
+func (siw *ServerInterfaceWrapper) GetServerMetadata(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetServerMetadata(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -9754,6 +10001,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/articles/{slug}/comments/{commentId}", wrapper.DeleteArticleComment)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tags", wrapper.GetTags)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/.well-known/jwks.json", wrapper.GetJwks)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetServerMetadata)
 
 	return m
 }
@@ -9799,6 +10047,8 @@ type InvalidRefreshTokenJSONResponse struct {
 
 	Headers InvalidRefreshTokenResponseHeaders
 }
+
+type IssuerNotFoundJSONResponse ErrorEnvelope
 
 type NotModifiedResponseHeaders struct {
 	ETag string
@@ -9893,6 +10143,57 @@ func (response GetJwks304Response) VisitGetJwksResponse(w http.ResponseWriter) e
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(304)
 	return nil
+}
+
+type GetServerMetadataRequestObject struct {
+}
+
+type GetServerMetadataResponseObject interface {
+	VisitGetServerMetadataResponse(w http.ResponseWriter) error
+}
+
+type GetServerMetadata200ResponseHeaders struct {
+	CacheControl string
+}
+
+type GetServerMetadata200JSONResponse struct {
+	Body    ServerMetadata
+	Headers GetServerMetadata200ResponseHeaders
+}
+
+func (response GetServerMetadata200JSONResponse) VisitGetServerMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServerMetadata304Response = NotModifiedResponse
+
+func (response GetServerMetadata304Response) VisitGetServerMetadataResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetServerMetadata404JSONResponse struct{ IssuerNotFoundJSONResponse }
+
+func (response GetServerMetadata404JSONResponse) VisitGetServerMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type GetArticlesRequestObject struct {
@@ -12560,6 +12861,9 @@ type StrictServerInterface interface {
 	// GetJwks Read the public keys
 	// (GET /.well-known/jwks.json)
 	GetJwks(ctx context.Context, request GetJwksRequestObject) (GetJwksResponseObject, error)
+	// GetServerMetadata Read who issues tokens, and where the keys are
+	// (GET /.well-known/oauth-authorization-server)
+	GetServerMetadata(ctx context.Context, request GetServerMetadataRequestObject) (GetServerMetadataResponseObject, error)
 	// GetArticles List articles
 	// (GET /articles)
 	GetArticles(ctx context.Context, request GetArticlesRequestObject) (GetArticlesResponseObject, error)
@@ -12696,6 +13000,30 @@ func (sh *strictHandler) GetJwks(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetJwksResponseObject); ok {
 		if err := validResponse.VisitGetJwksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetServerMetadata operation middleware
+func (sh *strictHandler) GetServerMetadata(w http.ResponseWriter, r *http.Request) {
+	var request GetServerMetadataRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetServerMetadata(ctx, request.(GetServerMetadataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetServerMetadata")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetServerMetadataResponseObject); ok {
+		if err := validResponse.VisitGetServerMetadataResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

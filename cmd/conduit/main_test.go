@@ -54,7 +54,7 @@ func TestUsage(t *testing.T) {
 		"word":                {[]string{"serve", "--log-level=loud"}, nil, "--log-level (CONDUIT_LOG_LEVEL): want one of debug, info, warn, error"},
 		"database":            {[]string{"serve", "--database=mysql://x"}, nil, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
 		"migrate's database":  {[]string{"migrate", "up"}, map[string]string{"CONDUIT_DATABASE": "x"}, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
-		"issuer":              {[]string{"serve", "--issuer="}, nil, "--issuer (CONDUIT_ISSUER): must not be empty"},
+		"audience":            {[]string{"serve", "--audience="}, nil, "--audience (CONDUIT_AUDIENCE): must not be empty"},
 		"key":                 {[]string{"serve", "--database=sqlite::memory:"}, map[string]string{"CONDUIT_KEY_ENCRYPTION_KEY": "c2hvcnQ="}, "CONDUIT_KEY_ENCRYPTION_KEY: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -99,7 +99,7 @@ func fillNew(ctx context.Context, s settings, db *store.Store, passwords *auth.P
 	if err != nil || !empty {
 		return err
 	}
-	options := demo.Options{Users: 20, Articles: 100, Seed: 1, PublicURL: strings.TrimRight(s.publicURL, "/")}
+	options := demo.Options{Users: 20, Articles: 100, Seed: 1, PublicURL: s.publicURL}
 	if options.PublicURL == "" {
 		options.PublicURL = "http://" + address.String()
 	}

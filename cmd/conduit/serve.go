@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -73,7 +74,7 @@ database need the same one.`,
 	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made when missing")
 	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key")
 	flags.DurationVar(&s.keyRotation, "key-rotation", 30*24*time.Hour, "`age` at which a signing key is followed by a new one; 0 for never")
-	flags.StringVar(&s.issuer, "issuer", "conduit", "`name` in the iss claim of tokens")
+	flags.StringVar(&s.issuer, "issuer", "", "`name` in the iss claim of tokens (default the public URL, or conduit without one)")
 	flags.StringVar(&s.audience, "audience", "conduit", "`name` in the aud claim of tokens")
 	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts")
 	flags.DurationVar(&s.refresh.Access, "access-lifetime", 15*time.Minute, "how long an access token lasts that comes with a refresh token")
@@ -86,7 +87,7 @@ database need the same one.`,
 	flags.IntVar(&s.registrations, "registrations-per-hour", 3600, "registrations from one address; 0 for any number")
 	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, by commas, as 10.0.0.0/8")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
-	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which browsers reach the server, for pictures of demo accounts (default http:// and the address)")
+	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which others reach the server (default http:// and the address)")
 	flags.BoolVar(&s.demo, "demo", true, "fill an empty SQLite database with demo content, if only this machine can reach it; by itself only conduit.db")
 	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "how much to log; debug logs each request")
 	flags.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log")
@@ -135,9 +136,6 @@ func (s settings) check() error {
 			return badSetting("cors-origins", errors.New("want * or origins like https://example.com, by commas"))
 		}
 	}
-	if s.issuer == "" {
-		return badSetting("issuer", errors.New("must not be empty"))
-	}
 	if s.audience == "" {
 		return badSetting("audience", errors.New("must not be empty"))
 	}
@@ -149,6 +147,8 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err := s.check(); err != nil {
 		return err
 	}
+	s.publicURL = strings.TrimRight(s.publicURL, "/")
+	s.issuer = cmp.Or(s.issuer, s.publicURL, "conduit")
 	log := newLog(s, stderr)
 	db, err := openDatabase(ctx, s.database, s.migrate, log)
 	if err != nil {
@@ -203,6 +203,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	}
 	handler, err := httpapi.New(httpapi.Config{
 		TrustedProxies: proxies,
+		Issuer:         s.issuer,
 		Users:          users, Sessions: sessions, Tokens: tokens, Keys: keys,
 		Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: time.Now},

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,13 +27,25 @@ import (
 // server is the real handler on a real database, listening on loopback. Every answer of it is checked against the contract.
 type server struct {
 	*httptest.Server
-	db       *store.Store
-	keys     *auth.KeyRing
-	sessions *conduit.Sessions
-	throttle *conduit.Throttle
-	limit    *conduit.RegistrationLimit
-	clock    *clock
-	log      *syncBuffer
+	db        *store.Store
+	keys      *auth.KeyRing
+	sessions  *conduit.Sessions
+	throttle  *conduit.Throttle
+	limit     *conduit.RegistrationLimit
+	passwords *hasher
+	clock     *clock
+	log       *syncBuffer
+}
+
+// hasher is the real one, which a test may exchange for another.
+type hasher struct{ atomic.Pointer[auth.Passwords] }
+
+func (h *hasher) Hash(ctx context.Context, password string) (string, error) {
+	return h.Load().Hash(ctx, password)
+}
+
+func (h *hasher) Verify(ctx context.Context, hash, password string) (match, stale bool, err error) {
+	return h.Load().Verify(ctx, hash, password)
 }
 
 // clock is the time as the server sees it: it stands still unless a test moves it.
@@ -71,7 +84,7 @@ func (s *syncBuffer) String() string {
 }
 
 const (
-	issuer   = "conduit-test"
+	issuer   = "https://conduit.test"
 	audience = "conduit-test"
 )
 
@@ -82,7 +95,8 @@ var kek = bytes.Repeat([]byte{7}, 32)
 func each(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Helper()
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) { test(t, newServer(t, url, store.Options{})) })
+	// A machine that runs many tests at once may be slow; what happens when a database is, outage_test.go looks at.
+	storetest.EachURL(t, func(t *testing.T, url string) { test(t, newServer(t, url, store.Options{Timeout: 30 * time.Second})) })
 }
 
 // newServer starts a server on the database at url.
@@ -92,6 +106,12 @@ func newServer(t testing.TB, url string, options store.Options) *server {
 }
 
 func newServerOn(t testing.TB, db *store.Store) *server {
+	t.Helper()
+	return newServerOf(t, db, issuer)
+}
+
+// newServerOf starts a server which calls itself that in tokens.
+func newServerOf(t testing.TB, db *store.Store, issuer string) *server {
 	t.Helper()
 	// Sessions are checked against the clock, and PostgreSQL against nothing: the date is arbitrary.
 	s := &server{db: db, clock: &clock{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}, log: &syncBuffer{}}
@@ -113,12 +133,13 @@ func newServerOn(t testing.TB, db *store.Store) *server {
 		Limits: conduit.RefreshLimits{Access: 15 * time.Minute, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 10 * time.Second},
 	}
 	// The cheapest settings that argon2id takes: what hashing costs is measured, not tested.
-	passwords := auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute})
+	s.passwords = &hasher{}
+	s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute}))
 	// Off, but for the tests of it: everything comes from one address here.
 	s.throttle = &conduit.Throttle{Store: db, Now: s.clock.Now}
 	s.limit = &conduit.RegistrationLimit{Now: s.clock.Now}
 	users := &conduit.Users{
-		Store: db, Passwords: passwords, Sessions: s.sessions, Throttle: s.throttle, Limit: s.limit, Now: s.clock.Now,
+		Store: db, Passwords: s.passwords, Sessions: s.sessions, Throttle: s.throttle, Limit: s.limit, Now: s.clock.Now,
 	}
 	// Tests may say where they come from.
 	proxies, err := httpapi.ParseProxies([]string{"127.0.0.1"})
@@ -127,6 +148,7 @@ func newServerOn(t testing.TB, db *store.Store) *server {
 	}
 	handler, err := httpapi.New(httpapi.Config{
 		TrustedProxies: proxies,
+		Issuer:         issuer,
 		Users:          users, Sessions: s.sessions, Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: s.clock.Now}, Comments: &conduit.Comments{Store: db, Now: s.clock.Now}, Tokens: tokens, Keys: s.keys, Ping: db.Ping,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},

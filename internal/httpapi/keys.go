@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 
 	"conduit/api"
+	"conduit/internal/conduit"
 )
 
 // GetJwks implements GET /.well-known/jwks.json.
@@ -17,6 +19,25 @@ func (h *handlers) GetJwks(context.Context, api.GetJwksRequestObject) (api.GetJw
 	}
 	return api.GetJwks200JSONResponse{
 		Body:    set,
-		Headers: api.GetJwks200ResponseHeaders{CacheControl: fmt.Sprintf("public, max-age=%d", int(h.Keys.MaxAge().Seconds()))},
+		Headers: api.GetJwks200ResponseHeaders{CacheControl: h.keysCacheControl()},
+	}, nil
+}
+
+// keysCacheControl says for how long public keys may be kept, which decides how early a new one is published.
+func (h *handlers) keysCacheControl() string {
+	return fmt.Sprintf("public, max-age=%d", int(h.Keys.MaxAge().Seconds()))
+}
+
+// GetServerMetadata implements GET /.well-known/oauth-authorization-server.
+func (h *handlers) GetServerMetadata(context.Context, api.GetServerMetadataRequestObject) (api.GetServerMetadataResponseObject, error) {
+	// RFC 8414 §2 has an issuer be a URL. Most installations of a RealWorld backend need none.
+	if issuer, err := url.Parse(h.Issuer); err != nil || issuer.Scheme == "" || issuer.Host == "" {
+		return nil, conduit.NotFound("issuer")
+	}
+	return api.GetServerMetadata200JSONResponse{
+		Body: api.ServerMetadata{
+			Issuer: h.Issuer, JwksUri: h.Issuer + "/.well-known/jwks.json", GrantTypesSupported: []string{}, ResponseTypesSupported: []string{},
+		},
+		Headers: api.GetServerMetadata200ResponseHeaders{CacheControl: h.keysCacheControl()},
 	}, nil
 }

@@ -4,6 +4,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
 )
 
 func TestCrossOrigin(t *testing.T) {
@@ -65,6 +68,21 @@ func TestSecurityHeaders(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+func TestServerMetadata(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		const path = "/.well-known/oauth-authorization-server"
+		s := newServerOn(t, db)
+		got := s.do(t, get(path, ""))
+		got.want(t, 200, `{"issuer":"https://conduit.test","jwks_uri":"https://conduit.test/.well-known/jwks.json","grant_types_supported":[],"response_types_supported":[]}`)
+		s.do(t, call{method: "GET", path: path, headers: map[string]string{"If-None-Match": got.header.Get("ETag")}}).want(t, 304, "")
+		named := newServerOf(t, db, "conduit")
+		named.do(t, get(path, "")).wantError(t, 404, "issuer", "not found")
+		// A token says who issued it, and others do not take it.
+		named.do(t, get("/api/user", s.register(t, "jake"))).wantError(t, 401, "token", "is invalid")
 	})
 }
 

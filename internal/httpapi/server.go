@@ -30,6 +30,7 @@ type Config struct {
 	Comments *conduit.Comments
 	Tokens   *auth.Tokens
 	Keys     *auth.KeyRing
+	Issuer   string                      // the iss of tokens
 	Ping     func(context.Context) error // tells whether the database answers
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -74,7 +75,9 @@ func New(config Config) (http.Handler, error) {
 	if missing := operations.unmounted(); len(missing) > 0 {
 		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s", strings.Join(missing, ", "))
 	}
-	operations.alias("/.well-known/jwks.json", "GET "+base+"/.well-known/jwks.json") // RFC 8615: at the root
+	for _, wellKnown := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server"} {
+		operations.alias(wellKnown, "GET "+base+wellKnown) // RFC 8615: at the root
+	}
 	operations.mux.HandleFunc("GET /healthz", health(config))
 	operations.mux.HandleFunc("GET /avatars/{file}", func(w http.ResponseWriter, r *http.Request) {
 		if !avatar(w, r) {

@@ -1,0 +1,154 @@
+package httpapi_test
+
+import (
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"conduit/internal/auth"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// dump gives every value in a database as text, in the ways in which bytes are written as text.
+func dump(t *testing.T, url string) []string {
+	t.Helper()
+	driver, source, tables := "pgx", url, "select tablename from pg_tables where schemaname = current_schema()"
+	if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		driver, source, tables = "sqlite", file, "select name from sqlite_master where type = 'table'"
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	values := map[string]bool{}
+	for _, table := range query(t, db, tables) {
+		for _, value := range query(t, db, fmt.Sprintf("select * from %q", table)) {
+			values[value] = true
+			values[base64.StdEncoding.EncodeToString([]byte(value))] = true
+			values[base64.RawURLEncoding.EncodeToString([]byte(value))] = true
+			values[hex.EncodeToString([]byte(value))] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(values))
+}
+
+// query gives all values that a query finds, as text.
+func query(t *testing.T, db *sql.DB, text string) (values []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := make([]sql.NullString, len(columns))
+	into := make([]any, len(columns))
+	for i := range row {
+		into[i] = &row[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		for _, value := range row {
+			values = append(values, value.String)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+// TestNothingInADumpIsACredential tries everything that the database holds as everything that lets somebody in.
+func TestNothingInADumpIsACredential(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		s := newServer(t, url, store.Options{})
+		token := s.register(t, "jake")
+		refreshToken := s.refreshToken(t)
+		refreshToken = s.refresh(t, refreshToken).at(t, "session", "refreshToken").(string)
+		s.do(t, login("jake@test.com", "wrong guess")).want(t, 401, "")
+		values := dump(t, url)
+		if len(values) < 100 || !slices.Contains(values, "jake@test.com") {
+			t.Fatalf("%d values: the dump is not one", len(values))
+		}
+		for _, secret := range []string{token, refreshToken, password, "wrong guess"} {
+			if slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, secret) }) {
+				t.Errorf("the database holds %.12s…", secret)
+			}
+		}
+		for _, value := range values {
+			if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+				continue // no header and no token; its encodings are tried
+			}
+			if len(value) < 8000 {
+				if got := s.do(t, call{method: "GET", path: "/api/user", headers: map[string]string{"Authorization": "Bearer " + value}}); got.status != 401 {
+					t.Errorf("as token: %d for %.20q", got.status, value)
+				}
+			}
+			if len(value) <= 1024 {
+				if got := s.refresh(t, value); got.status != 401 {
+					t.Errorf("as refresh token: %d for %.20q", got.status, value)
+				}
+				if got := s.do(t, login("jake@test.com", value)); got.status != 401 {
+					t.Errorf("as password: %d for %.20q", got.status, value)
+				}
+			}
+		}
+		s.do(t, get("/api/user", token)).want(t, 200, "") // and trying ended nothing
+		s.refresh(t, refreshToken).want(t, 200, "")
+	})
+}
+
+// TestLoginTellsNothing: an unknown address, a wrong password and a disabled account take the same time. Hashing costs what it
+// costs in production here; the samples take turns, so that whatever else the machine does falls on all three.
+func TestLoginTellsNothing(t *testing.T) {
+	s := newServer(t, "sqlite::memory:", store.Options{})
+	s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{}))
+	for _, name := range []string{"known", "disabled"} {
+		s.register(t, name)
+	}
+	s.disable(t, "disabled")
+	kinds := []string{"known@test.com", "unknown@test.com", "disabled@test.com"}
+	var worst float64
+	for range 3 { // a busy machine may spoil a round, not three
+		took := map[string][]time.Duration{}
+		var first answer
+		for range 100 {
+			for _, email := range kinds {
+				began := time.Now()
+				got := s.do(t, login(email, "wrong password"))
+				took[email] = append(took[email], time.Since(began))
+				if first.status == 0 {
+					first = got
+				}
+				if got.status != 401 || got.body != first.body || len(got.header) != len(first.header) {
+					t.Fatalf("%s: %v, and before %v", email, got, first)
+				}
+			}
+		}
+		var medians []time.Duration
+		for _, email := range kinds {
+			slices.Sort(took[email])
+			medians = append(medians, took[email][50])
+		}
+		worst = float64(slices.Max(medians))/float64(slices.Min(medians)) - 1
+		t.Logf("medians %v, apart by %.1f %%", medians, 100*worst)
+		if worst <= 0.1 {
+			return
+		}
+	}
+	t.Errorf("the medians are %.0f %% apart", 100*worst)
+}
