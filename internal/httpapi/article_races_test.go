@@ -1,0 +1,98 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+func TestWritersDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		// With the time that an operation has in production: PostgreSQL looks for deadlocks only after a second.
+		s := newServer(t, url, store.Options{})
+		tags := []string{"a", "b", "c", "d"}
+		var tokens []string
+		for i := range 6 {
+			tokens = append(tokens, s.register(t, fmt.Sprint("writer", i)))
+			s.publish(t, tokens[i], fmt.Sprint("Kept ", i), "a")
+		}
+		var group sync.WaitGroup
+		try := func(c call, allowed ...int) answer {
+			got, err := s.try(c)
+			if err != nil || !slices.Contains(allowed, got.status) {
+				t.Errorf("%s %s: %d %s, %v", c.method, c.path, got.status, got.body, err)
+			}
+			return got
+		}
+		for i, token := range tokens {
+			other := tokens[(i+1)%len(tokens)]
+			group.Go(func() {
+				for n := range 12 {
+					two := []string{tags[(i+n)%4], tags[(i+3*n+1)%4]}
+					try(call{method: "PUT", path: fmt.Sprintf("/api/articles/kept-%d", i), token: token, body: articleJSON("tagList", two)}, 200)
+					slices.Reverse(two)
+					got := try(publishing(token, fmt.Sprintf("Of %d %d", i, n), two...), 201)
+					path := got.header.Get("Location")
+					group.Go(func() { try(post(path+"/favorite", other), 200, 404) })
+					group.Go(func() { try(post(path+"/favorite", token), 200, 404) })
+					try(del(path, token), 204)
+				}
+			})
+		}
+		group.Wait()
+		_, total := s.do(t, get("/api/articles", "")).slugs(t)
+		if total != len(tokens) {
+			t.Errorf("%d articles are left, want %d", total, len(tokens))
+		}
+		for _, tag := range tags { // the sums that are kept agree with what is there
+			if listed, total := s.do(t, get("/api/articles?limit=100&tag="+tag, "")).slugs(t); len(listed) != total {
+				t.Errorf("tag %s: %d articles, and the sum says %d", tag, len(listed), total)
+			}
+		}
+	})
+}
+
+func TestArticleRaces(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		path := "/api/articles/" + s.publish(t, jake, "Raced", "a", "b", "c")
+		var readers []string
+		for i := range 30 {
+			readers = append(readers, s.register(t, fmt.Sprint("reader", i)))
+		}
+		var favorites, titles, deletes []call
+		for _, token := range readers {
+			favorites = append(favorites, post(path+"/favorite", token), post(path+"/favorite", token))
+			deletes = append(deletes, del(path, jake))
+			titles = append(titles, publishing(token, "One title", "c", "b", "a"))
+		}
+		if got := s.together(t, favorites); got[200] != 60 {
+			t.Errorf("favourites: %v", got)
+		}
+		if count := s.do(t, get(path, "")).at(t, "article", "favoritesCount"); count != 30.0 {
+			t.Errorf("30 people make %v favourites", count)
+		}
+		if got := s.together(t, titles); got[201] != 30 {
+			t.Errorf("30 articles with one title: %v", got)
+		}
+		listed, total := s.do(t, get("/api/articles?limit=100", "")).slugs(t)
+		slices.Sort(listed)
+		if len(slices.Compact(listed)) != 31 || total != 31 {
+			t.Errorf("%d slugs, total %d", len(listed), total)
+		}
+		s.do(t, get("/api/articles?tag=a&limit=1", "")).at(t, "articlesCount")
+		if got := s.together(t, deletes); got[204] != 1 || got[404] != 29 {
+			t.Errorf("30 deletes of one: %v", got)
+		}
+		for _, list := range []string{"/api/articles", "/api/articles?tag=a"} {
+			if _, total := s.do(t, get(list, "")).slugs(t); total != 30 {
+				t.Errorf("%s: total %d, want 30", list, total)
+			}
+		}
+	})
+}
