@@ -35,6 +35,7 @@ var rules = map[string]struct {
 		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
 	}},
 	"conduit/internal/httpapi/strictjson": {may: []string{"github.com/go-json-experiment/json/"}, noHTTP: true},
+	"conduit/internal/weak":               {may: []string{"github.com/ccojocar/zxcvbn-go/data"}, noHTTP: true},
 	"conduit/internal/demo":               {may: []string{"conduit/internal/conduit", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true},
 	"conduit/internal/bench":              {may: []string{"conduit/internal/store/storetest"}},
 	"conduit/cmd/conduit":                 {may: []string{"conduit*", "github.com/spf13/", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},

@@ -38,6 +38,7 @@ type settings struct {
 	refresh         conduit.RefreshLimits
 	attempts        struct{ pair, account, address int }
 	registrations   int
+	passwordPolicy  string
 	trustedProxies  []string
 	corsOrigins     []string
 	logLevel        string
@@ -85,6 +86,7 @@ database need the same one.`,
 	flags.IntVar(&s.attempts.account, "account-attempts", 20, "failed logins at one account before any address that failed there has to wait; 0 for any number")
 	flags.IntVar(&s.attempts.address, "address-attempts", 100, "failed logins of one address before it has to wait; 0 for any number")
 	flags.IntVar(&s.registrations, "registrations-per-hour", 3600, "registrations from one address; 0 for any number")
+	policyFlag(flags, &s.passwordPolicy)
 	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, by commas, as 10.0.0.0/8")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
 	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which others reach the server (default http:// and the address)")
@@ -182,11 +184,15 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		Store: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Now: time.Now,
 	}
 	passwords := auth.NewPasswords(auth.PasswordOptions{})
+	policy, err := passwordPolicy(s.passwordPolicy)
+	if err != nil {
+		return err
+	}
 	throttle := &conduit.Throttle{
 		Store: db, Now: time.Now, PerPair: s.attempts.pair, PerAccount: s.attempts.account, PerAddress: s.attempts.address,
 	}
 	users := &conduit.Users{
-		Store: db, Passwords: passwords, Sessions: sessions, Throttle: throttle,
+		Store: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle,
 		Limit: &conduit.RegistrationLimit{PerHour: s.registrations, Now: time.Now}, Now: time.Now,
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)

@@ -98,14 +98,14 @@ func checkEmail(problems Fields, email string) {
 	}
 }
 
-// checkPassword adds what is wrong with password. Length is the only rule (NIST SP 800-63B-4 §3.1.1.2: no rules of
-// composition), counted in characters of the normalised form, which is what is hashed.
-func checkPassword(problems Fields, password string) {
+// checkPassword adds what is wrong with the length of password, the only rule unless the policy is strict (NIST SP
+// 800-63B-4 §3.1.1.2: no rules of composition), counted in characters of the normalised form, which is what is hashed.
+func checkPassword(problems Fields, password string, least int) {
 	switch count := utf8.RuneCountInString(norm.NFC.String(password)); {
 	case password == "":
 		problems.Add("password", blank)
-	case count < minPassword:
-		problems.Add("password", tooShort(minPassword))
+	case count < least:
+		problems.Add("password", tooShort(least))
 	case count > maxPassword:
 		problems.Add("password", tooLong(maxPassword))
 	}

@@ -1,6 +1,7 @@
 package conduit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -62,6 +63,7 @@ type PasswordHasher interface {
 type Users struct {
 	Store     UserStore
 	Passwords PasswordHasher
+	Policy    PasswordPolicy // which new passwords are held to
 	Sessions  *Sessions
 	Throttle  *Throttle
 	Limit     *RegistrationLimit
@@ -79,7 +81,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	problems := Fields{}
 	checkUsername(problems, username)
 	checkEmail(problems, email)
-	checkPassword(problems, registration.Password)
+	u.Policy.check(problems, registration.Password, username, email)
 	if err := problems.Err(); err != nil {
 		return Caller{}, err
 	}
@@ -209,7 +211,8 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges) 
 		checkEmail(problems, email)
 	}
 	if changes.Password != "" {
-		checkPassword(problems, changes.Password)
+		// Beside the names that are to be, where they change with it.
+		u.Policy.check(problems, changes.Password, cmp.Or(username, caller.User.Username), cmp.Or(email, caller.User.Email))
 	}
 	if err := problems.Err(); err != nil {
 		return Caller{}, err

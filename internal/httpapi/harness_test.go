@@ -113,6 +113,12 @@ func newServerOn(t testing.TB, db *store.Store) *server {
 // newServerOf starts a server which calls itself that in tokens.
 func newServerOf(t testing.TB, db *store.Store, issuer string) *server {
 	t.Helper()
+	return newServerWith(t, db, issuer, conduit.PasswordPolicy{})
+}
+
+// newServerWith is newServerOf that holds new passwords to a policy.
+func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.PasswordPolicy) *server {
+	t.Helper()
 	// Sessions are checked against the clock, and PostgreSQL against nothing: the date is arbitrary.
 	s := &server{db: db, clock: &clock{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}, log: &syncBuffer{}}
 	sealer, err := auth.NewSealer(kek)
@@ -139,7 +145,7 @@ func newServerOf(t testing.TB, db *store.Store, issuer string) *server {
 	s.throttle = &conduit.Throttle{Store: db, Now: s.clock.Now}
 	s.limit = &conduit.RegistrationLimit{Now: s.clock.Now}
 	users := &conduit.Users{
-		Store: db, Passwords: s.passwords, Sessions: s.sessions, Throttle: s.throttle, Limit: s.limit, Now: s.clock.Now,
+		Store: db, Passwords: s.passwords, Policy: policy, Sessions: s.sessions, Throttle: s.throttle, Limit: s.limit, Now: s.clock.Now,
 	}
 	// Tests may say where they come from.
 	proxies, err := httpapi.ParseProxies([]string{"127.0.0.1"})

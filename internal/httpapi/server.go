@@ -53,6 +53,9 @@ func New(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, input := range []string{"NewUserInput", "UpdateUserInput"} { // the contract has the standard policy
+		document.Components.Schemas[input].Value.Properties["password"].Value.MinLength = uint64(config.Users.Policy.Minimum())
+	}
 	var responses *responseCheck
 	if config.OnViolation != nil {
 		strict, err := loadContract()
