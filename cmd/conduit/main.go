@@ -19,7 +19,7 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	if err == nil {
 		return
@@ -40,7 +40,7 @@ func (u *usageError) Unwrap() error { return u.error }
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
 // run is the program, without the process around it.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	root := &cobra.Command{
 		Use:   "conduit",
 		Short: "The RealWorld API from one contract, on SQLite or PostgreSQL",
@@ -61,10 +61,12 @@ Every flag can be given as an environment variable: --listen is CONDUIT_LISTEN, 
 		},
 	}
 	root.SetArgs(args)
+	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(serveCommand(getenv), migrateCommand(), seedCommand(), keysCommand(getenv), versionCommand())
+	root.AddCommand(usersCommand(), sessionsCommand())
 	for _, command := range root.Commands() {
 		nameVariables(command)
 	}

@@ -19,8 +19,14 @@ import (
 // invoke runs the program with arguments and variables until it ends.
 func invoke(t *testing.T, variables map[string]string, args ...string) (stdout string, err error) {
 	t.Helper()
+	return invokeWith(t, "", variables, args...)
+}
+
+// invokeWith is invoke with something on standard input.
+func invokeWith(t *testing.T, stdin string, variables map[string]string, args ...string) (stdout string, err error) {
+	t.Helper()
 	var out bytes.Buffer
-	err = run(t.Context(), args, func(name string) string { return variables[name] }, &out, io.Discard)
+	err = run(t.Context(), args, func(name string) string { return variables[name] }, strings.NewReader(stdin), &out, io.Discard)
 	return out.String(), err
 }
 
@@ -56,6 +62,14 @@ func TestUsage(t *testing.T) {
 		"migrate's database":  {[]string{"migrate", "up"}, map[string]string{"CONDUIT_DATABASE": "x"}, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
 		"audience":            {[]string{"serve", "--audience="}, nil, "--audience (CONDUIT_AUDIENCE): must not be empty"},
 		"key":                 {[]string{"serve", "--database=sqlite::memory:"}, map[string]string{"CONDUIT_KEY_ENCRYPTION_KEY": "c2hvcnQ="}, "CONDUIT_KEY_ENCRYPTION_KEY: "},
+		"password policy":     {[]string{"serve", "--password-policy=lax"}, nil, "--password-policy (CONDUIT_PASSWORD_POLICY): want one of standard, strict"},
+		"policy by variable":  {[]string{"users", "create", "a", "a@b.c"}, map[string]string{"CONDUIT_PASSWORD_POLICY": "lax"}, "--password-policy (CONDUIT_PASSWORD_POLICY): want one of"},
+		"no user":             {[]string{"users", "disable"}, nil, "conduit users disable takes USER; see conduit users disable --help"},
+		"secret as argument":  {[]string{"users", "set-password", "jake", "secret"}, nil, "conduit users set-password takes USER;"},
+		"role":                {[]string{"users", "set-role", "jake", "king"}, nil, "a role is user or admin"},
+		"users of nowhere":    {[]string{"users", "list", "--database=sqlite::memory:"}, nil, "--database (CONDUIT_DATABASE): a database in memory"},
+		"sessions unnamed":    {[]string{"sessions", "revoke"}, nil, "conduit sessions revoke takes one of ID, --user USER and --all; see"},
+		"sessions twice":      {[]string{"sessions", "revoke", "ID", "--all"}, nil, "conduit sessions revoke takes one of"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,7 +137,7 @@ func serveOn(t *testing.T, database, keyFile string, flags ...string) instance {
 	go func() {
 		args := []string{"serve", "--listen=127.0.0.1:0", "--database", database, "--key-file", keyFile}
 		args = append(args, flags...)
-		err := run(ctx, args, func(string) string { return "" }, writer, io.Discard)
+		err := run(ctx, args, func(string) string { return "" }, strings.NewReader(""), writer, io.Discard)
 		_ = writer.CloseWithError(io.EOF)
 		ended <- err
 	}()

@@ -1,0 +1,69 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"conduit/internal/conduit"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// TestAccountsInBatches: what is read and removed in batches is complete, and sessions that are over are only purged.
+func TestAccountsInBatches(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := t.Context()
+		for _, name := range []string{"a", "b", "c"} {
+			if _, err := db.CreateUser(ctx, newUser(name), newSession("S"+name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var names string
+		for after := int64(0); ; {
+			accounts, err := db.ListAccounts(ctx, "", after, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, account := range accounts {
+				names, after = names+account.Username, account.ID
+			}
+			if len(accounts) < 2 {
+				break
+			}
+		}
+		if names != "abc" {
+			t.Errorf("listed %q", names)
+		}
+		sessions, err := db.ListSessions(ctx, 0, at, "Sa", 2)
+		if err != nil || len(sessions) != 2 || sessions[0].ID != "Sb" || sessions[1].Username != "c" {
+			t.Errorf("sessions after Sa: %v, %v", sessions, err)
+		}
+		over := at.Add(2 * time.Hour)
+		if sessions, err := db.ListSessions(ctx, 0, over, "", 2); err != nil || len(sessions) != 0 {
+			t.Errorf("sessions that are over: %v, %v", sessions, err)
+		}
+		if removed, err := db.RemoveSessions(ctx, sessions[0].UserID, 2); err != nil || removed != 1 {
+			t.Errorf("%d removed, %v", removed, err)
+		}
+		accounts := conduit.Accounts{Store: db, Now: func() time.Time { return over }}
+		if removed, err := accounts.PurgeSessions(ctx); err != nil || removed != 2 {
+			t.Errorf("%d purged, %v", removed, err)
+		}
+	})
+}
+
+// TestAccountsThatAreGone: whoever was deleted in the meantime is not found, and nothing comes of the change.
+func TestAccountsThatAreGone(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		accounts := conduit.Accounts{Store: db, Now: func() time.Time { return at }}
+		for _, act := range []func(context.Context, conduit.User) error{accounts.Disable, accounts.Enable, accounts.Delete} {
+			wantNotFound(t, act(t.Context(), conduit.User{ID: 7}))
+		}
+		wantNotFound(t, accounts.RevokeSession(t.Context(), "S"))
+		_, err := accounts.Find(t.Context(), "nobody")
+		wantNotFound(t, err)
+	})
+}
