@@ -87,12 +87,12 @@ func newFleet(t *testing.T, url string) *fleet {
 			t.Fatal(err)
 		}
 		tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: "test", Audience: "test", Now: now})
-		sessions := &conduit.Sessions{Store: db, Tokens: tokens, Refresh: refresh, Lifetime: tokenTime, Now: now}
+		sessions := &conduit.Sessions{Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: tokenTime, Now: now}
 		// The cheapest settings that argon2id takes: what is tested here is keys.
 		passwords := auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute})
 		handler, err := httpapi.New(httpapi.Config{
 			Users: &conduit.Users{
-				Store: db, Passwords: passwords, Sessions: sessions, Now: now,
+				Store: db, Audit: db, Passwords: passwords, Sessions: sessions, Now: now,
 				Throttle: &conduit.Throttle{Store: db, Now: now}, Limit: &conduit.RegistrationLimit{Now: now},
 			},
 			Sessions: sessions, Tokens: tokens, Keys: keys,

@@ -170,18 +170,23 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err != nil {
 		return err
 	}
+	keyMade := func(made auth.KeyInfo) {
+		log.Info("signing key made", "kid", made.ID, "signs from", made.ActiveAt)
+		if err := db.Record(ctx, conduit.KeyEvent(conduit.ActorSystem, conduit.KeyMade, made.ID, time.Now())); err != nil {
+			log.Error("signing key made, and not in the audit log", "kid", made.ID, "error", err)
+		}
+	}
 	keys, err := auth.OpenKeyRing(ctx, db, sealer, auth.KeyRingOptions{
 		Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.refresh.Access), Rotation: s.keyRotation, Now: time.Now,
+		Made: keyMade,
 	})
 	if err != nil {
 		return err
 	}
-	go keys.Follow(ctx, 10*time.Second,
-		func(made auth.KeyInfo) { log.Info("signing key made", "kid", made.ID, "signs from", made.ActiveAt) },
-		func(err error) { log.Warn("signing keys not tended", "error", err) })
+	go keys.Follow(ctx, 10*time.Second, keyMade, func(err error) { log.Warn("signing keys not tended", "error", err) })
 	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: time.Now})
 	sessions := &conduit.Sessions{
-		Store: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Now: time.Now,
+		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Now: time.Now,
 	}
 	passwords := auth.NewPasswords(auth.PasswordOptions{})
 	policy, err := passwordPolicy(s.passwordPolicy)
@@ -192,7 +197,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		Store: db, Now: time.Now, PerPair: s.attempts.pair, PerAccount: s.attempts.account, PerAddress: s.attempts.address,
 	}
 	users := &conduit.Users{
-		Store: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle,
+		Store: db, Audit: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle,
 		Limit: &conduit.RegistrationLimit{PerHour: s.registrations, Now: time.Now}, Now: time.Now,
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)

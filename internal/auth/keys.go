@@ -71,6 +71,8 @@ type KeyRingOptions struct {
 	// Rotation is the age at which the active key is followed by a new one; 0 for
 	// never.
 	Rotation time.Duration
+	// Made is told of the key which OpenKeyRing makes when none signs; may be nil.
+	Made func(KeyInfo)
 	// MaxAge is for how long others may keep the JWK Set; default 5m. A next key
 	// is published for at least twice that before it signs.
 	MaxAge time.Duration
@@ -123,8 +125,12 @@ func OpenKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingO
 	if err != nil || k.current().signer(k.now()) != nil {
 		return k, err
 	}
-	if _, err := k.Tend(ctx); err != nil {
+	made, err := k.Tend(ctx)
+	if err != nil {
 		return nil, err
+	}
+	if made != nil && o.Made != nil {
+		o.Made(*made)
 	}
 	if k.current().signer(k.now()) == nil {
 		return nil, errNoSigner

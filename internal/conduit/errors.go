@@ -82,6 +82,11 @@ func isNotFound(err error) bool {
 	return errors.As(err, &refusal) && refusal.Kind == KindNotFound
 }
 
+func isTooMany(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Kind == KindTooMany
+}
+
 // Taken says that other people have the values of these fields.
 func Taken(fields ...string) error {
 	taken := Fields{}

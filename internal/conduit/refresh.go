@@ -74,7 +74,7 @@ func (s *Sessions) grant(ctx context.Context, session Session, refreshToken stri
 // Renew exchanges a refresh token for its successor and a new access token. Presented again within the grace time, it
 // gives the same successor: the answer may have been lost, or two tabs asked at once. Any other token of the chain has
 // been used before, so that two hold what one was given: the whole session ends (RFC 9700 §4.14.2).
-func (s *Sessions) Renew(ctx context.Context, token string) (Grant, error) {
+func (s *Sessions) Renew(ctx context.Context, token string, client Client) (Grant, error) {
 	sessionID, generation, ok := s.Refresh.Read(token)
 	if !ok {
 		return Grant{}, Unauthenticated("refreshToken", "is invalid")
@@ -87,7 +87,7 @@ func (s *Sessions) Renew(ctx context.Context, token string) (Grant, error) {
 		At: now, ExpiresAt: now.Add(s.Limits.Idle),
 	})
 	if isNotFound(err) {
-		session, successor, err = s.successor(ctx, sessionID, generation, token, now)
+		session, successor, err = s.successor(ctx, sessionID, generation, token, now, client)
 	}
 	if err != nil {
 		return Grant{}, err
@@ -96,7 +96,9 @@ func (s *Sessions) Renew(ctx context.Context, token string) (Grant, error) {
 }
 
 // successor finds the token that has replaced this one, if it may still be told; else it ends what has to end.
-func (s *Sessions) successor(ctx context.Context, sessionID string, generation int64, token string, now time.Time) (Session, string, error) {
+func (s *Sessions) successor(
+	ctx context.Context, sessionID string, generation int64, token string, now time.Time, client Client,
+) (Session, string, error) {
 	session, err := s.Store.Session(ctx, sessionID)
 	switch {
 	case isNotFound(err):
@@ -117,7 +119,7 @@ func (s *Sessions) successor(ctx context.Context, sessionID string, generation i
 			return session, successor, nil
 		}
 	}
-	if err := s.Store.EndSession(ctx, session.ID); err != nil {
+	if err := s.endAs(ctx, RefreshReused, session, client); err != nil {
 		return session, "", err
 	}
 	return session, "", Unauthenticated("refreshToken", "is invalid")

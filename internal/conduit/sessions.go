@@ -3,7 +3,6 @@ package conduit
 import (
 	"context"
 	"crypto/rand"
-	"strings"
 	"time"
 )
 
@@ -25,10 +24,11 @@ type Session struct {
 	EndsAt            *time.Time // the latest that ExpiresAt can become
 }
 
-// Client is where a request comes from, so that people recognise their sessions.
+// Client is where a request comes from, so that people recognise their sessions, and the audit log what happened.
 type Client struct {
 	UserAgent string
 	IPAddress string
+	RequestID string
 }
 
 // Caller is who is asking: a user with the session and token they came with, or, as the zero value, anybody.
@@ -80,12 +80,10 @@ type TokenIssuer interface {
 // maxSessions is how many sessions of one user are live at a time; with one more the oldest ends.
 const maxSessions = 50
 
-// maxUserAgent is how much of a client's name is kept, in bytes.
-const maxUserAgent = 255
-
 // Sessions starts, resumes, refreshes and ends sessions.
 type Sessions struct {
 	Store    SessionStore
+	Audit    AuditStore
 	Tokens   TokenIssuer
 	Refresh  RefreshTokens
 	Lifetime time.Duration // of a session without refresh tokens, from login to the end
@@ -104,9 +102,8 @@ func (s *Sessions) open(userID int64, client Client) Session {
 		CreatedAt:  now,
 		LastSeenAt: now,
 		ExpiresAt:  now.Add(s.Lifetime),
-		// Cutting may split a character, and clients send what they like; databases insist on UTF-8.
-		UserAgent: strings.ToValidUTF8(client.UserAgent[:min(len(client.UserAgent), maxUserAgent)], ""),
-		IPAddress: client.IPAddress,
+		UserAgent:  shortAgent(client.UserAgent),
+		IPAddress:  client.IPAddress,
 	}
 }
 
@@ -155,13 +152,19 @@ func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, error) {
 }
 
 // EndOne ends one of the caller's own sessions; NotFound("session") for any other.
-func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string) error {
-	return s.Store.EndSessionOf(ctx, caller.User.ID, id)
+func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string, client Client) error {
+	if err := s.Store.EndSessionOf(ctx, caller.User.ID, id); err != nil {
+		return err
+	}
+	return record(ctx, s.Audit, client.event(s.Now(), caller.User.ID, SessionRevoked, sessionTarget(id)))
 }
 
 // EndOthers ends all of the caller's sessions but the one they came with.
-func (s *Sessions) EndOthers(ctx context.Context, caller Caller) error {
-	return s.Store.EndSessionsOf(ctx, caller.User.ID, caller.Session.ID)
+func (s *Sessions) EndOthers(ctx context.Context, caller Caller, client Client) error {
+	if err := s.Store.EndSessionsOf(ctx, caller.User.ID, caller.Session.ID); err != nil {
+		return err
+	}
+	return record(ctx, s.Audit, client.event(s.Now(), caller.User.ID, SessionsRevoked, UserTarget(caller.User.ID)))
 }
 
 // Expired removes the session of a token that has expired, unless it outlives the token.
@@ -170,6 +173,18 @@ func (s *Sessions) Expired(ctx context.Context, sessionID string) error {
 }
 
 // End logs the caller out of the session they came with.
-func (s *Sessions) End(ctx context.Context, caller Caller) error {
-	return s.Store.EndSession(ctx, caller.Session.ID)
+func (s *Sessions) End(ctx context.Context, caller Caller, client Client) error {
+	return s.endAs(ctx, LoggedOut, caller.Session, client)
+}
+
+// endAs ends a session and records why, unless it has ended meanwhile.
+func (s *Sessions) endAs(ctx context.Context, why Action, session Session, client Client) error {
+	err := s.Store.EndSessionOf(ctx, session.UserID, session.ID)
+	switch {
+	case isNotFound(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	return record(ctx, s.Audit, client.event(s.Now(), session.UserID, why, sessionTarget(session.ID)))
 }

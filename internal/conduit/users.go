@@ -34,21 +34,27 @@ const (
 
 // UserStore keeps users.
 type UserStore interface {
-	// CreateUser records a user together with their first session and gives the user with their id. Taken names the
-	// fields ("username", "email") that other users have, or a name that is reserved still.
-	CreateUser(ctx context.Context, user User, first Session) (User, error)
-	// DeleteUser removes the user of a session with all that is theirs, and keeps their name from being taken until then.
-	// NotFound("session") if the session has ended meanwhile.
-	DeleteUser(ctx context.Context, session Session, reserve time.Time) error
+	// CreateUser records a user together with their first session, and with what happened, which is told their id, and
+	// gives the user with it. Taken names the fields ("username", "email") that other users have, or a name that is
+	// reserved still.
+	CreateUser(ctx context.Context, user User, first Session, happened func(id int64) Event) (User, error)
+	// DeleteUser removes the user of a session with all that is theirs, keeps their name from being taken until then, and
+	// records what happened. NotFound("session") if the session has ended meanwhile.
+	DeleteUser(ctx context.Context, session Session, reserve time.Time, happened Event) error
 	// UserByEmail finds the user whose address has the same [Key]; NotFound("user") if there is none.
 	UserByEmail(ctx context.Context, email string) (User, error)
-	// UpdateUser loads and locks the user of a session, lets change alter them, and saves them, in one transaction. If
-	// change says so, all other sessions of the user end with it. NotFound("session") if the session has ended meanwhile;
-	// Taken as with CreateUser.
-	UpdateUser(ctx context.Context, session Session, change func(*User) (endOthers bool, err error)) (User, error)
+	// UpdateUser loads and locks the user of a session, lets change alter them, and saves them with what comes of it, in
+	// one transaction. NotFound("session") if the session has ended meanwhile; Taken as with CreateUser.
+	UpdateUser(ctx context.Context, session Session, change func(*User) (Outcome, error)) (User, error)
 	// SetPasswordHash replaces a hash by one of the same password with newer settings, unless the password was changed
 	// in between.
 	SetPasswordHash(ctx context.Context, id int64, from, to string) error
+}
+
+// Outcome is what comes of a change of a user, beside the change.
+type Outcome struct {
+	EndOthers bool    // all other sessions of the user end
+	Events    []Event // what is recorded
 }
 
 // PasswordHasher turns passwords into hashes and compares them.
@@ -62,6 +68,7 @@ type PasswordHasher interface {
 // Users registers people, logs them in and changes their accounts.
 type Users struct {
 	Store     UserStore
+	Audit     AuditStore
 	Passwords PasswordHasher
 	Policy    PasswordPolicy // which new passwords are held to
 	Sessions  *Sessions
@@ -96,7 +103,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	session := u.Sessions.open(0, client)
 	user, err := u.Store.CreateUser(ctx, User{
 		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
-	}, session)
+	}, session, func(id int64) Event { return client.event(now, id, Registered, UserTarget(id)) })
 	if err != nil {
 		return Caller{}, err
 	}
@@ -110,64 +117,90 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 
 // Login starts a session for the user with this address and password.
 func (u *Users) Login(ctx context.Context, email, password string, client Client) (Caller, error) {
-	user, err := u.verify(ctx, email, password, client)
+	user, err := u.verify(ctx, attempt{email, password, client, 0})
 	if err != nil {
 		return Caller{}, err
 	}
 	caller, err := u.Sessions.start(ctx, user, client)
-	return caller, unlessChanged(err)
+	return caller, u.started(ctx, user, caller.Session, client, err)
 }
 
 // LoginRefreshing is Login for apps that want short tokens.
 func (u *Users) LoginRefreshing(ctx context.Context, email, password string, client Client) (Grant, error) {
-	user, err := u.verify(ctx, email, password, client)
+	user, err := u.verify(ctx, attempt{email, password, client, 0})
 	if err != nil {
 		return Grant{}, err
 	}
 	grant, err := u.Sessions.startRefreshing(ctx, user, client)
-	return grant, unlessChanged(err)
+	return grant, u.started(ctx, user, grant.Session, client, err)
 }
 
-// unlessChanged words the refusal of a session whose user has changed their password, or was disabled, since it was verified.
-func unlessChanged(err error) error {
-	if isNotFound(err) {
+// started records how a login ended, and words the refusal of a session whose user has changed their password, or was
+// disabled, since it was verified.
+func (u *Users) started(ctx context.Context, user User, session Session, client Client, err error) error {
+	switch {
+	case isNotFound(err):
+		if err := record(ctx, u.Audit, client.event(u.Now(), 0, LoginFailed, UserTarget(user.ID))); err != nil {
+			return err
+		}
 		return Unauthenticated("credentials", "invalid")
+	case err != nil:
+		return err
 	}
-	return err
+	return record(ctx, u.Audit, client.event(u.Now(), user.ID, LoggedIn, sessionTarget(session.ID)))
+}
+
+// attempt is a password that somebody gives for an account.
+type attempt struct {
+	email, password string
+	client          Client
+	by              int64 // the user who is logged in already; 0 for anybody
 }
 
 // verify finds the user with this address and password. An unknown address, a wrong password and an account that is
 // disabled or has no password give the same answer after the same work (OWASP ASVS 5, 6.3.8).
-func (u *Users) verify(ctx context.Context, email, password string, client Client) (User, error) {
-	counted, err := u.Throttle.check(ctx, email, client)
-	if err != nil {
-		return User{}, err
+func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
+	counted, early := u.Throttle.check(ctx, a.email, a.client)
+	if early != nil && !isTooMany(early) {
+		return User{}, early
 	}
-	user, err := u.Store.UserByEmail(ctx, email)
+	user, err := u.Store.UserByEmail(ctx, a.email)
 	if err != nil && !isNotFound(err) {
 		return User{}, err
+	}
+	failure := func(action Action) error {
+		return record(ctx, u.Audit, a.client.event(u.Now(), a.by, action, accountTarget(user, a.email)))
+	}
+	if early != nil {
+		if err := failure(LoginThrottled); err != nil {
+			return User{}, err
+		}
+		return User{}, early
 	}
 	hash := user.PasswordHash
 	if user.DisabledAt != nil {
 		hash = ""
 	}
-	match, stale, err := u.Passwords.Verify(ctx, hash, password)
+	match, stale, err := u.Passwords.Verify(ctx, hash, a.password)
 	if err != nil {
 		return User{}, err
 	}
 	if !match {
-		if err := u.Throttle.failed(ctx, email, client); err != nil {
+		if err := u.Throttle.failed(ctx, a.email, a.client); err != nil {
+			return User{}, err
+		}
+		if err := failure(LoginFailed); err != nil {
 			return User{}, err
 		}
 		return User{}, Unauthenticated("credentials", "invalid")
 	}
 	if counted {
-		if err := u.Throttle.succeeded(ctx, email, client); err != nil {
+		if err := u.Throttle.succeeded(ctx, a.email, a.client); err != nil {
 			return User{}, err
 		}
 	}
 	if stale {
-		if user.PasswordHash, err = u.rehash(ctx, user, password); err != nil {
+		if user.PasswordHash, err = u.rehash(ctx, user, a.password); err != nil {
 			return User{}, err
 		}
 	}
@@ -198,7 +231,7 @@ type Change[T any] struct {
 
 // Update changes the caller's own account. A new password or address ends the caller's other sessions: whoever else
 // knew the old one is out (OWASP ASVS 5, 7.4.3). The presented session stays, and so does its token.
-func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges) (Caller, error) {
+func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, client Client) (Caller, error) {
 	if changes == (UserChanges{}) {
 		return caller, nil
 	}
@@ -227,16 +260,21 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges) 
 	}
 	// The session was there when the request began. Its body may have taken a while, in which the person can have logged
 	// out everywhere: a session that is over must not take the account back.
-	user, err := u.Store.UpdateUser(ctx, caller.Session, func(user *User) (bool, error) {
-		endOthers := hash != "" || (email != "" && email != user.Email)
+	user, err := u.Store.UpdateUser(ctx, caller.Session, func(user *User) (outcome Outcome, err error) {
+		happened := func(action Action) {
+			outcome.EndOthers = true
+			outcome.Events = append(outcome.Events, client.event(u.Now(), user.ID, action, UserTarget(user.ID)))
+		}
 		if username != "" {
 			user.Username = username
 		}
-		if email != "" {
+		if email != "" && email != user.Email {
 			user.Email = email
+			happened(EmailChanged)
 		}
 		if hash != "" {
 			user.PasswordHash = hash
+			happened(PasswordChanged)
 		}
 		if changes.Bio.Made {
 			user.Bio = noneIfEmpty(changes.Bio.To)
@@ -245,7 +283,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges) 
 			user.Image = noneIfEmpty(changes.Image.To)
 		}
 		user.UpdatedAt = later(u.Now(), user.UpdatedAt)
-		return endOthers, nil
+		return outcome, nil
 	})
 	if isNotFound(err) {
 		return Caller{}, Unauthenticated("token", "is invalid")
@@ -263,14 +301,16 @@ const reservation = 30 * 24 * time.Hour
 // Delete removes the caller's account and everything in it, if the password is theirs. Guessing it here is as slow as at a
 // login.
 func (u *Users) Delete(ctx context.Context, caller Caller, password string, client Client) error {
-	if _, err := u.verify(ctx, caller.User.Email, password, client); err != nil {
+	if _, err := u.verify(ctx, attempt{caller.User.Email, password, client, caller.User.ID}); err != nil {
 		var refusal *Error
 		if errors.As(err, &refusal) && refusal.Kind == KindUnauthenticated {
 			return Invalid("password", "is not right")
 		}
 		return err
 	}
-	err := u.Store.DeleteUser(ctx, caller.Session, stamp(u.Now()).Add(reservation))
+	now := stamp(u.Now())
+	err := u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
+		client.event(now, caller.User.ID, AccountDeleted, UserTarget(caller.User.ID)))
 	if isNotFound(err) {
 		return Unauthenticated("token", "is invalid")
 	}

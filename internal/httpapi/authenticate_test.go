@@ -162,9 +162,9 @@ func (s *server) disable(t *testing.T, name string) {
 	t.Helper()
 	now := s.clock.Now()
 	session := s.sessionOf(t, s.do(t, login(name+"@test.com", password)).token(t))
-	if _, err := s.db.UpdateUser(t.Context(), session, func(u *conduit.User) (bool, error) {
+	if _, err := s.db.UpdateUser(t.Context(), session, func(u *conduit.User) (conduit.Outcome, error) {
 		u.DisabledAt = &now
-		return false, nil
+		return conduit.Outcome{}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}

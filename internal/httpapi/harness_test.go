@@ -135,7 +135,7 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 		t.Fatal(err)
 	}
 	s.sessions = &conduit.Sessions{
-		Store: db, Tokens: tokens, Refresh: refresh, Lifetime: 24 * time.Hour, Now: s.clock.Now,
+		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: 24 * time.Hour, Now: s.clock.Now,
 		Limits: conduit.RefreshLimits{Access: 15 * time.Minute, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 10 * time.Second},
 	}
 	// The cheapest settings that argon2id takes: what hashing costs is measured, not tested.
@@ -145,7 +145,7 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 	s.throttle = &conduit.Throttle{Store: db, Now: s.clock.Now}
 	s.limit = &conduit.RegistrationLimit{Now: s.clock.Now}
 	users := &conduit.Users{
-		Store: db, Passwords: s.passwords, Policy: policy, Sessions: s.sessions, Throttle: s.throttle, Limit: s.limit, Now: s.clock.Now,
+		Store: db, Audit: db, Passwords: s.passwords, Policy: policy, Sessions: s.sessions, Throttle: s.throttle, Limit: s.limit, Now: s.clock.Now,
 	}
 	// Tests may say where they come from.
 	proxies, err := httpapi.ParseProxies([]string{"127.0.0.1"})

@@ -44,7 +44,9 @@ func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies 
 		if !saneID.MatchString(id) {
 			id = rand.Text()
 		}
-		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id: id, client: proxies.client(r)}))
+		client := proxies.client(r)
+		client.RequestID = id
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id: id, client: client}))
 		answer := &answerWriter{ResponseWriter: w}
 		header := w.Header()
 		header.Set("X-Request-Id", id)

@@ -22,7 +22,7 @@ func (h *handlers) GetSessions(ctx context.Context, _ api.GetSessionsRequestObje
 
 // DeleteSession implements DELETE /user/sessions/{sessionId}.
 func (h *handlers) DeleteSession(ctx context.Context, request api.DeleteSessionRequestObject) (api.DeleteSessionResponseObject, error) {
-	if err := h.Sessions.EndOne(ctx, callerFrom(ctx), request.SessionId); err != nil {
+	if err := h.Sessions.EndOne(ctx, callerFrom(ctx), request.SessionId, clientFrom(ctx)); err != nil {
 		return nil, err
 	}
 	return api.DeleteSession204Response{}, nil
@@ -30,7 +30,7 @@ func (h *handlers) DeleteSession(ctx context.Context, request api.DeleteSessionR
 
 // DeleteOtherSessions implements DELETE /user/sessions.
 func (h *handlers) DeleteOtherSessions(ctx context.Context, _ api.DeleteOtherSessionsRequestObject) (api.DeleteOtherSessionsResponseObject, error) {
-	if err := h.Sessions.EndOthers(ctx, callerFrom(ctx)); err != nil {
+	if err := h.Sessions.EndOthers(ctx, callerFrom(ctx), clientFrom(ctx)); err != nil {
 		return nil, err
 	}
 	return api.DeleteOtherSessions204Response{}, nil
@@ -51,7 +51,7 @@ func (h *handlers) CreateSession(ctx context.Context, request api.CreateSessionR
 
 // RefreshSession implements POST /sessions/refresh.
 func (h *handlers) RefreshSession(ctx context.Context, request api.RefreshSessionRequestObject) (api.RefreshSessionResponseObject, error) {
-	grant, err := h.Sessions.Renew(ctx, request.Body.Session.RefreshToken)
+	grant, err := h.Sessions.Renew(ctx, request.Body.Session.RefreshToken, clientFrom(ctx))
 	if err != nil {
 		return nil, err
 	}

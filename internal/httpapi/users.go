@@ -36,7 +36,7 @@ func (h *handlers) Login(ctx context.Context, request api.LoginRequestObject) (a
 
 // Logout implements POST /users/logout.
 func (h *handlers) Logout(ctx context.Context, _ api.LogoutRequestObject) (api.LogoutResponseObject, error) {
-	if err := h.Sessions.End(ctx, callerFrom(ctx)); err != nil {
+	if err := h.Sessions.End(ctx, callerFrom(ctx), clientFrom(ctx)); err != nil {
 		return nil, err
 	}
 	return api.Logout204Response{}, nil
@@ -53,7 +53,7 @@ func (h *handlers) UpdateCurrentUser(ctx context.Context, request api.UpdateCurr
 	caller, err := h.Users.Update(ctx, callerFrom(ctx), conduit.UserChanges{
 		Username: input.Username, Email: input.Email, Password: input.Password,
 		Bio: change(input.Bio), Image: change(input.Image),
-	})
+	}, clientFrom(ctx))
 	if err != nil {
 		return nil, err
 	}

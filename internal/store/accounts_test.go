@@ -16,7 +16,7 @@ func TestAccountsInBatches(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
 		for _, name := range []string{"a", "b", "c"} {
-			if _, err := db.CreateUser(ctx, newUser(name), newSession("S"+name)); err != nil {
+			if _, err := db.CreateUser(ctx, newUser(name), newSession("S"+name), registered); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -20,7 +20,7 @@ func TestTagOrder(t *testing.T) {
 	t.Parallel()
 	test := func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"))
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func BenchmarkSessionWithUser(b *testing.B) {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {
 			eachDatabase(b, func(b *testing.B, url string) {
 				db := storetest.Open(b, url, store.Options{Timeout: time.Minute})
-				if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1")); err != nil {
+				if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), registered); err != nil {
 					b.Fatal(err)
 				}
 				fill(b, url, "session", "2027-01-01 00:00:00+00:00", rows)
@@ -73,7 +73,7 @@ func BenchmarkSessionWithUser(b *testing.B) {
 func BenchmarkSweep(b *testing.B) {
 	eachDatabase(b, func(b *testing.B, url string) {
 		db := storetest.Open(b, url, store.Options{Timeout: time.Minute})
-		if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1")); err != nil {
+		if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), registered); err != nil {
 			b.Fatal(err)
 		}
 		look := func(until func() bool) time.Duration {

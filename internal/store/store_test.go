@@ -30,6 +30,10 @@ func newSession(id string) conduit.Session {
 	return conduit.Session{ID: id, CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour), UserAgent: "test 'agent' \\ ?", IPAddress: "::1"}
 }
 
+func registered(id int64) conduit.Event {
+	return conduit.Event{At: at, Actor: conduit.ActorUser, ActorID: &id, Action: conduit.Registered, Target: conduit.UserTarget(id)}
+}
+
 func TestUsersComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
@@ -37,7 +41,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		bio := `quotes ' " \ ? $1 ?0 {} 🦊` + "\n\t"
 		user := newUser("Ærø")
 		user.Bio, user.DisabledAt = &bio, &at
-		created, err := db.CreateUser(ctx, user, newSession("S1"))
+		created, err := db.CreateUser(ctx, user, newSession("S1"), registered)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +75,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")
 		wantNotFound(t, err)
-		_, err = db.UpdateUser(ctx, conduit.Session{ID: "S2", UserID: user.ID}, func(*conduit.User) (bool, error) { return false, nil })
+		_, err = db.UpdateUser(ctx, conduit.Session{ID: "S2", UserID: user.ID}, func(*conduit.User) (conduit.Outcome, error) { return conduit.Outcome{}, nil })
 		wantNotFound(t, err)
 	})
 }
@@ -89,20 +93,20 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
-		first, err := db.CreateUser(ctx, newUser("first"), newSession("S1"))
+		first, err := db.CreateUser(ctx, newUser("first"), newSession("S1"), registered)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = db.CreateUser(ctx, newUser("second"), newSession("S1"))
+		_, err = db.CreateUser(ctx, newUser("second"), newSession("S1"), registered)
 		if err == nil {
 			t.Fatal("two sessions with one id")
 		}
 		_, err = db.UserByEmail(ctx, "second@test.com")
 		wantNotFound(t, err)
 		refused := errors.New("refused")
-		if _, err := db.UpdateUser(ctx, conduit.Session{ID: "S1", UserID: first.ID}, func(u *conduit.User) (bool, error) {
+		if _, err := db.UpdateUser(ctx, conduit.Session{ID: "S1", UserID: first.ID}, func(u *conduit.User) (conduit.Outcome, error) {
 			u.Username = "changed"
-			return true, refused
+			return conduit.Outcome{EndOthers: true, Events: []conduit.Event{registered(first.ID)}}, refused
 		}); !errors.Is(err, refused) {
 			t.Errorf("error %v, want the closure's", err)
 		}
@@ -117,20 +121,20 @@ func TestChangesDoNotGetLost(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx := context.Background()
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"))
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var group sync.WaitGroup
 		for range 25 {
 			group.Go(func() {
-				if _, err := db.UpdateUser(ctx, conduit.Session{ID: "S1", UserID: user.ID}, func(u *conduit.User) (bool, error) {
+				if _, err := db.UpdateUser(ctx, conduit.Session{ID: "S1", UserID: user.ID}, func(u *conduit.User) (conduit.Outcome, error) {
 					longer := "x"
 					if u.Bio != nil {
 						longer += *u.Bio
 					}
 					u.Bio = &longer
-					return false, nil
+					return conduit.Outcome{}, nil
 				}); err != nil {
 					t.Error(err)
 				}
@@ -147,7 +151,7 @@ func TestSetPasswordHash(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"))
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +198,7 @@ func TestMigrations(t *testing.T) {
 			if again, err := db.MigrateUp(ctx); err != nil || len(again) != 0 {
 				t.Errorf("up again: %v, %v", again, err)
 			}
-			if _, err := db.CreateUser(ctx, newUser("jake"), newSession("S1")); err != nil {
+			if _, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered); err != nil {
 				t.Errorf("the schema does not work: %v", err)
 			}
 			if undone, err := db.MigrateDown(ctx); err != nil || len(undone) != len(names) || applied() != 0 {
@@ -295,7 +299,7 @@ func TestOddFileNames(t *testing.T) {
 	for _, name := range []string{"with blank.db", "with?question.db", "100%.db", "#1.db", "ünïcödé.db"} {
 		file := filepath.Join(t.TempDir(), name)
 		db := storetest.Open(t, "sqlite:"+file, store.Options{})
-		if _, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1")); err != nil {
+		if _, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1"), registered); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -328,7 +332,7 @@ func TestMemory(t *testing.T) {
 	for i := range 20 {
 		group.Go(func() {
 			name := fmt.Sprint("user", i)
-			if _, err := db.CreateUser(context.Background(), newUser(name), newSession(name)); err != nil {
+			if _, err := db.CreateUser(context.Background(), newUser(name), newSession(name), registered); err != nil {
 				t.Error(err)
 			}
 			if _, _, err := db.SessionWithUser(context.Background(), name); err != nil {

@@ -46,7 +46,7 @@ func (r userRow) user() conduit.User {
 }
 
 // CreateUser implements [conduit.UserStore].
-func (s *Store) CreateUser(ctx context.Context, user conduit.User, first conduit.Session) (conduit.User, error) {
+func (s *Store) CreateUser(ctx context.Context, user conduit.User, first conduit.Session, happened func(id int64) conduit.Event) (conduit.User, error) {
 	row := newUserRow(user)
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := insertUser(ctx, tx, &row); err != nil {
@@ -54,8 +54,10 @@ func (s *Store) CreateUser(ctx context.Context, user conduit.User, first conduit
 		}
 		session := sessionRow{sessionColumns: sessionColumns(first)}
 		session.UserID = row.ID
-		_, err := tx.NewInsert().Model(&session).Exec(ctx)
-		return err
+		if _, err := tx.NewInsert().Model(&session).Exec(ctx); err != nil {
+			return err
+		}
+		return insertEvents(ctx, tx, happened(row.ID))
 	})
 	if err != nil {
 		return conduit.User{}, s.taken(ctx, row, err)
@@ -79,7 +81,7 @@ returning id`,
 }
 
 // DeleteUser implements [conduit.UserStore].
-func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve time.Time) error {
+func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve time.Time, happened conduit.Event) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
 			return err
@@ -93,7 +95,10 @@ func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve
 		}
 		_, err = tx.NewRaw(`insert into reserved_names (username_key, until) values (?, ?)
 			on conflict (username_key) do update set until = excluded.until`, key, reserve).Exec(ctx)
-		return err
+		if err != nil {
+			return err
+		}
+		return insertEvents(ctx, tx, happened)
 	})
 }
 
@@ -108,7 +113,7 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (conduit.User, er
 
 // UpdateUser implements [conduit.UserStore].
 func (s *Store) UpdateUser(
-	ctx context.Context, session conduit.Session, change func(*conduit.User) (bool, error),
+	ctx context.Context, session conduit.Session, change func(*conduit.User) (conduit.Outcome, error),
 ) (conduit.User, error) {
 	var row userRow
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -125,7 +130,7 @@ func (s *Store) UpdateUser(
 			return errors.Join(err, conduit.NotFound("session"))
 		}
 		user := found.user()
-		endOthers, err := change(&user)
+		outcome, err := change(&user)
 		if err != nil {
 			return err
 		}
@@ -140,10 +145,13 @@ func (s *Store) UpdateUser(
 		if _, err := tx.NewUpdate().Model(&row).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		if endOthers {
-			_, err = tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", session.UserID).Where("id <> ?", session.ID).Exec(ctx)
+		if outcome.EndOthers {
+			if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", session.UserID).
+				Where("id <> ?", session.ID).Exec(ctx); err != nil {
+				return err
+			}
 		}
-		return err
+		return insertEvents(ctx, tx, outcome.Events...)
 	})
 	if err != nil {
 		return conduit.User{}, s.taken(ctx, row, err)

@@ -1,0 +1,120 @@
+package conduit
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Event is something that happened to an account or to the signing keys, as the audit log keeps it: for good, and never
+// with a password, a token or an address that somebody tried.
+type Event struct {
+	ID        int64 // set by the store, rising
+	At        time.Time
+	Actor     Actor
+	ActorID   *int64 // whose session, password or refresh token was presented; nil unless Actor is ActorUser
+	Action    Action
+	Target    string // what it happened to, as "user:7", "session:…", "key:…", or "account:…" with the hash of an unknown address
+	IPAddress string // empty when the program itself acts
+	UserAgent string // as the client called itself, shortened
+	RequestID string // under which the log knows the request
+}
+
+// Actor is what kind of actor made an event.
+type Actor string
+
+// The actors.
+const (
+	ActorUser      Actor = "user"
+	ActorAnonymous Actor = "anonymous" // who has proven nothing
+	ActorCLI       Actor = "cli"       // who runs the program's commands
+	ActorSystem    Actor = "system"    // the program by itself
+)
+
+// Action is what was done.
+type Action string
+
+// The actions.
+const (
+	Registered        Action = "registered"
+	LoggedIn          Action = "login"
+	LoginFailed       Action = "login-failed" // also by a user who gives a wrong password where one is asked for
+	LoginThrottled    Action = "login-throttled"
+	LoggedOut         Action = "logout"
+	SessionRevoked    Action = "session-revoked"
+	SessionsRevoked   Action = "sessions-revoked" // all of a user but the presented one
+	RefreshReused     Action = "refresh-reused"   // a refresh token that was used before; its session has ended
+	PasswordChanged   Action = "password-changed" // which ends all other sessions
+	EmailChanged      Action = "email-changed"    // which ends all other sessions
+	AccountDeleted    Action = "account-deleted"
+	KeyMade           Action = "key-made"
+	KeyActivatedEarly Action = "key-activated-early" // before everybody who keeps the public keys can know it
+	KeyRevoked        Action = "key-revoked"
+)
+
+// Actions are all there are.
+func Actions() []Action {
+	return []Action{
+		Registered, LoggedIn, LoginFailed, LoginThrottled, LoggedOut, SessionRevoked, SessionsRevoked, RefreshReused,
+		PasswordChanged, EmailChanged, AccountDeleted, KeyMade, KeyActivatedEarly, KeyRevoked,
+	}
+}
+
+// AuditStore keeps events. It takes none back.
+type AuditStore interface {
+	// Record adds events, in their order.
+	Record(ctx context.Context, events ...Event) error
+}
+
+// EventFilter says which events are wanted: the newest, up to Limit.
+type EventFilter struct {
+	UserID int64  // by or about this user; 0 for all
+	Action Action // "" for all
+	Limit  int
+}
+
+// KeyEvent is an event about a signing key, which no request asked for.
+func KeyEvent(actor Actor, action Action, kid string, now time.Time) Event {
+	return Event{At: stamp(now), Actor: actor, Action: action, Target: "key:" + kid}
+}
+
+// record adds an event of what has happened: also when who asked hangs up now, which nobody is to hide by. The store bounds
+// the time.
+func record(ctx context.Context, audit AuditStore, event Event) error {
+	return audit.Record(context.WithoutCancel(ctx), event)
+}
+
+// event is an event of a request, by a user or, for 0, by anybody.
+func (c Client) event(now time.Time, by int64, action Action, target string) Event {
+	event := Event{
+		At: stamp(now), Actor: ActorAnonymous, Action: action, Target: target,
+		IPAddress: c.IPAddress, UserAgent: shortAgent(c.UserAgent), RequestID: c.RequestID,
+	}
+	if by != 0 {
+		event.Actor, event.ActorID = ActorUser, &by
+	}
+	return event
+}
+
+// UserTarget names a user in events.
+func UserTarget(id int64) string { return "user:" + strconv.FormatInt(id, 10) }
+
+func sessionTarget(id string) string { return "session:" + id }
+
+// accountTarget names the account that somebody tried: what they typed may be anything, a password too, so it is hidden.
+func accountTarget(user User, email string) string {
+	if user.ID == 0 {
+		return attemptKey("account", Key(email))
+	}
+	return UserTarget(user.ID)
+}
+
+// maxUserAgent is how much of a client's name is kept, in bytes.
+const maxUserAgent = 255
+
+// shortAgent is what is kept of a client's name. Cutting may split a character, and clients send what they like; databases
+// insist on UTF-8.
+func shortAgent(name string) string {
+	return strings.ToValidUTF8(name[:min(len(name), maxUserAgent)], "")
+}

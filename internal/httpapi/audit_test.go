@@ -1,0 +1,222 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"conduit/internal/conduit"
+)
+
+// events gives the audit log, oldest first.
+func (s *server) events(t *testing.T) []conduit.Event {
+	t.Helper()
+	events, err := s.db.Events(t.Context(), conduit.EventFilter{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(events)
+	return events
+}
+
+// as names a request and says where it comes from.
+func as(id string, c call) call {
+	c.headers = map[string]string{"X-Request-Id": id, "User-Agent": "agent of " + id, "X-Forwarded-For": "192.0.2.7"}
+	return c
+}
+
+// TestAudit goes through everything that is recorded, and some that is not.
+func TestAudit(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerAddress = 2, 8, 20
+		jake, seen := int64(1), 0
+		// does makes a call and compares what was recorded since the one before.
+		does := func(status int, c call, want ...conduit.Event) answer {
+			t.Helper()
+			s.clock.Advance(time.Minute)
+			id := fmt.Sprint("request-", seen)
+			got := s.do(t, as(id, c))
+			got.want(t, status, "")
+			events := s.events(t)
+			fresh := events[seen:]
+			seen = len(events)
+			for i := range want {
+				want[i].At, want[i].IPAddress = s.clock.Now(), "192.0.2.7"
+				want[i].RequestID, want[i].UserAgent = id, "agent of "+id
+				want[i].ID = int64(seen - len(want) + i + 1)
+			}
+			if diff := cmp.Diff(want, slices.Clone(fresh)); diff != "" && len(want)+len(fresh) > 0 {
+				t.Errorf("%s %s (-want +got):\n%s", c.method, c.path, diff)
+			}
+			return got
+		}
+		by := func(action conduit.Action, target string) conduit.Event {
+			return conduit.Event{Actor: conduit.ActorUser, ActorID: &jake, Action: action, Target: target}
+		}
+		unknown := func(action conduit.Action, target string) conduit.Event {
+			return conduit.Event{Actor: conduit.ActorAnonymous, Action: action, Target: target}
+		}
+		lastTarget := func() string { events := s.events(t); return events[len(events)-1].Target }
+
+		does(422, registration("jake", "", password))
+		token := does(201, registration("jake", "jake@test.com", password), by(conduit.Registered, "user:1")).token(t)
+		does(409, registration("jake", "jake2@test.com", password))
+		does(200, get("/api/user", token))
+		does(401, get("/api/user", ""))
+
+		// A known account is named, an unknown one hidden, in one way whatever the case.
+		does(401, login("jake@test.com", "wrong"), unknown(conduit.LoginFailed, "user:1"))
+		s.do(t, login("NOBODY@test.com", "wrong")).want(t, 401, "")
+		hidden := lastTarget()
+		if !strings.HasPrefix(hidden, "account:") || len(hidden) != len("account:")+32 {
+			t.Errorf("target %q", hidden)
+		}
+		seen++
+		does(401, login("nobody@test.com", "wrong"), unknown(conduit.LoginFailed, hidden))
+		does(401, login("nobody@test.com", "wrong"), unknown(conduit.LoginFailed, hidden))
+		s.clock.Advance(-time.Minute)
+		does(429, login("nobody@test.com", "wrong"), unknown(conduit.LoginThrottled, hidden))
+		does(401, login("jake@test.com", "wrong"), unknown(conduit.LoginFailed, "user:1"))
+		s.clock.Advance(-time.Minute)
+		does(429, login("jake@test.com", password), unknown(conduit.LoginThrottled, "user:1"))
+		s.clock.Advance(time.Hour)
+
+		second := s.do(t, as("second", login("jake@test.com", password))).token(t)
+		secondID := s.sessionOf(t, second).ID
+		if got := lastTarget(); got != "session:"+secondID {
+			t.Errorf("login: %s", got)
+		}
+		seen++
+		does(404, call{method: "DELETE", path: "/api/user/sessions/" + strings.Repeat("A", 26), token: token})
+		does(204, call{method: "DELETE", path: "/api/user/sessions/" + secondID, token: token}, by(conduit.SessionRevoked, "session:"+secondID))
+		does(204, call{method: "DELETE", path: "/api/user/sessions", token: token}, by(conduit.SessionsRevoked, "user:1"))
+
+		third := s.do(t, as("third", login("jake@test.com", password))).token(t)
+		thirdID := s.sessionOf(t, third).ID
+		seen++
+		does(204, call{method: "POST", path: "/api/users/logout", token: third}, by(conduit.LoggedOut, "session:"+thirdID))
+		does(401, call{method: "POST", path: "/api/users/logout", token: third})
+
+		first := s.do(t, as("refreshing", sessionCall("/api/sessions", "email", "jake@test.com", "password", password)))
+		refreshing := "session:" + first.at(t, "session", "id").(string)
+		if got := s.events(t)[seen]; got.Action != conduit.LoggedIn || got.Target != refreshing || *got.ActorID != jake || got.RequestID != "refreshing" {
+			t.Errorf("login with a refresh token: %+v", got)
+		}
+		seen++
+		reused := sessionCall("/api/sessions/refresh", "refreshToken", first.at(t, "session", "refreshToken").(string))
+		does(200, reused)
+		does(401, sessionCall("/api/sessions/refresh", "refreshToken", "nonsense"))
+		does(401, reused, by(conduit.RefreshReused, refreshing))
+		does(401, reused)
+
+		put := func(pairs ...string) call {
+			return call{method: "PUT", path: "/api/user", token: token, body: userJSON(pairs...)}
+		}
+		does(200, put("bio", "x"))
+		does(200, put("email", "jake@test.com"))
+		does(200, put("email", "new@test.com"), by(conduit.EmailChanged, "user:1"))
+		does(200, put("password", "another password"), by(conduit.PasswordChanged, "user:1"))
+		does(200, put("email", "jake@test.com", "password", password), by(conduit.EmailChanged, "user:1"), by(conduit.PasswordChanged, "user:1"))
+		does(422, put("password", "short"))
+		leave := func(password string) call {
+			return call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", password)}
+		}
+		does(422, leave("wrong"), by(conduit.LoginFailed, "user:1"))
+		does(204, leave(password), by(conduit.AccountDeleted, "user:1"))
+		s.do(t, login("jake@test.com", password)).want(t, 401, "")
+		if got := lastTarget(); !strings.HasPrefix(got, "account:") {
+			t.Errorf("who is gone: %s", got)
+		}
+	})
+}
+
+// TestNoSecretsAreKept goes through the life of an account with secrets that are easy to find, and looks for them in the audit
+// log and in the log at its most talkative.
+func TestNoSecretsAreKept(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerAddress = 3, 8, 20
+		const (
+			first, second = "marker-first-password", "marker-second-password"
+			wrong, short  = "marker-wrong-password", "mk-shrt"
+			mistyped      = "marker-password-as-address" // in the field above, as it happens
+			forged        = "marker-forged-token"
+			email         = "marker@test.com"
+			tried         = "marker-tried@test.com"
+		)
+		secrets := []string{first, second, wrong, short, mistyped, forged, tried}
+		keep := func(got answer, status int, names ...string) string {
+			t.Helper()
+			got.want(t, status, "")
+			token := got.at(t, names...).(string)
+			secrets = append(secrets, token)
+			if parts := strings.Split(token, "."); len(parts) == 3 {
+				secrets = append(secrets, parts[2]) // the signature alone
+			}
+			return token
+		}
+		token := keep(s.do(t, registration("jake", email, first)), 201, "user", "token")
+		s.do(t, registration("jake", tried, first)).want(t, 409, "")
+		s.do(t, registration("jane", tried, short)).want(t, 422, "")
+		keep(s.do(t, login(email, first)), 200, "user", "token")
+		for _, c := range []call{
+			login(email, wrong), login(tried, wrong), login(mistyped, first), login(mistyped+"@test.com", first),
+			sessionCall("/api/sessions", "email", email, "password", wrong),
+		} {
+			s.do(t, c).want(t, 401, "")
+		}
+		s.do(t, get("/api/user", forged)).want(t, 401, "")
+		s.do(t, get("/api/user", token[:len(token)-4]+"AAAA")).want(t, 401, "")
+
+		got := s.do(t, sessionCall("/api/sessions", "email", email, "password", first))
+		keep(got, 201, "session", "accessToken")
+		refresh := keep(got, 201, "session", "refreshToken")
+		got = s.refresh(t, refresh)
+		keep(got, 200, "session", "accessToken")
+		keep(got, 200, "session", "refreshToken")
+		s.clock.Advance(time.Hour)
+		s.refresh(t, refresh).want(t, 401, "")
+		s.refresh(t, forged).want(t, 401, "")
+
+		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", short)}).want(t, 422, "")
+		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", second, "email", "new@test.com")}).want(t, 200, "")
+		for range 4 {
+			s.do(t, login("new@test.com", wrong))
+		}
+		s.do(t, login("new@test.com", second)).want(t, 429, "")
+		s.clock.Advance(time.Hour)
+		s.do(t, call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", wrong)}).want(t, 422, "")
+		s.clock.Advance(time.Hour)
+		s.do(t, call{method: "POST", path: "/api/users/logout", token: keep(s.do(t, login("new@test.com", second)), 200, "user", "token")}).want(t, 204, "")
+		s.do(t, call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", second)}).want(t, 204, "")
+
+		events := s.events(t)
+		met := map[conduit.Action]bool{}
+		for _, event := range events {
+			met[event.Action] = true
+		}
+		if len(met) != 9 {
+			t.Errorf("%d actions were recorded: %v", len(met), met)
+		}
+		columns, err := json.Marshal(events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := s.log.String()
+		if !strings.Contains(log, "level=DEBUG") {
+			t.Error("the log is not at its most talkative")
+		}
+		for _, secret := range secrets {
+			if strings.Contains(string(columns), secret) {
+				t.Errorf("the audit log holds %s", secret)
+			}
+			if strings.Contains(log, secret) {
+				t.Errorf("the log holds %s", secret)
+			}
+		}
+	})
+}

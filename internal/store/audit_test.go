@@ -1,0 +1,183 @@
+package store_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"conduit/internal/conduit"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// TestEventsComeBackAsTheyWere also goes through the ways to ask for them.
+func TestEventsComeBackAsTheyWere(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := t.Context()
+		if err := db.Record(ctx); err != nil {
+			t.Errorf("nothing to record: %v", err)
+		}
+		jake := int64(7)
+		events := []conduit.Event{
+			{
+				ID: 1, At: at, Actor: conduit.ActorUser, ActorID: &jake, Action: conduit.LoggedIn, Target: "session:S1",
+				IPAddress: "2001:db8::1", UserAgent: "test 'agent' \\ ? 🦊", RequestID: "R1",
+			},
+			{ID: 2, At: at, Actor: conduit.ActorCLI, Action: conduit.KeyMade, Target: "key:K1"},
+			{ID: 3, At: at.Add(time.Millisecond), Actor: conduit.ActorAnonymous, Action: conduit.LoginFailed, Target: "user:7"},
+		}
+		if err := db.Record(ctx, events[0], events[1]); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Record(ctx, events[2]); err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			filter conduit.EventFilter
+			want   []conduit.Event
+		}{
+			{conduit.EventFilter{Limit: 10}, []conduit.Event{events[2], events[1], events[0]}},
+			{conduit.EventFilter{Limit: 2}, []conduit.Event{events[2], events[1]}},
+			{conduit.EventFilter{Limit: 10, UserID: 7}, []conduit.Event{events[2], events[0]}},
+			{conduit.EventFilter{Limit: 10, UserID: 70}, []conduit.Event{}},
+			{conduit.EventFilter{Limit: 10, Action: conduit.KeyMade}, []conduit.Event{events[1]}},
+			{conduit.EventFilter{Limit: 10, UserID: 7, Action: conduit.LoggedIn}, []conduit.Event{events[0]}},
+		} {
+			got, err := db.Events(ctx, test.filter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("%+v (-want +got):\n%s", test.filter, diff)
+			}
+		}
+	})
+}
+
+// TestEventsStay: the database itself refuses to change or lose an event, whoever asks.
+func TestEventsStay(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		db := storetest.Open(t, url, store.Options{})
+		if err := db.Record(ctx, conduit.KeyEvent(conduit.ActorSystem, conduit.KeyMade, "K1", at)); err != nil {
+			t.Fatal(err)
+		}
+		attacks := []string{
+			"update audit_events set target = 'key:K2'",
+			"update audit_events set target = 'key:K2' where id = 1",
+			"delete from audit_events",
+			"delete from audit_events where id = 1",
+			"insert into audit_events select * from audit_events where true on conflict (id) do update set target = 'key:K2'",
+		}
+		if strings.HasPrefix(url, "sqlite:") {
+			attacks = append(attacks, `insert or replace into audit_events
+				values (1, '2026-01-01', 'system', null, 'key-made', 'key:K2', '', '', '')`)
+		} else {
+			attacks = append(attacks, "truncate audit_events", "truncate audit_events cascade")
+		}
+		for _, attack := range attacks {
+			if err := execute(t, url, attack); err == nil || !strings.Contains(err.Error(), "audit_events is append-only") {
+				t.Errorf("%s: %v", attack, err)
+			}
+		}
+		events, err := db.Events(ctx, conduit.EventFilter{Limit: 10})
+		if err != nil || len(events) != 1 || events[0].Target != "key:K1" {
+			t.Errorf("events %v, %v", events, err)
+		}
+	})
+}
+
+// TestEventsComeWithTheirChange: what is not recorded does not happen, and what does not happen is not recorded.
+func TestEventsComeWithTheirChange(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		db := storetest.Open(t, url, store.Options{})
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session := conduit.Session{ID: "S1", UserID: user.ID}
+		event := func(action conduit.Action) conduit.Event {
+			return conduit.Event{At: at, Actor: conduit.ActorUser, ActorID: &user.ID, Action: action, Target: conduit.UserTarget(user.ID)}
+		}
+		outcome := conduit.Outcome{EndOthers: true, Events: []conduit.Event{event(conduit.PasswordChanged)}}
+		update := func() error {
+			_, err := db.UpdateUser(ctx, session, func(u *conduit.User) (conduit.Outcome, error) {
+				u.PasswordHash += "x"
+				return outcome, nil
+			})
+			return err
+		}
+		if err := update(); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.DeleteUser(ctx, conduit.Session{ID: "S2", UserID: user.ID}, at, event(conduit.AccountDeleted)); err == nil {
+			t.Error("deleted by a session that is not there")
+		}
+		wantActions(t, db, conduit.PasswordChanged, conduit.Registered)
+
+		// An audit log that takes nothing stops the changes too.
+		if err := execute(t, url, "alter table audit_events rename to audit_events_away"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.CreateUser(ctx, newUser("jane"), newSession("S2"), registered); err == nil {
+			t.Error("registered without a record")
+		}
+		if err := db.DeleteUser(ctx, session, at, event(conduit.AccountDeleted)); err == nil {
+			t.Error("deleted without a record")
+		}
+		if err := update(); err == nil {
+			t.Error("changed without a record")
+		}
+		if err := execute(t, url, "alter table audit_events_away rename to audit_events"); err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.UserByEmail(ctx, "jane@test.com")
+		wantNotFound(t, err)
+		if still, err := db.UserByEmail(ctx, "jake@test.com"); err != nil || still.PasswordHash != "xx" {
+			t.Errorf("after changes that were not recorded: %v, %v", still, err)
+		}
+		if err := db.DeleteUser(ctx, session, at, event(conduit.AccountDeleted)); err != nil {
+			t.Fatal(err)
+		}
+		wantActions(t, db, conduit.AccountDeleted, conduit.PasswordChanged, conduit.Registered)
+	})
+}
+
+func wantActions(t *testing.T, db *store.Store, want ...conduit.Action) {
+	t.Helper()
+	events, err := db.Events(t.Context(), conduit.EventFilter{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []conduit.Action
+	for _, event := range events {
+		got = append(got, event.Action)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("actions (-want +got):\n%s", diff)
+	}
+}
+
+// execute runs a statement past the store.
+func execute(t *testing.T, url, statement string) error {
+	t.Helper()
+	driver, source := "pgx", url
+	if file, lite := strings.CutPrefix(url, "sqlite:"); lite {
+		driver, source = "sqlite", "file:"+filepath.ToSlash(file)
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	_, err = db.ExecContext(t.Context(), statement)
+	return err
+}
