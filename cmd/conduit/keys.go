@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"conduit/internal/auth"
+	"conduit/internal/conduit"
 )
 
 // keySettings are what a command needs to get at the keys, with the names and defaults that they have for the server.
@@ -44,7 +45,7 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 	flags.DurationVar(&s.accessLifetime, "access-lifetime", 15*time.Minute, "how long an access token lasts, as the server has it")
 
 	// on runs a command on the keys.
-	on := func(run func(ctx context.Context, keys *auth.KeyRing, out io.Writer, args []string) error) func(*cobra.Command, []string) error {
+	on := func(run func(ctx context.Context, keys auditedKeys, out io.Writer, args []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
 			if s.sessionLifetime <= 0 {
 				return badSetting("session-lifetime", errors.New("must be positive"))
@@ -65,7 +66,7 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), keys, cmd.OutOrStdout(), args)
+			return run(cmd.Context(), auditedKeys{keys, db}, cmd.OutOrStdout(), args)
 		}
 	}
 	command.AddCommand(&cobra.Command{
@@ -81,7 +82,7 @@ takes about ten minutes. The key before it verifies until the last of its tokens
 With --now the next key signs at once. Services that read the public keys earlier than it was published refuse its tokens
 until they read them again.`,
 		Args: noArguments,
-		RunE: on(func(ctx context.Context, keys *auth.KeyRing, out io.Writer, _ []string) error {
+		RunE: on(func(ctx context.Context, keys auditedKeys, out io.Writer, _ []string) error {
 			return rotateKeys(ctx, keys, out, now)
 		}),
 	}
@@ -105,7 +106,25 @@ A KID that begins with a dash is written after two: conduit keys revoke -- -KID`
 	return command
 }
 
-func listKeys(_ context.Context, keys *auth.KeyRing, out io.Writer, _ []string) error {
+// auditedKeys are keys whose changes the audit log is told of.
+type auditedKeys struct {
+	*auth.KeyRing
+	audit conduit.AuditStore
+}
+
+// record says in the audit log what was done to a key.
+func (k auditedKeys) record(ctx context.Context, kid string, actions ...conduit.Action) error {
+	events := make([]conduit.Event, len(actions))
+	for i, action := range actions {
+		events[i] = conduit.KeyEvent(conduit.ActorCLI, action, kid, time.Now())
+	}
+	if err := k.audit.Record(ctx, events...); err != nil {
+		return fmt.Errorf("the keys are changed, and the audit log does not say so: %w", err)
+	}
+	return nil
+}
+
+func listKeys(_ context.Context, keys auditedKeys, out io.Writer, _ []string) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "KID\tALGORITHM\tSTATE\tCREATED\tACTIVE FROM\tVERIFIES UNTIL")
 	for _, key := range keys.Keys() {
@@ -118,9 +137,19 @@ func listKeys(_ context.Context, keys *auth.KeyRing, out io.Writer, _ []string) 
 	return table.Flush()
 }
 
-func rotateKeys(ctx context.Context, keys *auth.KeyRing, out io.Writer, atOnce bool) error {
+func rotateKeys(ctx context.Context, keys auditedKeys, out io.Writer, atOnce bool) error {
 	key, made, err := keys.Rotate(ctx, atOnce)
 	if err != nil {
+		return err
+	}
+	var actions []conduit.Action
+	if made {
+		actions = append(actions, conduit.KeyMade)
+	}
+	if atOnce {
+		actions = append(actions, conduit.KeyActivatedEarly)
+	}
+	if err := keys.record(ctx, key.ID, actions...); err != nil {
 		return err
 	}
 	switch {
@@ -135,13 +164,31 @@ func rotateKeys(ctx context.Context, keys *auth.KeyRing, out io.Writer, atOnce b
 	return nil
 }
 
-func revokeKey(ctx context.Context, keys *auth.KeyRing, out io.Writer, args []string) error {
+func revokeKey(ctx context.Context, keys auditedKeys, out io.Writer, args []string) error {
+	before := map[string]auth.KeyState{}
+	for _, key := range keys.Keys() {
+		before[key.ID] = key.State
+	}
 	replacement, err := keys.Revoke(ctx, args[0])
 	if errors.Is(err, auth.ErrUnknownKey) {
 		return fmt.Errorf("there is no key %s; see conduit keys list", args[0])
 	}
 	if err != nil {
 		return err
+	}
+	if before[args[0]] != auth.KeyRevoked {
+		if err := keys.record(ctx, args[0], conduit.KeyRevoked); err != nil {
+			return err
+		}
+	}
+	if replacement != nil {
+		actions := []conduit.Action{conduit.KeyActivatedEarly}
+		if before[replacement.ID] == "" {
+			actions = []conduit.Action{conduit.KeyMade, conduit.KeyActivatedEarly}
+		}
+		if err := keys.record(ctx, replacement.ID, actions...); err != nil {
+			return err
+		}
 	}
 	_, _ = fmt.Fprintf(out, "%s is revoked, and with it all its tokens\n", args[0])
 	_, _ = fmt.Fprintf(out, "warning: services that check tokens by the public keys alone take them until they read the keys again, at most %g minutes\n", keys.MaxAge().Minutes())
@@ -152,7 +199,7 @@ func revokeKey(ctx context.Context, keys *auth.KeyRing, out io.Writer, args []st
 	return nil
 }
 
-func warnVerifiers(out io.Writer, keys *auth.KeyRing, key auth.KeyInfo) {
+func warnVerifiers(out io.Writer, keys auditedKeys, key auth.KeyInfo) {
 	_, _ = fmt.Fprintf(out, "warning: services that read the public keys before %s do not know it until they read them again, at most %g minutes\n",
 		moment(key.CreatedAt), keys.MaxAge().Minutes())
 }

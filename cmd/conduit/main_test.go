@@ -56,6 +56,8 @@ func TestUsage(t *testing.T) {
 		"negative attempts":   {[]string{"serve", "--login-attempts=-1"}, nil, "--login-attempts (CONDUIT_LOGIN_ATTEMPTS): must not be negative"},
 		"proxies":             {[]string{"serve", "--database=sqlite::memory:", "--listen=127.0.0.1:0", "--demo=false", "--trusted-proxies=x"}, nil, "--trusted-proxies (CONDUIT_TRUSTED_PROXIES): want networks"},
 		"public url":          {[]string{"serve", "--public-url=not a url"}, nil, "--public-url (CONDUIT_PUBLIC_URL): want a URL"},
+		"no events":           {[]string{"audit", "--limit=0"}, nil, "--limit (CONDUIT_LIMIT): want at least 1"},
+		"action":              {[]string{"audit", "--action=lunch"}, nil, "--action (CONDUIT_ACTION): want one of registered, login, "},
 		"few users":           {[]string{"seed", "--users=1"}, nil, "--users (CONDUIT_USERS): want at least 2"},
 		"word":                {[]string{"serve", "--log-level=loud"}, nil, "--log-level (CONDUIT_LOG_LEVEL): want one of debug, info, warn, error"},
 		"database":            {[]string{"serve", "--database=mysql://x"}, nil, "--database (CONDUIT_DATABASE): want sqlite:FILE"},

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"conduit/internal/conduit"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// TestAudit: what a server and the keys commands did is printed, as a table and for programs.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		keyFile := filepath.Join(t.TempDir(), "conduit.key")
+		command := func(args ...string) string {
+			t.Helper()
+			out, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_KEY_FILE": keyFile}, args...)
+			if err != nil {
+				t.Fatalf("%v: %v", args, err)
+			}
+			return out
+		}
+		// rows gives the columns actor, action and target of the table.
+		rows := func(args ...string) (rows []string) {
+			t.Helper()
+			lines := strings.Split(strings.TrimSuffix(command(append([]string{"audit"}, args...)...), "\n"), "\n")
+			if !regexp.MustCompile(`\ATIME +ACTOR +ACTION +TARGET +ADDRESS +REQUEST +USER AGENT\z`).MatchString(lines[0]) {
+				t.Errorf("heading %s", lines[0])
+			}
+			for _, line := range lines[1:] {
+				fields := strings.Fields(line)
+				if len(fields) < 8 {
+					t.Fatalf("line %s", line)
+				}
+				rows = append(rows, strings.Join(fields[2:5], " "))
+			}
+			return rows
+		}
+		want := func(got []string, want ...string) {
+			t.Helper()
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+		}
+
+		i := serveOn(t, url, keyFile)
+		_, first := i.tokenOf(t, "/users")
+		if status, text := i.do(t, "POST", "/users/login", "", `{"user":{"email":"jake@example.com","password":"wrong"}}`); status != http.StatusUnauthorized {
+			t.Error(status, text)
+		}
+		if err := i.stop(); err != nil {
+			t.Error(err)
+		}
+		want(rows(), "anonymous login-failed user:1", "user:1 registered user:1", "system key-made key:"+first)
+
+		next, _, _ := strings.Cut(command("keys", "rotate"), " ")
+		command("keys", "rotate") // waits already: nothing happens
+		want(rows("--limit=1"), "cli key-made key:"+next)
+		command("keys", "rotate", "--now")
+		want(rows("--limit=1"), "cli key-activated-early key:"+next)
+		made, _, _ := strings.Cut(command("keys", "rotate", "--now"), " ")
+		want(rows("--limit=2"), "cli key-activated-early key:"+made, "cli key-made key:"+made)
+		waiting, _, _ := strings.Cut(command("keys", "rotate"), " ")
+		command("keys", "revoke", "--", made)
+		command("keys", "revoke", "--", made) // once is enough
+		want(rows("--limit=3"), "cli key-activated-early key:"+waiting, "cli key-revoked key:"+made, "cli key-made key:"+waiting)
+		command("keys", "revoke", "--", waiting)
+		if got := rows("--limit=3"); !strings.HasPrefix(got[0], "cli key-activated-early ") || strings.Replace(got[0], "activated-early", "made", 1) != got[1] ||
+			got[2] != "cli key-revoked key:"+waiting {
+			t.Errorf("a new key in the place of one that is revoked: %v", got)
+		}
+
+		want(rows("--user=JAKE"), "anonymous login-failed user:1", "user:1 registered user:1")
+		want(rows("--user=user:1", "--action=registered"), "user:1 registered user:1")
+		want(rows("--user=user:2"))
+		if _, err := invoke(t, nil, "audit", "--database", url, "--user=nobody"); err == nil || !strings.Contains(err.Error(), "there is nobody of this name") {
+			t.Errorf("events of nobody: %v", err)
+		}
+
+		lines := strings.Split(strings.TrimSuffix(command("audit", "--json", "--user=jake"), "\n"), "\n")
+		var event struct {
+			ID                                                     int64
+			At                                                     time.Time
+			Actor, Action, Target, IPAddress, UserAgent, RequestID string
+			ActorID                                                *int64
+		}
+		if len(lines) != 2 {
+			t.Fatalf("JSON %q", lines)
+		}
+		if err := json.Unmarshal([]byte(lines[1]), &event); err != nil || event.ID != 2 || event.ActorID == nil || *event.ActorID != 1 ||
+			event.Actor != "user" || event.Action != "registered" || event.Target != "user:1" || event.IPAddress != "127.0.0.1" ||
+			event.UserAgent != "Go-http-client/1.1" || len(event.RequestID) != 26 || event.At.IsZero() {
+			t.Errorf("%s: %+v, %v", lines[1], event, err)
+		}
+	})
+}
+
+// TestAuditShowsClients: a client's name is no command to the terminal.
+func TestAuditShowsClients(t *testing.T) {
+	t.Parallel()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "test.db")
+	db := storetest.Open(t, url, store.Options{})
+	if err := db.Record(t.Context(), conduit.Event{
+		At: time.Date(2026, 2, 18, 3, 22, 56, 0, time.UTC), Actor: conduit.ActorAnonymous, Action: conduit.LoginFailed,
+		Target: "user:1", UserAgent: "ü \x1b[2J\t\"x\"",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := invoke(t, nil, "audit", "--database", url)
+	if err != nil || !strings.HasSuffix(out, `2026-02-18 03:22:56Z  anonymous  login-failed  user:1  -        -        ü \x1b[2J\t\"x\"`+"\n") {
+		t.Errorf("%q, %v", out, err)
+	}
+}
