@@ -112,8 +112,8 @@ func TestPagesUseIndexes(t *testing.T) {
 		"by author, cursor":   {list(conduit.ArticleFilter{Author: "user3"}, deep), "articles_author_id_newest", 50},
 		"by favourite":        {list(conduit.ArticleFilter{FavoritedBy: "user3"}, conduit.Page{Limit: 20}), "favorites_user_id_newest", 50},
 		"by favourite, deep":  {list(conduit.ArticleFilter{FavoritedBy: "user3"}, deep), "favorites_user_id_newest", 50},
-		"by tag and author":   {list(conduit.ArticleFilter{Tag: "tag7", Author: "user8"}, conduit.Page{Limit: 20}), "articles_author_id_newest", 600},      // all articles of one
-		"by tag and favorite": {list(conduit.ArticleFilter{Tag: "tag6", FavoritedBy: "user1"}, conduit.Page{Limit: 20}), "favorites_user_id_newest", 1500}, // all favourites of one
+		"by tag and author":   {list(conduit.ArticleFilter{Tag: "tag7", Author: "user8"}, conduit.Page{Limit: 20}), "", 600},       // all articles of one, from whichever side
+		"by tag and favorite": {list(conduit.ArticleFilter{Tag: "tag6", FavoritedBy: "user1"}, conduit.Page{Limit: 20}), "", 1500}, // all favourites of one
 		"feed of 5":           {list(conduit.ArticleFilter{FollowedBy: 1}, conduit.Page{Limit: 20}), "articles_author_id_newest", 110},
 		"feed of 5, cursor":   {list(conduit.ArticleFilter{FollowedBy: 1}, deep), "articles_author_id_newest", 110},
 		"feed of 349":         {list(conduit.ArticleFilter{FollowedBy: everybody.ID}, conduit.Page{Limit: 20}), "articles_newest", 400}, // those who are followed
