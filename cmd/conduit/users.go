@@ -37,7 +37,7 @@ func onAccounts(database, policy *string, action accountsAction) func(*cobra.Com
 		}
 		defer closing(log, db)
 		return action(cmd, &conduit.Accounts{
-			Store: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}), Policy: held, Now: time.Now,
+			Store: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}), Policy: held, Now: time.Now,
 		}, args)
 	}
 }

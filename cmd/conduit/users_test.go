@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"conduit/internal/conduit"
 	"conduit/internal/store/storetest"
 )
 
@@ -128,6 +129,16 @@ func TestAccounts(t *testing.T) {
 		refused("a secret\n", "username has already been taken", "users", "create", "Jake", "new@example.com")
 		if status, text := server.do(t, "GET", "/articles", "", ""); status != http.StatusOK || !strings.Contains(text, `"articlesCount":0`) {
 			t.Error(status, text)
+		}
+		log := typed("", ".*", "audit", "--json", "--limit=1000")
+		for action, count := range map[conduit.Action]int{
+			conduit.Registered: 3, conduit.RoleChanged: 1, conduit.AccountDisabled: 1, conduit.AccountEnabled: 1, conduit.SessionRevoked: 1,
+			conduit.SessionsRevoked: 2, conduit.PasswordChanged: 1, conduit.AccountDeleted: 2,
+		} {
+			recorded := regexp.MustCompile(`"actor":"cli".*"action":"`+string(action)+`"`).FindAllString(log, -1)
+			if len(recorded) != count {
+				t.Errorf("%s is recorded %d times, want %d:\n%s", action, len(recorded), count, log)
+			}
 		}
 		if err := server.stop(); err != nil {
 			t.Error(err)

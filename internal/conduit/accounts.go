@@ -47,9 +47,10 @@ type AccountStore interface {
 }
 
 // Accounts is for those who run the site: it does to any account what people do to their own, and more. Users are named
-// by username or address.
+// by username or address. What it does is recorded right after it is done.
 type Accounts struct {
 	Store     AccountStore
+	Audit     AuditStore
 	Passwords PasswordHasher
 	Policy    PasswordPolicy
 	Now       func() time.Time
@@ -116,9 +117,18 @@ func (a *Accounts) Create(ctx context.Context, registration Registration) (User,
 		return User{}, err
 	}
 	now := stamp(a.Now())
-	return a.Store.AddUser(ctx, User{
+	user, err := a.Store.AddUser(ctx, User{
 		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
 	})
+	if err != nil {
+		return User{}, err
+	}
+	return user, a.record(ctx, Registered, UserTarget(user.ID))
+}
+
+// record adds an event of somebody who runs the program's commands.
+func (a *Accounts) record(ctx context.Context, action Action, target string) error {
+	return record(ctx, a.Audit, Event{At: stamp(a.Now()), Actor: ActorCLI, Action: action, Target: target})
 }
 
 // checkText adds what the contract refuses before the domain sees it.
@@ -130,7 +140,7 @@ func checkText(problems Fields, field, text string) {
 
 // Disable shuts a user out: their tokens are dead at once and their sessions gone. Their content stays.
 func (a *Accounts) Disable(ctx context.Context, user User) error {
-	return a.change(ctx, user, func(user *User, now time.Time) bool {
+	return a.change(ctx, user, AccountDisabled, func(user *User, now time.Time) bool {
 		if user.DisabledAt == nil {
 			user.DisabledAt = &now
 		}
@@ -140,7 +150,7 @@ func (a *Accounts) Disable(ctx context.Context, user User) error {
 
 // Enable lets a user in again, who has to log in.
 func (a *Accounts) Enable(ctx context.Context, user User) error {
-	return a.change(ctx, user, func(user *User, _ time.Time) bool {
+	return a.change(ctx, user, AccountEnabled, func(user *User, _ time.Time) bool {
 		user.DisabledAt = nil
 		return false
 	})
@@ -148,7 +158,7 @@ func (a *Accounts) Enable(ctx context.Context, user User) error {
 
 // SetRole says what a user may do from now on.
 func (a *Accounts) SetRole(ctx context.Context, user User, role Role) error {
-	return a.change(ctx, user, func(user *User, _ time.Time) bool {
+	return a.change(ctx, user, RoleChanged, func(user *User, _ time.Time) bool {
 		user.Role = role
 		return false
 	})
@@ -167,22 +177,30 @@ func (a *Accounts) SetPassword(ctx context.Context, user User, password string) 
 	if err != nil {
 		return err
 	}
-	return a.change(ctx, user, func(user *User, _ time.Time) bool {
+	return a.change(ctx, user, PasswordChanged, func(user *User, _ time.Time) bool {
 		user.PasswordHash = hash
 		return true
 	})
 }
 
-func (a *Accounts) change(ctx context.Context, user User, change func(user *User, now time.Time) (endSessions bool)) error {
-	return a.Store.ChangeUser(ctx, user.ID, func(user *User) (bool, error) {
+func (a *Accounts) change(
+	ctx context.Context, user User, action Action, change func(user *User, now time.Time) (endSessions bool),
+) error {
+	if err := a.Store.ChangeUser(ctx, user.ID, func(user *User) (bool, error) {
 		user.UpdatedAt = later(a.Now(), user.UpdatedAt)
 		return change(user, stamp(a.Now())), nil
-	})
+	}); err != nil {
+		return err
+	}
+	return a.record(ctx, action, UserTarget(user.ID))
 }
 
 // Delete removes a user with all that is theirs; their name is kept from others for as long as if they had left.
 func (a *Accounts) Delete(ctx context.Context, user User) error {
-	return a.Store.RemoveUser(ctx, user.ID, stamp(a.Now()).Add(reservation))
+	if err := a.Store.RemoveUser(ctx, user.ID, stamp(a.Now()).Add(reservation)); err != nil {
+		return err
+	}
+	return a.record(ctx, AccountDeleted, UserTarget(user.ID))
 }
 
 // Sessions calls show with all sessions, or those of one user, that are not over.
@@ -209,12 +227,23 @@ func (a *Accounts) RevokeSession(ctx context.Context, id string) error {
 	if !utf8.ValidString(id) {
 		return NotFound("session")
 	}
-	return a.Store.RemoveSession(ctx, id)
+	if err := a.Store.RemoveSession(ctx, id); err != nil {
+		return err
+	}
+	return a.record(ctx, SessionRevoked, sessionTarget(id))
 }
 
 // RevokeSessions ends all sessions of a user, or of everybody for the id 0, and tells how many.
 func (a *Accounts) RevokeSessions(ctx context.Context, userID int64) (int, error) {
-	return inBatches(func() (int, error) { return a.Store.RemoveSessions(ctx, userID, accountsBatch) })
+	removed, err := inBatches(func() (int, error) { return a.Store.RemoveSessions(ctx, userID, accountsBatch) })
+	if err != nil || removed == 0 {
+		return removed, err
+	}
+	target := "everybody"
+	if userID != 0 {
+		target = UserTarget(userID)
+	}
+	return removed, a.record(ctx, SessionsRevoked, target)
 }
 
 // PurgeSessions removes the sessions that are over, and tells how many.

@@ -48,6 +48,9 @@ const (
 	PasswordChanged   Action = "password-changed" // which ends all other sessions
 	EmailChanged      Action = "email-changed"    // which ends all other sessions
 	AccountDeleted    Action = "account-deleted"
+	AccountDisabled   Action = "account-disabled" // which ends all sessions
+	AccountEnabled    Action = "account-enabled"
+	RoleChanged       Action = "role-changed"
 	KeyMade           Action = "key-made"
 	KeyActivatedEarly Action = "key-activated-early" // before everybody who keeps the public keys can know it
 	KeyRevoked        Action = "key-revoked"
@@ -57,7 +60,7 @@ const (
 func Actions() []Action {
 	return []Action{
 		Registered, LoggedIn, LoginFailed, LoginThrottled, LoggedOut, SessionRevoked, SessionsRevoked, RefreshReused,
-		PasswordChanged, EmailChanged, AccountDeleted, KeyMade, KeyActivatedEarly, KeyRevoked,
+		PasswordChanged, EmailChanged, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked,
 	}
 }
 

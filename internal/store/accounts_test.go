@@ -47,7 +47,7 @@ func TestAccountsInBatches(t *testing.T) {
 		if removed, err := db.RemoveSessions(ctx, sessions[0].UserID, 2); err != nil || removed != 1 {
 			t.Errorf("%d removed, %v", removed, err)
 		}
-		accounts := conduit.Accounts{Store: db, Now: func() time.Time { return over }}
+		accounts := conduit.Accounts{Store: db, Audit: db, Now: func() time.Time { return over }}
 		if removed, err := accounts.PurgeSessions(ctx); err != nil || removed != 2 {
 			t.Errorf("%d purged, %v", removed, err)
 		}
@@ -58,7 +58,7 @@ func TestAccountsInBatches(t *testing.T) {
 func TestAccountsThatAreGone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
-		accounts := conduit.Accounts{Store: db, Now: func() time.Time { return at }}
+		accounts := conduit.Accounts{Store: db, Audit: db, Now: func() time.Time { return at }}
 		for _, act := range []func(context.Context, conduit.User) error{accounts.Disable, accounts.Enable, accounts.Delete} {
 			wantNotFound(t, act(t.Context(), conduit.User{ID: 7}))
 		}
