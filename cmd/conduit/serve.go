@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -21,32 +20,6 @@ import (
 	"conduit/internal/httpapi"
 	"conduit/internal/store"
 )
-
-const defaultDatabase = "sqlite:conduit.db"
-
-// settings of the server, one a flag. README.md has the table.
-type settings struct {
-	listen          string
-	database        string
-	migrate         bool
-	keyFile         string
-	keyAlgorithm    string
-	keyRotation     time.Duration
-	issuer          string
-	audience        string
-	sessionLifetime time.Duration
-	refresh         conduit.RefreshLimits
-	attempts        struct{ pair, account, address int }
-	registrations   int
-	passwordPolicy  string
-	trustedProxies  []string
-	corsOrigins     []string
-	logLevel        string
-	logFormat       string
-	shutdownTimeout time.Duration
-	publicURL       string
-	demo, demoAsked bool
-}
 
 func serveCommand(getenv func(string) string) *cobra.Command {
 	s := settings{keyAlgorithm: "EdDSA", logLevel: "info", logFormat: "text"}
@@ -68,80 +41,8 @@ database need the same one.`,
 			return err
 		},
 	}
-	flags := command.Flags()
-	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, HOST:PORT")
-	flags.StringVar(&s.database, "database", defaultDatabase, "`url` of the database: sqlite:FILE, sqlite::memory: or postgres://…")
-	flags.BoolVar(&s.migrate, "migrate", true, "bring the database's schema up to date first")
-	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made when missing")
-	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key")
-	flags.DurationVar(&s.keyRotation, "key-rotation", 30*24*time.Hour, "`age` at which a signing key is followed by a new one; 0 for never")
-	flags.StringVar(&s.issuer, "issuer", "", "`name` in the iss claim of tokens (default the public URL, or conduit without one)")
-	flags.StringVar(&s.audience, "audience", "conduit", "`name` in the aud claim of tokens")
-	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts")
-	flags.DurationVar(&s.refresh.Access, "access-lifetime", 15*time.Minute, "how long an access token lasts that comes with a refresh token")
-	flags.DurationVar(&s.refresh.Idle, "refresh-idle", 7*24*time.Hour, "how long a refresh token lasts that is not used")
-	flags.DurationVar(&s.refresh.Absolute, "refresh-absolute", 30*24*time.Hour, "how long a session lasts, however often it is refreshed")
-	flags.DurationVar(&s.refresh.Grace, "refresh-grace", 10*time.Second, "how long a used refresh token gives its successor again")
-	flags.IntVar(&s.attempts.pair, "login-attempts", 5, "failed logins of one address at one account before it has to wait; 0 for any number")
-	flags.IntVar(&s.attempts.account, "account-attempts", 20, "failed logins at one account before any address that failed there has to wait; 0 for any number")
-	flags.IntVar(&s.attempts.address, "address-attempts", 100, "failed logins of one address before it has to wait; 0 for any number")
-	flags.IntVar(&s.registrations, "registrations-per-hour", 3600, "registrations from one address; 0 for any number")
-	policyFlag(flags, &s.passwordPolicy)
-	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, by commas, as 10.0.0.0/8")
-	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
-	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which others reach the server (default http:// and the address)")
-	flags.BoolVar(&s.demo, "demo", true, "fill an empty SQLite database with demo content, if only this machine can reach it; by itself only conduit.db")
-	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "how much to log; debug logs each request")
-	flags.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log")
-	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "how long requests may take to end after a signal")
+	s.addTo(command.Flags())
 	return command
-}
-
-func (s settings) check() error {
-	if _, _, err := net.SplitHostPort(s.listen); err != nil {
-		return badSetting("listen", errors.New("want HOST:PORT, for example 127.0.0.1:8080"))
-	}
-	for _, lifetime := range []struct {
-		flag string
-		time.Duration
-	}{
-		{"session-lifetime", s.sessionLifetime}, {"access-lifetime", s.refresh.Access},
-		{"refresh-idle", s.refresh.Idle}, {"refresh-absolute", s.refresh.Absolute},
-	} {
-		if lifetime.Duration < time.Minute || lifetime.Duration%time.Second != 0 { // tokens count in seconds
-			return badSetting(lifetime.flag, errors.New("want at least 1m, in whole seconds"))
-		}
-	}
-	if s.refresh.Grace < 0 || s.refresh.Grace > 5*time.Minute {
-		return badSetting("refresh-grace", errors.New("want 0 to 5m: for so long a stolen token goes unnoticed"))
-	}
-	for flag, number := range map[string]int{
-		"login-attempts": s.attempts.pair, "account-attempts": s.attempts.account, "address-attempts": s.attempts.address,
-		"registrations-per-hour": s.registrations,
-	} {
-		if number < 0 {
-			return badSetting(flag, errors.New("must not be negative"))
-		}
-	}
-	if s.keyRotation != 0 && s.keyRotation < time.Hour {
-		return badSetting("key-rotation", errors.New("want at least 1h, or 0 for never"))
-	}
-	if parsed, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || parsed.Scheme == "" || parsed.Host == "") {
-		return badSetting("public-url", errors.New("want a URL like https://conduit.example.com"))
-	}
-	if s.shutdownTimeout < 0 {
-		return badSetting("shutdown-timeout", errors.New("must not be negative"))
-	}
-	for _, origin := range s.corsOrigins {
-		parsed, err := url.Parse(origin)
-		if origin != "*" && (err != nil || parsed.Scheme == "" || parsed.Host == "" || origin != parsed.Scheme+"://"+parsed.Host || strings.Contains(origin, "*")) {
-			return badSetting("cors-origins", errors.New("want * or origins like https://example.com, by commas"))
-		}
-	}
-	if s.audience == "" {
-		return badSetting("audience", errors.New("must not be empty"))
-	}
-	return nil
 }
 
 // serve is the wiring: every room, plugged together, from the database up.
