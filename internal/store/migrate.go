@@ -87,7 +87,10 @@ func (s *Store) migrate(
 // run inside it.
 func (s *Store) lockSchema(ctx context.Context) (unlock func(succeeded bool) error, err error) {
 	if !s.postgres {
-		if _, err := s.writes.ExecContext(ctx, "begin immediate"); err != nil {
+		if err := patiently(ctx, func(ctx context.Context) error {
+			_, err := s.writes.ExecContext(ctx, "begin immediate")
+			return err
+		}); err != nil {
 			return nil, err
 		}
 		return func(succeeded bool) error {

@@ -130,7 +130,7 @@ func (s *Store) openSQLite(file string) error {
 		return err
 	}
 	// Now rather than with the first request: a file that is no database is a bad setting.
-	if err := s.writes.PingContext(context.Background()); err != nil {
+	if err := patiently(context.Background(), func(ctx context.Context) error { return s.writes.PingContext(ctx) }); err != nil {
 		return errors.Join(err, s.writes.Close())
 	}
 	if file == ":memory:" {
@@ -214,6 +214,27 @@ func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bu
 		break
 	}
 	return explain(ctx, err)
+}
+
+// patience is how long the start waits for others that start on the same file.
+const patience = 30 * time.Second
+
+// patiently runs something at the start again for as long as another process is in the way: SQLite does not wait by itself
+// while the other turns a new file to WAL, and migrating takes longer than requests may wait.
+func patiently(ctx context.Context, run func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := run(ctx)
+		if !inTheWay(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // dropIdle closes the connections that wait in the pools; database/sql has no word for it but this.
