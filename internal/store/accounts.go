@@ -90,16 +90,7 @@ func (s *Store) ChangeUser(ctx context.Context, id int64, change func(*conduit.U
 // RemoveUser implements [conduit.AccountStore].
 func (s *Store) RemoveUser(ctx context.Context, id int64, reserve time.Time) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
-			return err
-		}
-		var key string
-		if err := tx.NewRaw("delete from users where id = ? returning username_key", id).Scan(ctx, &key); err != nil {
-			return missing(err, "user")
-		}
-		_, err := tx.NewRaw(`insert into reserved_names (username_key, until) values (?, ?)
-			on conflict (username_key) do update set until = excluded.until`, key, reserve).Exec(ctx)
-		return err
+		return missing(s.removeUser(ctx, tx, reserve, "id = ?", id), "user")
 	})
 }
 

@@ -83,23 +83,27 @@ returning id`,
 // DeleteUser implements [conduit.UserStore].
 func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve time.Time, happened conduit.Event) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
-			return err
-		}
 		// With the session as a condition: one that has ended meanwhile deletes nothing.
-		var key string
-		err := tx.NewRaw(`delete from users where id = ? and exists (select 1 from sessions where sessions.id = ?)
-			returning username_key`, session.UserID, session.ID).Scan(ctx, &key)
-		if err != nil {
+		if err := s.removeUser(ctx, tx, reserve, "id = ? and exists (select 1 from sessions where sessions.id = ?)",
+			session.UserID, session.ID); err != nil {
 			return missing(err, "session")
-		}
-		_, err = tx.NewRaw(`insert into reserved_names (username_key, until) values (?, ?)
-			on conflict (username_key) do update set until = excluded.until`, key, reserve).Exec(ctx)
-		if err != nil {
-			return err
 		}
 		return insertEvents(ctx, tx, happened)
 	})
+}
+
+// removeUser deletes the user whom a condition names, and reserves their name; sql.ErrNoRows if there is none.
+func (s *Store) removeUser(ctx context.Context, tx bun.Tx, reserve time.Time, condition string, values ...any) error {
+	if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
+		return err
+	}
+	var key string
+	if err := tx.NewRaw("delete from users where "+condition+" returning username_key", values...).Scan(ctx, &key); err != nil {
+		return err
+	}
+	_, err := tx.NewRaw(`insert into reserved_names (username_key, until) values (?, ?)
+		on conflict (username_key) do update set until = excluded.until`, key, reserve).Exec(ctx)
+	return err
 }
 
 // UserByEmail implements [conduit.UserStore].
