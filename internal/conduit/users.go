@@ -301,7 +301,12 @@ const reservation = 30 * 24 * time.Hour
 // Delete removes the caller's account and everything in it, if the password is theirs. Guessing it here is as slow as at a
 // login.
 func (u *Users) Delete(ctx context.Context, caller Caller, password string, client Client) error {
-	if _, err := u.verify(ctx, attempt{caller.User.Email, password, client, caller.User.ID}); err != nil {
+	user, err := u.verify(ctx, attempt{caller.User.Email, password, client, caller.User.ID})
+	if err == nil && user.ID != caller.User.ID {
+		// The caller's address has become somebody else's since the request began, and the password was theirs.
+		return Unauthenticated("token", "is invalid")
+	}
+	if err != nil {
 		var refusal *Error
 		if errors.As(err, &refusal) && refusal.Kind == KindUnauthenticated {
 			return Invalid("password", "is not right")
@@ -309,7 +314,7 @@ func (u *Users) Delete(ctx context.Context, caller Caller, password string, clie
 		return err
 	}
 	now := stamp(u.Now())
-	err := u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
+	err = u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
 		client.event(now, caller.User.ID, AccountDeleted, UserTarget(caller.User.ID)))
 	if isNotFound(err) {
 		return Unauthenticated("token", "is invalid")

@@ -57,6 +57,19 @@ func TestGuessingAtOnesOwnPassword(t *testing.T) {
 	})
 }
 
+// TestDeletingByAnothersPassword: who has a token and no password could move the account to another address, take the old one
+// for an account of their own, and confirm a deletion that was held open with that one's password.
+func TestDeletingByAnothersPassword(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		stolen := s.register(t, "jake")
+		finish := s.hold(t, call{method: "DELETE", path: "/api/user", token: stolen, body: userJSON("password", "of the thief")})
+		s.do(t, call{method: "PUT", path: "/api/user", token: stolen, body: userJSON("email", "moved@test.com")}).want(t, 200, "")
+		s.do(t, registration("thief", "jake@test.com", "of the thief")).want(t, 201, "")
+		finish().wantError(t, 401, "token", "is invalid")
+		s.do(t, login("moved@test.com", password)).want(t, 200, "")
+	})
+}
+
 func TestOneOfManyDeletions(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
