@@ -904,6 +904,11 @@ type PasswordInvalid = ErrorEnvelope
 // Example: {"errors":{"email":["is not a valid email"]}}
 type ProfileNotFound = ErrorEnvelope
 
+// QueryInvalid What every error looks like.
+//
+// Example: {"errors":{"email":["is not a valid email"]}}
+type QueryInvalid = ErrorEnvelope
+
 // RefreshTokenMissing What every error looks like.
 //
 // Example: {"errors":{"email":["is not a valid email"]}}
@@ -3540,6 +3545,8 @@ type GetJwksResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *JwkSet
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetJwksResponse200Headers
 	// Headers304 the parsed response headers for an HTTP 304 response
@@ -3549,6 +3556,11 @@ type GetJwksResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetJwksResponse) GetJSON200() *JwkSet {
 	return r.JSON200
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r GetJwksResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
 }
 
 // GetBody returns the raw response body bytes
@@ -3597,6 +3609,8 @@ type GetServerMetadataResponse struct {
 	JSON200 *ServerMetadata
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *IssuerNotFound
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetServerMetadataResponse200Headers
 	// Headers304 the parsed response headers for an HTTP 304 response
@@ -3611,6 +3625,11 @@ func (r GetServerMetadataResponse) GetJSON200() *ServerMetadata {
 // GetJSON404 returns the response for an HTTP 404 `application/json` response
 func (r GetServerMetadataResponse) GetJSON404() *IssuerNotFound {
 	return r.JSON404
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r GetServerMetadataResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
 }
 
 // GetBody returns the raw response body bytes
@@ -5188,6 +5207,8 @@ type GetTagsResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *TagList
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -5201,6 +5222,11 @@ type GetTagsResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetTagsResponse) GetJSON200() *TagList {
 	return r.JSON200
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r GetTagsResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -5370,6 +5396,8 @@ type GetCurrentUserResponse struct {
 	JSON200 *CurrentUser
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -5388,6 +5416,11 @@ func (r GetCurrentUserResponse) GetJSON200() *CurrentUser {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r GetCurrentUserResponse) GetJSON401() *Unauthorized {
 	return r.JSON401
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r GetCurrentUserResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -5555,6 +5588,8 @@ type DeleteOtherSessionsResponse struct {
 	HTTPResponse *http.Response
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -5568,6 +5603,11 @@ type DeleteOtherSessionsResponse struct {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r DeleteOtherSessionsResponse) GetJSON401() *Unauthorized {
 	return r.JSON401
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r DeleteOtherSessionsResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -5626,6 +5666,8 @@ type GetSessionsResponse struct {
 	JSON200 *SessionList
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -5644,6 +5686,11 @@ func (r GetSessionsResponse) GetJSON200() *SessionList {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r GetSessionsResponse) GetJSON401() *Unauthorized {
 	return r.JSON401
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r GetSessionsResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -6019,6 +6066,8 @@ type LogoutResponse struct {
 	HTTPResponse *http.Response
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -6032,6 +6081,11 @@ type LogoutResponse struct {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r LogoutResponse) GetJSON401() *Unauthorized {
 	return r.JSON401
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r LogoutResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -6661,6 +6715,13 @@ func ParseGetJwksResponse(rsp *http.Response) (*GetJwksResponse, error) {
 	case rsp.StatusCode == 304:
 		break // No content-type
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	}
 
 	switch {
@@ -6719,6 +6780,13 @@ func ParseGetServerMetadataResponse(rsp *http.Response) (*GetServerMetadataRespo
 			return nil, err
 		}
 		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	}
 
@@ -8243,6 +8311,13 @@ func ParseGetTagsResponse(rsp *http.Response) (*GetTagsResponse, error) {
 	case rsp.StatusCode == 304:
 		break // No content-type
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -8424,6 +8499,13 @@ func ParseGetCurrentUserResponse(rsp *http.Response) (*GetCurrentUserResponse, e
 		}
 		response.JSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -8595,6 +8677,13 @@ func ParseDeleteOtherSessionsResponse(rsp *http.Response) (*DeleteOtherSessionsR
 		}
 		response.JSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -8664,6 +8753,13 @@ func ParseGetSessionsResponse(rsp *http.Response) (*GetSessionsResponse, error) 
 			return nil, err
 		}
 		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
@@ -9040,6 +9136,13 @@ func ParseLogoutResponse(rsp *http.Response) (*LogoutResponse, error) {
 			return nil, err
 		}
 		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
@@ -10065,6 +10168,8 @@ type PasswordInvalidJSONResponse ErrorEnvelope
 
 type ProfileNotFoundJSONResponse ErrorEnvelope
 
+type QueryInvalidJSONResponse ErrorEnvelope
+
 type RefreshTokenMissingJSONResponse ErrorEnvelope
 
 type SessionNotFoundJSONResponse ErrorEnvelope
@@ -10145,6 +10250,20 @@ func (response GetJwks304Response) VisitGetJwksResponse(w http.ResponseWriter) e
 	return nil
 }
 
+type GetJwks422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response GetJwks422JSONResponse) VisitGetJwksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetServerMetadataRequestObject struct {
 }
 
@@ -10192,6 +10311,20 @@ func (response GetServerMetadata404JSONResponse) VisitGetServerMetadataResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServerMetadata422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response GetServerMetadata422JSONResponse) VisitGetServerMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11935,6 +12068,20 @@ func (response GetTags304Response) VisitGetTagsResponse(w http.ResponseWriter) e
 	return nil
 }
 
+type GetTags422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response GetTags422JSONResponse) VisitGetTagsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTags500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response GetTags500JSONResponse) VisitGetTagsResponse(w http.ResponseWriter) error {
@@ -12129,6 +12276,20 @@ func (response GetCurrentUser401JSONResponse) VisitGetCurrentUserResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCurrentUser422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response GetCurrentUser422JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12330,6 +12491,20 @@ func (response DeleteOtherSessions401JSONResponse) VisitDeleteOtherSessionsRespo
 	return err
 }
 
+type DeleteOtherSessions422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response DeleteOtherSessions422JSONResponse) VisitDeleteOtherSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteOtherSessions500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response DeleteOtherSessions500JSONResponse) VisitDeleteOtherSessionsResponse(w http.ResponseWriter) error {
@@ -12391,6 +12566,20 @@ func (response GetSessions401JSONResponse) VisitGetSessionsResponse(w http.Respo
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSessions422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response GetSessions422JSONResponse) VisitGetSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12823,6 +13012,20 @@ func (response Logout401JSONResponse) VisitLogoutResponse(w http.ResponseWriter)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Logout422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response Logout422JSONResponse) VisitLogoutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }

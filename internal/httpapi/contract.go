@@ -221,7 +221,7 @@ func (o *operation) caller(w http.ResponseWriter, r *http.Request) (conduit.Call
 
 // checkParameters holds path and query to the contract.
 func (o *operation) checkParameters(r *http.Request) error {
-	if len(o.parameters) == 0 {
+	if len(o.parameters) == 0 && r.URL.RawQuery == "" {
 		return nil
 	}
 	fields := conduit.Fields{}

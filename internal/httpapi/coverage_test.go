@@ -172,3 +172,14 @@ func TestEveryOperationRefuses(t *testing.T) {
 		}
 	})
 }
+
+// TestEveryOperationReadsItsQuery: one that cannot be decoded is refused, also where no parameter would be taken from it.
+func TestEveryOperationReadsItsQuery(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		wellKnown := []call{get("/.well-known/jwks.json", ""), get("/.well-known/oauth-authorization-server", "")}
+		for _, c := range append(goodCalls(s.register(t, "jake"), "x"), wellKnown...) {
+			c.path += "?limit=%zz"
+			s.do(t, c).wantError(t, http.StatusUnprocessableEntity, "query", "is not valid")
+		}
+	})
+}
