@@ -17,7 +17,7 @@ help: ## List the targets
 
 .PHONY: run
 run: ## Start the API on SQLite: conduit.db in this folder
-	go run ./cmd/conduit serve
+	go run -ldflags "-X main.version=$(VERSION)" ./cmd/conduit serve
 
 .PHONY: build
 build: ## Build the static binary bin/conduit
@@ -44,6 +44,16 @@ smoke: build ## Start the binary in an empty folder, register somebody, stop it
 test-jose: build ## Check tokens and public keys with npm's jose, through a key rotation; needs Node.js
 	npm --prefix tools/jose ci --no-audit --no-fund
 	CONDUIT=$(CURDIR)/bin/conduit npm --prefix tools/jose test
+
+.PHONY: test-browser
+test-browser: build ## Use the documentation page in a real Chromium; needs Node.js
+	@tools/ensure-chromium.sh
+	npm --prefix tools/browser ci --no-audit --no-fund
+	CONDUIT=$(CURDIR)/bin/conduit npm --prefix tools/browser test
+
+.PHONY: docs-page
+docs-page: ## Embed the Swagger UI that tools/docs pins; needs Node.js
+	@tools/docs/embed.sh
 
 .PHONY: generate
 generate: ## Write the code that openapi.yaml describes

@@ -4,11 +4,15 @@ go 1.26.0
 
 toolchain go1.26.8
 
+// npm packages may hold Go files.
+ignore node_modules
+
 require (
 	github.com/brianvoe/gofakeit/v7 v7.18.1
 	github.com/ccojocar/zxcvbn-go v1.0.4
 	github.com/getkin/kin-openapi v0.152.0
 	github.com/go-json-experiment/json v1.27.2
+	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/gosimple/slug v1.15.0
 	github.com/jackc/pgx/v5 v5.12.0

@@ -31,10 +31,12 @@ var rules = map[string]struct {
 	"conduit/internal/store/storetest": {may: []string{"conduit/internal/store", "github.com/jackc/pgx/v5*"}, noHTTP: true},
 	"conduit/internal/httpapi": {may: []string{
 		"conduit", "conduit/api", "conduit/internal/conduit", "conduit/internal/auth",
-		"conduit/internal/httpapi/strictjson",
+		"conduit/internal/httpapi/strictjson", "conduit/internal/docs",
 		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
+		"github.com/goccy/go-yaml",
 	}},
 	"conduit/internal/httpapi/strictjson": {may: []string{"github.com/go-json-experiment/json/"}, noHTTP: true},
+	"conduit/internal/docs":               {},
 	"conduit/internal/weak":               {may: []string{"github.com/ccojocar/zxcvbn-go/data"}, noHTTP: true},
 	"conduit/internal/demo":               {may: []string{"conduit/internal/conduit", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true},
 	"conduit/internal/bench":              {may: []string{"conduit/internal/store/storetest"}},

@@ -116,6 +116,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	handler, err := httpapi.New(httpapi.Config{
 		TrustedProxies: proxies,
 		Issuer:         s.issuer,
+		Version:        version,
 		Users:          users, Sessions: sessions, Tokens: tokens, Keys: keys,
 		Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: time.Now},
@@ -204,8 +205,8 @@ func listenAndServe(
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken connections, which are no news
 	}
 	address := "http://" + listener.Addr().String()
-	_, _ = fmt.Fprintf(stdout, "Conduit %s\n  API       %s/api\n  Keys      %s/.well-known/jwks.json\n  Database  %s\n",
-		version, address, address, database)
+	_, _ = fmt.Fprintf(stdout, "Conduit %s\n  API       %s/api\n  Docs      %s/docs\n  Keys      %s/.well-known/jwks.json\n  Database  %s\n",
+		version, address, address, address, database)
 
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

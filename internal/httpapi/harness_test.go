@@ -86,6 +86,8 @@ func (s *syncBuffer) String() string {
 const (
 	issuer   = "https://conduit.test"
 	audience = "conduit-test"
+
+	programVersion = "12345" // a commit that reads like a number
 )
 
 // kek seals the keys of all test servers.
@@ -155,6 +157,7 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 	handler, err := httpapi.New(httpapi.Config{
 		TrustedProxies: proxies,
 		Issuer:         issuer,
+		Version:        programVersion,
 		Users:          users, Sessions: s.sessions, Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: s.clock.Now}, Comments: &conduit.Comments{Store: db, Now: s.clock.Now}, Tokens: tokens, Keys: s.keys, Ping: db.Ping,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},

@@ -134,7 +134,7 @@ func crossOrigin(next http.Handler, origins []string) http.Handler {
 // compressed sends large answers gzipped to who takes them. No answer mixes a secret with what an attacker could have
 // chosen (BREACH): tokens travel in a header that other pages cannot have sent.
 func compressed(next http.Handler) http.Handler {
-	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(2048), gzhttp.ContentTypes([]string{"application/json"}))
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(2048), gzhttp.ContentTypes([]string{"application/json", "application/yaml"}))
 	if err != nil {
 		panic(err) // the options are fixed
 	}

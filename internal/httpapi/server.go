@@ -31,6 +31,7 @@ type Config struct {
 	Tokens   *auth.Tokens
 	Keys     *auth.KeyRing
 	Issuer   string                      // the iss of tokens
+	Version  string                      // of the program, for info.version
 	Ping     func(context.Context) error // tells whether the database answers
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -81,6 +82,7 @@ func New(config Config) (http.Handler, error) {
 	for _, wellKnown := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server"} {
 		operations.alias(wellKnown, "GET "+base+wellKnown) // RFC 8615: at the root
 	}
+	operations.mountDocument(config.Version)
 	operations.mux.HandleFunc("GET /healthz", health(config))
 	operations.mux.HandleFunc("GET /avatars/{file}", func(w http.ResponseWriter, r *http.Request) {
 		if !avatar(w, r) {

@@ -3,20 +3,18 @@
 //
 //   CONDUIT=path/to/conduit node --test
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createInterface } from 'node:readline'
 import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 import { createRemoteJWKSet, customFetch, decodeProtectedHeader, jwtVerify } from 'jose'
 
-const binary = path.resolve(process.env.CONDUIT ?? '../../bin/conduit')
-// The program's own defaults are what is tested, not the settings of whoever runs this.
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CONDUIT')))
+import { binary, env, serve } from '../conduit.js'
+
 const person = { username: 'jake', email: 'jake@example.com', password: 'jakes long secret' }
 const followWithin = 30_000 // instances look every 10 s
 
@@ -27,21 +25,10 @@ async function poll(what, ask) {
   }
 }
 
-// serve starts an instance in a folder, where its database and key file are, and waits until it listens.
-async function serve(folder, algorithm) {
-  const args = ['serve', '--listen=127.0.0.1:0', '--demo=false', `--key-algorithm=${algorithm}`]
-  const child = spawn(binary, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  let log = ''
-  child.stderr.on('data', (text) => (log += text))
-  for await (const line of createInterface({ input: child.stdout })) {
-    const [, api] = /API +(http\S+)/.exec(line) ?? []
-    if (api) {
-      child.stdout.resume()
-      return { api, jwks: new URL('/.well-known/jwks.json', api), stop: () => (child.kill(), ended) }
-    }
-  }
-  throw new Error(`conduit serve did not start: ${log}`)
+// start starts an instance in a folder, where its database and key file are.
+async function start(folder, algorithm) {
+  const server = await serve({ cwd: folder, args: ['--demo=false', `--key-algorithm=${algorithm}`] })
+  return { ...server, jwks: new URL('/.well-known/jwks.json', server.origin) }
 }
 
 // post sends somebody's details and gives the token in the answer.
@@ -105,9 +92,9 @@ describe('jose verifies tokens from the published keys', { concurrency: true }, 
       const folder = await mkdtemp(path.join(tmpdir(), 'conduit-jose-'))
       t.after(() => rm(folder, { recursive: true, force: true }))
       const keys = async (...args) => (await promisify(execFile)(binary, ['keys', ...args], { cwd: folder, env })).stdout
-      const one = await serve(folder, algorithm)
+      const one = await start(folder, algorithm)
       t.after(() => one.stop())
-      const two = await serve(folder, algorithm) // on the same database
+      const two = await start(folder, algorithm) // on the same database
       t.after(() => two.stop())
 
       const first = await register(one)

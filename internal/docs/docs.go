@@ -1,0 +1,136 @@
+// Package docs is the documentation page: Swagger UI, pinned and embedded, opened on the contract of the server it comes from.
+//
+// It knows files and how browsers ask for them. Which contract is shown, and what it says, it does not know: the page loads
+// openapi.yaml from beside itself.
+package docs
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+// page is ours; swagger-ui is what tools/docs/embed.sh takes from npm's swagger-ui-dist, its large files compressed.
+//
+//go:embed page swagger-ui
+var files embed.FS
+
+// ContentSecurityPolicy has a browser run and load only what comes from this server, and nothing that stands in the page
+// itself. Swagger UI's stylesheet has its icons as data: URLs.
+const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// kinds are the media types of the page's files. Browsers refuse scripts and styles whose type is not theirs, and the table
+// which package mime reads depends on the machine.
+var kinds = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".svg":  "image/svg+xml",
+	".txt":  "text/plain; charset=utf-8",
+}
+
+// file is one file of the page.
+type file struct {
+	kind   string
+	tag    string // names the content, for ETags
+	packed []byte // gzipped; nil for files that are too small to gain by it
+	plain  func() []byte
+}
+
+// Handler answers GET /docs with the page and GET /docs/{file} with what it loads. What is no file of the page goes to
+// notFound.
+func Handler(notFound http.Handler) http.Handler {
+	found := map[string]file{}
+	for _, folder := range []string{"page", "swagger-ui"} {
+		entries, err := files.ReadDir(folder)
+		if err != nil {
+			panic(err) // embedded by the line above
+		}
+		for _, entry := range entries {
+			content, err := fs.ReadFile(files, path.Join(folder, entry.Name()))
+			if err != nil {
+				panic(err)
+			}
+			name, packed := strings.CutSuffix(entry.Name(), ".gz")
+			found[name] = newFile(name, content, packed)
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/docs"), "/")
+		if name == "" {
+			name = "index.html"
+		}
+		if file, ok := found[name]; ok {
+			file.serve(w, r)
+			return
+		}
+		notFound.ServeHTTP(w, r)
+	})
+}
+
+func newFile(name string, content []byte, packed bool) file {
+	sum := sha256.Sum256(content)
+	f := file{kind: kinds[path.Ext(name)], tag: hex.EncodeToString(sum[:16]), plain: func() []byte { return content }}
+	if f.kind == "" {
+		f.kind = kinds[".txt"] // LICENSE and its like
+	}
+	if packed {
+		f.packed, f.plain = content, sync.OnceValue(func() []byte { return unpacked(content) })
+	}
+	return f
+}
+
+func (f file) serve(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", f.kind)
+	header.Set("Content-Security-Policy", ContentSecurityPolicy)
+	header.Set("Cache-Control", "no-cache") // ask each time: a new version of the program may bring a new page
+	tag, content := f.tag, f.packed
+	if f.packed != nil && takesGzip(r.Header.Values("Accept-Encoding")) {
+		header.Set("Content-Encoding", "gzip")
+		tag += "-gzip"
+	} else {
+		content = f.plain()
+	}
+	header.Set("ETag", `"`+tag+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+}
+
+// takesGzip reads Accept-Encoding (RFC 9110 §12.5.3): gzip by its name or as any encoding, unless its weight is zero.
+func takesGzip(headers []string) bool {
+	taken := false
+	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		name, parameters, _ := strings.Cut(part, ";")
+		refused := strings.HasPrefix(strings.ReplaceAll(strings.ToLower(parameters), " ", ""), "q=0") && !strings.ContainsAny(parameters, "123456789")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "gzip":
+			return !refused
+		case "*":
+			taken = !refused
+		}
+	}
+	return taken
+}
+
+// unpacked is for clients which do not take gzip; browsers do.
+func unpacked(content []byte) []byte {
+	reader, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		panic(err) // what is embedded was compressed when it was committed
+	}
+	plain, err := io.ReadAll(reader)
+	if err != nil {
+		panic(err)
+	}
+	return plain
+}

@@ -1,0 +1,59 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"sync"
+
+	"github.com/goccy/go-yaml"
+
+	contract "conduit"
+	"conduit/internal/docs"
+)
+
+// mountDocument gives the contract as a file, in both its forms, and the page that shows it.
+func (c *contractMux) mountDocument(version string) {
+	notFound := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeError(w, r, c.log, noRoute) })
+	inYAML := withVersion(contract.Document, version)
+	// In the order of the file, which generated code then has too. Few ask for it, and the start need not wait for it.
+	inJSON := sync.OnceValue(func() []byte {
+		text, err := yaml.YAMLToJSON(inYAML)
+		if err != nil {
+			panic(fmt.Errorf("openapi.yaml was read at the start: %w", err))
+		}
+		return text
+	})
+	c.mux.HandleFunc("GET /openapi.yaml", asFile("application/yaml", func() []byte { return inYAML })) // RFC 9512
+	c.mux.HandleFunc("GET /openapi.json", asFile("application/json", inJSON))
+	page := docs.Handler(notFound)
+	c.mux.Handle("GET /docs", page)
+	c.mux.Handle("GET /docs/{file}", page)
+	for _, path := range []string{"/{$}", "/docs/{$}"} {
+		c.mux.Handle("GET "+path, http.RedirectHandler("/docs", http.StatusFound))
+	}
+}
+
+// asFile answers with content that is the same for everybody until the program changes.
+func asFile(mediaType string, content func() []byte) http.HandlerFunc {
+	return conditional(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", mediaType)
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(content()) // into memory
+	})
+}
+
+// infoVersion is info.version in openapi.yaml: no other member called version stands so far left.
+var infoVersion = regexp.MustCompile(`(?m)^  version: .*$`)
+
+// withVersion gives the document with the version of the program in it, and every comment where it was.
+func withVersion(document []byte, version string) []byte {
+	place := infoVersion.FindIndex(document)
+	if place == nil {
+		panic("openapi.yaml has no info.version in a line of its own")
+	}
+	served := append([]byte{}, document[:place[0]]...)
+	served = append(served, "  version: "+strconv.Quote(version)...) // quoted, for a commit like 12345 would be a number
+	return append(served, document[place[1]:]...)
+}

@@ -1,0 +1,71 @@
+// What the checks of the documentation page do with it.
+import { chromium } from 'playwright-core'
+
+import { serve } from '../conduit.js'
+
+// One browser serves all; each visit is somebody else's.
+let browser
+const launch = () =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--no-first-run',
+    ],
+  })
+
+export const closeBrowser = async () => (await browser)?.close()
+
+// visit starts a server of the test's own and opens its page as somebody who has never been there. complaints is what the browser
+// finds wrong: errors, what the policy forbids, requests to anybody else.
+export async function visit(t, path = '/') {
+  browser ??= launch()
+  const server = await serve({ args: ['--database=sqlite::memory:'] })
+  t.after(() => server.stop())
+  const context = await (await browser).newContext({ viewport: { width: 1200, height: 860 } })
+  t.after(() => context.close())
+  const complaints = []
+  context.on('request', (request) => {
+    const url = new URL(request.url())
+    if (url.protocol !== 'data:' && url.origin !== server.origin) complaints.push(`a request to ${url.origin}`)
+  })
+  context.on('console', (message) => {
+    // What a person executes may be refused, which Chromium writes down as a failed resource.
+    const refused = /^Failed to load resource: the server responded with a status of 4\d\d/.test(message.text())
+    if (['error', 'warning'].includes(message.type()) && !(refused && message.location().url.includes('/api/'))) {
+      complaints.push(message.text())
+    }
+  })
+  context.on('weberror', (fault) => complaints.push(String(fault.error())))
+  await context.exposeFunction('noteViolation', (what) => complaints.push(`the policy forbids ${what}`))
+  await context.addInitScript(() => {
+    addEventListener('securitypolicyviolation', (e) => window.noteViolation(`${e.violatedDirective} ${e.blockedURI}`))
+  })
+  const page = await context.newPage()
+  await page.goto(server.origin + path)
+  await page.locator('.opblock').first().waitFor()
+  return { server, page, complaints }
+}
+
+export const block = (page, tag, operation) => page.locator(`#operations-${tag}-${operation}`)
+
+// execute presses the operation's Execute, with another body if one is given, and gives the answer that came over the network.
+export async function execute(page, tag, operation, body) {
+  const it = block(page, tag, operation)
+  if (!(await it.locator('.execute').isVisible())) await it.locator('.opblock-summary-control').click()
+  if (body) await it.locator('.body-param__text').fill(JSON.stringify(body))
+  const answered = page.waitForResponse((response) => response.url().includes('/api/'))
+  await it.locator('.execute').click()
+  const response = await answered
+  const shown = it.locator('.live-responses-table .response .response-col_status')
+  await shown.filter({ hasText: String(response.status()) }).waitFor()
+  return response
+}
+
+export const lockIs = (page, state) => page.locator(`.auth-wrapper .authorize.${state}`).waitFor()
+export const locked = 'locked'
+export const unlocked = 'unlocked'
