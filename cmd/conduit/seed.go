@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,24 +89,32 @@ func fill(ctx context.Context, db *store.Store, passwords *auth.Passwords, optio
 	return db.Import(ctx, func(content *store.Import) error { return demo.Fill(ctx, content, options) })
 }
 
-// fillNew gives the embedded default a living site at its very first start. Accounts with a known password are nothing for
-// an address that others reach, nor, unless it is asked for, for a database that somebody named.
+// fillNew gives an empty SQLite database demo content: the embedded default unasked, any other if it is asked for.
 func fillNew(ctx context.Context, s settings, db *store.Store, passwords *auth.Passwords, address net.Addr, log *slog.Logger) error {
-	tcp, ok := address.(*net.TCPAddr)
-	if !s.demo || !s.demoAsked && s.database != defaultDatabase || !strings.HasPrefix(s.database, "sqlite:") || !ok || !tcp.IP.IsLoopback() {
+	if !s.fillsNew(address) {
 		return nil
 	}
 	empty, err := db.Empty(ctx)
 	if err != nil || !empty {
 		return err
 	}
-	options := demo.Options{Users: 20, Articles: 100, Seed: 1, PublicURL: s.publicURL}
-	if options.PublicURL == "" {
-		options.PublicURL = "http://" + address.String()
+	options := demo.Options{
+		Users: 20, Articles: 100, Seed: cmp.Or(s.seed, 1), PublicURL: cmp.Or(s.publicURL, localURL(address)),
 	}
 	if err := fill(ctx, db, passwords, options); err != nil {
 		return err
 	}
 	log.Info("demo content made; --demo=false starts empty", "email", demo.John+"@example.com", "password", demo.Password)
 	return nil
+}
+
+// fillsNew tells whether an empty database gets demo content. Accounts with a known password are nothing for a database that
+// lasts, if others reach it; in one that ends with the process nobody has anything to lose.
+func (s settings) fillsNew(address net.Addr) bool {
+	if s.database == inMemory {
+		return s.demo && (s.demoAsked || s.seed != 0)
+	}
+	tcp, ok := address.(*net.TCPAddr)
+	return s.demo && (s.demoAsked || s.database == defaultDatabase) &&
+		strings.HasPrefix(s.database, "sqlite:") && ok && tcp.IP.IsLoopback()
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"conduit/internal/auth"
 	"conduit/internal/conduit"
+	"conduit/internal/demo"
 	"conduit/internal/httpapi"
 	"conduit/internal/store"
 )
@@ -53,6 +55,10 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	s.publicURL = strings.TrimRight(s.publicURL, "/")
 	s.issuer = cmp.Or(s.issuer, s.publicURL, "conduit")
 	log := newLog(s, stderr)
+	now, newID := time.Now, rand.Text
+	if s.seed != 0 {
+		now, newID = standstill(s.seed)
+	}
 	db, err := openDatabase(ctx, s.database, s.migrate, log)
 	if err != nil {
 		return err
@@ -73,33 +79,33 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	}
 	keyMade := func(made auth.KeyInfo) {
 		log.Info("signing key made", "kid", made.ID, "signs from", made.ActiveAt)
-		if err := db.Record(ctx, conduit.KeyEvent(conduit.ActorSystem, conduit.KeyMade, made.ID, time.Now())); err != nil {
+		if err := db.Record(ctx, conduit.KeyEvent(conduit.ActorSystem, conduit.KeyMade, made.ID, now())); err != nil {
 			log.Error("signing key made, and not in the audit log", "kid", made.ID, "error", err)
 		}
 	}
 	keys, err := auth.OpenKeyRing(ctx, db, sealer, auth.KeyRingOptions{
-		Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.refresh.Access), Rotation: s.keyRotation, Now: time.Now,
+		Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.refresh.Access), Rotation: s.keyRotation, Now: now,
 		Made: keyMade,
 	})
 	if err != nil {
 		return err
 	}
 	go keys.Follow(ctx, 10*time.Second, keyMade, func(err error) { log.Warn("signing keys not tended", "error", err) })
-	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: time.Now})
+	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: now})
 	sessions := &conduit.Sessions{
-		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Now: time.Now,
+		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Now: now, NewID: newID,
 	}
 	passwords := auth.NewPasswords(auth.PasswordOptions{})
 	policy, err := passwordPolicy(s.passwordPolicy)
 	if err != nil {
 		return err
 	}
-	throttle := &conduit.Throttle{
+	throttle := &conduit.Throttle{ // by the real clock, also where another stands still: else a delay would never end
 		Store: db, Now: time.Now, PerPair: s.attempts.pair, PerAccount: s.attempts.account, PerAddress: s.attempts.address,
 	}
 	users := &conduit.Users{
 		Store: db, Audit: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle,
-		Limit: &conduit.RegistrationLimit{PerHour: s.registrations, Now: time.Now}, Now: time.Now,
+		Limit: &conduit.RegistrationLimit{PerHour: s.registrations, Now: time.Now}, Now: now,
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
 	if err != nil {
@@ -119,9 +125,10 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		Version:        version,
 		Users:          users, Sessions: sessions, Tokens: tokens, Keys: keys,
 		Profiles: &conduit.Profiles{Store: db},
-		Articles: &conduit.Articles{Store: db, Now: time.Now},
-		Comments: &conduit.Comments{Store: db, Now: time.Now},
+		Articles: &conduit.Articles{Store: db, Now: now, NewID: newID},
+		Comments: &conduit.Comments{Store: db, Now: now},
 		Ping:     db.Ping, Log: log, Now: time.Now, Origins: s.corsOrigins,
+		Rehearse: s.rehearse, CheckResponses: s.checkResponses,
 	})
 	if err != nil {
 		return err
@@ -177,7 +184,7 @@ func findKEK(database, keyFile, fromEnvironment string, log *slog.Logger) ([]byt
 			return nil, usagef("CONDUIT_KEY_ENCRYPTION_KEY: %w", err)
 		}
 		return key, nil
-	case database == "sqlite::memory:":
+	case database == inMemory:
 		key := make([]byte, 32) // the keys it seals end with the process
 		_, _ = rand.Read(key)   // never fails
 		return key, nil
@@ -204,9 +211,10 @@ func listenAndServe(
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken connections, which are no news
 	}
-	address := "http://" + listener.Addr().String()
-	_, _ = fmt.Fprintf(stdout, "Conduit %s\n  API       %s/api\n  Docs      %s/docs\n  Keys      %s/.well-known/jwks.json\n  Database  %s\n",
-		version, address, address, address, database)
+	_, _ = io.WriteString(stdout, banner(s, localURL(listener.Addr()), database))
+	if s.rehearse {
+		log.Warn("rehearsing: whoever asks gets answers that are made up; not for production")
+	}
 
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -222,6 +230,27 @@ func listenAndServe(
 		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), server.Close())
 	}
 	return nil
+}
+
+// banner says where everything is, and loudly what is not as usual.
+func banner(s settings, address string, database fmt.Stringer) string {
+	text := fmt.Sprintf("Conduit %s\n  API       %s/api\n  Docs      %s/docs\n  Keys      %s/.well-known/jwks.json\n",
+		version, address, address, address)
+	if s.rehearse {
+		text += "  REHEARSAL Prefer: code=422 is answered with an example, Prefer: wait=2 delays. Not for production.\n"
+	}
+	if s.seed != 0 {
+		text += fmt.Sprintf("  Seed      %d; the clock stands at %s\n", s.seed, demo.Now.Format(time.RFC3339))
+	}
+	return text + fmt.Sprintf("  Database  %s\n", database)
+}
+
+// localURL is where this machine reaches the server: a server that listens everywhere also listens on loopback.
+func localURL(address net.Addr) string {
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return "http://127.0.0.1:" + strconv.Itoa(tcp.Port)
+	}
+	return "http://" + address.String()
 }
 
 func newLog(s settings, stderr io.Writer) *slog.Logger {

@@ -12,7 +12,10 @@ import (
 	"conduit/internal/conduit"
 )
 
-const defaultDatabase = "sqlite:conduit.db"
+const (
+	defaultDatabase = "sqlite:conduit.db"
+	inMemory        = "sqlite::memory:" // ends with the process
+)
 
 // settings of the server, one a flag. README.md has the table.
 type settings struct {
@@ -36,6 +39,9 @@ type settings struct {
 	shutdownTimeout time.Duration
 	publicURL       string
 	demo, demoAsked bool
+	seed            uint64
+	rehearse        bool
+	checkResponses  bool
 }
 
 // addTo makes a flag of each setting.
@@ -61,7 +67,10 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, by commas, as 10.0.0.0/8")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
 	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which others reach the server (default http:// and the address)")
-	flags.BoolVar(&s.demo, "demo", true, "fill an empty SQLite database with demo content, if only this machine can reach it; by itself only conduit.db")
+	flags.BoolVar(&s.demo, "demo", true, "fill an empty SQLite database with demo content: by itself conduit.db, else when asked; if others can reach the server, only one in memory")
+	flags.Uint64Var(&s.seed, "seed", 0, "`number` to draw demo content and ids from, while the clock stands still, for screenshots; for sqlite::memory: only")
+	flags.BoolVar(&s.rehearse, "rehearse", false, "let requests ask for the contract's examples (Prefer: code=422) and for delays (Prefer: wait=2); not for production")
+	flags.BoolVar(&s.checkResponses, "check-responses", false, "check each answer against the contract; log and count those that break it")
 	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "how much to log; debug logs each request")
 	flags.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log")
 	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "how long requests may take to end after a signal")
@@ -99,6 +108,9 @@ func (s settings) check() error {
 	}
 	if parsed, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || parsed.Scheme == "" || parsed.Host == "") {
 		return badSetting("public-url", errors.New("want a URL like https://conduit.example.com"))
+	}
+	if s.seed != 0 && s.database != inMemory {
+		return badSetting("seed", errors.New("the clock stands still, which is for --database "+inMemory+" only"))
 	}
 	if s.shutdownTimeout < 0 {
 		return badSetting("shutdown-timeout", errors.New("must not be negative"))

@@ -2,7 +2,6 @@ package conduit
 
 import (
 	"context"
-	"crypto/rand"
 	"time"
 )
 
@@ -89,6 +88,7 @@ type Sessions struct {
 	Lifetime time.Duration // of a session without refresh tokens, from login to the end
 	Limits   RefreshLimits
 	Now      func() time.Time
+	NewID    func() string // of sessions; default: random
 
 	seen seenSessions
 }
@@ -97,7 +97,7 @@ type Sessions struct {
 func (s *Sessions) open(userID int64, client Client) Session {
 	now := stamp(s.Now())
 	return Session{
-		ID:         rand.Text(),
+		ID:         orRandom(s.NewID),
 		UserID:     userID,
 		CreatedAt:  now,
 		LastSeenAt: now,

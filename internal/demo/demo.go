@@ -51,6 +51,9 @@ const batch = 500
 // newest is when the newest demo article was published: long enough ago that whatever people publish is newer.
 var newest = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
+// Now is when a demo that stands still takes place: a day after its newest article.
+var Now = newest.AddDate(0, 0, 1)
+
 // maker makes content. It draws from one source, in one order.
 type maker struct {
 	Options

@@ -97,7 +97,7 @@ func TestArticleLife(t *testing.T) {
 			}
 		}
 		put(jake, path, `{"article":{"tagList":null}}`).wantError(t, 422, "tagList", "can't be blank")
-		put(jake, path, `{"article":{"title":"","description":null,"body":"  "}}`).want(t, 422, `{"errors":{"title":["can't be blank"],"description":["can't be blank"]}}`)
+		put(jake, path, `{"article":{"title":"","description":null,"body":"  "}}`).want(t, 422, `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"]}}`)
 		put(jake, path, `{"article":{"body":" \n\u3000"}}`).wantError(t, 422, "body", "can't be blank")
 		put(jane, path, articleJSON("body", "mine")).wantError(t, 403, "article", "forbidden")
 		put(jane, "/api/articles/unknown", articleJSON("body", "mine")).wantError(t, 404, "article", "not found")
@@ -130,11 +130,12 @@ func TestArticleRefusals(t *testing.T) {
 			tags[i] = fmt.Sprint(i)
 		}
 		for body, want := range map[string]string{
-			articleJSON("title", "", "description", "d", "body", "b"): `{"errors":{"title":["can't be blank"]}}`,
-			articleJSON("title", "t", "description", "", "body", "b"): `{"errors":{"description":["can't be blank"]}}`,
-			articleJSON("title", "t", "description", "d", "body", ""): `{"errors":{"body":["can't be blank"]}}`,
+			articleJSON("title", "", "description", "d", "body", "b"):                           `{"errors":{"title":["can't be blank"]}}`,
+			articleJSON("title", "t", "description", "", "body", "b"):                           `{"errors":{"description":["can't be blank"]}}`,
+			articleJSON("title", "t", "description", "d", "body", ""):                           `{"errors":{"body":["can't be blank"]}}`,
+			articleJSON("title", "", "description", "\t", "body", " \n", "tagList", []any{" "}): `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"],"tagList":["can't be blank"]}}`,
 			`{"article":{}}`: `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"]}}`,
-			articleJSON("title", " ", "description", "\t", "body", "\u3000"):                        `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"]}}`,
+			articleJSON("title", "\u00a0", "description", "\u2003", "body", "\u3000"):               `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"]}}`,
 			articleJSON("title", "t", "description", "d", "body", "b", "tagList", nil):              `{"errors":{"tagList":["can't be blank"]}}`,
 			articleJSON("title", "t", "description", "d", "body", "b", "tagList", "x"):              `{"errors":{"tagList":["must be an array"]}}`,
 			articleJSON("title", "t", "description", "d", "body", "b", "tagList", []any{1, "a"}):    `{"errors":{"tagList":["must be a string"]}}`,

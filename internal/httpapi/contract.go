@@ -27,9 +27,10 @@ type contractMux struct {
 	authenticate authenticator
 	log          *slog.Logger
 	responses    *responseCheck // nil: answers are not checked
+	rehearse     bool           // whether requests may ask for the contract's examples
 }
 
-func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.Logger, responses *responseCheck) *contractMux {
+func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.Logger) *contractMux {
 	methods := map[string]bool{}
 	for _, item := range document.Paths.Map() {
 		for method := range item.Operations() {
@@ -38,7 +39,7 @@ func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.
 	}
 	c := &contractMux{
 		document: document, mux: http.NewServeMux(), methods: slices.Sorted(maps.Keys(methods)),
-		mounted: map[string]bool{}, authenticate: authenticate, log: log, responses: responses,
+		mounted: map[string]bool{}, authenticate: authenticate, log: log,
 	}
 	c.mux.HandleFunc("/", c.noOperation)
 	return c
@@ -85,7 +86,25 @@ func (c *contractMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, c.log, noRoute)
 		return
 	}
-	c.mux.ServeHTTP(w, r)
+	c.mux.ServeHTTP(w, lenient(r))
+}
+
+// lenient is the request as it was meant, in two points on which front ends and Go disagree. RealWorld's Angular front end
+// publishes to /articles/, and a redirect would lose the body. And a semicolon in a query is a character like any other (URL
+// Standard §5.1), which Angular does not encode; package url drops the pair that has one.
+func lenient(r *http.Request) *http.Request {
+	path, rawPath, query := r.URL.Path, r.URL.RawPath, r.URL.RawQuery
+	if strings.HasPrefix(path, base+"/") && strings.HasSuffix(r.URL.EscapedPath(), "/") {
+		path, rawPath = strings.TrimSuffix(path, "/"), strings.TrimSuffix(rawPath, "/")
+	}
+	query = strings.ReplaceAll(query, ";", "%3B")
+	if path == r.URL.Path && query == r.URL.RawQuery {
+		return r
+	}
+	meant, address := *r, *r.URL
+	address.Path, address.RawPath, address.RawQuery = path, rawPath, query
+	meant.URL = &address
+	return &meant
 }
 
 func hasDotSegment(path string) bool {
@@ -141,6 +160,7 @@ type operation struct {
 	fields     map[string]bool  // the names of all members that the body may have
 	tagged     bool             // answers carry an ETag, since the contract knows 304
 	handler    http.HandlerFunc
+	rehearsal  *rehearsal // nil: answers are the real ones
 }
 
 func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Operation, handler http.HandlerFunc) *operation {
@@ -169,6 +189,9 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 	if o.tagged {
 		o.handler = conditional(o.handler)
 	}
+	if c.rehearse {
+		o.rehearsal = newRehearsal(contract)
+	}
 	return o
 }
 
@@ -181,11 +204,38 @@ func addFields(fields map[string]bool, schema *openapi3.Schema) {
 
 // ServeHTTP implements [http.Handler].
 func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if o.mux.responses != nil {
-		recorded := &recorder{ResponseWriter: w}
-		defer func() { o.mux.responses.check(r, o, recorded) }()
-		w = recorded
+	answer := o.answer
+	if o.rehearsal != nil && len(r.Header["Prefer"]) > 0 {
+		wish, err := o.rehearsal.read(r.Header["Prefer"])
+		if err == nil {
+			err = wish.hold(w, r)
+		}
+		if err != nil {
+			// None of the operation's own answers, like an unknown route: the contract need not have the status.
+			writeError(w, r, o.mux.log, err)
+			return
+		}
+		if len(wish.words) > 0 {
+			w.Header().Set("Preference-Applied", strings.Join(wish.words, ", "))
+		}
+		if wish.answer != nil {
+			answer = wish.write
+			if o.tagged {
+				answer = conditional(answer)
+			}
+		}
 	}
+	if o.mux.responses == nil {
+		answer(w, r)
+		return
+	}
+	recorded := &recorder{ResponseWriter: w}
+	answer(recorded, r)
+	o.mux.responses.check(r, o, recorded) // after a panic, what is sent is not the operation's
+}
+
+// answer is the real answer.
+func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 	caller, err := o.caller(w, r)
 	if err == nil {
 		err = o.checkParameters(r)

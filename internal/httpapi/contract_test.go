@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -29,7 +32,7 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // TestDriftStopsTheStart: a route which the contract does not have cannot be mounted.
 func TestDriftStopsTheStart(t *testing.T) {
 	t.Parallel()
-	c := newContractMux(testDocument(t), authenticator{}, quiet(), nil)
+	c := newContractMux(testDocument(t), authenticator{}, quiet())
 	defer func() {
 		if fault, _ := recover().(string); !strings.Contains(fault, "GET /api/nothing is not in openapi.yaml") {
 			t.Errorf("recovered %q", fault)
@@ -72,8 +75,9 @@ func TestResponseCheckFinds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var found []Violation
-			check := newResponseCheck(testDocument(t), func(v Violation) { found = append(found, v) }, func(string, int) {})
-			c := newContractMux(testDocument(t), authenticator{}, quiet(), check)
+			var logged bytes.Buffer
+			c := newContractMux(testDocument(t), authenticator{}, quiet())
+			c.responses = newResponseCheck(testDocument(t), slog.New(slog.NewTextHandler(&logged, nil)), func(v Violation) { found = append(found, v) }, nil)
 			item := c.document.Paths.Value("/user")
 			o := newOperation(c, item, item.Get, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", test.kind)
@@ -85,10 +89,20 @@ func TestResponseCheckFinds(t *testing.T) {
 			r.Pattern = "GET /api/user"
 			observe(o, quiet(), time.Now, nil).ServeHTTP(httptest.NewRecorder(), r)
 			switch {
-			case test.want == "" && len(found) > 0:
-				t.Errorf("found %v", found)
+			case test.want == "" && (len(found) > 0 || logged.Len() > 0):
+				t.Errorf("found %v, logged %s", found, &logged)
 			case test.want != "" && (len(found) != 1 || !strings.Contains(found[0].Reason, test.want)):
 				t.Errorf("found %v, want %q", found, test.want)
+			case test.want != "" && (!strings.Contains(logged.String(), "operation=getCurrentUser") || !strings.Contains(logged.String(), test.want)):
+				t.Errorf("logged %s, want %q", &logged, test.want)
+			}
+			if strings.Contains(logged.String(), "a@b.c") {
+				t.Errorf("the log holds a value: %s", &logged)
+			}
+			healthy := httptest.NewRecorder()
+			health(Config{Ping: func(context.Context) error { return nil }}, c.responses)(healthy, r)
+			if want := fmt.Sprintf(`{"status":"ok","responses":{"checked":1,"violations":%d}}`, len(found)); healthy.Body.String() != want {
+				t.Errorf("/healthz says %s, want %s", healthy.Body, want)
 			}
 		})
 	}
@@ -122,7 +136,7 @@ func TestPanicAfterHalfAnAnswer(t *testing.T) {
 
 func TestParameters(t *testing.T) {
 	t.Parallel()
-	c := newContractMux(testDocument(t), authenticator{}, quiet(), nil)
+	c := newContractMux(testDocument(t), authenticator{}, quiet())
 	item := c.document.Paths.Value("/articles")
 	o := newOperation(c, item, item.Get, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	o.need = tokenIgnored
@@ -157,7 +171,7 @@ func TestParameters(t *testing.T) {
 // TestPathsThatNameNothing: a path segment which the contract's schema refuses is 404 of what it should name.
 func TestPathsThatNameNothing(t *testing.T) {
 	t.Parallel()
-	c := newContractMux(testDocument(t), authenticator{}, quiet(), nil)
+	c := newContractMux(testDocument(t), authenticator{}, quiet())
 	item := c.document.Paths.Value("/articles/{slug}/comments/{commentId}")
 	o := newOperation(c, item, item.Delete, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	o.need = tokenIgnored

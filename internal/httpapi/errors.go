@@ -59,17 +59,25 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	default:
 		status, fields = http.StatusInternalServerError, conduit.Fields{"server": {"internal error"}}
 	}
-	header := w.Header()
-	switch status {
-	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", challenge(fields))
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		header.Set("Retry-After", seconds(refusal.RetryAfter))
-	}
 	if status >= http.StatusInternalServerError && r.Context().Err() == nil {
 		log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.Int("status", status),
 			slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.String("error", err.Error()),
 			slog.String("request_id", requestFrom(r.Context()).id))
+	}
+	var wait time.Duration
+	if refusal != nil {
+		wait = refusal.RetryAfter
+	}
+	sendError(w, status, fields, wait)
+}
+
+// sendError is the shape of every error, with the headers that belong to its status. Who may try again waits first.
+func sendError(w http.ResponseWriter, status int, fields conduit.Fields, wait time.Duration) {
+	switch status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", challenge(fields))
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", seconds(wait))
 	}
 	writeJSON(w, status, errorBody{Errors: fields})
 }

@@ -118,8 +118,8 @@ func newServerOf(t testing.TB, db *store.Store, issuer string) *server {
 	return newServerWith(t, db, issuer, conduit.PasswordPolicy{})
 }
 
-// newServerWith is newServerOf that holds new passwords to a policy.
-func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.PasswordPolicy) *server {
+// newServerWith is newServerOf that holds new passwords to a policy, and has its settings changed by adjust.
+func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.PasswordPolicy, adjust ...func(*httpapi.Config)) *server {
 	t.Helper()
 	// Sessions are checked against the clock, and PostgreSQL against nothing: the date is arbitrary.
 	s := &server{db: db, clock: &clock{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}, log: &syncBuffer{}}
@@ -154,18 +154,23 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := httpapi.New(httpapi.Config{
+	config := httpapi.Config{
 		TrustedProxies: proxies,
 		Issuer:         issuer,
 		Version:        programVersion,
 		Users:          users, Sessions: s.sessions, Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: s.clock.Now}, Comments: &conduit.Comments{Store: db, Now: s.clock.Now}, Tokens: tokens, Keys: s.keys, Ping: db.Ping,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},
+		CheckResponses: true,
 		OnViolation: func(v httpapi.Violation) {
 			t.Errorf("%s answered %d against the contract: %s", v.OperationID, v.Status, v.Reason)
 		},
 		OnAnswer: noteAnswer,
-	})
+	}
+	for _, change := range adjust {
+		change(&config)
+	}
+	handler, err := httpapi.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -229,12 +229,39 @@ func (s *server) raw(t *testing.T, request string) answer {
 func TestUnknownRoutes(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for _, path := range []string{
-			"/api", "/api/", "/api/nothing", "/api/user/", "/api/users/login/", "//api/user", "/api//user", "/api/./user", "/api/x/../user",
-			"http://x", "foo:bar", "/API/user", "/api/user%2F", "/api/user%00", "/api/%ff", "/.env", "/api/users/", "/api/user;x", "/%2e%2e/api/user", "/api/user/%2e%2e/user",
+			"/api", "/api/", "/api/nothing", "/api/nothing/", "/api/user%2F/", "/healthz/", "//api/user", "/api/user//", "/api//user", "/api/./user", "/api/x/../user",
+			"http://x", "foo:bar", "/API/user", "/api/user%2F", "/api/user%00", "/api/%ff", "/.env", "/api/profiles/", "/api/user;x", "/%2e%2e/api/user", "/api/user/%2e%2e/user",
 		} {
 			got := s.raw(t, "GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 			if got.want(t, 404, `{"errors":{"route":["not found"]}}`); got.status != 404 {
 				t.Error(path)
+			}
+		}
+	})
+}
+
+// TestSlashAtTheEnd: RealWorld's Angular front end publishes to /articles/.
+func TestSlashAtTheEnd(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		published := publishing(token, "Slashed")
+		published.path += "/"
+		s.do(t, published).want(t, 201, "")
+		s.do(t, get("/api/articles/slashed/", token)).want(t, 200, "")
+		s.do(t, get("/api/articles/feed/?limit=1", token)).want(t, 200, "")
+		s.do(t, get("/api/articles/slashed%2F", token)).wantError(t, 404, "article", "not found") // part of the slug
+		s.do(t, call{method: "PATCH", path: "/api/articles/", token: token}).wantError(t, 405, "method", "not allowed")
+	})
+}
+
+// TestSemicolonInAQuery: browsers and Angular take it for a character like any other.
+func TestSemicolonInAQuery(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "semi;colon")
+		s.publish(t, token, "Semi", "a;b")
+		for _, query := range []string{"?tag=a;b", "?tag=a%3Bb", "?author=semi;colon", "?author=semi;colon&tag=a;b"} {
+			if got := s.do(t, get("/api/articles"+query, token)); got.status != 200 || got.at(t, "articlesCount") != 1.0 {
+				t.Errorf("%s: %d %s", query, got.status, got.body)
 			}
 		}
 	})

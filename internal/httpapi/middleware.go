@@ -125,8 +125,8 @@ func crossOrigin(next http.Handler, origins []string) http.Handler {
 		AllowedOrigins: origins,
 		// PATCH has no operation; it is named so that a page can read the 405 which says so.
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "If-None-Match", "X-Request-Id", "X-Requested-With"},
-		ExposedHeaders: []string{"ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id"},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "If-None-Match", "Prefer", "X-Request-Id", "X-Requested-With"},
+		ExposedHeaders: []string{"ETag", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id"},
 		MaxAge:         int((2 * time.Hour).Seconds()), // browsers cap it there
 	}).Handler(next)
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -20,21 +22,26 @@ type Violation struct {
 	Reason      string // with the JSON pointer; never a value
 }
 
-// responseCheck holds answers to the contract. Every test runs with it.
+// responseCheck holds answers to the contract, and counts. Every test runs with it.
 type responseCheck struct {
 	document *openapi3.T // a copy of its own, in which no object may have members it does not list
 	found    func(Violation)
 	seen     func(operationID string, status int)
+	log      *slog.Logger
+
+	checked, violations atomic.Int64
 }
 
-func newResponseCheck(document *openapi3.T, found func(Violation), seen func(string, int)) *responseCheck {
+// newResponseCheck takes a document for itself. It tells found of answers which break the contract and seen of all, if those
+// are set.
+func newResponseCheck(document *openapi3.T, log *slog.Logger, found func(Violation), seen func(string, int)) *responseCheck {
 	no := false
 	for _, schema := range document.Components.Schemas {
 		if len(schema.Value.Properties) > 0 {
 			schema.Value.AdditionalProperties = openapi3.BoolSchema{Has: &no}
 		}
 	}
-	return &responseCheck{document: document, found: found, seen: seen}
+	return &responseCheck{document: document, log: log, found: found, seen: seen}
 }
 
 // check looks at a recorded answer of the operation.
@@ -42,8 +49,18 @@ func (c *responseCheck) check(r *http.Request, o *operation, answer *recorder) {
 	if answer.status == 0 && r.Context().Err() != nil {
 		return // the client has gone; there is no answer
 	}
-	c.seen(o.id, answer.status)
-	if err := c.violation(r, answer); err != nil {
+	c.checked.Add(1)
+	if c.seen != nil {
+		c.seen(o.id, answer.status)
+	}
+	err := c.violation(r, answer)
+	if err == nil {
+		return
+	}
+	c.log.LogAttrs(r.Context(), slog.LevelError, "an answer breaks the contract", slog.String("operation", o.id),
+		slog.Int("status", answer.status), slog.String("reason", err.Error()), slog.Int64("violations", c.violations.Add(1)),
+		slog.String("request_id", requestFrom(r.Context()).id))
+	if c.found != nil {
 		c.found(Violation{OperationID: o.id, Status: answer.status, Reason: err.Error()})
 	}
 }
@@ -121,6 +138,9 @@ func (r *recorder) WriteHeader(status int) {
 }
 
 func (r *recorder) Write(text []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
 	r.body.Write(text)
 	return r.ResponseWriter.Write(text)
 }

@@ -39,9 +39,14 @@ type Config struct {
 
 	TrustedProxies Proxies // whose X-Forwarded-For is believed
 
-	// OnViolation, if set, has every answer checked against the contract and is told of those which break it.
+	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
+	Rehearse bool
+	// CheckResponses has every answer of an operation checked against the contract. Those which break it are logged and
+	// counted; /healthz has the figures.
+	CheckResponses bool
+	// OnViolation, if set beside CheckResponses, is told of answers which break the contract.
 	OnViolation func(Violation)
-	// OnAnswer, if set beside OnViolation, is told of each operation's answers.
+	// OnAnswer, if set beside CheckResponses, is told of each operation's answers.
 	OnAnswer func(operationID string, status int)
 }
 
@@ -58,15 +63,12 @@ func New(config Config) (http.Handler, error) {
 		document.Components.Schemas[input].Value.Properties["password"].Value.MinLength = uint64(config.Users.Policy.Minimum())
 	}
 	var responses *responseCheck
-	if config.OnViolation != nil {
+	if config.CheckResponses {
 		strict, err := loadContract()
 		if err != nil {
 			return nil, err
 		}
-		if config.OnAnswer == nil {
-			config.OnAnswer = func(string, int) {}
-		}
-		responses = newResponseCheck(strict, config.OnViolation, config.OnAnswer)
+		responses = newResponseCheck(strict, config.Log, config.OnViolation, config.OnAnswer)
 	}
 
 	fail := func(w http.ResponseWriter, r *http.Request, err error) { writeError(w, r, config.Log, err) }
@@ -74,7 +76,8 @@ func New(config Config) (http.Handler, error) {
 		RequestErrorHandlerFunc:  fail,
 		ResponseErrorHandlerFunc: fail,
 	})
-	operations := newContractMux(document, authenticator{config.Tokens, config.Sessions}, config.Log, responses)
+	operations := newContractMux(document, authenticator{config.Tokens, config.Sessions}, config.Log)
+	operations.responses, operations.rehearse = responses, config.Rehearse
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: fail})
 	if missing := operations.unmounted(); len(missing) > 0 {
 		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s", strings.Join(missing, ", "))
@@ -83,7 +86,7 @@ func New(config Config) (http.Handler, error) {
 		operations.alias(wellKnown, "GET "+base+wellKnown) // RFC 8615: at the root
 	}
 	operations.mountDocument(config.Version)
-	operations.mux.HandleFunc("GET /healthz", health(config))
+	operations.mux.HandleFunc("GET /healthz", health(config, responses))
 	operations.mux.HandleFunc("GET /avatars/{file}", func(w http.ResponseWriter, r *http.Request) {
 		if !avatar(w, r) {
 			writeError(w, r, config.Log, noRoute)
@@ -110,14 +113,26 @@ func loadContract() (*openapi3.T, error) {
 }
 
 // health answers 200 as long as the database does: an instance without one can serve nobody, and a load balancer should
-// know.
-func health(config Config) http.HandlerFunc {
+// know. Where answers are checked against the contract, it says how many were and how many broke it.
+func health(config Config, responses *responseCheck) http.HandlerFunc {
+	type counted struct {
+		Checked    int64 `json:"checked"`
+		Violations int64 `json:"violations"`
+	}
+	type body struct {
+		Status    string   `json:"status"`
+		Responses *counted `json:"responses,omitempty"`
+	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := config.Ping(r.Context()); err != nil {
 			writeError(w, r, config.Log, err)
 			return
 		}
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+		answer := body{Status: "ok"}
+		if responses != nil {
+			answer.Responses = &counted{Checked: responses.checked.Load(), Violations: responses.violations.Load()}
+		}
+		writeJSON(w, http.StatusOK, answer)
 	}
 }
 

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// story is what a front end's test may do first thing: everything that comes out is shown to somebody.
+func (i instance) story(t *testing.T) (shown []string) {
+	t.Helper()
+	_, text := i.do(t, "POST", "/users", "", `{"user":{"username":"jake","email":"jake@example.com","password":"jakes secret"}}`)
+	_, token, _ := strings.Cut(text, `"token":"`)
+	token, _, _ = strings.Cut(token, `"`)
+	for _, step := range []struct{ method, path, body string }{
+		{"GET", "/articles", ""},
+		{"POST", "/articles", `{"article":{"title":"One","description":"d","body":"b","tagList":["t"]}}`},
+		{"POST", "/articles", `{"article":{"title":"One","description":"d","body":"b"}}`},
+		{"PUT", "/articles/one", `{"article":{"body":"c"}}`},
+		{"POST", "/articles/one/comments", `{"comment":{"body":"c"}}`},
+		{"GET", "/articles/one/comments", ""},
+		{"GET", "/user/sessions", ""},
+		{"GET", "/tags", ""},
+	} {
+		status, text := i.do(t, step.method, step.path, token, step.body)
+		if status >= 400 {
+			t.Errorf("%s %s: %d %s", step.method, step.path, status, text)
+		}
+		shown = append(shown, text)
+	}
+	return shown
+}
+
+// TestSeedRepeats: with a seed the same requests give the same content, ids and times at every start, so that a picture of a
+// front end can be compared with the one before.
+func TestSeedRepeats(t *testing.T) {
+	t.Parallel()
+	tell := func(seed string) []string {
+		i := serveOn(t, inMemory, "", "--seed="+seed, "--public-url=http://conduit.test")
+		if !strings.Contains(i.banner, "Seed      "+seed+"; the clock stands at 2026-01-02T12:00:00Z") {
+			t.Errorf("the banner does not say it: %s", i.banner)
+		}
+		shown := i.story(t)
+		if err := i.stop(); err != nil {
+			t.Error(err)
+		}
+		return shown
+	}
+	first, again, other := tell("7"), tell("7"), tell("8")
+	for i := range first {
+		if first[i] != again[i] {
+			t.Errorf("at the second start:\n%s\nwant\n%s", again[i], first[i])
+		}
+	}
+	if !strings.Contains(first[0], `"articlesCount":100`) || first[0] == other[0] || first[2] == other[2] {
+		t.Errorf("another seed gives the same:\n%s\n%s", other[0], other[2])
+	}
+}
+
+// TestThrowAway: a database in memory has demo content if it is asked for, whoever can reach it, and else is empty.
+func TestThrowAway(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]string{
+		"":                              `"articlesCount":0`,
+		"--demo":                        `"articlesCount":100`,
+		"--demo --listen=0.0.0.0:0":     `"articlesCount":100`,
+		"--seed=2":                      `"articlesCount":100`,
+		"--seed=2 --demo=false":         `"articlesCount":0`,
+		"--seed=2 --listen=127.0.0.1:0": `"articlesCount":100`,
+	} {
+		i := serveOn(t, inMemory, "", strings.Fields(flags)...)
+		if host, _, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(i.url, "http://"), "/api")); err != nil || host != "127.0.0.1" {
+			t.Errorf("%s: the banner names an address that no browser opens: %s", flags, i.url)
+		}
+		_, text := i.do(t, "GET", "/articles?limit=100", "", "")
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: want %s: %.200s", flags, want, text)
+		}
+		if strings.Contains(text, `"image":"http`) && !strings.Contains(text, `"image":"http://127.0.0.1:`) {
+			t.Errorf("%s: the pictures are elsewhere: %.300s", flags, text)
+		}
+		if err := i.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestRehearse: only where it was asked for, and then said at the start.
+func TestRehearse(t *testing.T) {
+	t.Parallel()
+	for _, flags := range [][]string{nil, {"--rehearse", "--check-responses"}} {
+		i := serveOn(t, inMemory, "", flags...)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+"/tags", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Prefer", "code=503")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		loud := strings.Contains(i.banner, "REHEARSAL")
+		if rehearsing := len(flags) > 0; loud != rehearsing || (response.StatusCode == http.StatusServiceUnavailable) != rehearsing {
+			t.Errorf("%v: %s, %s", flags, response.Status, i.banner)
+		}
+		i.url = strings.TrimSuffix(i.url, "/api")
+		_, health := i.do(t, "GET", "/healthz", "", "")
+		want := `{"status":"ok"}`
+		if len(flags) > 0 {
+			want = `{"status":"ok","responses":{"checked":1,"violations":0}}`
+		}
+		if health != want {
+			t.Errorf("%v: /healthz says %s, want %s", flags, health, want)
+		}
+		if err := i.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}

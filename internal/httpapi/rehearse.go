@@ -1,0 +1,179 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"conduit/internal/conduit"
+)
+
+const (
+	maxWait  = 30 * time.Second // the longest delay that a request may ask for
+	bodyTime = 20 * time.Second // in which a delayed request has to have come whole
+)
+
+// rehearsal lets a front end see any answer that the contract has for an operation, from the server it will talk to in
+// earnest. A request says what it wants in Prefer (RFC 7240), in the words of other mock servers: code=422 for the documented
+// example of that status, example=NAME for another than the first, wait=2 for a delay in seconds, also before a real answer.
+type rehearsal struct {
+	answers map[string]rehearsedAnswer // by code
+}
+
+// rehearsedAnswer is what the contract shows of one status.
+type rehearsedAnswer struct {
+	status   int
+	headers  map[string]string
+	examples map[string]any // bodies, by name; none where there is no body
+	first    string         // of the names: the example which is meant when none is named
+}
+
+func newRehearsal(contract *openapi3.Operation) *rehearsal {
+	r := &rehearsal{answers: map[string]rehearsedAnswer{}}
+	for code, response := range contract.Responses.Map() {
+		status, err := strconv.Atoi(code)
+		if err != nil {
+			panic(fmt.Sprintf("openapi.yaml: %s has an answer that is no status: %s", contract.OperationID, code))
+		}
+		answer := rehearsedAnswer{status: status, headers: map[string]string{}, examples: map[string]any{}}
+		for name, header := range response.Value.Headers {
+			answer.headers[name] = fmt.Sprint(header.Value.Example)
+		}
+		if media := response.Value.Content.Get("application/json"); media != nil {
+			if media.Example != nil {
+				answer.examples[""] = media.Example
+			}
+			for name, example := range media.Examples {
+				answer.examples[name] = example.Value.Value
+			}
+			answer.first = slices.Min(slices.Collect(maps.Keys(answer.examples)))
+		}
+		r.answers[code] = answer
+	}
+	return r
+}
+
+// preferred is what a request asks of a rehearsal, understood.
+type preferred struct {
+	answer *rehearsedAnswer // nil: the real one
+	body   any              // nil: none
+	wait   time.Duration
+	words  []string // for Preference-Applied
+}
+
+// read understands what the request prefers. The error is Invalid and lists what there is. Preferences with other names are
+// none of ours and ignored (RFC 7240 §2).
+func (r *rehearsal) read(headers []string) (preferred, error) {
+	var p preferred
+	wanted := preferences(headers)
+	if code, asked := wanted["code"]; asked {
+		answer, found := r.answers[code]
+		if !found {
+			return p, conduit.Invalid("prefer", "has no such code; this operation has "+list(r.answers))
+		}
+		p.answer, p.words = &answer, append(p.words, "code="+code)
+		name := answer.first
+		if example, asked := wanted["example"]; asked {
+			if _, found := answer.examples[example]; !found || example == "" {
+				return p, conduit.Invalid("prefer", "has no such example; this status has "+list(answer.examples))
+			}
+			name, p.words = example, append(p.words, "example="+example)
+		}
+		p.body = answer.examples[name]
+	} else if _, asked := wanted["example"]; asked {
+		return p, conduit.Invalid("prefer", "has an example without a code")
+	}
+	if text, asked := wanted["wait"]; asked {
+		seconds, err := strconv.ParseUint(text, 10, 16)
+		if p.wait = time.Duration(seconds) * time.Second; err != nil || p.wait > maxWait {
+			return p, conduit.Invalid("prefer", fmt.Sprintf("has a wait that is not 0 to %.0f seconds", maxWait.Seconds()))
+		}
+		p.words = append(p.words, "wait="+text)
+	}
+	return p, nil
+}
+
+// list names what there is, in order.
+func list[V any](there map[string]V) string {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(there)), func(name string) bool { return name == "" })
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+var (
+	// preference is an element of Prefer: what stands between commas, unless those are quoted.
+	preference = regexp.MustCompile(`(?:[^,"]|"(?:[^"\\]|\\.)*")+`)
+	// preferenceValue is the name and the value, in quotes or not, before any parameters.
+	preferenceValue = regexp.MustCompile(`^\s*([^\s=;"]+)\s*(?:=\s*"?([^\s;"]*)"?)?\s*(?:;|$)`)
+)
+
+// preferences reads Prefer (RFC 7240 §2): names in lower case, with their values. Of a name that is there twice the first
+// counts.
+func preferences(headers []string) map[string]string {
+	found := map[string]string{}
+	for _, element := range preference.FindAllString(strings.Join(headers, ","), -1) {
+		parts := preferenceValue.FindStringSubmatch(element)
+		if parts == nil {
+			continue
+		}
+		if name := strings.ToLower(parts[1]); found[name] == "" {
+			found[name] = parts[2]
+		}
+	}
+	return found
+}
+
+// hold waits for as long as the request prefers. The server's deadline for reading a request, which would come in between and
+// end it, moves along.
+func (p preferred) hold(w http.ResponseWriter, r *http.Request) error {
+	if p.wait == 0 {
+		return nil
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.wait + bodyTime)) // a recorder in a test has none
+	select {
+	case <-time.After(p.wait):
+		return nil
+	case <-r.Context().Done():
+		return context.Cause(r.Context())
+	}
+}
+
+// write answers as an operation would: errors in the one shape with their usual headers, the rest with those of the contract.
+func (p preferred) write(w http.ResponseWriter, _ *http.Request) {
+	if p.answer.status >= http.StatusBadRequest {
+		sendError(w, p.answer.status, exampleFields(p.body), 2*time.Second)
+		return
+	}
+	for name, value := range p.answer.headers {
+		w.Header().Set(name, value)
+	}
+	if p.body == nil {
+		w.WriteHeader(p.answer.status)
+		return
+	}
+	writeJSON(w, p.answer.status, p.body)
+}
+
+// exampleFields reads an example of the ErrorEnvelope.
+func exampleFields(example any) conduit.Fields {
+	var body errorBody
+	text, err := json.Marshal(example)
+	if err == nil {
+		err = json.Unmarshal(text, &body)
+	}
+	if err != nil {
+		panic(fmt.Errorf("openapi.yaml has an error example of another shape: %w", err))
+	}
+	return body.Errors
+}
