@@ -11,17 +11,27 @@ export const binary = path.resolve(process.env.CONDUIT ?? fileURLToPath(new URL(
 export const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CONDUIT')))
 
 // serve starts an instance on a free port, in the folder cwd, and waits until it listens. origin and api have no slash at
-// their end; stop asks it to end, and is done when it has.
+// their end. stop asks it to end and is done when it has; it fails if any answer broke the contract.
 export async function serve({ cwd, args = [] } = {}) {
-  const child = spawn(binary, ['serve', '--listen=127.0.0.1:0', ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
-  const ended = new Promise((resolve) => child.once('exit', resolve))
+  const child = spawn(binary, ['serve', '--listen=127.0.0.1:0', '--check-responses', ...args], {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const ended = new Promise((resolve) => child.once('close', resolve))
   let log = ''
   child.stderr.on('data', (text) => (log += text))
   for await (const line of createInterface({ input: child.stdout })) {
     const [, origin] = /API +(http\S+)\/api$/.exec(line) ?? []
     if (origin) {
       child.stdout.resume()
-      return { origin, api: `${origin}/api`, log: () => log, stop: () => (child.kill(), ended) }
+      const stop = async () => {
+        child.kill()
+        await ended
+        const violations = log.split('\n').filter((line) => line.includes('breaks the contract'))
+        if (violations.length > 0) throw new Error(violations.join('\n'))
+      }
+      return { origin, api: `${origin}/api`, stop }
     }
   }
   throw new Error(`conduit serve did not start: ${log}`)

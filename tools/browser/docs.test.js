@@ -97,10 +97,12 @@ describe('the documentation page', { concurrency: 2 }, () => {
 
   test('the policy holds: a script that stands in the page does not run', async (t) => {
     const { page, complaints } = await visit(t)
-    const ran = await page.evaluate(() => {
+    const ran = await page.evaluate(async () => {
+      const forbidden = new Promise((resolve) => addEventListener('securitypolicyviolation', resolve))
       const script = document.createElement('script')
       script.textContent = 'window.ran = true'
       document.body.append(script)
+      await forbidden
       return window.ran ?? false
     })
     assert.equal(ran, false)

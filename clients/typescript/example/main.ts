@@ -1,0 +1,182 @@
+import { createConduitClient, type ArticleSummary, type Errors } from '@conduit/client'
+
+import { forgetTokens, keepTokens, keptTokens, onTokensOfOtherTab } from './storage.js'
+
+const pageSize = 5
+
+const conduit = createConduitClient({
+  // Set when the page is built. Taken from the page's address it would let a link send somebody's tokens anywhere.
+  baseUrl: import.meta.env.VITE_CONDUIT_API ?? 'http://127.0.0.1:8080/api',
+  ...keptTokens(),
+  onTokens: keepTokens,
+  onSignedOut() {
+    forgetTokens()
+    void show('You have been logged out.')
+  },
+})
+
+const account = element('account')
+const articles = element('articles')
+const login = element<HTMLFormElement>('login')
+const logout = element<HTMLButtonElement>('logout')
+const newer = element<HTMLButtonElement>('newer')
+const notice = element('notice')
+const older = element<HTMLButtonElement>('older')
+const template = element<HTMLTemplateElement>('article')
+
+/** The cursors of the pages from the second to the present one. */
+let cursors: string[] = []
+let nextCursor: string | null = null
+
+function element<E extends HTMLElement>(id: string): E {
+  return document.getElementById(id) as E
+}
+
+/** Does what somebody asked for, and says so if no answer came. */
+async function attempt(work: () => Promise<void>) {
+  try {
+    await work()
+  } catch (error) {
+    notice.textContent = 'The server cannot be reached. Try again.'
+    console.warn(error)
+  }
+}
+
+const messages = (errors: Errors | undefined) =>
+  Object.entries(errors ?? {})
+    .flatMap(([field, texts]) => texts.map((text) => `${field} ${text}`))
+    .join(', ')
+
+/** Shows each message beside its field, and what belongs to none above them. */
+function showErrors(form: HTMLFormElement, errors: Errors) {
+  const rest = { ...errors }
+  for (const input of form.querySelectorAll('input')) {
+    const texts = rest[input.name]
+    delete rest[input.name]
+    input.setAttribute('aria-invalid', String(texts !== undefined))
+    form.querySelector(`[data-error=${input.name}]`)!.textContent = texts?.join(', ') ?? ''
+  }
+  form.querySelector('[data-error=other]')!.textContent = messages(rest)
+}
+
+/** Shows everything anew for whoever is logged in now. */
+function show(text = '') {
+  notice.textContent = text
+  return attempt(async () => {
+    await Promise.all([showAccount(), showArticles([])])
+  })
+}
+
+async function showAccount() {
+  account.hidden = !conduit.tokens.current
+  login.hidden = !account.hidden
+  if (account.hidden) {
+    return
+  }
+  const result = await conduit.GET('/user')
+  if (result.ok) {
+    element('username').textContent = result.data.user.username
+  } else if (result.status !== 401) {
+    notice.textContent = messages(result.error.errors) // 401 is dealt with by onSignedOut.
+  }
+}
+
+/** Goes to the page to which these cursors lead, if it can be had. */
+async function showArticles(wanted: string[]) {
+  newer.disabled = older.disabled = true
+  try {
+    const cursor = wanted.at(-1)
+    const result = await conduit.GET('/articles', {
+      params: { query: { limit: pageSize, ...(cursor === undefined ? {} : { cursor }) } },
+    })
+    if (result.ok) {
+      cursors = wanted
+      nextCursor = result.data.nextCursor
+      articles.replaceChildren(...result.data.articles.map(articleItem))
+    } else {
+      notice.textContent = messages(result.error?.errors)
+    }
+  } finally {
+    newer.disabled = cursors.length === 0
+    older.disabled = nextCursor === null
+  }
+}
+
+/** Everything in it that people wrote goes in as text and never as HTML. */
+function articleItem(article: ArticleSummary): HTMLElement {
+  const item = (template.content.cloneNode(true) as DocumentFragment).firstElementChild as HTMLElement
+  const part = <E extends HTMLElement>(selector: string) => item.querySelector<E>(selector)!
+  part('h3').textContent = article.title
+  part('.author').textContent = article.author.username
+  part<HTMLTimeElement>('time').dateTime = article.createdAt
+  part('time').textContent = new Date(article.createdAt).toLocaleDateString()
+  part('.description').textContent = article.description
+  part('.count').textContent = String(article.favoritesCount)
+
+  const favorite = part<HTMLButtonElement>('.favorite')
+  favorite.disabled = !conduit.tokens.current
+  favorite.ariaPressed = String(article.favorited)
+  favorite.addEventListener('click', () =>
+    attempt(async () => {
+      const call = article.favorited ? conduit.DELETE : conduit.POST
+      const result = await call('/articles/{slug}/favorite', { params: { path: { slug: article.slug } } })
+      if (result.ok) {
+        const next = articleItem(result.data.article)
+        item.replaceWith(next)
+        next.querySelector<HTMLButtonElement>('.favorite')!.focus()
+      } else if (result.status !== 401) {
+        notice.textContent = messages(result.error.errors)
+      }
+    }),
+  )
+  return item
+}
+
+login.addEventListener('submit', (event) => {
+  event.preventDefault()
+  void attempt(async () => {
+    const fields = new FormData(login)
+    const session = { email: String(fields.get('email')), password: String(fields.get('password')) }
+    const result = await conduit.POST('/sessions', { body: { session } })
+    if (!result.ok) {
+      showErrors(login, result.error.errors)
+      return
+    }
+    showErrors(login, {})
+    login.reset()
+    conduit.tokens.set(result.data.session)
+    keepTokens(conduit.tokens.current!)
+    await show()
+  })
+})
+
+logout.addEventListener('click', () =>
+  attempt(async () => {
+    const result = await conduit.POST('/users/logout')
+    if (!result.ok && result.status !== 401) {
+      notice.textContent = messages(result.error.errors)
+      return
+    }
+    conduit.tokens.clear()
+    forgetTokens()
+    await show()
+  }),
+)
+
+newer.addEventListener('click', () => attempt(() => showArticles(cursors.slice(0, -1))))
+
+older.addEventListener('click', () => attempt(() => showArticles([...cursors, nextCursor!])))
+
+onTokensOfOtherTab((tokens) => {
+  const before = conduit.tokens.current?.sessionId
+  if (tokens) {
+    conduit.tokens.set(tokens)
+  } else {
+    conduit.tokens.clear()
+  }
+  if (conduit.tokens.current?.sessionId !== before) {
+    void show()
+  }
+})
+
+void show()

@@ -1,0 +1,9 @@
+import { fileURLToPath } from 'node:url'
+
+import { defineConfig } from 'vite'
+
+export default defineConfig({
+  // The client as it is in this folder. An app that installs the package needs nothing here.
+  resolve: { alias: { '@conduit/client': fileURLToPath(new URL('../src/index.ts', import.meta.url)) } },
+  server: { host: '127.0.0.1' },
+})

@@ -1,0 +1,161 @@
+import createClient from 'openapi-fetch'
+
+import { contract } from './contract.js'
+import type { Call, HeadCall } from './result.js'
+import type { ErrorEnvelope } from './schema.js'
+import { keepTokens, type Refreshed, type TokenStore, type Tokens } from './tokens.js'
+
+export interface ConduitClientOptions {
+  /** Where the API is, with its `/api`: `https://conduit.example.com/api`, or `/api` in a page of the same origin. */
+  baseUrl: string
+  /** The token that an app has kept, if any. Kept {@link Tokens} can be spread in: `{ baseUrl, ...kept }`. */
+  token?: string | null | undefined
+  /** The refresh token that came with it, if any. */
+  refreshToken?: string | null | undefined
+  /** The session of both. */
+  sessionId?: string | null | undefined
+  /**
+   * What sends requests instead of `globalThis.fetch`. It is called once for each request that is sent, also for a
+   * refresh and for a call that is repeated after it.
+   */
+  fetch?: ((request: Request) => Promise<Response>) | undefined
+  /** Told newer tokens after a refresh, before the calls that waited for them go on, so that an app can keep them. */
+  onTokens?: ((tokens: Tokens) => void) | undefined
+  /**
+   * Told once when the server has ended the session: its token is refused, and so is its refresh token if it
+   * has one. The tokens are cleared by then. Not called for `tokens.clear()`, nor for a server that is away (503).
+   */
+  onSignedOut?: (() => void) | undefined
+}
+
+/**
+ * The operations of the contract by method and path. A call gives one of the answers that the contract documents.
+ *
+ * It rejects with what `fetch` rejected with if no answer came (a `TypeError` when the network is down, the reason of
+ * `signal` when it was aborted), and with {@link UnexpectedResponseError} if the answer is none of the contract's.
+ */
+export interface ConduitClient {
+  readonly GET: Call<'get'>
+  readonly POST: Call<'post'>
+  readonly PUT: Call<'put'>
+  readonly DELETE: Call<'delete'>
+  readonly HEAD: HeadCall
+  /** The tokens that calls carry. They change at a login, a logout and a refresh. */
+  readonly tokens: TokenStore
+}
+
+/**
+ * An answer that the contract does not have: another status, or no JSON where there should be some. It usually comes
+ * from something on the way, as a proxy with 502, or says that `baseUrl` is wrong. It is thrown and no result, because
+ * then results are exactly what the contract says, and a `switch` over their status needs no `default`.
+ */
+export class UnexpectedResponseError extends Error {
+  override readonly name = 'UnexpectedResponseError'
+  readonly status: number
+  /** For the headers. Its body has been read. */
+  readonly response: Response
+  /** The body: parsed if it is JSON, else its text. */
+  readonly body: unknown
+
+  constructor(operation: string, response: Response, body: unknown) {
+    super(`${operation} was answered with ${response.status} in a way that is not in the contract`)
+    this.status = response.status
+    this.response = response
+    this.body = body
+  }
+}
+
+/**
+ * Makes a client of one API for one user at a time. A server that renders pages makes one for each request.
+ *
+ * @throws TypeError if there is a refresh token without the token that it came with.
+ */
+export function createConduitClient(options: ConduitClientOptions): ConduitClient {
+  const { baseUrl, token, refreshToken, sessionId, fetch = (request) => globalThis.fetch(request) } = options
+  // What may be asked for is said by the types of ConduitClient; in here every call is the same.
+  const request = createClient({ baseUrl }).request as (method: string, path: string, init: object) => Promise<Answered>
+
+  const { tokens, send } = keepTokens({
+    refresh,
+    onTokens: (newer) => options.onTokens?.(newer),
+    onSignedOut: () => options.onSignedOut?.(),
+  })
+  if (token || refreshToken) {
+    tokens.set({ token: token ?? '', refreshToken: refreshToken ?? undefined, sessionId: sessionId ?? undefined })
+  }
+
+  // What is checked in here at run time is what makes the types of ConduitClient true.
+  async function call(method: string, path: string, init?: object): Promise<any> {
+    // HEAD is not in the contract by itself: it is answered wherever GET is.
+    const name = `${method === 'HEAD' ? 'GET' : method} ${path}`
+    const operation = contract[name]
+    if (!operation) {
+      throw new TypeError(`the contract has no ${name}`)
+    }
+    const { data, error, response } = await request(method, path, {
+      ...init,
+      parseAs: 'text',
+      fetch: operation.token ? (request: Request) => send(request, fetch) : fetch,
+    })
+    const { ok, status } = response
+    const body = ok ? parse(data) : error
+    const bodiless = method === 'HEAD' || status === 204 || status === 304
+    if (!operation.statuses.includes(status) || !(bodiless || (ok ? isObject(body) : isErrorEnvelope(body)))) {
+      throw new UnexpectedResponseError(`${method} ${path}`, response, body)
+    }
+    return {
+      ok,
+      status,
+      data: ok && !bodiless ? body : undefined,
+      error: ok || bodiless ? undefined : body,
+      response,
+    }
+  }
+
+  const caller = (method: string) => (path: string, init?: object) => call(method, path, init)
+  const client: ConduitClient = {
+    GET: caller('GET'),
+    POST: caller('POST'),
+    PUT: caller('PUT'),
+    DELETE: caller('DELETE'),
+    HEAD: caller('HEAD'),
+    tokens,
+  }
+
+  async function refresh(refreshToken: string): Promise<Refreshed> {
+    try {
+      const result = await client.POST('/sessions/refresh', { body: { session: { refreshToken } } })
+      if (result.ok) {
+        return result.data.session
+      }
+      // Only the server's own word ends a session, and not a 401 from something on the way.
+      return result.error.errors.refreshToken ? 'refused' : 'unanswered'
+    } catch {
+      return 'unanswered'
+    }
+  }
+
+  return client
+}
+
+interface Answered {
+  data?: string
+  error?: unknown
+  response: Response
+}
+
+function parse(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '')
+  } catch {
+    return text
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+function isErrorEnvelope(value: unknown): value is ErrorEnvelope {
+  return isObject(value) && 'errors' in value && isObject(value.errors)
+}

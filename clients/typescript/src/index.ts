@@ -1,0 +1,9 @@
+export {
+  createConduitClient,
+  UnexpectedResponseError,
+  type ConduitClient,
+  type ConduitClientOptions,
+} from './client.js'
+export type { Answer, Call, CallInit, HeadCall, HeadResult, PathWith, Result } from './result.js'
+export type * from './schema.js'
+export type { TokenStore, Tokens } from './tokens.js'

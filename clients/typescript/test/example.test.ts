@@ -1,0 +1,241 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { build, preview, type PreviewServer } from 'vite'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest'
+
+import { client, password, publish, register } from './people.js'
+import { refreshing } from './wire.js'
+
+const api = inject('api')
+const root = path.resolve(import.meta.dirname, '../example')
+
+let folder: string
+let server: PreviewServer
+let origin: string
+let browser: Browser
+let context: BrowserContext
+let page: Page
+
+/** What the pages of a test did: their errors, and their requests as `METHOD URL`. */
+let failures: string[]
+let requests: string[]
+/** Chromium logs each answer of 4xx as an error. Tests that cause one look at what the page makes of it. */
+let expectedFailure: RegExp
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'conduit-example-'))
+  const shared = { root, logLevel: 'error', build: { outDir: folder, emptyOutDir: true } } as const
+  await build({ ...shared, define: { 'import.meta.env.VITE_CONDUIT_API': JSON.stringify(api) } })
+  // On another port, so another origin: every call needs CORS.
+  server = await preview({ ...shared, preview: { host: '127.0.0.1', port: 0 } })
+  origin = `http://127.0.0.1:${(server.httpServer.address() as AddressInfo).port}`
+  browser = await chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--no-first-run',
+    ],
+  })
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await server?.close()
+  await rm(folder, { recursive: true })
+})
+
+beforeEach(async () => {
+  failures = []
+  requests = []
+  expectedFailure = /Failed to load resource.* status of 4\d\d/
+  context = await browser.newContext()
+  context.on('request', (request) => requests.push(`${request.method()} ${request.url()}`))
+  context.on('weberror', (error) => failures.push(String(error.error())))
+  context.on('console', (message) => {
+    if (message.type() === 'error' && !expectedFailure.test(message.text())) {
+      failures.push(message.text())
+    }
+  })
+  page = await context.newPage()
+})
+
+afterEach(async () => {
+  await context.close()
+  expect(failures).toEqual([])
+  expect(new Set(requests.map((request) => new URL(request.split(' ')[1]!).origin))).toEqual(
+    new Set([origin, new URL(api).origin]),
+  )
+})
+
+const button = (name: string | RegExp, within: Page = page) => within.getByRole('button', { name })
+const titles = () => page.getByRole('heading', { level: 3 }).allTextContents()
+const refreshes = () => requests.filter((request) => request === refreshing.replace(' ', ` ${api}`)).length
+
+async function logIn(email: string, secret = password) {
+  await page.getByLabel('Email').fill(email)
+  await page.getByLabel('Password').fill(secret)
+  await button('Log in').click()
+}
+
+/** Makes the kept access token a bad one, as it is after a while. The refresh token stays. */
+const ageTokens = () =>
+  page.evaluate(() => {
+    const tokens = JSON.parse(localStorage.getItem('conduit.tokens')!)
+    localStorage.setItem('conduit.tokens', JSON.stringify({ ...tokens, token: 'stale' }))
+  })
+
+const keptTokens = () => page.evaluate(() => localStorage.getItem('conduit.tokens'))
+
+test('errors stand beside their fields', async () => {
+  const { email } = await register()
+  await page.goto(origin)
+  await logIn('', '')
+  await page.locator('#email-error', { hasText: "can't be blank" }).waitFor()
+  await page.locator('#password-error', { hasText: "can't be blank" }).waitFor()
+  expect(await page.getByLabel('Email').getAttribute('aria-invalid')).toBe('true')
+
+  await logIn(email, 'wrong password')
+  await page.getByRole('alert').getByText('credentials invalid').waitFor()
+  expect(await page.locator('#email-error').textContent()).toBe('')
+  expect(await page.getByLabel('Email').getAttribute('aria-invalid')).toBe('false')
+  expect(await keptTokens()).toBeNull()
+})
+
+test('log in, favourite, reload, go on through a refresh, log out', async () => {
+  const person = await register()
+  const title = `<b>Bold</b> ${person.username}`
+  const slug = await publish(person, title)
+  await page.goto(origin)
+  const item = page.getByRole('listitem').filter({ hasText: person.username })
+  await item.waitFor()
+  expect(await item.getByRole('heading').textContent()).toBe(title)
+  expect(
+    await button(/Favourite/)
+      .first()
+      .isDisabled(),
+  ).toBe(true)
+
+  await logIn(person.email)
+  await page.locator('#account', { hasText: person.username }).waitFor()
+  expect(await page.locator('#login').isHidden()).toBe(true)
+  const favorite = (pressed: boolean, count: number) =>
+    item.getByRole('button', { name: `Favourite (${count})`, pressed, disabled: false })
+  await favorite(false, 0).click()
+  await favorite(true, 1).waitFor()
+
+  await page.reload()
+  await favorite(true, 1).waitFor()
+  expect(refreshes()).toBe(0)
+
+  // The list is open to everybody, and would be that of an anonymous reader.
+  await ageTokens()
+  await page.reload()
+  await favorite(true, 1).waitFor()
+  await page.locator('#account', { hasText: person.username }).waitFor()
+  expect(refreshes()).toBe(1)
+  expect(await keptTokens()).not.toContain('stale')
+
+  await favorite(true, 1).click()
+  await favorite(false, 0).waitFor()
+  const { data } = await client({ tokens: person }).GET('/articles/{slug}', { params: { path: { slug } } })
+  expect(data?.article.favoritesCount).toBe(0)
+
+  await button('Log out').click()
+  await button('Log in').waitFor()
+  expect(await keptTokens()).toBeNull()
+  expect(await page.locator('#account').isHidden()).toBe(true)
+  expect(refreshes()).toBe(1)
+})
+
+test('pages by cursor, there and back', async () => {
+  await page.goto(origin)
+  await page.getByRole('listitem').first().waitFor()
+  expect(await button('Newer').isDisabled()).toBe(true)
+  const first = await titles()
+  await button('Older').click()
+  await page.locator('#newer:enabled').waitFor()
+  const second = await titles()
+  expect(second).toHaveLength(first.length)
+  expect(second).not.toEqual(first)
+  await button('Newer').click()
+  await page.locator('#newer:disabled ~ #older:enabled').waitFor()
+  expect(await titles()).toEqual(first)
+})
+
+test('no network: the page says so, and works again afterwards', async () => {
+  expectedFailure = /net::ERR_INTERNET_DISCONNECTED/
+  await page.goto(origin)
+  await page.locator('#older:enabled').waitFor()
+  const first = await titles()
+  await context.setOffline(true)
+  await button('Older').click()
+  await page.getByRole('status').getByText('The server cannot be reached. Try again.').waitFor()
+  expect(await titles()).toEqual(first)
+  await context.setOffline(false)
+  await button('Older').click()
+  await page.locator('#newer:enabled').waitFor()
+  expect(await titles()).not.toEqual(first)
+})
+
+test('a session that was ended elsewhere: the page says so, once', async () => {
+  const person = await register()
+  await page.goto(origin)
+  await logIn(person.email)
+  await page.locator('#account', { hasText: person.username }).waitFor()
+  await client({ tokens: person }).DELETE('/user/sessions')
+  await button(/Favourite/)
+    .first()
+    .click()
+  await page.getByRole('status').getByText('You have been logged out.').waitFor()
+  await button('Log in').waitFor()
+  expect(await keptTokens()).toBeNull()
+  expect(refreshes()).toBe(1)
+})
+
+test('tabs follow each other: logging in, newer tokens, logging out', async () => {
+  const person = await register()
+  const other = await context.newPage()
+  await Promise.all([page.goto(origin), other.goto(origin)])
+  await logIn(person.email)
+  await other.locator('#account', { hasText: person.username }).waitFor()
+
+  await ageTokens()
+  await page.reload()
+  await page.locator('#account', { hasText: person.username }).waitFor()
+  expect(refreshes()).toBe(1)
+  // The other tab has the newer tokens too, so that it neither refreshes nor is logged out.
+  await button(/Favourite/, other)
+    .last()
+    .click()
+  await button(/Favourite/, other)
+    .and(other.locator('[aria-pressed=true]'))
+    .last()
+    .waitFor()
+  expect(refreshes()).toBe(1)
+
+  await button('Log out', other).click()
+  await button('Log in').waitFor()
+  expect(await page.locator('#account').isHidden()).toBe(true)
+})
+
+test('a page that comes back from the back/forward cache looks what became of the tokens', async () => {
+  const person = await register()
+  await page.goto(origin)
+  await logIn(person.email)
+  await page.locator('#account', { hasText: person.username }).waitFor()
+  await page.evaluate(() => {
+    localStorage.clear() // As another tab did it. In the tab itself there is no storage event for it.
+    dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))
+  })
+  await button('Log in').waitFor()
+  expect(await page.locator('#account').isHidden()).toBe(true)
+})
