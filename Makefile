@@ -1,4 +1,5 @@
-# `make help` lists the targets. Go is all that `run`, `build` and `generate` need; the tools they use are pinned in tools/go.mod.
+# `make help` lists the targets. Go is all that `run`, `build` and `test` need. What else is there needs Node.js too: its
+# packages are pinned in lock files and installed on the way, like the tools in tools/go.mod.
 
 .DEFAULT_GOAL := help
 
@@ -8,7 +9,7 @@ VERSION = $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(info No C compiler: testing without the race detector.))
 FUZZTIME ?= 10s
 # What `go generate` writes: committed, never edited by hand.
-GENERATED := api
+GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schema.ts internal/docs/swagger-ui
 GOLANGCI_LINT := go tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help
@@ -40,27 +41,41 @@ bench: ## Measure the server
 smoke: build ## Start the binary in an empty folder, register somebody, stop it
 	@tools/smoke.sh bin/conduit
 
+# The packages of a folder, as its lock file has them.
+%/node_modules/.package-lock.json: %/package-lock.json
+	npm --prefix $* ci --no-audit --no-fund
+	@touch $@
+
 .PHONY: test-jose
-test-jose: build ## Check tokens and public keys with npm's jose, through a key rotation; needs Node.js
-	npm --prefix tools/jose ci --no-audit --no-fund
-	CONDUIT=$(CURDIR)/bin/conduit npm --prefix tools/jose test
+test-jose: build tools/jose/node_modules/.package-lock.json ## Check tokens and public keys with npm's jose, through a key rotation
+	npm --prefix tools/jose test
 
 .PHONY: test-browser
-test-browser: build ## Use the documentation page in a real Chromium; needs Node.js
+test-browser: build tools/browser/node_modules/.package-lock.json ## Use the documentation page in a real Chromium
 	@tools/ensure-chromium.sh
-	npm --prefix tools/browser ci --no-audit --no-fund
-	CONDUIT=$(CURDIR)/bin/conduit npm --prefix tools/browser test
+	npm --prefix tools/browser test
 
-.PHONY: docs-page
-docs-page: ## Embed the Swagger UI that tools/docs pins; needs Node.js
-	@tools/docs/embed.sh
+.PHONY: test-client
+test-client: build clients/typescript/node_modules/.package-lock.json ## Test the TypeScript client and its example page
+	@tools/ensure-chromium.sh
+	npm --prefix clients/typescript test
+
+.PHONY: test-generators
+test-generators: build tools/generators/node_modules/.package-lock.json ## Generate clients with seven generators, compile and run them
+	npm --prefix tools/generators test
+
+.PHONY: test-gates
+test-gates: tools/contract/node_modules/.package-lock.json ## Show that the checks of the contract can fail
+	npm --prefix tools/contract test
 
 .PHONY: generate
-generate: ## Write the code that openapi.yaml describes
+generate: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json ## Write what is made from openapi.yaml, and embed the pinned Swagger UI
 	go generate ./...
+	npm --prefix clients/typescript run --silent generate
+	@tools/docs/embed.sh
 
 .PHONY: generate-check
-generate-check: generate ## Fail when the committed generated code is not what openapi.yaml describes
+generate-check: generate ## Fail when what is generated is not committed
 	@changes=$$(git status --porcelain -- $(GENERATED)) || exit; \
 	if [ -n "$$changes" ]; then \
 		printf '%s\n' "$$changes" 'Not as committed: run `make generate` and commit the above with openapi.yaml.' >&2; \
@@ -68,7 +83,20 @@ generate-check: generate ## Fail when the committed generated code is not what o
 	fi
 
 .PHONY: lint
-lint: ## Check formatting, vet, the linters and the module files
+lint: lint-go lint-contract lint-js ## Check formatting, the linters, the contract and the module files
+
+.PHONY: lint-contract
+lint-contract: tools/contract/node_modules/.package-lock.json ## Hold the contract to Redocly, Spectral and OWASP, and to what it said before
+	@npm --prefix tools/contract run --silent lint
+	@tools/contract/breaking.sh
+
+.PHONY: lint-js
+lint-js: clients/typescript/node_modules/.package-lock.json
+	@npm --prefix clients/typescript run --silent lint
+	@clients/typescript/node_modules/.bin/prettier --no-semi --single-quote --print-width 120 --log-level warn --check 'tools/*.js' 'tools/*/*.js' 'tools/generators/usage/*.ts'
+
+.PHONY: lint-go
+lint-go:
 	@unformatted=$$(gofmt -l *.go api cmd internal) || exit; \
 	if [ -n "$$unformatted" ]; then \
 		printf '%s\n' "$$unformatted" 'Not formatted: run gofmt -w on the above.' >&2; \

@@ -824,11 +824,6 @@ type ArticleInvalid = ErrorEnvelope
 // Example: {"errors":{"email":["is not a valid email"]}}
 type ArticleNotFound = ErrorEnvelope
 
-// ArticlePage A page of articles.
-//
-// Example: {"articles":[],"articlesCount":0,"nextCursor":null}
-type ArticlePage = ArticleList
-
 // BodyTooLarge What every error looks like.
 //
 // Example: {"errors":{"email":["is not a valid email"]}}
@@ -853,11 +848,6 @@ type CommentNotFound = ErrorEnvelope
 //
 // Example: {"errors":{"email":["is not a valid email"]}}
 type CredentialsMissing = ErrorEnvelope
-
-// CurrentUser The logged-in user.
-//
-// Example: {"user":{"bio":null,"email":"jake@example.com","image":null,"token":"eyJhbGciOiJFZERTQSJ9.e30.c2ln","username":"jake"}}
-type CurrentUser = UserEnvelope
 
 // FollowInvalid What every error looks like.
 //
@@ -918,16 +908,6 @@ type RefreshTokenMissing = ErrorEnvelope
 //
 // Example: {"errors":{"email":["is not a valid email"]}}
 type SessionNotFound = ErrorEnvelope
-
-// SingleArticle An article.
-//
-// Example: {"article":{"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"You have to believe","createdAt":"2026-02-18T03:22:56.637Z","description":"Ever wonder how?","favorited":false,"favoritesCount":0,"slug":"how-to-train-your-dragon","tagList":["dragons","training"],"title":"How to train your dragon","updatedAt":"2026-02-18T03:48:35.824Z"}}
-type SingleArticle = ArticleEnvelope
-
-// SingleProfile A profile.
-//
-// Example: {"profile":{"bio":null,"following":false,"image":null,"username":"jake"}}
-type SingleProfile = ProfileEnvelope
 
 // TooManyAttempts What every error looks like.
 //
@@ -3675,7 +3655,7 @@ type GetArticlesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *ArticlePage
+	JSON200 *ArticleList
 	// JSON422 the response for an HTTP 422 `application/json` response
 	JSON422 *PagingInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -3689,7 +3669,7 @@ type GetArticlesResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetArticlesResponse) GetJSON200() *ArticlePage {
+func (r GetArticlesResponse) GetJSON200() *ArticleList {
 	return r.JSON200
 }
 
@@ -3867,7 +3847,7 @@ type GetArticlesFeedResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *ArticlePage
+	JSON200 *ArticleList
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON422 the response for an HTTP 422 `application/json` response
@@ -3885,7 +3865,7 @@ type GetArticlesFeedResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetArticlesFeedResponse) GetJSON200() *ArticlePage {
+func (r GetArticlesFeedResponse) GetJSON200() *ArticleList {
 	return r.JSON200
 }
 
@@ -4042,7 +4022,7 @@ type GetArticleResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *SingleArticle
+	JSON200 *ArticleEnvelope
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *ArticleNotFound
 	// JSON422 the response for an HTTP 422 `application/json` response
@@ -4058,7 +4038,7 @@ type GetArticleResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetArticleResponse) GetJSON200() *SingleArticle {
+func (r GetArticleResponse) GetJSON200() *ArticleEnvelope {
 	return r.JSON200
 }
 
@@ -4125,7 +4105,7 @@ type UpdateArticleResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *SingleArticle
+	JSON200 *ArticleEnvelope
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
@@ -4151,7 +4131,7 @@ type UpdateArticleResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r UpdateArticleResponse) GetJSON200() *SingleArticle {
+func (r UpdateArticleResponse) GetJSON200() *ArticleEnvelope {
 	return r.JSON200
 }
 
@@ -4534,7 +4514,7 @@ type DeleteArticleFavoriteResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *SingleArticle
+	JSON200 *ArticleEnvelope
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON404 the response for an HTTP 404 `application/json` response
@@ -4552,7 +4532,7 @@ type DeleteArticleFavoriteResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r DeleteArticleFavoriteResponse) GetJSON200() *SingleArticle {
+func (r DeleteArticleFavoriteResponse) GetJSON200() *ArticleEnvelope {
 	return r.JSON200
 }
 
@@ -4624,7 +4604,7 @@ type CreateArticleFavoriteResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *SingleArticle
+	JSON200 *ArticleEnvelope
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON404 the response for an HTTP 404 `application/json` response
@@ -4642,7 +4622,7 @@ type CreateArticleFavoriteResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r CreateArticleFavoriteResponse) GetJSON200() *SingleArticle {
+func (r CreateArticleFavoriteResponse) GetJSON200() *ArticleEnvelope {
 	return r.JSON200
 }
 
@@ -4714,7 +4694,7 @@ type GetProfileByUsernameResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *SingleProfile
+	JSON200 *ProfileEnvelope
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *ProfileNotFound
 	// JSON422 the response for an HTTP 422 `application/json` response
@@ -4730,7 +4710,7 @@ type GetProfileByUsernameResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetProfileByUsernameResponse) GetJSON200() *SingleProfile {
+func (r GetProfileByUsernameResponse) GetJSON200() *ProfileEnvelope {
 	return r.JSON200
 }
 
@@ -4797,7 +4777,7 @@ type UnfollowUserByUsernameResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *SingleProfile
+	JSON200 *ProfileEnvelope
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON404 the response for an HTTP 404 `application/json` response
@@ -4815,7 +4795,7 @@ type UnfollowUserByUsernameResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r UnfollowUserByUsernameResponse) GetJSON200() *SingleProfile {
+func (r UnfollowUserByUsernameResponse) GetJSON200() *ProfileEnvelope {
 	return r.JSON200
 }
 
@@ -4887,7 +4867,7 @@ type FollowUserByUsernameResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *SingleProfile
+	JSON200 *ProfileEnvelope
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON404 the response for an HTTP 404 `application/json` response
@@ -4905,7 +4885,7 @@ type FollowUserByUsernameResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r FollowUserByUsernameResponse) GetJSON200() *SingleProfile {
+func (r FollowUserByUsernameResponse) GetJSON200() *ProfileEnvelope {
 	return r.JSON200
 }
 
@@ -5393,7 +5373,7 @@ type GetCurrentUserResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *CurrentUser
+	JSON200 *UserEnvelope
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON422 the response for an HTTP 422 `application/json` response
@@ -5409,7 +5389,7 @@ type GetCurrentUserResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetCurrentUserResponse) GetJSON200() *CurrentUser {
+func (r GetCurrentUserResponse) GetJSON200() *UserEnvelope {
 	return r.JSON200
 }
 
@@ -5476,7 +5456,7 @@ type UpdateCurrentUserResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *CurrentUser
+	JSON200 *UserEnvelope
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
@@ -5500,7 +5480,7 @@ type UpdateCurrentUserResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r UpdateCurrentUserResponse) GetJSON200() *CurrentUser {
+func (r UpdateCurrentUserResponse) GetJSON200() *UserEnvelope {
 	return r.JSON200
 }
 
@@ -6831,7 +6811,7 @@ func ParseGetArticlesResponse(rsp *http.Response) (*GetArticlesResponse, error) 
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest ArticlePage
+		var dest ArticleList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7012,7 +6992,7 @@ func ParseGetArticlesFeedResponse(rsp *http.Response) (*GetArticlesFeedResponse,
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest ArticlePage
+		var dest ArticleList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7189,7 +7169,7 @@ func ParseGetArticleResponse(rsp *http.Response) (*GetArticleResponse, error) {
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest SingleArticle
+		var dest ArticleEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7269,7 +7249,7 @@ func ParseUpdateArticleResponse(rsp *http.Response) (*UpdateArticleResponse, err
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest SingleArticle
+		var dest ArticleEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7663,7 +7643,7 @@ func ParseDeleteArticleFavoriteResponse(rsp *http.Response) (*DeleteArticleFavor
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest SingleArticle
+		var dest ArticleEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7747,7 +7727,7 @@ func ParseCreateArticleFavoriteResponse(rsp *http.Response) (*CreateArticleFavor
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest SingleArticle
+		var dest ArticleEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7831,7 +7811,7 @@ func ParseGetProfileByUsernameResponse(rsp *http.Response) (*GetProfileByUsernam
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest SingleProfile
+		var dest ProfileEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7911,7 +7891,7 @@ func ParseUnfollowUserByUsernameResponse(rsp *http.Response) (*UnfollowUserByUse
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest SingleProfile
+		var dest ProfileEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7995,7 +7975,7 @@ func ParseFollowUserByUsernameResponse(rsp *http.Response) (*FollowUserByUsernam
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest SingleProfile
+		var dest ProfileEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -8486,7 +8466,7 @@ func ParseGetCurrentUserResponse(rsp *http.Response) (*GetCurrentUserResponse, e
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest CurrentUser
+		var dest UserEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -8563,7 +8543,7 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest CurrentUser
+		var dest UserEnvelope
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10115,8 +10095,6 @@ type ArticleInvalidJSONResponse ErrorEnvelope
 
 type ArticleNotFoundJSONResponse ErrorEnvelope
 
-type ArticlePageJSONResponse ArticleList
-
 type BodyTooLargeJSONResponse ErrorEnvelope
 
 type CommentForbiddenJSONResponse ErrorEnvelope
@@ -10126,8 +10104,6 @@ type CommentInvalidJSONResponse ErrorEnvelope
 type CommentNotFoundJSONResponse ErrorEnvelope
 
 type CredentialsMissingJSONResponse ErrorEnvelope
-
-type CurrentUserJSONResponse UserEnvelope
 
 type FollowInvalidJSONResponse ErrorEnvelope
 
@@ -10173,10 +10149,6 @@ type QueryInvalidJSONResponse ErrorEnvelope
 type RefreshTokenMissingJSONResponse ErrorEnvelope
 
 type SessionNotFoundJSONResponse ErrorEnvelope
-
-type SingleArticleJSONResponse ArticleEnvelope
-
-type SingleProfileJSONResponse ProfileEnvelope
 
 type TooManyAttemptsResponseHeaders struct {
 	RetryAfter int32
@@ -10337,7 +10309,7 @@ type GetArticlesResponseObject interface {
 	VisitGetArticlesResponse(w http.ResponseWriter) error
 }
 
-type GetArticles200JSONResponse struct{ ArticlePageJSONResponse }
+type GetArticles200JSONResponse ArticleList
 
 func (response GetArticles200JSONResponse) VisitGetArticlesResponse(w http.ResponseWriter) error {
 
@@ -10542,7 +10514,7 @@ type GetArticlesFeedResponseObject interface {
 	VisitGetArticlesFeedResponse(w http.ResponseWriter) error
 }
 
-type GetArticlesFeed200JSONResponse struct{ ArticlePageJSONResponse }
+type GetArticlesFeed200JSONResponse ArticleList
 
 func (response GetArticlesFeed200JSONResponse) VisitGetArticlesFeedResponse(w http.ResponseWriter) error {
 
@@ -10732,7 +10704,7 @@ type GetArticleResponseObject interface {
 	VisitGetArticleResponse(w http.ResponseWriter) error
 }
 
-type GetArticle200JSONResponse struct{ SingleArticleJSONResponse }
+type GetArticle200JSONResponse ArticleEnvelope
 
 func (response GetArticle200JSONResponse) VisitGetArticleResponse(w http.ResponseWriter) error {
 
@@ -10820,7 +10792,7 @@ type UpdateArticleResponseObject interface {
 	VisitUpdateArticleResponse(w http.ResponseWriter) error
 }
 
-type UpdateArticle200JSONResponse struct{ SingleArticleJSONResponse }
+type UpdateArticle200JSONResponse ArticleEnvelope
 
 func (response UpdateArticle200JSONResponse) VisitUpdateArticleResponse(w http.ResponseWriter) error {
 
@@ -11309,7 +11281,7 @@ type DeleteArticleFavoriteResponseObject interface {
 	VisitDeleteArticleFavoriteResponse(w http.ResponseWriter) error
 }
 
-type DeleteArticleFavorite200JSONResponse struct{ SingleArticleJSONResponse }
+type DeleteArticleFavorite200JSONResponse ArticleEnvelope
 
 func (response DeleteArticleFavorite200JSONResponse) VisitDeleteArticleFavoriteResponse(w http.ResponseWriter) error {
 
@@ -11403,7 +11375,7 @@ type CreateArticleFavoriteResponseObject interface {
 	VisitCreateArticleFavoriteResponse(w http.ResponseWriter) error
 }
 
-type CreateArticleFavorite200JSONResponse struct{ SingleArticleJSONResponse }
+type CreateArticleFavorite200JSONResponse ArticleEnvelope
 
 func (response CreateArticleFavorite200JSONResponse) VisitCreateArticleFavoriteResponse(w http.ResponseWriter) error {
 
@@ -11497,7 +11469,7 @@ type GetProfileByUsernameResponseObject interface {
 	VisitGetProfileByUsernameResponse(w http.ResponseWriter) error
 }
 
-type GetProfileByUsername200JSONResponse struct{ SingleProfileJSONResponse }
+type GetProfileByUsername200JSONResponse ProfileEnvelope
 
 func (response GetProfileByUsername200JSONResponse) VisitGetProfileByUsernameResponse(w http.ResponseWriter) error {
 
@@ -11584,7 +11556,7 @@ type UnfollowUserByUsernameResponseObject interface {
 	VisitUnfollowUserByUsernameResponse(w http.ResponseWriter) error
 }
 
-type UnfollowUserByUsername200JSONResponse struct{ SingleProfileJSONResponse }
+type UnfollowUserByUsername200JSONResponse ProfileEnvelope
 
 func (response UnfollowUserByUsername200JSONResponse) VisitUnfollowUserByUsernameResponse(w http.ResponseWriter) error {
 
@@ -11678,7 +11650,7 @@ type FollowUserByUsernameResponseObject interface {
 	VisitFollowUserByUsernameResponse(w http.ResponseWriter) error
 }
 
-type FollowUserByUsername200JSONResponse struct{ SingleProfileJSONResponse }
+type FollowUserByUsername200JSONResponse ProfileEnvelope
 
 func (response FollowUserByUsername200JSONResponse) VisitFollowUserByUsernameResponse(w http.ResponseWriter) error {
 
@@ -12251,7 +12223,7 @@ type GetCurrentUserResponseObject interface {
 	VisitGetCurrentUserResponse(w http.ResponseWriter) error
 }
 
-type GetCurrentUser200JSONResponse struct{ CurrentUserJSONResponse }
+type GetCurrentUser200JSONResponse UserEnvelope
 
 func (response GetCurrentUser200JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
 
@@ -12331,7 +12303,7 @@ type UpdateCurrentUserResponseObject interface {
 	VisitUpdateCurrentUserResponse(w http.ResponseWriter) error
 }
 
-type UpdateCurrentUser200JSONResponse struct{ CurrentUserJSONResponse }
+type UpdateCurrentUser200JSONResponse UserEnvelope
 
 func (response UpdateCurrentUser200JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
 

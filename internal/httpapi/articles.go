@@ -20,7 +20,7 @@ func (h *handlers) GetArticles(ctx context.Context, request api.GetArticlesReque
 	if err != nil {
 		return nil, err
 	}
-	return api.GetArticles200JSONResponse{ArticlePageJSONResponse: articleList(listed)}, nil
+	return api.GetArticles200JSONResponse(articleList(listed)), nil
 }
 
 // GetArticlesFeed implements GET /articles/feed.
@@ -33,7 +33,7 @@ func (h *handlers) GetArticlesFeed(ctx context.Context, request api.GetArticlesF
 	if err != nil {
 		return nil, err
 	}
-	return api.GetArticlesFeed200JSONResponse{ArticlePageJSONResponse: articleList(feed)}, nil
+	return api.GetArticlesFeed200JSONResponse(articleList(feed)), nil
 }
 
 // CreateArticle implements POST /articles.
@@ -46,7 +46,7 @@ func (h *handlers) CreateArticle(ctx context.Context, request api.CreateArticleR
 		return nil, err
 	}
 	return api.CreateArticle201JSONResponse{
-		Body:    api.ArticleEnvelope(articleEnvelope(article)),
+		Body:    articleEnvelope(article),
 		Headers: api.CreateArticle201ResponseHeaders{Location: base + "/articles/" + article.Slug},
 	}, nil
 }
@@ -57,7 +57,7 @@ func (h *handlers) GetArticle(ctx context.Context, request api.GetArticleRequest
 	if err != nil {
 		return nil, err
 	}
-	return api.GetArticle200JSONResponse{SingleArticleJSONResponse: articleEnvelope(article)}, nil
+	return api.GetArticle200JSONResponse(articleEnvelope(article)), nil
 }
 
 // UpdateArticle implements PUT /articles/{slug}.
@@ -69,7 +69,7 @@ func (h *handlers) UpdateArticle(ctx context.Context, request api.UpdateArticleR
 	if err != nil {
 		return nil, err
 	}
-	return api.UpdateArticle200JSONResponse{SingleArticleJSONResponse: articleEnvelope(article)}, nil
+	return api.UpdateArticle200JSONResponse(articleEnvelope(article)), nil
 }
 
 // DeleteArticle implements DELETE /articles/{slug}.
@@ -86,7 +86,7 @@ func (h *handlers) CreateArticleFavorite(ctx context.Context, request api.Create
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateArticleFavorite200JSONResponse{SingleArticleJSONResponse: articleEnvelope(article)}, nil
+	return api.CreateArticleFavorite200JSONResponse(articleEnvelope(article)), nil
 }
 
 // DeleteArticleFavorite implements DELETE /articles/{slug}/favorite.
@@ -95,7 +95,7 @@ func (h *handlers) DeleteArticleFavorite(ctx context.Context, request api.Delete
 	if err != nil {
 		return nil, err
 	}
-	return api.DeleteArticleFavorite200JSONResponse{SingleArticleJSONResponse: articleEnvelope(article)}, nil
+	return api.DeleteArticleFavorite200JSONResponse(articleEnvelope(article)), nil
 }
 
 // GetTags implements GET /tags.

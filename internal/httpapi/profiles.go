@@ -12,7 +12,7 @@ func (h *handlers) GetProfileByUsername(ctx context.Context, request api.GetProf
 	if err != nil {
 		return nil, err
 	}
-	return api.GetProfileByUsername200JSONResponse{SingleProfileJSONResponse: profileEnvelope(found)}, nil
+	return api.GetProfileByUsername200JSONResponse(profileEnvelope(found)), nil
 }
 
 // FollowUserByUsername implements POST /profiles/{username}/follow.
@@ -21,7 +21,7 @@ func (h *handlers) FollowUserByUsername(ctx context.Context, request api.FollowU
 	if err != nil {
 		return nil, err
 	}
-	return api.FollowUserByUsername200JSONResponse{SingleProfileJSONResponse: profileEnvelope(followed)}, nil
+	return api.FollowUserByUsername200JSONResponse(profileEnvelope(followed)), nil
 }
 
 // UnfollowUserByUsername implements DELETE /profiles/{username}/follow.
@@ -30,5 +30,5 @@ func (h *handlers) UnfollowUserByUsername(ctx context.Context, request api.Unfol
 	if err != nil {
 		return nil, err
 	}
-	return api.UnfollowUserByUsername200JSONResponse{SingleProfileJSONResponse: profileEnvelope(unfollowed)}, nil
+	return api.UnfollowUserByUsername200JSONResponse(profileEnvelope(unfollowed)), nil
 }

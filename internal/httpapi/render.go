@@ -35,12 +35,12 @@ func profileOf(profile conduit.Profile) api.Profile {
 	}
 }
 
-func profileEnvelope(profile conduit.Profile) api.SingleProfileJSONResponse {
-	return api.SingleProfileJSONResponse{Profile: profileOf(profile)}
+func profileEnvelope(profile conduit.Profile) api.ProfileEnvelope {
+	return api.ProfileEnvelope{Profile: profileOf(profile)}
 }
 
-func articleEnvelope(article conduit.ArticleView) api.SingleArticleJSONResponse {
-	return api.SingleArticleJSONResponse{Article: api.Article{
+func articleEnvelope(article conduit.ArticleView) api.ArticleEnvelope {
+	return api.ArticleEnvelope{Article: api.Article{
 		Slug:           article.Slug,
 		Title:          article.Title,
 		Description:    article.Description,
@@ -54,8 +54,8 @@ func articleEnvelope(article conduit.ArticleView) api.SingleArticleJSONResponse 
 	}}
 }
 
-func articleList(page conduit.ArticlePage) api.ArticlePageJSONResponse {
-	list := api.ArticlePageJSONResponse{
+func articleList(page conduit.ArticlePage) api.ArticleList {
+	list := api.ArticleList{
 		Articles:      make([]api.ArticleSummary, len(page.Articles)),
 		ArticlesCount: page.Total,
 		NextCursor:    orNull(nil),

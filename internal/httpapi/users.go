@@ -44,7 +44,7 @@ func (h *handlers) Logout(ctx context.Context, _ api.LogoutRequestObject) (api.L
 
 // GetCurrentUser implements GET /user.
 func (h *handlers) GetCurrentUser(ctx context.Context, _ api.GetCurrentUserRequestObject) (api.GetCurrentUserResponseObject, error) {
-	return api.GetCurrentUser200JSONResponse{CurrentUserJSONResponse: api.CurrentUserJSONResponse(userEnvelope(callerFrom(ctx)))}, nil
+	return api.GetCurrentUser200JSONResponse(userEnvelope(callerFrom(ctx))), nil
 }
 
 // UpdateCurrentUser implements PUT /user.
@@ -57,7 +57,7 @@ func (h *handlers) UpdateCurrentUser(ctx context.Context, request api.UpdateCurr
 	if err != nil {
 		return nil, err
 	}
-	return api.UpdateCurrentUser200JSONResponse{CurrentUserJSONResponse: api.CurrentUserJSONResponse(userEnvelope(caller))}, nil
+	return api.UpdateCurrentUser200JSONResponse(userEnvelope(caller)), nil
 }
 
 // DeleteCurrentUser implements DELETE /user.

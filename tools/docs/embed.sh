@@ -4,7 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-npm ci --silent --no-audit --no-fund
 from=node_modules/swagger-ui-dist
 to=../../internal/docs/swagger-ui
 mkdir -p $to

@@ -91,7 +91,8 @@ describe('jose verifies tokens from the published keys', { concurrency: true }, 
     test(`${algorithm}: before, during and after a rotation, and after a revocation`, async (t) => {
       const folder = await mkdtemp(path.join(tmpdir(), 'conduit-jose-'))
       t.after(() => rm(folder, { recursive: true, force: true }))
-      const keys = async (...args) => (await promisify(execFile)(binary, ['keys', ...args], { cwd: folder, env })).stdout
+      const keys = async (...args) =>
+        (await promisify(execFile)(binary, ['keys', ...args], { cwd: folder, env })).stdout
       const one = await start(folder, algorithm)
       t.after(() => one.stop())
       const two = await start(folder, algorithm) // on the same database

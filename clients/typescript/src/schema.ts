@@ -1405,114 +1405,6 @@ export interface components {
         };
     };
     responses: {
-        /** @description The user, with the presented token. */
-        CurrentUser: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "user": {
-                 *         "username": "jake",
-                 *         "email": "jake@example.com",
-                 *         "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
-                 *         "bio": "I like to skateboard",
-                 *         "image": "https://example.com/jake.png"
-                 *       }
-                 *     }
-                 */
-                "application/json": components["schemas"]["UserEnvelope"];
-            };
-        };
-        /** @description The profile. */
-        SingleProfile: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "profile": {
-                 *         "username": "jake",
-                 *         "bio": "I like to skateboard",
-                 *         "image": null,
-                 *         "following": false
-                 *       }
-                 *     }
-                 */
-                "application/json": components["schemas"]["ProfileEnvelope"];
-            };
-        };
-        /** @description The article. */
-        SingleArticle: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "article": {
-                 *         "slug": "how-to-train-your-dragon",
-                 *         "title": "How to train your dragon",
-                 *         "description": "Ever wonder how?",
-                 *         "body": "You have to believe",
-                 *         "tagList": [
-                 *           "dragons",
-                 *           "training"
-                 *         ],
-                 *         "createdAt": "2026-02-18T03:22:56.637Z",
-                 *         "updatedAt": "2026-02-18T03:48:35.824Z",
-                 *         "favorited": true,
-                 *         "favoritesCount": 1,
-                 *         "author": {
-                 *           "username": "jake",
-                 *           "bio": null,
-                 *           "image": null,
-                 *           "following": false
-                 *         }
-                 *       }
-                 *     }
-                 */
-                "application/json": components["schemas"]["ArticleEnvelope"];
-            };
-        };
-        /** @description A page of articles, and how many there are in all. */
-        ArticlePage: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "articles": [
-                 *         {
-                 *           "slug": "how-to-train-your-dragon",
-                 *           "title": "How to train your dragon",
-                 *           "description": "Ever wonder how?",
-                 *           "tagList": [
-                 *             "dragons",
-                 *             "training"
-                 *           ],
-                 *           "createdAt": "2026-02-18T03:22:56.637Z",
-                 *           "updatedAt": "2026-02-18T03:48:35.824Z",
-                 *           "favorited": false,
-                 *           "favoritesCount": 0,
-                 *           "author": {
-                 *             "username": "jake",
-                 *             "bio": null,
-                 *             "image": null,
-                 *             "following": false
-                 *           }
-                 *         }
-                 *       ],
-                 *       "articlesCount": 1,
-                 *       "nextCursor": null
-                 *     }
-                 */
-                "application/json": components["schemas"]["ArticleList"];
-            };
-        };
         /** @description Nothing changed since the ETag in If-None-Match. */
         NotModified: {
             headers: {
@@ -2066,10 +1958,6 @@ export type Jwk = components['schemas']['Jwk'];
 export type ServerMetadata = components['schemas']['ServerMetadata'];
 export type ErrorEnvelope = components['schemas']['ErrorEnvelope'];
 export type Errors = components['schemas']['Errors'];
-export type ResponseCurrentUser = components['responses']['CurrentUser'];
-export type ResponseSingleProfile = components['responses']['SingleProfile'];
-export type ResponseSingleArticle = components['responses']['SingleArticle'];
-export type ResponseArticlePage = components['responses']['ArticlePage'];
 export type ResponseNotModified = components['responses']['NotModified'];
 export type ResponseUnreadableBody = components['responses']['UnreadableBody'];
 export type ResponseUnauthorized = components['responses']['Unauthorized'];
@@ -2243,7 +2131,26 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["CurrentUser"];
+            /** @description The user, with the presented token. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user": {
+                     *         "username": "jake",
+                     *         "email": "jake@example.com",
+                     *         "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
+                     *         "bio": "I like to skateboard",
+                     *         "image": "https://example.com/jake.png"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UserEnvelope"];
+                };
+            };
             401: components["responses"]["Unauthorized"];
             422: components["responses"]["QueryInvalid"];
             500: components["responses"]["InternalError"];
@@ -2271,7 +2178,26 @@ export interface operations {
             };
         };
         responses: {
-            200: components["responses"]["CurrentUser"];
+            /** @description The user, with the presented token. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user": {
+                     *         "username": "jake",
+                     *         "email": "jake@example.com",
+                     *         "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
+                     *         "bio": "I like to skateboard",
+                     *         "image": "https://example.com/jake.png"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UserEnvelope"];
+                };
+            };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
             409: components["responses"]["UserTaken"];
@@ -2525,7 +2451,25 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["SingleProfile"];
+            /** @description The profile. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "profile": {
+                     *         "username": "jake",
+                     *         "bio": "I like to skateboard",
+                     *         "image": null,
+                     *         "following": false
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProfileEnvelope"];
+                };
+            };
             304: components["responses"]["NotModified"];
             404: components["responses"]["ProfileNotFound"];
             422: components["responses"]["ParameterInvalid"];
@@ -2548,7 +2492,25 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["SingleProfile"];
+            /** @description The profile. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "profile": {
+                     *         "username": "jake",
+                     *         "bio": "I like to skateboard",
+                     *         "image": null,
+                     *         "following": false
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProfileEnvelope"];
+                };
+            };
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ProfileNotFound"];
             422: components["responses"]["FollowInvalid"];
@@ -2571,7 +2533,25 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["SingleProfile"];
+            /** @description The profile. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "profile": {
+                     *         "username": "jake",
+                     *         "bio": "I like to skateboard",
+                     *         "image": null,
+                     *         "following": false
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProfileEnvelope"];
+                };
+            };
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ProfileNotFound"];
             422: components["responses"]["ParameterInvalid"];
@@ -2619,7 +2599,42 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["ArticlePage"];
+            /** @description A page of articles, and how many there are in all. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "articles": [
+                     *         {
+                     *           "slug": "how-to-train-your-dragon",
+                     *           "title": "How to train your dragon",
+                     *           "description": "Ever wonder how?",
+                     *           "tagList": [
+                     *             "dragons",
+                     *             "training"
+                     *           ],
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "updatedAt": "2026-02-18T03:48:35.824Z",
+                     *           "favorited": false,
+                     *           "favoritesCount": 0,
+                     *           "author": {
+                     *             "username": "jake",
+                     *             "bio": null,
+                     *             "image": null,
+                     *             "following": false
+                     *           }
+                     *         }
+                     *       ],
+                     *       "articlesCount": 1,
+                     *       "nextCursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ArticleList"];
+                };
+            };
             304: components["responses"]["NotModified"];
             422: components["responses"]["PagingInvalid"];
             500: components["responses"]["InternalError"];
@@ -2720,7 +2735,42 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["ArticlePage"];
+            /** @description A page of articles, and how many there are in all. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "articles": [
+                     *         {
+                     *           "slug": "how-to-train-your-dragon",
+                     *           "title": "How to train your dragon",
+                     *           "description": "Ever wonder how?",
+                     *           "tagList": [
+                     *             "dragons",
+                     *             "training"
+                     *           ],
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "updatedAt": "2026-02-18T03:48:35.824Z",
+                     *           "favorited": false,
+                     *           "favoritesCount": 0,
+                     *           "author": {
+                     *             "username": "jake",
+                     *             "bio": null,
+                     *             "image": null,
+                     *             "following": false
+                     *           }
+                     *         }
+                     *       ],
+                     *       "articlesCount": 1,
+                     *       "nextCursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ArticleList"];
+                };
+            };
             304: components["responses"]["NotModified"];
             401: components["responses"]["Unauthorized"];
             422: components["responses"]["PagingInvalid"];
@@ -2743,7 +2793,39 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["SingleArticle"];
+            /** @description The article. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "article": {
+                     *         "slug": "how-to-train-your-dragon",
+                     *         "title": "How to train your dragon",
+                     *         "description": "Ever wonder how?",
+                     *         "body": "You have to believe",
+                     *         "tagList": [
+                     *           "dragons",
+                     *           "training"
+                     *         ],
+                     *         "createdAt": "2026-02-18T03:22:56.637Z",
+                     *         "updatedAt": "2026-02-18T03:48:35.824Z",
+                     *         "favorited": true,
+                     *         "favoritesCount": 1,
+                     *         "author": {
+                     *           "username": "jake",
+                     *           "bio": null,
+                     *           "image": null,
+                     *           "following": false
+                     *         }
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ArticleEnvelope"];
+                };
+            };
             304: components["responses"]["NotModified"];
             404: components["responses"]["ArticleNotFound"];
             422: components["responses"]["ParameterInvalid"];
@@ -2777,7 +2859,39 @@ export interface operations {
             };
         };
         responses: {
-            200: components["responses"]["SingleArticle"];
+            /** @description The article. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "article": {
+                     *         "slug": "how-to-train-your-dragon",
+                     *         "title": "How to train your dragon",
+                     *         "description": "Ever wonder how?",
+                     *         "body": "You have to believe",
+                     *         "tagList": [
+                     *           "dragons",
+                     *           "training"
+                     *         ],
+                     *         "createdAt": "2026-02-18T03:22:56.637Z",
+                     *         "updatedAt": "2026-02-18T03:48:35.824Z",
+                     *         "favorited": true,
+                     *         "favoritesCount": 1,
+                     *         "author": {
+                     *           "username": "jake",
+                     *           "bio": null,
+                     *           "image": null,
+                     *           "following": false
+                     *         }
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ArticleEnvelope"];
+                };
+            };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["ArticleForbidden"];
@@ -2834,7 +2948,39 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["SingleArticle"];
+            /** @description The article. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "article": {
+                     *         "slug": "how-to-train-your-dragon",
+                     *         "title": "How to train your dragon",
+                     *         "description": "Ever wonder how?",
+                     *         "body": "You have to believe",
+                     *         "tagList": [
+                     *           "dragons",
+                     *           "training"
+                     *         ],
+                     *         "createdAt": "2026-02-18T03:22:56.637Z",
+                     *         "updatedAt": "2026-02-18T03:48:35.824Z",
+                     *         "favorited": true,
+                     *         "favoritesCount": 1,
+                     *         "author": {
+                     *           "username": "jake",
+                     *           "bio": null,
+                     *           "image": null,
+                     *           "following": false
+                     *         }
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ArticleEnvelope"];
+                };
+            };
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ArticleNotFound"];
             422: components["responses"]["ParameterInvalid"];
@@ -2857,7 +3003,39 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["SingleArticle"];
+            /** @description The article. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "article": {
+                     *         "slug": "how-to-train-your-dragon",
+                     *         "title": "How to train your dragon",
+                     *         "description": "Ever wonder how?",
+                     *         "body": "You have to believe",
+                     *         "tagList": [
+                     *           "dragons",
+                     *           "training"
+                     *         ],
+                     *         "createdAt": "2026-02-18T03:22:56.637Z",
+                     *         "updatedAt": "2026-02-18T03:48:35.824Z",
+                     *         "favorited": true,
+                     *         "favoritesCount": 1,
+                     *         "author": {
+                     *           "username": "jake",
+                     *           "bio": null,
+                     *           "image": null,
+                     *           "following": false
+                     *         }
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ArticleEnvelope"];
+                };
+            };
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ArticleNotFound"];
             422: components["responses"]["ParameterInvalid"];

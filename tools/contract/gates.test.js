@@ -1,0 +1,103 @@
+// Shows that the checks of the contract can fail: each of them refuses a contract that is spoiled in its own way, in a copy of
+// what they need.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const here = import.meta.dirname
+const root = path.join(here, '../..')
+const contract = await readFile(path.join(root, 'openapi.yaml'), 'utf8')
+
+// copy is a repository with the contract, its checks and one commit. It begins without a release.
+let copy
+const git = (...args) => run('git', ['-c', 'user.name=x', '-c', 'user.email=x@example.com', ...args], { cwd: copy })
+before(async () => {
+  copy = await mkdtemp(path.join(tmpdir(), 'conduit-gates-'))
+  await mkdir(path.join(copy, 'tools/contract'), { recursive: true })
+  for (const file of ['package.json', 'redocly.yaml', 'spectral.yaml', 'breaking.sh'].map(
+    (name) => `tools/contract/${name}`,
+  )) {
+    await cp(path.join(root, file), path.join(copy, file))
+  }
+  for (const file of ['go.mod', 'go.sum', 'tools/go.mod', 'tools/go.sum']) {
+    await cp(path.join(root, file), path.join(copy, file))
+  }
+  await writeFile(path.join(copy, 'tools/contract/accepted-breaks.txt'), '')
+  await symlink(path.join(here, 'node_modules'), path.join(copy, 'tools/contract/node_modules'))
+  await writeFile(path.join(copy, 'openapi.yaml'), contract)
+  await git('init', '--quiet')
+  await git('add', 'openapi.yaml')
+  await git('commit', '--quiet', '--message', 'one')
+  await git('commit', '--quiet', '--message', 'two', '--allow-empty')
+})
+after(() => rm(copy, { recursive: true, force: true }))
+
+// check runs a check on the contract with every from in it replaced, and gives what it said if it failed, else nothing.
+async function check(command, from, to) {
+  const spoiled = contract.replaceAll(from, to)
+  assert.ok(from === to || spoiled !== contract, `the contract has no ${from}`)
+  await writeFile(path.join(copy, 'openapi.yaml'), spoiled)
+  try {
+    await run(command[0], command.slice(1), { cwd: path.join(copy, 'tools/contract') })
+    return ''
+  } catch (fault) {
+    return fault.stdout + fault.stderr
+  }
+}
+
+const lint = ['npm', 'run', 'lint']
+const breaking = ['./breaking.sh']
+
+describe('the checks of the contract', () => {
+  test('take the contract as it is', async () => {
+    assert.equal(await check(lint, '', ''), '')
+    assert.equal(await check(breaking, '', ''), '')
+  })
+
+  for (const [what, from, to, rule] of [
+    ['Redocly: a warning of the strict rules', '      summary: Log in\n', '', 'operation-summary'],
+    ['Redocly: a broken reference', 'schemas/TagList" }', 'schemas/TagLists" }', 'no-unresolved-refs'],
+    [
+      'Redocly: an example that breaks its schema',
+      'example: { tags: [dragons, training] }',
+      'example: { tags: [1] }',
+      'invalid-media-type-examples',
+    ],
+    ['Spectral: a warning', '  contact:\n    name: The Conduit authors\n', '', 'info-contact'],
+    ['OWASP: an operation that anybody may call', 'security: [{ bearerAuth: [] }]', 'security: []', 'write-restricted'],
+    ['OWASP: a list without a bound', 'maxItems: 100000, ', '', 'array-limit'],
+  ]) {
+    test(what, async () => {
+      assert.match(await check(lint, from, to), new RegExp(rule))
+    })
+  }
+
+  for (const [what, from, to, rule] of [
+    ['a member that answers lack', 'required: [tags]\n', 'required: []\n', 'response-property-became-optional'],
+    ['an operation that is gone', '  /tags:\n', '  /labels:\n', 'api-(path-)?removed'],
+    ['a limit that is tighter', 'maxLength: 500000', 'maxLength: 400000', 'request-property-max-length-decreased'],
+  ]) {
+    test(`oasdiff: ${what}`, async () => assert.match(await check(breaking, from, to), new RegExp(rule)))
+  }
+
+  test('oasdiff: a break that is meant is accepted', async () => {
+    const accepted = path.join(copy, 'tools/contract/accepted-breaks.txt')
+    await writeFile(accepted, 'GET /tags api path removed without deprecation\n')
+    assert.equal(await check(breaking, '  /tags:\n', '  /labels:\n'), '')
+    await writeFile(accepted, '')
+  })
+
+  test('oasdiff: the last release counts, if there is one', async () => {
+    await git('tag', 'v1')
+    await writeFile(path.join(copy, 'openapi.yaml'), contract.replace('  /tags:\n', '  /labels:\n'))
+    await git('commit', '--quiet', '--all', '--message', 'a break')
+    await git('commit', '--quiet', '--message', 'later', '--allow-empty')
+    assert.match(await check(breaking, '  /tags:\n', '  /labels:\n'), /removed/)
+    assert.equal(await check(breaking, '', ''), '')
+  })
+})
