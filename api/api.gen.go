@@ -947,34 +947,34 @@ type UserTaken = ErrorEnvelope
 // GetArticlesParams defines parameters for GetArticles.
 type GetArticlesParams struct {
 	// Tag Only articles with this tag.
-	Tag string `form:"tag,omitempty" json:"tag,omitempty"`
+	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
 
 	// Author Only articles written by this username.
-	Author string `form:"author,omitempty" json:"author,omitempty"`
+	Author *string `form:"author,omitempty" json:"author,omitempty"`
 
 	// Favorited Only articles which this username marked as favourite.
-	Favorited string `form:"favorited,omitempty" json:"favorited,omitempty"`
+	Favorited *string `form:"favorited,omitempty" json:"favorited,omitempty"`
 
 	// Limit How many articles a page holds. More than 100 is served as 100.
-	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Offset How many articles to skip.
-	Offset Offset `form:"offset,omitempty" json:"offset,omitempty"`
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
 	// Cursor The `nextCursor` of the page before. Costs the same however deep the page is, and neither skips nor repeats articles when others are published meanwhile. Not together with `offset`.
-	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetArticlesFeedParams defines parameters for GetArticlesFeed.
 type GetArticlesFeedParams struct {
 	// Limit How many articles a page holds. More than 100 is served as 100.
-	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Offset How many articles to skip.
-	Offset Offset `form:"offset,omitempty" json:"offset,omitempty"`
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
 	// Cursor The `nextCursor` of the page before. Costs the same however deep the page is, and neither skips nor repeats articles when others are published meanwhile. Not together with `offset`.
-	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateArticleJSONRequestBody defines body for CreateArticle for application/json ContentType.
@@ -2139,52 +2139,76 @@ func NewGetArticlesRequest(server string, params *GetArticlesParams) (*http.Requ
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Tag != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", *params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "author", params.Author, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Author != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "author", *params.Author, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "favorited", params.Favorited, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Favorited != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "favorited", *params.Favorited, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
 		if encoded := queryValues.Encode(); encoded != "" {
@@ -2269,28 +2293,40 @@ func NewGetArticlesFeedRequest(server string, params *GetArticlesFeedParams) (*h
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
 		if encoded := queryValues.Encode(); encoded != "" {
@@ -10057,34 +10093,34 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 		ErrorHandlerFunc:   options.ErrorHandlerFunc,
 	}
 
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users", wrapper.CreateUser)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users/login", wrapper.Login)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users/logout", wrapper.Logout)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/.well-known/jwks.json", wrapper.GetJwks)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetServerMetadata)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles", wrapper.GetArticles)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/articles", wrapper.CreateArticle)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/articles/{slug}", wrapper.DeleteArticle)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles/{slug}", wrapper.GetArticle)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/articles/{slug}", wrapper.UpdateArticle)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles/{slug}/comments", wrapper.GetArticleComments)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/articles/{slug}/comments", wrapper.CreateArticleComment)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/articles/{slug}/comments/{commentId}", wrapper.DeleteArticleComment)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/articles/{slug}/favorite", wrapper.DeleteArticleFavorite)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/articles/{slug}/favorite", wrapper.CreateArticleFavorite)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles/feed", wrapper.GetArticlesFeed)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/profiles/{username}", wrapper.GetProfileByUsername)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/profiles/{username}/follow", wrapper.UnfollowUserByUsername)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/profiles/{username}/follow", wrapper.FollowUserByUsername)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions", wrapper.CreateSession)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/refresh", wrapper.RefreshSession)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tags", wrapper.GetTags)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user", wrapper.DeleteCurrentUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user", wrapper.GetCurrentUser)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/user", wrapper.UpdateCurrentUser)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/sessions", wrapper.DeleteOtherSessions)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/sessions", wrapper.GetSessions)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/sessions/{sessionId}", wrapper.DeleteSession)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions", wrapper.CreateSession)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/refresh", wrapper.RefreshSession)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/profiles/{username}", wrapper.GetProfileByUsername)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/profiles/{username}/follow", wrapper.UnfollowUserByUsername)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/profiles/{username}/follow", wrapper.FollowUserByUsername)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles", wrapper.GetArticles)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/articles", wrapper.CreateArticle)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles/feed", wrapper.GetArticlesFeed)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/articles/{slug}", wrapper.DeleteArticle)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles/{slug}", wrapper.GetArticle)
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/articles/{slug}", wrapper.UpdateArticle)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/articles/{slug}/favorite", wrapper.DeleteArticleFavorite)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/articles/{slug}/favorite", wrapper.CreateArticleFavorite)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles/{slug}/comments", wrapper.GetArticleComments)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/articles/{slug}/comments", wrapper.CreateArticleComment)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/articles/{slug}/comments/{commentId}", wrapper.DeleteArticleComment)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tags", wrapper.GetTags)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/.well-known/jwks.json", wrapper.GetJwks)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetServerMetadata)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users", wrapper.CreateUser)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users/login", wrapper.Login)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users/logout", wrapper.Logout)
 
 	return m
 }

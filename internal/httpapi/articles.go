@@ -15,7 +15,7 @@ func (h *handlers) GetArticles(ctx context.Context, request api.GetArticlesReque
 		return nil, err
 	}
 	listed, err := h.Articles.List(ctx, callerFrom(ctx), conduit.ArticleFilter{
-		Tag: params.Tag, Author: params.Author, FavoritedBy: params.Favorited,
+		Tag: orZero(params.Tag), Author: orZero(params.Author), FavoritedBy: orZero(params.Favorited),
 	}, page)
 	if err != nil {
 		return nil, err

@@ -5,21 +5,30 @@ import (
 	"encoding/binary"
 	"time"
 
+	"conduit/api"
 	"conduit/internal/conduit"
 )
 
 // pageOf takes the parameters of a list together; absent ones are zero.
-func pageOf(limit, offset int32, cursor string) (conduit.Page, error) {
-	page := conduit.Page{Limit: int(limit), Offset: int(offset)}
-	if cursor == "" {
+func pageOf(limit *api.Limit, offset *api.Offset, cursor *api.Cursor) (conduit.Page, error) {
+	page := conduit.Page{Limit: int(orZero(limit)), Offset: int(orZero(offset))}
+	if cursor == nil {
 		return page, nil
 	}
-	position, ok := readCursor(cursor)
+	position, ok := readCursor(*cursor)
 	if !ok {
 		return conduit.Page{}, conduit.Invalid("cursor", "is not valid")
 	}
 	page.After = &position
 	return page, nil
+}
+
+// orZero is the value of a parameter, which for the domain is zero when it is absent.
+func orZero[T any](parameter *T) T {
+	if parameter == nil {
+		return *new(T)
+	}
+	return *parameter
 }
 
 // A cursor is a position as 16 bytes, milliseconds and id, in base64url: short, and nothing that clients would be tempted
