@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"conduit/internal/store/storetest"
 )
 
 // story is what a front end's test may do first thing: everything that comes out is shown to somebody.
@@ -117,5 +121,47 @@ func TestRehearse(t *testing.T) {
 		if err := i.stop(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestHealth: a script that starts a server can wait for it, and learns what is wrong with one that is not well.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := invoke(t, nil, "health", "--listen", address); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("nobody there: %v", err)
+	}
+	waited := make(chan error, 1)
+	go func() {
+		out, err := invoke(t, map[string]string{"CONDUIT_LISTEN": address}, "health", "--wait=1m")
+		if err == nil && out != `{"status":"ok"}`+"\n" {
+			err = errors.New(out)
+		}
+		waited <- err
+	}()
+	i := serveOn(t, inMemory, "", "--listen="+address)
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+	if err := i.stop(); err != nil {
+		t.Error(err)
+	}
+
+	url, proxy := storetest.NewProxy(t, storetest.Postgres(t))
+	ill := serveOn(t, url, filepath.Join(t.TempDir(), "conduit.key"))
+	proxy.Stop()
+	address = strings.TrimSuffix(strings.TrimPrefix(ill.url, "http://"), "/api")
+	if _, err := invoke(t, nil, "health", "--listen", address); err == nil || !strings.Contains(err.Error(), "503 Service Unavailable") {
+		t.Errorf("without its database: %v", err)
+	}
+	if err := ill.stop(); err != nil {
+		t.Error(err)
 	}
 }

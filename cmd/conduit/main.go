@@ -66,7 +66,7 @@ Every flag can be given as an environment variable: --listen is CONDUIT_LISTEN, 
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(serveCommand(getenv), migrateCommand(), seedCommand(), keysCommand(getenv), versionCommand())
-	root.AddCommand(usersCommand(), sessionsCommand(), auditCommand())
+	root.AddCommand(usersCommand(), sessionsCommand(), auditCommand(), healthCommand())
 	for _, command := range root.Commands() {
 		nameVariables(command)
 	}

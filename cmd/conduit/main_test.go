@@ -58,6 +58,7 @@ func TestUsage(t *testing.T) {
 		"public url":          {[]string{"serve", "--public-url=not a url"}, nil, "--public-url (CONDUIT_PUBLIC_URL): want a URL"},
 		"seed that lasts":     {[]string{"serve", "--seed=7"}, nil, "--seed (CONDUIT_SEED): the clock stands still, which is for --database sqlite::memory: only"},
 		"seed of letters":     {[]string{"serve", "--seed=x"}, nil, "--seed (CONDUIT_SEED): must be a non-negative integer"},
+		"health of nowhere":   {[]string{"health", "--listen=8080"}, nil, "--listen (CONDUIT_LISTEN): want HOST:PORT, for example 127.0.0.1:8080"},
 		"no events":           {[]string{"audit", "--limit=0"}, nil, "--limit (CONDUIT_LIMIT): want at least 1"},
 		"action":              {[]string{"audit", "--action=lunch"}, nil, "--action (CONDUIT_ACTION): want one of registered, login, "},
 		"few users":           {[]string{"seed", "--users=1"}, nil, "--users (CONDUIT_USERS): want at least 2"},

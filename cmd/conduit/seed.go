@@ -98,9 +98,7 @@ func fillNew(ctx context.Context, s settings, db *store.Store, passwords *auth.P
 	if err != nil || !empty {
 		return err
 	}
-	options := demo.Options{
-		Users: 20, Articles: 100, Seed: cmp.Or(s.seed, 1), PublicURL: cmp.Or(s.publicURL, localURL(address)),
-	}
+	options := demo.Options{Users: 20, Articles: 100, Seed: cmp.Or(s.seed, 1), PublicURL: s.publicURL}
 	if err := fill(ctx, db, passwords, options); err != nil {
 		return err
 	}

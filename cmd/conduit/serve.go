@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -112,6 +111,11 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		return badSetting("listen", err)
 	}
 	defer func() { _ = listener.Close() }() // a second time, as a rule: the server closes it
+	address, err := localURL(listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	s.publicURL = cmp.Or(s.publicURL, address)
 	if err := fillNew(ctx, s, db, passwords, listener.Addr(), log); err != nil {
 		return err
 	}
@@ -144,7 +148,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		}.Run(ctx)
 	}()
 	defer func() { stop(); <-ended }() // before the database closes
-	return listenAndServe(ctx, s, db, listener, handler, log, stdout)
+	return listenAndServe(ctx, s, db, address, listener, handler, log, stdout)
 }
 
 // openDatabase opens the database and sees to its schema.
@@ -200,7 +204,7 @@ func findKEK(database, keyFile, fromEnvironment string, log *slog.Logger) ([]byt
 }
 
 func listenAndServe(
-	ctx context.Context, s settings, database fmt.Stringer, listener net.Listener, handler http.Handler, log *slog.Logger, stdout io.Writer,
+	ctx context.Context, s settings, database fmt.Stringer, address string, listener net.Listener, handler http.Handler, log *slog.Logger, stdout io.Writer,
 ) error {
 	server := &http.Server{
 		Handler:           handler,
@@ -211,7 +215,7 @@ func listenAndServe(
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken connections, which are no news
 	}
-	_, _ = io.WriteString(stdout, banner(s, localURL(listener.Addr()), database))
+	_, _ = io.WriteString(stdout, banner(s, address, database))
 	if s.rehearse {
 		log.Warn("rehearsing: whoever asks gets answers that are made up; not for production")
 	}
@@ -245,12 +249,17 @@ func banner(s settings, address string, database fmt.Stringer) string {
 	return text + fmt.Sprintf("  Database  %s\n", database)
 }
 
-// localURL is where this machine reaches the server: a server that listens everywhere also listens on loopback.
-func localURL(address net.Addr) string {
-	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		return "http://127.0.0.1:" + strconv.Itoa(tcp.Port)
+// localURL is where this machine reaches a server that listens on an address, HOST:PORT: one that listens everywhere also
+// listens on loopback.
+func localURL(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", errors.New("want HOST:PORT, for example 127.0.0.1:8080")
 	}
-	return "http://" + address.String()
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port), nil
 }
 
 func newLog(s settings, stderr io.Writer) *slog.Logger {

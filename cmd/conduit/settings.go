@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -78,8 +77,8 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 
 // check finds values that are of the right kind and make no sense.
 func (s settings) check() error {
-	if _, _, err := net.SplitHostPort(s.listen); err != nil {
-		return badSetting("listen", errors.New("want HOST:PORT, for example 127.0.0.1:8080"))
+	if _, err := localURL(s.listen); err != nil {
+		return badSetting("listen", err)
 	}
 	for _, lifetime := range []struct {
 		flag string
