@@ -160,7 +160,7 @@ type operation struct {
 	fields     map[string]bool  // the names of all members that the body may have
 	tagged     bool             // answers carry an ETag, since the contract knows 304
 	handler    http.HandlerFunc
-	rehearsal  *rehearsal // nil: answers are the real ones
+	rehearsal  rehearsal // nil: answers are the real ones
 }
 
 func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Operation, handler http.HandlerFunc) *operation {

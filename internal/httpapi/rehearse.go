@@ -25,9 +25,9 @@ const (
 // rehearsal lets a front end see any answer that the contract has for an operation, from the server it will talk to in
 // earnest. A request says what it wants in Prefer (RFC 7240), in the words of other mock servers: code=422 for the documented
 // example of that status, example=NAME for another than the first, wait=2 for a delay in seconds, also before a real answer.
-type rehearsal struct {
-	answers map[string]rehearsedAnswer // by code
-}
+//
+// It has the answers of one operation by their codes.
+type rehearsal map[string]rehearsedAnswer
 
 // rehearsedAnswer is what the contract shows of one status.
 type rehearsedAnswer struct {
@@ -37,8 +37,8 @@ type rehearsedAnswer struct {
 	first    string         // of the names: the example which is meant when none is named
 }
 
-func newRehearsal(contract *openapi3.Operation) *rehearsal {
-	r := &rehearsal{answers: map[string]rehearsedAnswer{}}
+func newRehearsal(contract *openapi3.Operation) rehearsal {
+	r := rehearsal{}
 	for code, response := range contract.Responses.Map() {
 		status, err := strconv.Atoi(code)
 		if err != nil {
@@ -57,7 +57,7 @@ func newRehearsal(contract *openapi3.Operation) *rehearsal {
 			}
 			answer.first = slices.Min(slices.Collect(maps.Keys(answer.examples)))
 		}
-		r.answers[code] = answer
+		r[code] = answer
 	}
 	return r
 }
@@ -72,13 +72,13 @@ type preferred struct {
 
 // read understands what the request prefers. The error is Invalid and lists what there is. Preferences with other names are
 // none of ours and ignored (RFC 7240 §2).
-func (r *rehearsal) read(headers []string) (preferred, error) {
+func (r rehearsal) read(headers []string) (preferred, error) {
 	var p preferred
 	wanted := preferences(headers)
 	if code, asked := wanted["code"]; asked {
-		answer, found := r.answers[code]
+		answer, found := r[code]
 		if !found {
-			return p, conduit.Invalid("prefer", "has no such code; this operation has "+list(r.answers))
+			return p, conduit.Invalid("prefer", "has no such code; this operation has "+list(r))
 		}
 		p.answer, p.words = &answer, append(p.words, "code="+code)
 		name := answer.first
