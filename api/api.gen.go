@@ -478,7 +478,7 @@ type NewUserInput struct {
 	// Example: jake@example.com
 	Email string `json:"email"`
 
-	// Password 8 to 128 characters, any of Unicode, no rules of composition.
+	// Password 8 to 128 characters, any of Unicode, no rules of composition. A server with `--password-policy=strict` asks for 15.
 	//
 	// Example: jakes secret
 	Password string `json:"password"`

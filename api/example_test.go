@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +46,8 @@ func withServer(run func() int) (code int, err error) {
 	command := exec.Command(program, "serve", "--listen=127.0.0.1:0", "--database=sqlite::memory:", "--seed=1", "--check-responses",
 		"--log-level=warn")
 	command.Dir, command.Stderr = folder, os.Stderr
+	// The program's own defaults, not the settings of whoever runs this.
+	command.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "CONDUIT_") })
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return 1, err
@@ -58,10 +62,24 @@ func withServer(run func() int) (code int, err error) {
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		if _, url, found := strings.Cut(lines.Text(), "API       "); found {
 			server = url
-			return run(), nil
+			return run(), checked(strings.TrimSuffix(url, "/api"))
 		}
 	}
 	return 1, errors.New("conduit serve did not start")
+}
+
+// checked fails if any answer so far broke the contract.
+func checked(origin string) error {
+	response, err := http.Get(origin + "/healthz")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && !strings.Contains(string(text), `"violations":0`) {
+		err = fmt.Errorf("answers broke the contract: %s", text)
+	}
+	return err
 }
 
 // Reading needs no token. Answers have a field for each status that the contract documents; the others are nil.

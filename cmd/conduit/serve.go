@@ -54,7 +54,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	s.publicURL = strings.TrimRight(s.publicURL, "/")
 	s.issuer = cmp.Or(s.issuer, s.publicURL, "conduit")
 	log := newLog(s, stderr)
-	now, newID := time.Now, rand.Text
+	now, newID := time.Now, (func() string)(nil)
 	if s.seed != 0 {
 		now, newID = standstill(s.seed)
 	}
@@ -132,7 +132,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		Articles: &conduit.Articles{Store: db, Now: now, NewID: newID},
 		Comments: &conduit.Comments{Store: db, Now: now},
 		Ping:     db.Ping, Log: log, Now: time.Now, Origins: s.corsOrigins,
-		Rehearse: s.rehearse, CheckResponses: s.checkResponses,
+		Rehearse: s.rehearse, CheckResponses: s.checkResponses, Stopping: ctx.Done(),
 	})
 	if err != nil {
 		return err

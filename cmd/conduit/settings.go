@@ -67,7 +67,7 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
 	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which others reach the server (default http:// and the address)")
 	flags.BoolVar(&s.demo, "demo", true, "fill an empty SQLite database with demo content: by itself conduit.db, else when asked; if others can reach the server, only one in memory")
-	flags.Uint64Var(&s.seed, "seed", 0, "`number` to draw demo content and ids from, while the clock stands still, for screenshots; for sqlite::memory: only")
+	flags.Uint64Var(&s.seed, "seed", 0, "`number` to draw demo content and ids from, while the clock stands still, for screenshots; for sqlite::memory: only; 0 for none")
 	flags.BoolVar(&s.rehearse, "rehearse", false, "let requests ask for the contract's examples (Prefer: code=422) and for delays (Prefer: wait=2); not for production")
 	flags.BoolVar(&s.checkResponses, "check-responses", false, "check each answer against the contract; log and count those that break it")
 	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "how much to log; debug logs each request")

@@ -62,14 +62,15 @@ func Handler(notFound http.Handler) http.Handler {
 				panic(err)
 			}
 			name, packed := strings.CutSuffix(entry.Name(), ".gz")
-			found[name] = newFile(name, content, packed)
+			file := newFile(name, content, packed)
+			if name == "index.html" {
+				name = "" // its links are relative to /docs
+			}
+			found[name] = file
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/docs"), "/")
-		if name == "" {
-			name = "index.html"
-		}
 		if file, ok := found[name]; ok {
 			file.serve(w, r)
 			return

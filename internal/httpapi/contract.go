@@ -24,10 +24,12 @@ type contractMux struct {
 	mux          *http.ServeMux
 	methods      []string        // all that any operation has, for 405
 	mounted      map[string]bool // by operationId
+	slashless    map[string]bool // patterns to which a slash at the end does not lead, see lenient
 	authenticate authenticator
 	log          *slog.Logger
-	responses    *responseCheck // nil: answers are not checked
-	rehearse     bool           // whether requests may ask for the contract's examples
+	responses    *responseCheck  // nil: answers are not checked
+	rehearse     bool            // whether requests may ask for the contract's examples
+	stopping     <-chan struct{} // closed when nobody is to be kept waiting any longer
 }
 
 func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.Logger) *contractMux {
@@ -39,7 +41,15 @@ func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.
 	}
 	c := &contractMux{
 		document: document, mux: http.NewServeMux(), methods: slices.Sorted(maps.Keys(methods)),
-		mounted: map[string]bool{}, authenticate: authenticate, log: log,
+		mounted: map[string]bool{}, slashless: map[string]bool{}, authenticate: authenticate, log: log,
+	}
+	for path, item := range document.Paths.Map() {
+		last := strings.LastIndexByte(path, '/')
+		for method := range item.Operations() {
+			if path[last+1] == '{' {
+				c.slashless[method+" "+base+path[:last]] = true
+			}
+		}
 	}
 	c.mux.HandleFunc("/", c.noOperation)
 	return c
@@ -86,24 +96,36 @@ func (c *contractMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, c.log, noRoute)
 		return
 	}
-	c.mux.ServeHTTP(w, lenient(r))
+	meant := c.lenient(r)
+	if meant == nil {
+		writeError(w, r, c.log, noRoute)
+		return
+	}
+	c.mux.ServeHTTP(w, meant)
 }
 
 // lenient is the request as it was meant, in two points on which front ends and Go disagree. RealWorld's Angular front end
 // publishes to /articles/, and a redirect would lose the body. And a semicolon in a query is a character like any other (URL
 // Standard §5.1), which Angular does not encode; package url drops the pair that has one.
-func lenient(r *http.Request) *http.Request {
+//
+// It is nil where a slash may be all that is left of a path whose last parameter came out empty: who means to end one session
+// must not end them all.
+func (c *contractMux) lenient(r *http.Request) *http.Request {
 	path, rawPath, query := r.URL.Path, r.URL.RawPath, r.URL.RawQuery
-	if strings.HasPrefix(path, base+"/") && strings.HasSuffix(r.URL.EscapedPath(), "/") {
+	slash := strings.HasPrefix(path, base+"/") && strings.HasSuffix(r.URL.EscapedPath(), "/")
+	if slash {
 		path, rawPath = strings.TrimSuffix(path, "/"), strings.TrimSuffix(rawPath, "/")
 	}
 	query = strings.ReplaceAll(query, ";", "%3B")
-	if path == r.URL.Path && query == r.URL.RawQuery {
+	if !slash && query == r.URL.RawQuery {
 		return r
 	}
 	meant, address := *r, *r.URL
 	address.Path, address.RawPath, address.RawQuery = path, rawPath, query
 	meant.URL = &address
+	if _, pattern := c.mux.Handler(&meant); slash && c.slashless[pattern] {
+		return nil
+	}
 	return &meant
 }
 
@@ -208,7 +230,7 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if o.rehearsal != nil && len(r.Header["Prefer"]) > 0 {
 		wish, err := o.rehearsal.read(r.Header["Prefer"])
 		if err == nil {
-			err = wish.hold(w, r)
+			err = wish.hold(w, r, o.mux.stopping)
 		}
 		if err != nil {
 			// None of the operation's own answers, like an unknown route: the contract need not have the status.

@@ -77,17 +77,18 @@ func TestDocumentForFrontEnds(t *testing.T) {
 func TestDocumentationPage(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for path, kind := range map[string]string{
-			"/":               "text/html; charset=utf-8", // leads to the page
-			"/docs":           "text/html; charset=utf-8",
-			"/docs/":          "text/html; charset=utf-8", // leads to the page, whose links are relative to /docs
-			"/docs/docs.js":   "text/javascript; charset=utf-8",
-			"/docs/docs.css":  "text/css; charset=utf-8",
-			"/docs/icon.svg":  "image/svg+xml",
-			"/docs/LICENSE":   "text/plain; charset=utf-8",
-			"/docs/VERSION":   "text/plain; charset=utf-8",
-			"/docs/notify.js": "",
-			"/docs/../server": "",
-			"/docs/page":      "",
+			"/":                "text/html; charset=utf-8", // leads to the page
+			"/docs":            "text/html; charset=utf-8",
+			"/docs/":           "text/html; charset=utf-8", // leads to the page, whose links are relative to /docs
+			"/docs/docs.js":    "text/javascript; charset=utf-8",
+			"/docs/docs.css":   "text/css; charset=utf-8",
+			"/docs/icon.svg":   "image/svg+xml",
+			"/docs/LICENSE":    "text/plain; charset=utf-8",
+			"/docs/VERSION":    "text/plain; charset=utf-8",
+			"/docs/notify.js":  "",
+			"/docs/../server":  "",
+			"/docs/page":       "",
+			"/docs/index.html": "",
 		} {
 			got := s.do(t, get(path, ""))
 			if kind == "" {

@@ -251,6 +251,11 @@ func TestSlashAtTheEnd(t *testing.T) {
 		s.do(t, get("/api/articles/feed/?limit=1", token)).want(t, 200, "")
 		s.do(t, get("/api/articles/slashed%2F", token)).wantError(t, 404, "article", "not found") // part of the slug
 		s.do(t, call{method: "PATCH", path: "/api/articles/", token: token}).wantError(t, 405, "method", "not allowed")
+		// What is left when the parameter behind it is empty leads nowhere: not to all of them.
+		s.do(t, del("/api/user/sessions/", token)).wantError(t, 404, "route", "not found")
+		s.do(t, get("/api/articles/", token)).wantError(t, 404, "route", "not found")
+		s.do(t, call{method: "HEAD", path: "/api/articles/", token: token}).want(t, 404, "")
+		s.do(t, get("/api/user/sessions/", token)).want(t, 200, "")
 	})
 }
 

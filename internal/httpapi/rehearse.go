@@ -127,22 +127,25 @@ func preferences(headers []string) map[string]string {
 		if parts == nil {
 			continue
 		}
-		if name := strings.ToLower(parts[1]); found[name] == "" {
+		name := strings.ToLower(parts[1])
+		if _, twice := found[name]; !twice {
 			found[name] = parts[2]
 		}
 	}
 	return found
 }
 
-// hold waits for as long as the request prefers. The server's deadline for reading a request, which would come in between and
-// end it, moves along.
-func (p preferred) hold(w http.ResponseWriter, r *http.Request) error {
+// hold waits for as long as the request prefers, or until the server stops. The server's deadline for reading a request, which
+// would come in between and end it, moves along.
+func (p preferred) hold(w http.ResponseWriter, r *http.Request, stopping <-chan struct{}) error {
 	if p.wait == 0 {
 		return nil
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.wait + bodyTime)) // a recorder in a test has none
 	select {
 	case <-time.After(p.wait):
+		return nil
+	case <-stopping:
 		return nil
 	case <-r.Context().Done():
 		return context.Cause(r.Context())

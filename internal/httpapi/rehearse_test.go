@@ -23,13 +23,11 @@ import (
 )
 
 // rehearsing starts a server that rehearses. Its answers do not count as seen: they are examples.
-func rehearsing(t *testing.T) *server {
+func rehearsing(t *testing.T, adjust ...func(*httpapi.Config)) *server {
 	t.Helper()
 	db := storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), store.Options{})
-	return newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(config *httpapi.Config) {
-		config.Rehearse = true
-		config.OnAnswer = nil
-	})
+	rehearse := func(config *httpapi.Config) { config.Rehearse, config.OnAnswer = true, nil }
+	return newServerWith(t, db, issuer, conduit.PasswordPolicy{}, append(adjust, rehearse)...)
 }
 
 func preferring(method, path, prefer string) call {
@@ -98,8 +96,13 @@ func TestRehearsedHeaders(t *testing.T) {
 	if got := s.do(t, preferring("GET", "/api/user", "code=503")).header.Get("Retry-After"); got != "2" {
 		t.Errorf("Retry-After %q", got)
 	}
-	if got := s.do(t, preferring("POST", "/api/articles", "code=201")).header.Get("Location"); got != "/api/articles/how-to-train-your-dragon" {
-		t.Errorf("Location %q", got)
+	for path, want := range map[string]string{
+		"/users": "/api/user", "/sessions": "/api/user/sessions/6DU6SQDSNCEOUM77E6AUP5IW4P",
+		"/articles": "/api/articles/how-to-train-your-dragon", "/articles/how-to-train-your-dragon/comments": "/api/articles/how-to-train-your-dragon/comments/1",
+	} {
+		if got := s.do(t, preferring("POST", "/api"+path, "code=201")).header.Get("Location"); got != want {
+			t.Errorf("%s: Location %q, want %q", path, got, want)
+		}
 	}
 	page := preferring("GET", "/api/articles", "code=200")
 	page.headers["If-None-Match"] = s.do(t, page).header.Get("ETag")
@@ -128,6 +131,7 @@ func TestPreferences(t *testing.T) {
 		`code="409"; x=y`:         {409, "code=409", ""},
 		"respond-async, code=409": {409, "code=409", ""},
 		`x="a, code=201; \", code=201", code=409`: {409, "code=409", ""},
+		"code=, code=409":                         {422, "", "has no such code; this operation has 201, 400, 409, 413, 415, 422, 429, 500, 503"},
 		"code=409, code=201":                      {409, "code=409", ""},
 		"wait=0, code=409":                        {409, "code=409, wait=0", ""},
 		"respond-async":                           {422, "", "can't be blank"}, // the real answer
@@ -194,6 +198,22 @@ func TestRehearsedWait(t *testing.T) {
 	request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/user", nil)
 	request.Header.Set("Prefer", "wait=30")
 	s.Config.Handler.ServeHTTP(httptest.NewRecorder(), request)
+}
+
+// TestRehearsedWaitEndsWithTheServer: one that stops keeps nobody waiting.
+func TestRehearsedWaitEndsWithTheServer(t *testing.T) {
+	t.Parallel()
+	stopping := make(chan struct{})
+	close(stopping)
+	s := rehearsing(t, func(config *httpapi.Config) { config.Stopping = stopping })
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/.well-known/jwks.json", nil)
+		request.Header.Set("Prefer", "wait=30")
+		if s.Config.Handler.ServeHTTP(httptest.NewRecorder(), request); time.Since(began) > 0 {
+			t.Errorf("waited %v", time.Since(began))
+		}
+	})
 }
 
 // TestRehearsedWaitOutlastsTheServersDeadline: the body comes when the server asks for it, which is after the wait.

@@ -41,6 +41,8 @@ type Config struct {
 
 	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
 	Rehearse bool
+	// Stopping, if set, is closed when the server is about to stop: delays that were asked for end.
+	Stopping <-chan struct{}
 	// CheckResponses has every answer of an operation checked against the contract. Those which break it are logged and
 	// counted; /healthz has the figures.
 	CheckResponses bool
@@ -77,7 +79,7 @@ func New(config Config) (http.Handler, error) {
 		ResponseErrorHandlerFunc: fail,
 	})
 	operations := newContractMux(document, authenticator{config.Tokens, config.Sessions}, config.Log)
-	operations.responses, operations.rehearse = responses, config.Rehearse
+	operations.responses, operations.rehearse, operations.stopping = responses, config.Rehearse, config.Stopping
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: fail})
 	if missing := operations.unmounted(); len(missing) > 0 {
 		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s", strings.Join(missing, ", "))

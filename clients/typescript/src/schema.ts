@@ -510,7 +510,7 @@ export interface components {
             email: string;
             /**
              * Format: password
-             * @description 8 to 128 characters, any of Unicode, no rules of composition.
+             * @description 8 to 128 characters, any of Unicode, no rules of composition. A server with `--password-policy=strict` asks for 15.
              * @example jakes secret
              */
             password: string;
@@ -1908,10 +1908,25 @@ export interface components {
          */
         RetryAfter: number;
         /**
-         * @description The path of what was created.
+         * @description The path of the new user, as they see themselves.
+         * @example /api/user
+         */
+        UserLocation: string;
+        /**
+         * @description The path of the new session.
+         * @example /api/user/sessions/6DU6SQDSNCEOUM77E6AUP5IW4P
+         */
+        SessionLocation: string;
+        /**
+         * @description The path of the new article.
          * @example /api/articles/how-to-train-your-dragon
          */
-        Location: string;
+        ArticleLocation: string;
+        /**
+         * @description The path of the new comment.
+         * @example /api/articles/how-to-train-your-dragon/comments/1
+         */
+        CommentLocation: string;
         /**
          * @description How to authenticate (RFC 6750, section 3).
          * @example Bearer realm="conduit", error="invalid_token"
@@ -1992,7 +2007,10 @@ export type ParameterLimit = components['parameters']['Limit'];
 export type ParameterOffset = components['parameters']['Offset'];
 export type ParameterCursor = components['parameters']['Cursor'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
-export type HeaderLocation = components['headers']['Location'];
+export type HeaderUserLocation = components['headers']['UserLocation'];
+export type HeaderSessionLocation = components['headers']['SessionLocation'];
+export type HeaderArticleLocation = components['headers']['ArticleLocation'];
+export type HeaderCommentLocation = components['headers']['CommentLocation'];
 export type HeaderChallenge = components['headers']['Challenge'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -2021,7 +2039,7 @@ export interface operations {
             /** @description The new user, with the token of a fresh session. */
             201: {
                 headers: {
-                    Location: components["headers"]["Location"];
+                    Location: components["headers"]["UserLocation"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2359,7 +2377,7 @@ export interface operations {
             /** @description A fresh session with its tokens. */
             201: {
                 headers: {
-                    Location: components["headers"]["Location"];
+                    Location: components["headers"]["SessionLocation"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2670,7 +2688,7 @@ export interface operations {
             /** @description The published article. */
             201: {
                 headers: {
-                    Location: components["headers"]["Location"];
+                    Location: components["headers"]["ArticleLocation"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3121,7 +3139,7 @@ export interface operations {
             /** @description The new comment. */
             201: {
                 headers: {
-                    Location: components["headers"]["Location"];
+                    Location: components["headers"]["CommentLocation"];
                     [name: string]: unknown;
                 };
                 content: {
