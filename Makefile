@@ -93,7 +93,7 @@ lint-contract: tools/contract/node_modules/.package-lock.json ## Hold the contra
 .PHONY: lint-js
 lint-js: clients/typescript/node_modules/.package-lock.json
 	@npm --prefix clients/typescript run --silent lint
-	@clients/typescript/node_modules/.bin/prettier --no-semi --single-quote --print-width 120 --log-level warn --check 'tools/*.js' 'tools/*/*.js' 'tools/generators/usage/*.ts'
+	@clients/typescript/node_modules/.bin/prettier --no-semi --single-quote --print-width 120 --log-level warn --check 'tools/*.{mjs,mts}' 'tools/*/*.js' 'tools/generators/usage/*.ts'
 
 .PHONY: lint-go
 lint-go:

@@ -1,32 +1,21 @@
 // What the checks of the documentation page do with it.
 import { chromium } from 'playwright-core'
 
-import { serve } from '../conduit.js'
+import { browser } from '../chromium.mjs'
+import { serve } from '../conduit.mjs'
 
 // One browser serves all; each visit is somebody else's.
-let browser
-const launch = () =>
-  chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--no-first-run',
-    ],
-  })
+let launched
+const open = () => (launched ??= chromium.launch(browser))
 
-export const closeBrowser = async () => (await browser)?.close()
+export const closeBrowser = async () => (await launched)?.close()
 
 // visit starts a server of the test's own and opens its page as somebody who has never been there. complaints is what the browser
 // finds wrong: errors, what the policy forbids, requests to anybody else.
 export async function visit(t, path = '/') {
-  browser ??= launch()
   const server = await serve({ args: ['--database=sqlite::memory:'] })
   t.after(() => server.stop())
-  const context = await (await browser).newContext({ viewport: { width: 1200, height: 860 } })
+  const context = await (await open()).newContext({ viewport: { width: 1200, height: 860 } })
   t.after(() => context.close())
   const complaints = []
   context.on('request', (request) => {

@@ -92,6 +92,20 @@ describe('the checks of the contract', () => {
     await writeFile(accepted, '')
   })
 
+  test('oasdiff: the commit counts that is named, beside several at once', async () => {
+    const { stdout } = await git('rev-parse', 'HEAD^')
+    await writeFile(path.join(copy, 'openapi.yaml'), contract.replace('  /tags:\n', '  /labels:\n'))
+    await git('commit', '--quiet', '--all', '--message', 'a break')
+    await git('commit', '--quiet', '--message', 'later', '--allow-empty')
+    assert.equal(await check(breaking, '  /tags:\n', '  /labels:\n'), '')
+    process.env.CONTRACT_BASE = stdout.trim()
+    assert.match(await check(breaking, '  /tags:\n', '  /labels:\n'), /removed/)
+    process.env.CONTRACT_BASE = '0'.repeat(40) // what GitHub says of a branch that is new
+    assert.equal(await check(breaking, '  /tags:\n', '  /labels:\n'), '')
+    delete process.env.CONTRACT_BASE
+    await git('reset', '--quiet', '--hard', stdout.trim())
+  })
+
   test('oasdiff: the last release counts, if there is one', async () => {
     await git('tag', 'v1')
     await writeFile(path.join(copy, 'openapi.yaml'), contract.replace('  /tags:\n', '  /labels:\n'))
@@ -99,5 +113,7 @@ describe('the checks of the contract', () => {
     await git('commit', '--quiet', '--message', 'later', '--allow-empty')
     assert.match(await check(breaking, '  /tags:\n', '  /labels:\n'), /removed/)
     assert.equal(await check(breaking, '', ''), '')
+    await git('tag', 'v2') // and for the next release the one before it
+    assert.match(await check(breaking, '  /tags:\n', '  /labels:\n'), /removed/)
   })
 })

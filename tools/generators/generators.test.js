@@ -3,7 +3,7 @@
 //
 //   CONDUIT=path/to/conduit CONTRACT=path/to/openapi.yaml node --test
 //
-// package.json lets no dependency run a script at installation: one reports who installs it, and esbuild works without.
+// .npmrc lets no dependency run a script at installation: one reports who installs it, and esbuild works without.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
@@ -13,7 +13,7 @@ import { pathToFileURL } from 'node:url'
 
 import { build } from 'esbuild'
 
-import { serve } from '../conduit.js'
+import { serve } from '../conduit.mjs'
 
 const here = import.meta.dirname
 const contract = path.resolve(process.env.CONTRACT ?? '../../openapi.yaml')

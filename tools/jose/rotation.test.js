@@ -13,7 +13,7 @@ import { promisify } from 'node:util'
 
 import { createRemoteJWKSet, customFetch, decodeProtectedHeader, jwtVerify } from 'jose'
 
-import { binary, env, serve } from '../conduit.js'
+import { binary, env, serve } from '../conduit.mjs'
 
 const person = { username: 'jake', email: 'jake@example.com', password: 'jakes long secret' }
 const followWithin = 30_000 // instances look every 10 s

@@ -32,7 +32,8 @@ export interface ConduitClientOptions {
  * The operations of the contract by method and path. A call gives one of the answers that the contract documents.
  *
  * It rejects with what `fetch` rejected with if no answer came (a `TypeError` when the network is down, the reason of
- * `signal` when it was aborted), and with {@link UnexpectedResponseError} if the answer is none of the contract's.
+ * `signal` when it was aborted), with {@link UnexpectedResponseError} if the answer is none of the contract's, and with a
+ * `TypeError` if a parameter of the path is empty, `.` or `..`, which name nothing.
  */
 export interface ConduitClient {
   readonly GET: Call<'get'>
@@ -92,6 +93,7 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
     if (!operation) {
       throw new TypeError(`the contract has no ${name}`)
     }
+    checkPath(name, init)
     const { data, error, response } = await request(method, path, {
       ...init,
       parseAs: 'text',
@@ -126,7 +128,7 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
     try {
       const result = await client.POST('/sessions/refresh', { body: { session: { refreshToken } } })
       if (result.ok) {
-        return result.data.session
+        return result.data.session?.accessToken ? result.data.session : 'unanswered'
       }
       // Only the server's own word ends a session, and not a 401 from something on the way.
       return result.error.errors.refreshToken ? 'refused' : 'unanswered'
@@ -136,6 +138,18 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
   }
 
   return client
+}
+
+/**
+ * Refuses path parameters that would lead to another operation: a URL drops what is empty and what `.` and `..` stand
+ * for, and then a session that is to be ended would be all of them.
+ */
+function checkPath(operation: string, init: { params?: { path?: object } } = {}): void {
+  for (const [name, value] of Object.entries(init.params?.path ?? {})) {
+    if (value == null || ['', '.', '..'].includes(String(value))) {
+      throw new TypeError(`${operation} was called without a ${name}`)
+    }
+  }
 }
 
 interface Answered {

@@ -116,7 +116,7 @@ export function keepTokens({ refresh, onTokens, onSignedOut }: Duties) {
     if (!newer) {
       return response
     }
-    void response.body?.cancel()
+    response.body?.cancel().catch(() => {}) // It may have broken off meanwhile, which is of no interest.
     return fetch(withToken(request, newer))
   }
 

@@ -222,3 +222,16 @@ test('a path that is not in the contract is refused, for those who call without 
   const untyped = client() as unknown as { GET: (path: string) => Promise<unknown> }
   await expect(untyped.GET('/nowhere')).rejects.toThrow(new TypeError('the contract has no GET /nowhere'))
 })
+
+test.each(['', '.', '..', undefined, null])(
+  'a path parameter that is %j names nothing, and leads nowhere else',
+  async (sessionId) => {
+    const { fetch, sent } = wire()
+    const { token } = await register()
+    const params = { path: { sessionId: sessionId as string } }
+    const message = 'DELETE /user/sessions/{sessionId} was called without a sessionId'
+    const call = client({ fetch, token }).DELETE('/user/sessions/{sessionId}', { params })
+    await expect(call).rejects.toThrow(new TypeError(message))
+    expect(sent).toEqual([])
+  },
+)

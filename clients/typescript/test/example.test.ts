@@ -7,6 +7,7 @@ import { chromium, type Browser, type BrowserContext, type Page } from 'playwrig
 import { build, preview, type PreviewServer } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest'
 
+import { browser as launchOptions } from '../../../tools/chromium.mjs'
 import { client, password, publish, register } from './people.js'
 import { refreshing } from './wire.js'
 
@@ -33,18 +34,7 @@ beforeAll(async () => {
   // On another port, so another origin: every call needs CORS.
   server = await preview({ ...shared, preview: { host: '127.0.0.1', port: 0 } })
   origin = `http://127.0.0.1:${(server.httpServer.address() as AddressInfo).port}`
-  browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--no-first-run',
-    ],
-  })
+  browser = await chromium.launch(launchOptions)
 })
 
 afterAll(async () => {

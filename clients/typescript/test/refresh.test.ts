@@ -117,6 +117,28 @@ describe('a refused access token', () => {
   })
 })
 
+test('a refusal that breaks off while its successor is waited for disturbs nobody', async () => {
+  const unhandled = vi.fn()
+  process.on('unhandledRejection', unhandled)
+  onTestFinished(() => void process.off('unhandledRejection', unhandled))
+  let breakOff!: (reason: Error) => void
+  const body = new ReadableStream({ start: (controller) => (breakOff = (reason) => controller.error(reason)) })
+  let first = true
+  const { conduit } = watched(await staleTokens(), async (request, pass) => {
+    if (isRefresh(request)) {
+      breakOff(new Error('the connection broke'))
+    } else if (first) {
+      first = false
+      const { status, headers } = await pass()
+      return new Response(body, { status, headers })
+    }
+    return pass()
+  })
+  expect((await conduit.GET('/user')).status).toBe(200)
+  await new Promise(setImmediate) // Node.js reports rejections after the microtasks.
+  expect(unhandled).not.toHaveBeenCalled()
+})
+
 describe('the end of a session', () => {
   test('a refresh token that was used before: signed out once, each call gets its own 401', async () => {
     const stale = await staleTokens()
@@ -187,6 +209,8 @@ describe('a server that cannot tell', () => {
     '502 of a proxy': async () => new Response('Bad Gateway', { status: 502 }),
     '401 of a gateway': async () => Response.json({ errors: { gateway: ['is closed'] } }, { status: 401 }),
     'a page of a portal': async () => new Response('<h1>Welcome</h1>'),
+    'an object of somebody else': async () => Response.json({}),
+    'a session without tokens': async () => Response.json({ session: {} }),
     'no network': () => Promise.reject(new TypeError('fetch failed')),
   }
 

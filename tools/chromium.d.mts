@@ -1,0 +1,2 @@
+/** Launch options of Playwright. */
+export const browser: { executablePath: string; args: string[] }

@@ -1,0 +1,11 @@
+export const binary: string
+export const env: NodeJS.ProcessEnv
+
+/** A running instance. stop fails if any answer broke the contract. */
+export interface Instance {
+  origin: string
+  api: string
+  stop: () => Promise<void>
+}
+
+export function serve(options?: { cwd?: string; args?: string[] }): Promise<Instance>
