@@ -8,7 +8,7 @@ VERSION = $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 # The race detector is written in C. Where Go finds no C compiler it sets CGO_ENABLED to 0, and the tests run without it.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(info No C compiler: testing without the race detector.))
 FUZZTIME ?= 10s
-# What `go generate` writes: committed, never edited by hand.
+# What `make generate` writes: committed, never edited by hand.
 GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schema.ts internal/docs/swagger-ui
 GOLANGCI_LINT := go tool -modfile=tools/go.mod golangci-lint
 

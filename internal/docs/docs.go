@@ -24,9 +24,9 @@ import (
 //go:embed page swagger-ui
 var files embed.FS
 
-// ContentSecurityPolicy has a browser run and load only what comes from this server, and nothing that stands in the page
+// contentSecurityPolicy has a browser run and load only what comes from this server, and nothing that stands in the page
 // itself. Swagger UI's stylesheet has its icons as data: URLs.
-const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // kinds are the media types of the page's files. Browsers refuse scripts and styles whose type is not theirs, and the table
@@ -94,7 +94,7 @@ func newFile(name string, content []byte, packed bool) file {
 func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", f.kind)
-	header.Set("Content-Security-Policy", ContentSecurityPolicy)
+	header.Set("Content-Security-Policy", contentSecurityPolicy)
 	header.Set("Cache-Control", "no-cache") // ask each time: a new version of the program may bring a new page
 	tag, content := f.tag, f.packed
 	if f.packed != nil && takesGzip(r.Header.Values("Accept-Encoding")) {

@@ -4,30 +4,16 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // marker stands in every bad input where a password could; no answer and no log line may hold it.
 const marker = "s3cr3t-mark3r"
-
-// operationsWithBody are the requests whose bodies are spoiled below, and the fields of the inner object.
-var operationsWithBody = []struct {
-	method, path, wrapper string
-	fields                []string
-}{
-	{"POST", "/api/users", "user", []string{"username", "email", "password"}},
-	{"POST", "/api/users/login", "user", []string{"email", "password"}},
-	{"PUT", "/api/user", "user", []string{"username", "email", "password", "bio", "image"}},
-	{"POST", "/api/sessions", "session", []string{"email", "password"}},
-	{"POST", "/api/sessions/refresh", "session", []string{"refreshToken"}},
-	{"DELETE", "/api/user", "user", []string{"password"}},
-	{"POST", "/api/articles", "article", []string{"title", "description", "body", "tagList"}},
-	{"PUT", "/api/articles/known", "article", []string{"title", "description", "body", "tagList"}},
-	{"POST", "/api/articles/known/comments", "comment", []string{"body"}},
-}
 
 // spoiledBodies gives bodies that must be refused, by what is wrong with them.
 func spoiledBodies(wrapper string, fields []string) map[string]string {
@@ -92,13 +78,18 @@ func spoiledBodies(wrapper string, fields []string) map[string]string {
 func TestSpoiledBodies(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
-		s.publish(t, token, "Known")
 		count := 0
-		for _, operation := range operationsWithBody {
-			for name, body := range spoiledBodies(operation.wrapper, operation.fields) {
-				got := s.do(t, call{method: operation.method, path: operation.path, token: token, body: body})
-				wantRefusal(t, fmt.Sprintf("%s %s: %s", operation.method, operation.path, name), got, http.StatusUnprocessableEntity)
-				count++
+		for _, operation := range operations() {
+			if operation.body() == nil {
+				continue
+			}
+			for wrapper, inner := range operation.body().Schema.Value.Properties {
+				for name, body := range spoiledBodies(wrapper, slices.Collect(maps.Keys(inner.Value.Properties))) {
+					c := operation.goodCall()
+					c.token, c.body = token, body
+					wantRefusal(t, fmt.Sprintf("%s %s: %s", c.method, c.path, name), s.do(t, c), http.StatusUnprocessableEntity)
+					count++
+				}
 			}
 		}
 		if strings.Contains(s.log.String(), marker) {
