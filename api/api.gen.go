@@ -955,10 +955,10 @@ type GetArticlesParams struct {
 	// Favorited Only articles which this username marked as favourite.
 	Favorited *string `form:"favorited,omitempty" json:"favorited,omitempty"`
 
-	// Limit How many articles a page holds. More than 100 is served as 100.
+	// Limit How many articles a page holds. More than 100 is served as 100; empty counts as not given.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Offset How many articles to skip.
+	// Offset How many articles to skip. Empty counts as not given.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
 	// Cursor The `nextCursor` of the page before. Costs the same however deep the page is, and neither skips nor repeats articles when others are published meanwhile. Not together with `offset`.
@@ -967,10 +967,10 @@ type GetArticlesParams struct {
 
 // GetArticlesFeedParams defines parameters for GetArticlesFeed.
 type GetArticlesFeedParams struct {
-	// Limit How many articles a page holds. More than 100 is served as 100.
+	// Limit How many articles a page holds. More than 100 is served as 100; empty counts as not given.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Offset How many articles to skip.
+	// Offset How many articles to skip. Empty counts as not given.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
 	// Cursor The `nextCursor` of the page before. Costs the same however deep the page is, and neither skips nor repeats articles when others are published meanwhile. Not together with `offset`.
@@ -3763,6 +3763,11 @@ type CreateArticleResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// CreateArticleResponse415Headers the declared response headers of an HTTP 415 response for CreateArticle
+type CreateArticleResponse415Headers struct {
+	AcceptEncoding string
+}
+
 // CreateArticleResponse503Headers the declared response headers of an HTTP 503 response for CreateArticle
 type CreateArticleResponse503Headers struct {
 	RetryAfter int32
@@ -3791,6 +3796,8 @@ type CreateArticleResponse struct {
 	Headers201 *CreateArticleResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *CreateArticleResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CreateArticleResponse415Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *CreateArticleResponse503Headers
 }
@@ -4132,6 +4139,11 @@ type UpdateArticleResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// UpdateArticleResponse415Headers the declared response headers of an HTTP 415 response for UpdateArticle
+type UpdateArticleResponse415Headers struct {
+	AcceptEncoding string
+}
+
 // UpdateArticleResponse503Headers the declared response headers of an HTTP 503 response for UpdateArticle
 type UpdateArticleResponse503Headers struct {
 	RetryAfter int32
@@ -4162,6 +4174,8 @@ type UpdateArticleResponse struct {
 	JSON503 *Unavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *UpdateArticleResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *UpdateArticleResponse415Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *UpdateArticleResponse503Headers
 }
@@ -4338,6 +4352,11 @@ type CreateArticleCommentResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// CreateArticleCommentResponse415Headers the declared response headers of an HTTP 415 response for CreateArticleComment
+type CreateArticleCommentResponse415Headers struct {
+	AcceptEncoding string
+}
+
 // CreateArticleCommentResponse503Headers the declared response headers of an HTTP 503 response for CreateArticleComment
 type CreateArticleCommentResponse503Headers struct {
 	RetryAfter int32
@@ -4368,6 +4387,8 @@ type CreateArticleCommentResponse struct {
 	Headers201 *CreateArticleCommentResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *CreateArticleCommentResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CreateArticleCommentResponse415Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *CreateArticleCommentResponse503Headers
 }
@@ -4989,6 +5010,11 @@ type CreateSessionResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// CreateSessionResponse415Headers the declared response headers of an HTTP 415 response for CreateSession
+type CreateSessionResponse415Headers struct {
+	AcceptEncoding string
+}
+
 // CreateSessionResponse429Headers the declared response headers of an HTTP 429 response for CreateSession
 type CreateSessionResponse429Headers struct {
 	RetryAfter int32
@@ -5024,6 +5050,8 @@ type CreateSessionResponse struct {
 	Headers201 *CreateSessionResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *CreateSessionResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CreateSessionResponse415Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateSessionResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -5109,6 +5137,11 @@ type RefreshSessionResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// RefreshSessionResponse415Headers the declared response headers of an HTTP 415 response for RefreshSession
+type RefreshSessionResponse415Headers struct {
+	AcceptEncoding string
+}
+
 // RefreshSessionResponse503Headers the declared response headers of an HTTP 503 response for RefreshSession
 type RefreshSessionResponse503Headers struct {
 	RetryAfter int32
@@ -5135,6 +5168,8 @@ type RefreshSessionResponse struct {
 	JSON503 *Unavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *RefreshSessionResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *RefreshSessionResponse415Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *RefreshSessionResponse503Headers
 }
@@ -5289,6 +5324,11 @@ type DeleteCurrentUserResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// DeleteCurrentUserResponse415Headers the declared response headers of an HTTP 415 response for DeleteCurrentUser
+type DeleteCurrentUserResponse415Headers struct {
+	AcceptEncoding string
+}
+
 // DeleteCurrentUserResponse429Headers the declared response headers of an HTTP 429 response for DeleteCurrentUser
 type DeleteCurrentUserResponse429Headers struct {
 	RetryAfter int32
@@ -5320,6 +5360,8 @@ type DeleteCurrentUserResponse struct {
 	JSON503 *Unavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *DeleteCurrentUserResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *DeleteCurrentUserResponse415Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *DeleteCurrentUserResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -5483,6 +5525,11 @@ type UpdateCurrentUserResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// UpdateCurrentUserResponse415Headers the declared response headers of an HTTP 415 response for UpdateCurrentUser
+type UpdateCurrentUserResponse415Headers struct {
+	AcceptEncoding string
+}
+
 // UpdateCurrentUserResponse503Headers the declared response headers of an HTTP 503 response for UpdateCurrentUser
 type UpdateCurrentUserResponse503Headers struct {
 	RetryAfter int32
@@ -5511,6 +5558,8 @@ type UpdateCurrentUserResponse struct {
 	JSON503 *Unavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *UpdateCurrentUserResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *UpdateCurrentUserResponse415Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *UpdateCurrentUserResponse503Headers
 }
@@ -5836,6 +5885,11 @@ type CreateUserResponse201Headers struct {
 	Location string
 }
 
+// CreateUserResponse415Headers the declared response headers of an HTTP 415 response for CreateUser
+type CreateUserResponse415Headers struct {
+	AcceptEncoding string
+}
+
 // CreateUserResponse429Headers the declared response headers of an HTTP 429 response for CreateUser
 type CreateUserResponse429Headers struct {
 	RetryAfter int32
@@ -5869,6 +5923,8 @@ type CreateUserResponse struct {
 	JSON503 *Unavailable
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *CreateUserResponse201Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CreateUserResponse415Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateUserResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -5954,6 +6010,11 @@ type LoginResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// LoginResponse415Headers the declared response headers of an HTTP 415 response for Login
+type LoginResponse415Headers struct {
+	AcceptEncoding string
+}
+
 // LoginResponse429Headers the declared response headers of an HTTP 429 response for Login
 type LoginResponse429Headers struct {
 	RetryAfter int32
@@ -5987,6 +6048,8 @@ type LoginResponse struct {
 	JSON503 *Unavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *LoginResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *LoginResponse415Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *LoginResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -6998,6 +7061,16 @@ func ParseCreateArticleResponse(rsp *http.Response) (*CreateArticleResponse, err
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers CreateArticleResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateArticleResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -7367,6 +7440,16 @@ func ParseUpdateArticleResponse(rsp *http.Response) (*UpdateArticleResponse, err
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers UpdateArticleResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateArticleResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -7562,6 +7645,16 @@ func ParseCreateArticleCommentResponse(rsp *http.Response) (*CreateArticleCommen
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers CreateArticleCommentResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateArticleCommentResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -8180,6 +8273,16 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers CreateSessionResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 429:
 		var headers CreateSessionResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -8288,6 +8391,16 @@ func ParseRefreshSessionResponse(rsp *http.Response) (*RefreshSessionResponse, e
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers RefreshSessionResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 503:
 		var headers RefreshSessionResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -8462,6 +8575,16 @@ func ParseDeleteCurrentUserResponse(rsp *http.Response) (*DeleteCurrentUserRespo
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers DeleteCurrentUserResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 429:
 		var headers DeleteCurrentUserResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -8654,6 +8777,16 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers UpdateCurrentUserResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateCurrentUserResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -8989,6 +9122,16 @@ func ParseCreateUserResponse(rsp *http.Response) (*CreateUserResponse, error) {
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	case rsp.StatusCode == 415:
+		var headers CreateUserResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 429:
 		var headers CreateUserResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9104,6 +9247,16 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers LoginResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 429:
 		var headers LoginResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -10215,7 +10368,14 @@ type UnavailableJSONResponse struct {
 
 type UnreadableBodyJSONResponse ErrorEnvelope
 
-type UnsupportedMediaTypeJSONResponse ErrorEnvelope
+type UnsupportedMediaTypeResponseHeaders struct {
+	AcceptEncoding string
+}
+type UnsupportedMediaTypeJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers UnsupportedMediaTypeResponseHeaders
+}
 
 type UserInvalidJSONResponse ErrorEnvelope
 
@@ -10490,10 +10650,11 @@ type CreateArticle415JSONResponse struct {
 func (response CreateArticle415JSONResponse) VisitCreateArticleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -10920,10 +11081,11 @@ type UpdateArticle415JSONResponse struct {
 func (response UpdateArticle415JSONResponse) VisitUpdateArticleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -11154,10 +11316,11 @@ type CreateArticleComment415JSONResponse struct {
 func (response CreateArticleComment415JSONResponse) VisitCreateArticleCommentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -11852,10 +12015,11 @@ type CreateSession415JSONResponse struct {
 func (response CreateSession415JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -11993,10 +12157,11 @@ type RefreshSession415JSONResponse struct {
 func (response RefreshSession415JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -12185,10 +12350,11 @@ type DeleteCurrentUser415JSONResponse struct {
 func (response DeleteCurrentUser415JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -12417,10 +12583,11 @@ type UpdateCurrentUser415JSONResponse struct {
 func (response UpdateCurrentUser415JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -12788,10 +12955,11 @@ type CreateUser415JSONResponse struct {
 func (response CreateUser415JSONResponse) VisitCreateUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
@@ -12927,10 +13095,11 @@ type Login415JSONResponse struct {
 func (response Login415JSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err

@@ -221,7 +221,7 @@ func listenAndServe(
 	}
 
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(httpapi.Listener(listener, s.corsOrigins)) }()
 	select {
 	case err := <-failed:
 		return err

@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/pflag"
 
@@ -115,13 +117,33 @@ func (s settings) check() error {
 		return badSetting("shutdown-timeout", errors.New("must not be negative"))
 	}
 	for _, origin := range s.corsOrigins {
-		parsed, err := url.Parse(origin)
-		if origin != "*" && (err != nil || parsed.Scheme == "" || parsed.Host == "" || origin != parsed.Scheme+"://"+parsed.Host || strings.Contains(origin, "*")) {
-			return badSetting("cors-origins", errors.New("want * or origins like https://example.com, by commas"))
+		if err := checkOrigin(origin); err != nil {
+			return badSetting("cors-origins", err)
 		}
 	}
 	if s.audience == "" {
 		return badSetting("audience", errors.New("must not be empty"))
+	}
+	return nil
+}
+
+// checkOrigin refuses what no browser sends as the origin of a page, and so could never match (RFC 6454 §6.2): a path, a
+// default port, letters that are not ASCII.
+func checkOrigin(origin string) error {
+	if origin == "*" {
+		return nil
+	}
+	parsed, err := url.Parse(origin)
+	switch {
+	case err != nil || parsed.Scheme == "" || parsed.Host == "" || strings.Contains(origin, "*") ||
+		!strings.EqualFold(origin, parsed.Scheme+"://"+parsed.Host):
+		return errors.New("want * or origins like https://example.com, by commas")
+	case parsed.Scheme == "https" && parsed.Port() == "443", parsed.Scheme == "http" && parsed.Port() == "80",
+		strings.HasSuffix(parsed.Host, ":"):
+		return fmt.Errorf("browsers leave out the default port, so %s never matches: want %s://%s",
+			origin, parsed.Scheme, strings.TrimSuffix(parsed.Host, ":"+parsed.Port()))
+	case strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }):
+		return errors.New("browsers send host names in ASCII: want the xn-- form of the name")
 	}
 	return nil
 }

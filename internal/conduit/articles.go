@@ -135,13 +135,13 @@ func checkNotBlank(problems Fields, field, text string) {
 // normalTags gives tags without outer blanks, in NFC, each once, in their order.
 func normalTags(problems Fields, given []string) []string {
 	tags := make([]string, 0, len(given))
-	for _, tag := range given {
+	for i, tag := range given {
 		tag = norm.NFC.String(strings.TrimSpace(tag))
 		switch {
 		case tag == "":
-			problems["tagList"] = []string{blank}
+			problems["tagList"] = []string{Item(i) + blank}
 		case utf8.RuneCountInString(tag) > maxTag: // normalising may have made it longer
-			problems["tagList"] = []string{tooLong(maxTag)}
+			problems["tagList"] = []string{Item(i) + tooLong(maxTag)}
 		case !slices.Contains(tags, tag):
 			tags = append(tags, tag)
 		}

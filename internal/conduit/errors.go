@@ -106,6 +106,9 @@ func Unavailable(cause error) error {
 	}
 }
 
+// Item begins a message about one element of a list, which people count from 1.
+func Item(index int) string { return fmt.Sprintf("item %d ", index+1) }
+
 func tooShort(limit int) string {
 	return fmt.Sprintf("is too short (minimum is %d characters)", limit)
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -28,9 +29,12 @@ func (b body) ValidatedValue() any { return b.value }
 // readBody reads the whole body and decodes it strictly. Problems are told of the fields given; a member that is none of them
 // has a name which the client made up, and answers repeat nothing that was sent.
 func readBody(w http.ResponseWriter, r *http.Request, known map[string]bool) (any, error) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" ||
-		r.Header.Get("Content-Encoding") != "" {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, &malformed{http.StatusUnsupportedMediaType, strictjson.Whole, "must be sent as application/json"}
+	}
+	if coded(r.Header.Values("Content-Encoding")) {
+		w.Header().Set("Accept-Encoding", "identity") // RFC 9110 §15.5.16
+		return nil, &malformed{http.StatusUnsupportedMediaType, strictjson.Whole, "must be sent without a Content-Encoding"}
 	}
 	tooLarge := &malformed{http.StatusRequestEntityTooLarge, strictjson.Whole, "is too large (maximum is " + strconv.Itoa(maxBody) + " bytes)"}
 	if r.ContentLength > maxBody {
@@ -44,7 +48,7 @@ func readBody(w http.ResponseWriter, r *http.Request, known map[string]bool) (an
 	case err != nil:
 		return nil, &malformed{http.StatusBadRequest, strictjson.Whole, "could not be read"}
 	}
-	value, problems := strictjson.Decode(data)
+	value, problems := strictjson.Decode(bytes.TrimPrefix(data, byteOrderMark))
 	fields := conduit.Fields{}
 	for field, message := range problems {
 		if !known[field] {
@@ -53,6 +57,19 @@ func readBody(w http.ResponseWriter, r *http.Request, known map[string]bool) (an
 		fields[field] = []string{message}
 	}
 	return value, fields.Err()
+}
+
+// byteOrderMark is what some editors and frameworks put before UTF-8; RFC 8259 §8.1 lets readers ignore it.
+var byteOrderMark = []byte("\ufeff")
+
+// coded tells whether a body is anything but what it says: "identity" is the name for no coding (RFC 9110 §8.4.1).
+func coded(codings []string) bool {
+	for coding := range strings.SplitSeq(strings.Join(codings, ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return true
+		}
+	}
+	return false
 }
 
 // checkText tells what is wrong with a text that did not come in JSON: a parameter.

@@ -46,7 +46,7 @@ func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.
 	for path, item := range document.Paths.Map() {
 		last := strings.LastIndexByte(path, '/')
 		for method := range item.Operations() {
-			if path[last+1] == '{' {
+			if path[last+1] == '{' && method != http.MethodGet {
 				c.slashless[method+" "+base+path[:last]] = true
 			}
 		}
@@ -108,8 +108,9 @@ func (c *contractMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // publishes to /articles/, and a redirect would lose the body. And a semicolon in a query is a character like any other (URL
 // Standard §5.1), which Angular does not encode; package url drops the pair that has one.
 //
-// It is nil where a slash may be all that is left of a path whose last parameter came out empty: who means to end one session
-// must not end them all.
+// It is nil where a slash may be all that is left of a path whose last parameter came out empty, and the operation changes
+// something: who means to end one session must not end them all. Nothing that can be read has an empty name, so reading
+// /articles/ lists.
 func (c *contractMux) lenient(r *http.Request) *http.Request {
 	path, rawPath, query := r.URL.Path, r.URL.RawPath, r.URL.RawQuery
 	slash := strings.HasPrefix(path, base+"/") && strings.HasSuffix(r.URL.EscapedPath(), "/")
@@ -291,7 +292,8 @@ func (o *operation) caller(w http.ResponseWriter, r *http.Request) (conduit.Call
 	return conduit.Caller{}, nil
 }
 
-// checkParameters holds path and query to the contract.
+// checkParameters holds path and query to the contract. A query parameter that is empty counts as not given, since forms
+// send all their fields: it is taken out of the query, where the generated code would stumble over it.
 func (o *operation) checkParameters(r *http.Request) error {
 	if len(o.parameters) == 0 && r.URL.RawQuery == "" {
 		return nil
@@ -301,10 +303,14 @@ func (o *operation) checkParameters(r *http.Request) error {
 	if err != nil {
 		fields.Add("query", "is not valid")
 	}
+	given := len(query)
 	for _, parameter := range o.parameters {
 		values := query[parameter.Name]
 		if parameter.In == openapi3.ParameterInPath {
 			values = []string{r.PathValue(parameter.Name)}
+		} else if len(values) == 1 && values[0] == "" {
+			delete(query, parameter.Name)
+			continue
 		}
 		switch len(values) {
 		case 0:
@@ -325,6 +331,11 @@ func (o *operation) checkParameters(r *http.Request) error {
 			}
 			maps.Copy(fields, wrong)
 		}
+	}
+	if len(query) < given {
+		without := *r.URL
+		without.RawQuery = query.Encode()
+		r.URL = &without
 	}
 	return fields.Err()
 }

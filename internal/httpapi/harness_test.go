@@ -174,7 +174,9 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Server = httptest.NewServer(handler)
+	s.Server = httptest.NewUnstartedServer(handler)
+	s.Listener = httpapi.Listener(s.Listener, config.Origins)
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
 }

@@ -35,7 +35,7 @@ func spoiledBodies(wrapper string, fields []string) map[string]string {
 		"text behind the end":             `{"` + wrapper + `":{}} ` + marker,
 		"another value behind":            `{"` + wrapper + `":{}}{}`,
 		"NUL behind the end":              `{"` + wrapper + `":{}}` + "\x00",
-		"a byte order mark":               "\ufeff" + `{"` + wrapper + `":{}}`,
+		"two byte order marks":            "\ufeff\ufeff" + `{"` + wrapper + `":{}}`,
 		"single quotes":                   `{'` + wrapper + `':{}}`,
 		"a comment":                       `{/* */"` + wrapper + `":{}}`,
 		"a comma too many":                `{"` + wrapper + `":{},}`,
@@ -165,8 +165,83 @@ func TestMediaTypes(t *testing.T) {
 				wantRefusal(t, kind, got, 415)
 			}
 		}
-		good.headers = map[string]string{"Content-Encoding": "gzip"}
-		s.do(t, good).wantError(t, 415, "body", "must be sent as application/json")
+	})
+}
+
+func TestContentCodings(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		good := login("jake@test.com", password)
+		for coding, taken := range map[string]bool{
+			"": true, "identity": true, "Identity, identity": true, "gzip": false, "identity, br": false, "x": false,
+		} {
+			good.headers = map[string]string{"Content-Encoding": coding}
+			got := s.do(t, good)
+			if taken {
+				got.want(t, 200, "")
+				continue
+			}
+			got.wantError(t, 415, "body", "must be sent without a Content-Encoding")
+			if got.header.Get("Accept-Encoding") != "identity" {
+				t.Errorf("Content-Encoding %q: the answer does not say which is taken: %v", coding, got.header)
+			}
+		}
+	})
+}
+
+func TestByteOrderMark(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		marked := login("jake@test.com", password)
+		marked.body = "\ufeff" + marked.body
+		s.do(t, marked).want(t, 200, "")
+	})
+}
+
+// TestEmptyParameters: forms send all their fields, filled in or not.
+func TestEmptyParameters(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		s.publish(t, token, "Dragons", "dragons")
+		for _, path := range []string{
+			"/api/articles?limit=", "/api/articles?offset=&limit=", "/api/articles?cursor=", "/api/articles?tag=&author=&favorited=",
+			"/api/articles?limit=&tag=dragons&offset=", "/api/articles?limit",
+		} {
+			if got := s.do(t, get(path, token)); got.status != 200 || got.at(t, "articlesCount") != 1.0 {
+				t.Errorf("%s: %d %s", path, got.status, got.body)
+			}
+		}
+		s.do(t, get("/api/articles/feed?limit=&offset=", token)).want(t, 200, "")
+		s.do(t, get("/api/articles?limit=&limit=5", token)).wantError(t, 422, "limit", "is given more than once")
+		s.do(t, get("/api/articles?limit=%20", token)).wantError(t, 422, "limit", "must be an integer")
+		if got := s.do(t, get("/api/articles?tag=nothing&limit=", token)); got.at(t, "articlesCount") != 0.0 {
+			t.Errorf("an empty parameter takes the others with it: %s", got.body)
+		}
+	})
+}
+
+// TestWhatNetHTTPRefuses: it never reaches a handler, and has the shape of all errors all the same.
+func TestWhatNetHTTPRefuses(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		for why, refused := range map[string]struct {
+			request string
+			status  int
+		}{
+			"a raw % in a path":       {"GET /api/profiles/100% HTTP/1.1\r\nHost: x\r\n\r\n", 400},
+			"no HTTP":                 {"hello\r\n\r\n", 400},
+			"two Host headers":        {"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400},
+			"no Host header":          {"GET / HTTP/1.1\r\n\r\n", 400},
+			"a header with a blank":   {"GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n", 400},
+			"a version to come":       {"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 505},
+			"another transfer coding": {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
+			"headers without end":     {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat(marker, 200_000), 431},
+		} {
+			got := s.raw(t, refused.request)
+			wantRefusal(t, why, got, refused.status)
+			if got.header.Get("Access-Control-Allow-Origin") != "*" {
+				t.Errorf("%s: pages cannot read it: %v", why, got.header)
+			}
+		}
 	})
 }
 
@@ -244,8 +319,12 @@ func TestSlashAtTheEnd(t *testing.T) {
 		s.do(t, call{method: "PATCH", path: "/api/articles/", token: token}).wantError(t, 405, "method", "not allowed")
 		// What is left when the parameter behind it is empty leads nowhere: not to all of them.
 		s.do(t, del("/api/user/sessions/", token)).wantError(t, 404, "route", "not found")
-		s.do(t, get("/api/articles/", token)).wantError(t, 404, "route", "not found")
-		s.do(t, call{method: "HEAD", path: "/api/articles/", token: token}).want(t, 404, "")
+		s.do(t, del("/api/articles/", token)).wantError(t, 405, "method", "not allowed")
+		s.do(t, call{method: "PUT", path: "/api/articles/", token: token, body: "{}"}).wantError(t, 405, "method", "not allowed")
+		if got := s.do(t, get("/api/articles/", token)); got.status != 200 || got.at(t, "articlesCount") != 1.0 {
+			t.Errorf("reading /articles/ does not list: %d %s", got.status, got.body)
+		}
+		s.do(t, call{method: "HEAD", path: "/api/articles/", token: token}).want(t, 200, "")
 		s.do(t, get("/api/user/sessions/", token)).want(t, 200, "")
 	})
 }

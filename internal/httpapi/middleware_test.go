@@ -24,6 +24,17 @@ func TestCrossOrigin(t *testing.T) {
 				t.Errorf("preflight: %s %q, want %q", name, got, want)
 			}
 		}
+		for _, asked := range []string{
+			"traceparent", "baggage,sentry-trace", "authorization,cache-control,content-type,pragma", "x-csrf-token", "range", "if-match",
+			"idempotency-key", "x-anything-at-all",
+		} {
+			got := s.do(t, call{method: "OPTIONS", path: "/api/articles", headers: map[string]string{
+				"Origin": "https://front.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": asked,
+			}})
+			if got.status != 204 || got.header.Get("Access-Control-Allow-Headers") != asked {
+				t.Errorf("preflight for %s: %d %v", asked, got.status, got.header)
+			}
+		}
 		for _, c := range []call{
 			{method: "GET", path: "/.well-known/jwks.json", headers: origin},
 			{method: "GET", path: "/api/user", headers: origin},

@@ -11,7 +11,7 @@ import (
 
 // problems turns what the validator found into fields and our own words. The validator's words are never shown: they
 // hold the value and the schema. A field is the last name of its JSON pointer; what is wrong with an element of an array is
-// wrong with the array; the document as a whole is root.
+// wrong with the array, and says which one it is; the document as a whole is root.
 func problems(err error, root string) conduit.Fields {
 	fields := conduit.Fields{}
 	collect(fields, err, root)
@@ -25,15 +25,17 @@ func collect(fields conduit.Fields, err error, root string) {
 			collect(fields, one, root)
 		}
 	case *openapi3.SchemaError:
-		field := root
+		field, which := root, ""
 		for _, name := range err.JSONPointer() {
-			if _, index := strconv.Atoi(name); index != nil {
-				field = name
+			if index, notIndex := strconv.Atoi(name); notIndex != nil {
+				field, which = name, ""
+			} else {
+				which = conduit.Item(index)
 			}
 		}
 		// One message a field, the first: who has to fill it in need not hear that nothing is no e-mail either.
 		if _, named := fields[field]; !named {
-			fields.Add(field, message(err))
+			fields.Add(field, which+message(err))
 		}
 	default:
 		fields.Add(root, "is not valid")

@@ -1645,9 +1645,14 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The body is not sent as application/json. */
+        /** @description The body is not sent as application/json, or is compressed. */
         UnsupportedMediaType: {
             headers: {
+                /**
+                 * @description The content codings that are taken, when the body came in another one.
+                 * @example identity
+                 */
+                "Accept-Encoding"?: string;
                 [name: string]: unknown;
             };
             content: {
@@ -1885,12 +1890,12 @@ export interface components {
          */
         Slug: string;
         /**
-         * @description How many articles a page holds. More than 100 is served as 100.
+         * @description How many articles a page holds. More than 100 is served as 100; empty counts as not given.
          * @example 20
          */
         Limit: number;
         /**
-         * @description How many articles to skip.
+         * @description How many articles to skip. Empty counts as not given.
          * @example 0
          */
         Offset: number;
@@ -2596,12 +2601,12 @@ export interface operations {
                  */
                 favorited?: string;
                 /**
-                 * @description How many articles a page holds. More than 100 is served as 100.
+                 * @description How many articles a page holds. More than 100 is served as 100; empty counts as not given.
                  * @example 20
                  */
                 limit?: components["parameters"]["Limit"];
                 /**
-                 * @description How many articles to skip.
+                 * @description How many articles to skip. Empty counts as not given.
                  * @example 0
                  */
                 offset?: components["parameters"]["Offset"];
@@ -2732,12 +2737,12 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many articles a page holds. More than 100 is served as 100.
+                 * @description How many articles a page holds. More than 100 is served as 100; empty counts as not given.
                  * @example 20
                  */
                 limit?: components["parameters"]["Limit"];
                 /**
-                 * @description How many articles to skip.
+                 * @description How many articles to skip. Empty counts as not given.
                  * @example 0
                  */
                 offset?: components["parameters"]["Offset"];

@@ -1,0 +1,82 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+
+	"conduit/internal/conduit"
+)
+
+// Listener gives what net/http refuses before any handler sees it the shape of all other errors, and lets pages of the
+// origins read it. Such are a path with a % that begins no escape, as fetch sends for the profile of "100%", and headers
+// beyond the limit. net/http has no hook for them: it writes a fixed text to the connection, in one write. No answer of a
+// handler has those headers without a date, and in JSON no line ends as headers do.
+func Listener(inner net.Listener, origins []string) net.Listener {
+	return unreadListener{inner, origins}
+}
+
+type unreadListener struct {
+	net.Listener
+	origins []string
+}
+
+// Accept implements [net.Listener].
+func (l unreadListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &unreadConn{conn, l.origins}, nil
+}
+
+type unreadConn struct {
+	net.Conn
+	origins []string
+}
+
+// plainHeaders are those of net/http's own refusals, with what is before and behind them.
+var plainHeaders = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
+
+// Write implements [net.Conn].
+func (c *unreadConn) Write(text []byte) (int, error) {
+	statusLine, _, plain := bytes.Cut(text[:min(len(text), 512)], plainHeaders)
+	if !plain || len(statusLine) < 12 || bytes.Contains(statusLine, []byte("\r\n")) {
+		return c.Conn.Write(text)
+	}
+	status, err := strconv.Atoi(string(statusLine[9:12])) // behind "HTTP/1.1 "
+	if err != nil {
+		return c.Conn.Write(text)
+	}
+	if _, err := c.Conn.Write(c.refusal(status)); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// refusal is the whole answer to a request that could not be read.
+func (c *unreadConn) refusal(status int) []byte {
+	field, message := "request", "is not valid HTTP (in a path, % is written as %25)"
+	switch status {
+	case http.StatusRequestHeaderFieldsTooLarge:
+		field, message = "header", "is too large"
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		message = "is not supported"
+	}
+	body, err := json.Marshal(errorBody{Errors: conduit.Fields{field: {message}}})
+	if err != nil {
+		panic(err) // text always marshals
+	}
+	var answer bytes.Buffer
+	_, _ = fmt.Fprintf(&answer, "HTTP/1.1 %d %s\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n"+
+		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n", status, http.StatusText(status), len(body))
+	if len(c.origins) == 1 { // of several, nobody knows which one asked
+		_, _ = fmt.Fprintf(&answer, "Access-Control-Allow-Origin: %s\r\n", c.origins[0])
+	}
+	answer.WriteString("\r\n")
+	answer.Write(body)
+	return answer.Bytes()
+}
