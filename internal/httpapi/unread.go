@@ -71,8 +71,9 @@ func (c *unreadConn) refusal(status int) []byte {
 		panic(err) // text always marshals
 	}
 	var answer bytes.Buffer
-	_, _ = fmt.Fprintf(&answer, "HTTP/1.1 %d %s\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n"+
-		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n", status, http.StatusText(status), len(body))
+	_, _ = fmt.Fprintf(&answer, "HTTP/1.1 %d %s\r\nContent-Type: application/json; charset=utf-8\r\n"+
+		"Content-Length: %d\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n",
+		status, http.StatusText(status), len(body))
 	if len(c.origins) == 1 { // of several, nobody knows which one asked
 		_, _ = fmt.Fprintf(&answer, "Access-Control-Allow-Origin: %s\r\n", c.origins[0])
 	}
