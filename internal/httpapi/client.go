@@ -2,10 +2,13 @@ package httpapi
 
 import (
 	"errors"
+	"iter"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"conduit/internal/conduit"
 )
@@ -13,46 +16,183 @@ import (
 // Proxies are the networks of proxies that are believed.
 type Proxies []netip.Prefix
 
-// ParseProxies reads networks ("10.0.0.0/8") and single addresses.
+// ParseProxies reads networks ("10.0.0.0/8") and single IP addresses.
 func ParseProxies(networks []string) (Proxies, error) {
 	var proxies Proxies
 	for _, network := range networks {
+		network = strings.TrimSpace(network)
 		prefix, err := netip.ParsePrefix(network)
-		if address, single := netip.ParseAddr(network); err != nil && single == nil {
-			prefix, err = address.Prefix(address.BitLen())
+		if single, ok := netip.ParseAddr(network); err != nil && ok == nil && single.Zone() == "" {
+			prefix, err = single.Prefix(single.BitLen())
+		}
+		if mapped := prefix.Addr(); err == nil && mapped.Is4In6() { // clients are compared unmapped
+			prefix, err = mapped.Unmap().Prefix(prefix.Bits() - 96)
 		}
 		if err != nil {
-			return nil, errors.New("want networks or addresses like 10.0.0.0/8, by commas")
+			return nil, errors.New("want networks or IP addresses like 10.0.0.0/8, by commas")
 		}
 		proxies = append(proxies, prefix.Masked())
 	}
 	return proxies, nil
 }
 
-func (p Proxies) believed(address netip.Addr) bool {
-	return slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(address) })
+func (p Proxies) believed(ip netip.Addr) bool {
+	return slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(ip) })
 }
 
-// client describes where a request comes from. Every hop adds to X-Forwarded-For the address that it saw, on the right;
-// what stands left of the first one that is no proxy of ours anybody can have written.
-func (p Proxies) client(r *http.Request) conduit.Client {
+// The headers in which proxies say whom they forward.
+const (
+	forwardedFor = "X-Forwarded-For"
+	forwarded    = "Forwarded" // RFC 7239
+)
+
+// clients tells where requests come from. It does so itself: github.com/realclientip/realclientip-go knows neither
+// quoted commas nor empty elements, does not ask whether the peer is trusted, and gives up where the last trusted
+// proxy is still known.
+type clients struct {
+	proxies            Proxies
+	log                *slog.Logger
+	unknown, disagreed sync.Once // each is worth one line: clients can cause any number
+}
+
+// of describes where a request comes from.
+func (c *clients) of(r *http.Request) conduit.Client {
 	client := conduit.Client{UserAgent: r.UserAgent()}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return client // a Unix socket has no address
+		return client // a Unix socket has no IP address
 	}
-	address := peer.Addr().Unmap()
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		if !p.believed(address) {
-			break
-		}
-		before, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
-			break
-		}
-		address = before.Unmap()
-	}
-	client.IPAddress = address.WithZone("").String()
+	client.IPAddress = c.behind(plain(peer.Addr()), r.Header).String()
 	return client
 }
+
+// behind returns who is behind the peer of a connection. A proxy sets one of the two headers, as a rule, and hands on
+// whatever a client wrote into the other, so that they are believed together only if they say the same. Else it is the
+// peer.
+func (c *clients) behind(peer netip.Addr, header http.Header) netip.Addr {
+	simple, standard := header[forwardedFor], header[forwarded]
+	switch {
+	case blank(simple) && blank(standard):
+		return peer
+	case !c.proxies.believed(peer):
+		c.unknown.Do(func() {
+			c.log.Warn("a request says that it was forwarded, and its peer is no trusted proxy, so the peer is taken for the "+
+				"client: if that is a proxy of yours, name its network in --trusted-proxies (CONDUIT_TRUSTED_PROXIES)",
+				"peer", peer.String())
+		})
+		return peer
+	case blank(standard):
+		return c.proxies.last(peer, hopsOf(simple, parseNode))
+	case blank(simple):
+		return c.proxies.last(peer, hopsOf(standard, parseElement))
+	}
+	client := c.proxies.last(peer, hopsOf(simple, parseNode))
+	if client != c.proxies.last(peer, hopsOf(standard, parseElement)) {
+		c.disagreed.Do(func() {
+			c.log.Warn("a request has the headers X-Forwarded-For and Forwarded, which name different clients, so the proxy is "+
+				"taken for the client: let it remove the header that it does not set", "peer", peer.String())
+		})
+		return peer
+	}
+	return client
+}
+
+// last goes back along the hops until the first that is no proxy of ours: what stands before it anybody can have
+// written. Where a hop cannot be read, it is the proxy that wrote it.
+func (p Proxies) last(peer netip.Addr, hops iter.Seq[netip.Addr]) netip.Addr {
+	client := peer
+	for hop := range hops {
+		if !p.believed(client) || !hop.IsValid() {
+			break
+		}
+		client = hop
+	}
+	return client
+}
+
+// blank tells that a header says nothing.
+func blank(lines []string) bool {
+	return !slices.ContainsFunc(lines, func(line string) bool { return strings.Trim(line, ", \t") != "" })
+}
+
+// hopsOf goes through the elements of all lines of a header from the last to the first, and passes over empty ones
+// (RFC 9110 §5.6.1.2). A hop that cannot be read is the zero Addr.
+func hopsOf(lines []string, parse func(element string) netip.Addr) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		for _, line := range slices.Backward(lines) {
+			for element := range partsFromRight(line, ',') {
+				if element = strings.Trim(element, " \t"); element != "" && !yield(parse(element)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// partsFromRight splits at a separator that stands outside of quotes, the last part first. It reads from the right, so
+// that a quote which a client left open cannot swallow what a proxy has appended.
+func partsFromRight(text string, separator byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		quoted, end := false, len(text)
+		for i := len(text) - 1; i >= 0; i-- {
+			switch {
+			case text[i] == '"' && quoted && escaped(text[:i]):
+			case text[i] == '"':
+				quoted = !quoted
+			case text[i] == separator && !quoted:
+				if !yield(text[i+1 : end]) {
+					return
+				}
+				end = i
+			}
+		}
+		yield(text[:end])
+	}
+}
+
+// escaped tells whether a quoted character after this text has a backslash of its own (RFC 9110 §5.6.4).
+func escaped(before string) bool {
+	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
+}
+
+// parseElement reads an element of Forwarded: pairs, of which for= names the hop (RFC 7239 §4).
+func parseElement(element string) (hop netip.Addr) {
+	named := false
+	for pair := range partsFromRight(element, ';') {
+		name, value, _ := strings.Cut(pair, "=")
+		if !strings.EqualFold(strings.Trim(name, " \t"), "for") {
+			continue
+		}
+		if named { // twice is against the rules, and so is believing either
+			return netip.Addr{}
+		}
+		named, hop = true, parseNode(strings.Trim(value, " \t"))
+	}
+	return hop
+}
+
+// parseNode reads an IP address in the forms in which proxies write them: with a port, in brackets, in quotes. Hidden
+// ones ("unknown", "_secret", RFC 7239 §6) are the zero Addr, as is the one that is no host's.
+func parseNode(node string) netip.Addr {
+	if len(node) > 1 && node[0] == '"' && node[len(node)-1] == '"' {
+		node = strings.ReplaceAll(node[1:len(node)-1], `\`, "") // no IP address has one, so it only escapes
+	}
+	host := node
+	if bracketed, inBrackets := strings.CutPrefix(node, "["); inBrackets {
+		var port string
+		var closed bool
+		if host, port, closed = strings.Cut(bracketed, "]"); !closed || port != "" && port[0] != ':' {
+			return netip.Addr{}
+		}
+	} else if strings.Count(node, ":") == 1 { // more are an IPv6 address
+		host, _, _ = strings.Cut(node, ":")
+	}
+	ip, err := netip.ParseAddr(host)
+	if ip = plain(ip); err != nil || ip.IsUnspecified() {
+		return netip.Addr{}
+	}
+	return ip
+}
+
+// plain is an IP address as it is compared and shown: IPv4 where it is one, without the name of an interface.
+func plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }

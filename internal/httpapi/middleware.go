@@ -39,12 +39,13 @@ var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
 
 // observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
 func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies Proxies) http.Handler {
+	clients := &clients{proxies: proxies, log: log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")
 		if !saneID.MatchString(id) {
 			id = rand.Text()
 		}
-		client := proxies.client(r)
+		client := clients.of(r)
 		client.RequestID = id
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id: id, client: client}))
 		answer := &answerWriter{ResponseWriter: w}

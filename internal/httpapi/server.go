@@ -37,7 +37,7 @@ type Config struct {
 	Now      func() time.Time
 	Origins  []string // that may call from a browser; "*" is any
 
-	TrustedProxies Proxies // whose X-Forwarded-For is believed
+	TrustedProxies Proxies // whose X-Forwarded-For and Forwarded are believed
 
 	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
 	Rehearse bool
