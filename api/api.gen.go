@@ -914,6 +914,16 @@ type SessionNotFound = ErrorEnvelope
 // Example: {"errors":{"email":["is not a valid email"]}}
 type TooManyAttempts = ErrorEnvelope
 
+// TooManyChanges What every error looks like.
+//
+// Example: {"errors":{"email":["is not a valid email"]}}
+type TooManyChanges = ErrorEnvelope
+
+// TooManyRegistrations What every error looks like.
+//
+// Example: {"errors":{"email":["is not a valid email"]}}
+type TooManyRegistrations = ErrorEnvelope
+
 // Unauthorized What every error looks like.
 //
 // Example: {"errors":{"email":["is not a valid email"]}}
@@ -1301,7 +1311,8 @@ type ClientInterface interface {
 	// UpdateCurrentUserWithBody Change the logged-in user
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-	// A new password or address ends all other sessions of the user; the presented token stays good and is given back.
+	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1311,7 +1322,8 @@ type ClientInterface interface {
 	// UpdateCurrentUser Change the logged-in user
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-	// A new password or address ends all other sessions of the user; the presented token stays good and is given back.
+	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1359,7 +1371,7 @@ type ClientInterface interface {
 
 	// LoginWithBody Log in
 	//
-	// Starts a session and answers with its token. An unknown address and a wrong password give the same answer in the same time.
+	// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1368,7 +1380,7 @@ type ClientInterface interface {
 
 	// Login Log in
 	//
-	// Starts a session and answers with its token. An unknown address and a wrong password give the same answer in the same time.
+	// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1876,7 +1888,8 @@ func (c *Client) GetCurrentUser(ctx context.Context, reqEditors ...RequestEditor
 // UpdateCurrentUserWithBody Change the logged-in user
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-// A new password or address ends all other sessions of the user; the presented token stays good and is given back.
+// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1896,7 +1909,8 @@ func (c *Client) UpdateCurrentUserWithBody(ctx context.Context, contentType stri
 // UpdateCurrentUser Change the logged-in user
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-// A new password or address ends all other sessions of the user; the presented token stays good and is given back.
+// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2004,7 +2018,7 @@ func (c *Client) CreateUser(ctx context.Context, body CreateUserJSONRequestBody,
 
 // LoginWithBody Log in
 //
-// Starts a session and answers with its token. An unknown address and a wrong password give the same answer in the same time.
+// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2023,7 +2037,7 @@ func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.
 
 // Login Log in
 //
-// Starts a session and answers with its token. An unknown address and a wrong password give the same answer in the same time.
+// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3456,7 +3470,8 @@ type ClientWithResponsesInterface interface {
 	// UpdateCurrentUserWithBodyWithResponse Change the logged-in user
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-	// A new password or address ends all other sessions of the user; the presented token stays good and is given back.
+	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3466,7 +3481,8 @@ type ClientWithResponsesInterface interface {
 	// UpdateCurrentUserWithResponse Change the logged-in user
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-	// A new password or address ends all other sessions of the user; the presented token stays good and is given back.
+	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3520,7 +3536,7 @@ type ClientWithResponsesInterface interface {
 
 	// LoginWithBodyWithResponse Log in
 	//
-	// Starts a session and answers with its token. An unknown address and a wrong password give the same answer in the same time.
+	// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3529,7 +3545,7 @@ type ClientWithResponsesInterface interface {
 
 	// LoginWithResponse Log in
 	//
-	// Starts a session and answers with its token. An unknown address and a wrong password give the same answer in the same time.
+	// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5530,6 +5546,11 @@ type UpdateCurrentUserResponse415Headers struct {
 	AcceptEncoding string
 }
 
+// UpdateCurrentUserResponse429Headers the declared response headers of an HTTP 429 response for UpdateCurrentUser
+type UpdateCurrentUserResponse429Headers struct {
+	RetryAfter int32
+}
+
 // UpdateCurrentUserResponse503Headers the declared response headers of an HTTP 503 response for UpdateCurrentUser
 type UpdateCurrentUserResponse503Headers struct {
 	RetryAfter int32
@@ -5552,6 +5573,8 @@ type UpdateCurrentUserResponse struct {
 	JSON415 *UnsupportedMediaType
 	// JSON422 the response for an HTTP 422 `application/json` response
 	JSON422 *UserInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyChanges
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -5560,6 +5583,8 @@ type UpdateCurrentUserResponse struct {
 	Headers401 *UpdateCurrentUserResponse401Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *UpdateCurrentUserResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UpdateCurrentUserResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *UpdateCurrentUserResponse503Headers
 }
@@ -5597,6 +5622,11 @@ func (r UpdateCurrentUserResponse) GetJSON415() *UnsupportedMediaType {
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
 func (r UpdateCurrentUserResponse) GetJSON422() *UserInvalid {
 	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r UpdateCurrentUserResponse) GetJSON429() *TooManyChanges {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -5916,7 +5946,7 @@ type CreateUserResponse struct {
 	// JSON422 the response for an HTTP 422 `application/json` response
 	JSON422 *UserInvalid
 	// JSON429 the response for an HTTP 429 `application/json` response
-	JSON429 *TooManyAttempts
+	JSON429 *TooManyRegistrations
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -5962,7 +5992,7 @@ func (r CreateUserResponse) GetJSON422() *UserInvalid {
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
-func (r CreateUserResponse) GetJSON429() *TooManyAttempts {
+func (r CreateUserResponse) GetJSON429() *TooManyRegistrations {
 	return r.JSON429
 }
 
@@ -6621,7 +6651,8 @@ func (c *ClientWithResponses) GetCurrentUserWithResponse(ctx context.Context, re
 // UpdateCurrentUserWithBodyWithResponse Change the logged-in user
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-// A new password or address ends all other sessions of the user; the presented token stays good and is given back.
+// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6637,7 +6668,8 @@ func (c *ClientWithResponses) UpdateCurrentUserWithBodyWithResponse(ctx context.
 // UpdateCurrentUserWithResponse Change the logged-in user
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-// A new password or address ends all other sessions of the user; the presented token stays good and is given back.
+// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6727,7 +6759,7 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, body C
 
 // LoginWithBodyWithResponse Log in
 //
-// Starts a session and answers with its token. An unknown address and a wrong password give the same answer in the same time.
+// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6742,7 +6774,7 @@ func (c *ClientWithResponses) LoginWithBodyWithResponse(ctx context.Context, con
 
 // LoginWithResponse Log in
 //
-// Starts a session and answers with its token. An unknown address and a wrong password give the same answer in the same time.
+// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8750,6 +8782,13 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 		}
 		response.JSON422 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyChanges
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -8787,6 +8826,16 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 			headers.AcceptEncoding = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers UpdateCurrentUserResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateCurrentUserResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -9089,7 +9138,7 @@ func ParseCreateUserResponse(rsp *http.Response) (*CreateUserResponse, error) {
 		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
-		var dest TooManyAttempts
+		var dest TooManyRegistrations
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10346,6 +10395,24 @@ type TooManyAttemptsJSONResponse struct {
 	Body ErrorEnvelope
 
 	Headers TooManyAttemptsResponseHeaders
+}
+
+type TooManyChangesResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyChangesJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyChangesResponseHeaders
+}
+
+type TooManyRegistrationsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyRegistrationsJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyRegistrationsResponseHeaders
 }
 
 type UnauthorizedResponseHeaders struct {
@@ -12607,6 +12674,21 @@ func (response UpdateCurrentUser422JSONResponse) VisitUpdateCurrentUserResponse(
 	return err
 }
 
+type UpdateCurrentUser429JSONResponse struct{ TooManyChangesJSONResponse }
+
+func (response UpdateCurrentUser429JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateCurrentUser500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response UpdateCurrentUser500JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
@@ -12979,7 +13061,9 @@ func (response CreateUser422JSONResponse) VisitCreateUserResponse(w http.Respons
 	return err
 }
 
-type CreateUser429JSONResponse struct{ TooManyAttemptsJSONResponse }
+type CreateUser429JSONResponse struct {
+	TooManyRegistrationsJSONResponse
+}
 
 func (response CreateUser429JSONResponse) VisitCreateUserResponse(w http.ResponseWriter) error {
 

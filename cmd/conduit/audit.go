@@ -94,7 +94,11 @@ func printEvents(out io.Writer, events []conduit.Event) error {
 		if event.ActorID != nil {
 			actor = conduit.UserTarget(*event.ActorID)
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", moment(event.At), actor, event.Action, event.Target,
+		action := string(event.Action)
+		if event.Count > 1 {
+			action += fmt.Sprintf(" ×%d", event.Count)
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", moment(event.At), actor, action, event.Target,
 			orDash(event.IPAddress), orDash(event.RequestID), agent(event.UserAgent))
 	}
 	return table.Flush()
@@ -130,6 +134,7 @@ func printEventsAsJSON(out io.Writer, events []conduit.Event) error {
 			IPAddress string         `json:"ipAddress"`
 			UserAgent string         `json:"userAgent"`
 			RequestID string         `json:"requestId"`
+			Count     int64          `json:"count"`
 		}(event)); err != nil {
 			return err
 		}

@@ -92,31 +92,32 @@ func TestAudit(t *testing.T) {
 			At                                                     time.Time
 			Actor, Action, Target, IPAddress, UserAgent, RequestID string
 			ActorID                                                *int64
+			Count                                                  int64
 		}
 		if len(lines) != 2 {
 			t.Fatalf("JSON %q", lines)
 		}
 		if err := json.Unmarshal([]byte(lines[1]), &event); err != nil || event.ID != 2 || event.ActorID == nil || *event.ActorID != 1 ||
 			event.Actor != "user" || event.Action != "registered" || event.Target != "user:1" || event.IPAddress != "127.0.0.1" ||
-			event.UserAgent != "Go-http-client/1.1" || len(event.RequestID) != 26 || event.At.IsZero() {
+			event.UserAgent != "Go-http-client/1.1" || len(event.RequestID) != 26 || event.At.IsZero() || event.Count != 1 {
 			t.Errorf("%s: %+v, %v", lines[1], event, err)
 		}
 	})
 }
 
-// TestAuditShowsClients: a client's name is no command to the terminal.
+// TestAuditShowsClients: a client's name is no command to the terminal. A row that stands for many says so.
 func TestAuditShowsClients(t *testing.T) {
 	t.Parallel()
 	url := "sqlite:" + filepath.Join(t.TempDir(), "test.db")
 	db := storetest.Open(t, url, store.Options{})
 	if err := db.Record(t.Context(), conduit.Event{
 		At: time.Date(2026, 2, 18, 3, 22, 56, 0, time.UTC), Actor: conduit.ActorAnonymous, Action: conduit.LoginFailed,
-		Target: "user:1", UserAgent: "ü \x1b[2J\t\"x\"",
+		Target: "user:1", UserAgent: "ü \x1b[2J\t\"x\"", Count: 37,
 	}); err != nil {
 		t.Fatal(err)
 	}
 	out, err := invoke(t, nil, "audit", "--database", url)
-	if err != nil || !strings.HasSuffix(out, `2026-02-18 03:22:56Z  anonymous  login-failed  user:1  -        -        ü \x1b[2J\t\"x\"`+"\n") {
+	if err != nil || !strings.HasSuffix(out, `2026-02-18 03:22:56Z  anonymous  login-failed ×37  user:1  -        -        ü \x1b[2J\t\"x\"`+"\n") {
 		t.Errorf("%q, %v", out, err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -13,11 +14,17 @@ func variable(flag string) string {
 	return "CONDUIT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
+// formerly are the names that flags had once, which are still taken, as are their variables.
+var formerly = map[string]string{"network-attempts": "address-attempts"}
+
 // flagsFromEnvironment sets the flags that were not given from their variables.
 func flagsFromEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
 	var problem error
 	flags.VisitAll(func(flag *pflag.Flag) {
 		value := getenv(variable(flag.Name))
+		if former, renamed := formerly[flag.Name]; renamed {
+			value = cmp.Or(value, getenv(variable(former)))
+		}
 		if problem != nil || flag.Changed || value == "" || flag.Name == "help" {
 			return
 		}

@@ -93,7 +93,7 @@ func newFleet(t *testing.T, url string) *fleet {
 		handler, err := httpapi.New(httpapi.Config{
 			Users: &conduit.Users{
 				Store: db, Audit: db, Passwords: passwords, Sessions: sessions, Now: now,
-				Throttle: &conduit.Throttle{Store: db, Now: now}, Limit: &conduit.RegistrationLimit{Now: now},
+				Throttle: &conduit.Throttle{Store: db, Audit: db, Now: now},
 			},
 			Sessions: sessions, Tokens: tokens, Keys: keys,
 			Profiles: &conduit.Profiles{Store: db},

@@ -99,12 +99,16 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err != nil {
 		return err
 	}
+	secret, err := auth.DeriveSecret(kek, "conduit throttle: hashes of what is counted")
+	if err != nil {
+		return err
+	}
 	throttle := &conduit.Throttle{ // by the real clock, also where another stands still: else a delay would never end
-		Store: db, Now: time.Now, PerPair: s.attempts.pair, PerAccount: s.attempts.account, PerAddress: s.attempts.address,
+		Store: db, Audit: db, Now: time.Now, Secret: secret,
+		PerPair: s.attempts.pair, PerAccount: s.attempts.account, PerNetwork: s.attempts.network, Registrations: s.registrations,
 	}
 	users := &conduit.Users{
-		Store: db, Audit: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle,
-		Limit: &conduit.RegistrationLimit{PerHour: s.registrations, Now: time.Now}, Now: now,
+		Store: db, Audit: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle, Now: now,
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
 	if err != nil {
@@ -137,7 +141,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
+	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has ended
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -145,7 +149,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 			Sessions: sessions, Throttle: throttle,
 			Swept:  func(removed int) { log.Info("sessions swept", "removed", removed) },
 			Failed: func(err error) { log.Warn("upkeep", "error", err) },
-		}.Run(ctx)
+		}.Run(upkeep)
 	}()
 	defer func() { stop(); <-ended }() // before the database closes
 	return listenAndServe(ctx, s, db, address, listener, handler, log, stdout)

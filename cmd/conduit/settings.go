@@ -30,7 +30,7 @@ type settings struct {
 	audience        string
 	sessionLifetime time.Duration
 	refresh         conduit.RefreshLimits
-	attempts        struct{ pair, account, address int }
+	attempts        struct{ pair, account, network int }
 	registrations   int
 	passwordPolicy  string
 	trustedProxies  []string
@@ -47,6 +47,14 @@ type settings struct {
 
 // addTo makes a flag of each setting.
 func (s *settings) addTo(flags *pflag.FlagSet) {
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		for flag, former := range formerly {
+			if name == former {
+				name = flag
+			}
+		}
+		return pflag.NormalizedName(name)
+	})
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, HOST:PORT")
 	flags.StringVar(&s.database, "database", defaultDatabase, "`url` of the database: sqlite:FILE, sqlite::memory: or postgres://…")
 	flags.BoolVar(&s.migrate, "migrate", true, "bring the database's schema up to date first")
@@ -60,12 +68,12 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.refresh.Idle, "refresh-idle", 7*24*time.Hour, "how long a refresh token lasts that is not used")
 	flags.DurationVar(&s.refresh.Absolute, "refresh-absolute", 30*24*time.Hour, "how long a session lasts, however often it is refreshed")
 	flags.DurationVar(&s.refresh.Grace, "refresh-grace", 10*time.Second, "how long a used refresh token gives its successor again")
-	flags.IntVar(&s.attempts.pair, "login-attempts", 5, "failed logins of one address at one account before it has to wait; 0 for any number")
-	flags.IntVar(&s.attempts.account, "account-attempts", 20, "failed logins at one account before any address that failed there has to wait; 0 for any number")
-	flags.IntVar(&s.attempts.address, "address-attempts", 100, "failed logins of one address before it has to wait; 0 for any number")
-	flags.IntVar(&s.registrations, "registrations-per-hour", 3600, "registrations from one address; 0 for any number")
+	flags.IntVar(&s.attempts.pair, "login-attempts", 5, "wrong passwords for one account from one network, at once; 0 for any number, also at one account")
+	flags.IntVar(&s.attempts.account, "account-attempts", 20, "wrong passwords for one account, from anywhere, before networks that it does not know have to go slower; 0 for any number")
+	flags.IntVar(&s.attempts.network, "network-attempts", 100, "wrong passwords from one network, IPv4 address or IPv6 /64, at accounts that do not know it; 0 for any number")
+	flags.IntVar(&s.registrations, "registrations-per-hour", 3600, "registrations from one network, at once, and as many again over an hour; 0 for any number")
 	policyFlag(flags, &s.passwordPolicy)
-	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, by commas, as 10.0.0.0/8")
+	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For or Forwarded is believed, by commas, as 10.0.0.0/8")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
 	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which others reach the server (default http:// and the address)")
 	flags.BoolVar(&s.demo, "demo", true, "fill an empty SQLite database with demo content: by itself conduit.db, else when asked; if others can reach the server, only one in memory")
@@ -97,11 +105,11 @@ func (s settings) check() error {
 		return badSetting("refresh-grace", errors.New("want 0 to 5m: for so long a stolen token goes unnoticed"))
 	}
 	for flag, number := range map[string]int{
-		"login-attempts": s.attempts.pair, "account-attempts": s.attempts.account, "address-attempts": s.attempts.address,
+		"login-attempts": s.attempts.pair, "account-attempts": s.attempts.account, "network-attempts": s.attempts.network,
 		"registrations-per-hour": s.registrations,
 	} {
-		if number < 0 {
-			return badSetting(flag, errors.New("must not be negative"))
+		if number < 0 || number > conduit.MostAttempts {
+			return badSetting(flag, fmt.Errorf("must not be negative, nor above %d", conduit.MostAttempts))
 		}
 	}
 	if s.keyRotation != 0 && s.keyRotation < time.Hour {

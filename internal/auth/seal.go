@@ -3,6 +3,8 @@ package auth
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -69,6 +71,16 @@ func (s *Sealer) Open(kid string, sealed []byte) ([]byte, error) {
 
 func sealContext(kid string) []byte {
 	return append([]byte{sealVersion}, kid...)
+}
+
+// DeriveSecret returns 32 bytes that all instances with the same key-encryption
+// key have for a purpose, and that tell nothing of it or of other purposes'
+// (HKDF, RFC 5869). kek is 32 bytes.
+func DeriveSecret(kek []byte, purpose string) ([]byte, error) {
+	if len(kek) != kekLength {
+		return nil, errKEK
+	}
+	return hkdf.Key(sha256.New, kek, nil, purpose, sha256.Size)
 }
 
 // errKEK says nothing of the value, which may be a good key but for a slip.

@@ -8,17 +8,18 @@ import (
 )
 
 // Event is something that happened to an account or to the signing keys, as the audit log keeps it: for good, and never
-// with a password, a token or an address that somebody tried.
+// with a password, a token or an email that somebody tried.
 type Event struct {
 	ID        int64 // set by the store, rising
 	At        time.Time
 	Actor     Actor
 	ActorID   *int64 // whose session, password or refresh token was presented; nil unless Actor is ActorUser
 	Action    Action
-	Target    string // what it happened to, as "user:7", "session:…", "key:…", or "account:…" with the hash of an unknown address
+	Target    string // what it happened to, as "user:7", "session:…", "key:…", or "network:…", or "account:…" with the hash of an unknown email
 	IPAddress string // empty when the program itself acts
 	UserAgent string // as the client called itself, shortened
 	RequestID string // under which the log knows the request
+	Count     int64  // how many events like it the row stands for; 0 is recorded as 1
 }
 
 // Actor is what kind of actor made an event.
@@ -37,30 +38,35 @@ type Action string
 
 // The actions.
 const (
-	Registered        Action = "registered"
-	LoggedIn          Action = "login"
-	LoginFailed       Action = "login-failed" // also by a user who gives a wrong password where one is asked for
-	LoginThrottled    Action = "login-throttled"
-	LoggedOut         Action = "logout"
-	SessionRevoked    Action = "session-revoked"
-	SessionsRevoked   Action = "sessions-revoked" // all of a user but the presented one
-	RefreshReused     Action = "refresh-reused"   // a refresh token that was used before; its session has ended
-	PasswordChanged   Action = "password-changed" // which ends all other sessions
-	EmailChanged      Action = "email-changed"    // which ends all other sessions
-	AccountDeleted    Action = "account-deleted"
-	AccountDisabled   Action = "account-disabled" // which ends all sessions
-	AccountEnabled    Action = "account-enabled"
-	RoleChanged       Action = "role-changed"
-	KeyMade           Action = "key-made"
-	KeyActivatedEarly Action = "key-activated-early" // before everybody who keeps the public keys can know it
-	KeyRevoked        Action = "key-revoked"
+	Registered            Action = "registered"
+	RegistrationRefused   Action = "registration-refused" // somebody else has the name or email
+	RegistrationThrottled Action = "registration-throttled"
+	LoggedIn              Action = "login"
+	LoginFailed           Action = "login-failed"    // also by a user who gives a wrong password where one is asked for
+	LoginThrottled        Action = "login-throttled" // before a password was looked at
+	LoggedOut             Action = "logout"
+	SessionRevoked        Action = "session-revoked"
+	SessionsRevoked       Action = "sessions-revoked" // all of a user but the presented one
+	RefreshReused         Action = "refresh-reused"   // a refresh token that was used before; its session has ended
+	PasswordChanged       Action = "password-changed" // which ends all other sessions
+	EmailChanged          Action = "email-changed"    // which ends all other sessions
+	ChangeRefused         Action = "change-refused"   // to a name or email that somebody else has
+	ChangeThrottled       Action = "change-throttled" // of name, email or password
+	AccountDeleted        Action = "account-deleted"
+	AccountDisabled       Action = "account-disabled" // which ends all sessions
+	AccountEnabled        Action = "account-enabled"
+	RoleChanged           Action = "role-changed"
+	KeyMade               Action = "key-made"
+	KeyActivatedEarly     Action = "key-activated-early" // before everybody who keeps the public keys can know it
+	KeyRevoked            Action = "key-revoked"
 )
 
 // Actions are all there are.
 func Actions() []Action {
 	return []Action{
-		Registered, LoggedIn, LoginFailed, LoginThrottled, LoggedOut, SessionRevoked, SessionsRevoked, RefreshReused,
-		PasswordChanged, EmailChanged, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked,
+		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut, SessionRevoked,
+		SessionsRevoked, RefreshReused, PasswordChanged, EmailChanged, ChangeRefused, ChangeThrottled, AccountDeleted, AccountDisabled,
+		AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked,
 	}
 }
 
@@ -104,14 +110,6 @@ func (c Client) event(now time.Time, by int64, action Action, target string) Eve
 func UserTarget(id int64) string { return "user:" + strconv.FormatInt(id, 10) }
 
 func sessionTarget(id string) string { return "session:" + id }
-
-// accountTarget names the account that somebody tried: what they typed may be anything, a password too, so it is hidden.
-func accountTarget(user User, email string) string {
-	if user.ID == 0 {
-		return attemptKey("account", Key(email))
-	}
-	return UserTarget(user.ID)
-}
 
 // maxUserAgent is how much of a client's name is kept, in bytes.
 const maxUserAgent = 255

@@ -77,14 +77,15 @@ func Forbidden(noun string) error { return refuse(KindForbidden, noun, "forbidde
 // NotFound says that there is no such noun ("article", "comment", "profile", "user").
 func NotFound(noun string) error { return refuse(KindNotFound, noun, "not found") }
 
-func isNotFound(err error) bool {
-	var refusal *Error
-	return errors.As(err, &refusal) && refusal.Kind == KindNotFound
-}
+func isNotFound(err error) bool { return is(KindNotFound, err) }
 
-func isTooMany(err error) bool {
+func isTooMany(err error) bool { return is(KindTooMany, err) }
+
+func isTaken(err error) bool { return is(KindTaken, err) }
+
+func is(kind Kind, err error) bool {
 	var refusal *Error
-	return errors.As(err, &refusal) && refusal.Kind == KindTooMany
+	return errors.As(err, &refusal) && refusal.Kind == kind
 }
 
 // Taken says that other people have the values of these fields.

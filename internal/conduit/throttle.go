@@ -2,163 +2,277 @@ package conduit
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"net/netip"
-	"sync"
+	"math"
 	"time"
 )
 
-// AttemptStore counts attempts.
-type AttemptStore interface {
-	// Attempts gives the counts of these keys that are not forgotten by now; absent ones are zero.
-	Attempts(ctx context.Context, keys []string, now time.Time) (map[string]Attempts, error)
-	// AddAttempts counts one more for each key, to be forgotten at the time given.
-	AddAttempts(ctx context.Context, keys []string, at, forget time.Time) error
-	// ClearAttempts begins anew.
-	ClearAttempts(ctx context.Context, keys []string) error
-	// SweepAttempts removes what is forgotten by now.
-	SweepAttempts(ctx context.Context, now time.Time) error
-}
-
-// Attempts is how often something was tried, and when last.
-type Attempts struct {
-	Count  int
-	LastAt time.Time
-}
-
-// blockedUntil is when the next attempt may come, with so many free: the first one beyond them has to wait a second, and
-// each further one twice as long, up to an hour.
-func (a Attempts) blockedUntil(free int) time.Time {
-	if free == 0 || a.Count < free {
-		return time.Time{}
-	}
-	return a.LastAt.Add(min(time.Second<<min(a.Count-free, 12), time.Hour))
-}
-
-// Throttle slows guessing down (OWASP ASVS 5, 6.3.1; NIST SP 800-63B-4 §3.2.2). Failed logins are counted by account, by
-// address, and by both. Who is blocked is told so before a password is looked at, and in the same way whether or not the
-// account exists.
+// Throttle slows guessing down, and whatever else tells a stranger who has an account (OWASP ASVS 5, 6.3.1; NIST SP
+// 800-63B-4 §3.2.2). An attempt is counted before anything is looked at, in the one statement that also decides. It is
+// taken back when it succeeds. All instances on a database count together.
 //
-// The count by account alone blocks only addresses that have failed there themselves. So nobody can lock a person out by
-// failing in their name: from an address of their own the right password gets in at once.
+// It counts in leaky buckets. A bucket takes some attempts at once, and loses one every so often. While it is full,
+// those whom it holds are refused, and told when there will be room for one more. Refused attempts are not counted, so
+// nobody's wait gets longer by asking early. N, M, K and R are settings; a zero switches its rows off.
+//
+//	attempts               counted by               at once     one less every    a full bucket holds
+//	logins and other       account and network      N (5)       10 s              everybody
+//	checks of passwords    account and IPv4, /56    3N          10 min            strangers
+//	                       account and /48          12N         150 s             strangers
+//	                       account                  M (20)      3 min             nobody (see below)
+//	                       network                  K (100)     5 s               strangers
+//	                       IPv6 /56, /48            2K, 4K      2.5 s, 1.25 s     strangers
+//	registrations          network, IPv6 /56, /48   R, 2R, 4R   1 h / R, / 2R, …  everybody
+//	  with a taken name    network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody
+//	changes of one's name, user                     M (20)      1 min             the user; success stays counted
+//	email or password      network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody
+//
+// A network is what one customer has at least: an IPv4 address or an IPv6 /64. A stranger is who tries an account from
+// a network from which nobody has logged in to it in the last 90 days; an account knows its last 20 networks. So a
+// flood of guesses from an office, a carrier or a proxy that is not named holds nobody up who has logged in there
+// before.
+//
+// While the bucket of an account alone is full, many networks are guessing at it. A stranger's attempt then costs as
+// much as N in the first bucket, and as 3 in the second. The first attempt from any network is looked at even then:
+// nobody can lock a person out by failing in their name, and who mistypes once waits for ten seconds.
+//
+// Success empties the buckets of account and network, and takes back its own attempt, no more, from the others. So
+// logging in to an account of one's own buys no guesses at others.
+//
+// The time to wait is when there will be room. Only somebody on the same network can have taken it by then; where the
+// bucket is of an account and the network, only by trying the same account. A clock that was set back makes nobody wait
+// for as long as that: a level from the future counts as one of now.
 type Throttle struct {
 	Store AttemptStore
+	Audit AuditStore
 	Now   func() time.Time
-	// How many failed logins are free, by account and address, by account, and by address. A zero switches that count off.
-	PerPair, PerAccount, PerAddress int
+	// Secret keys the hashes under which attempts are stored, so that a copy of the database tells nobody which emails
+	// were tried from where. All instances need the same one.
+	Secret []byte
+	// How many wrong passwords are free by account and network (N), by account (M), and by network (K).
+	PerPair, PerAccount, PerNetwork int
+	// Registrations is how many are free by network, and how many more come free in an hour (R).
+	Registrations int
+
+	turns turns
+	tally tally
 }
 
-// attemptMemory is how long counts are kept after the last attempt. It is longer than the longest delay.
-const attemptMemory = 2 * time.Hour
+// MostAttempts is the highest number that a setting of the throttle may have: more would overflow, and mean as little
+// as a zero.
+const MostAttempts = 1_000_000
 
-// loginKeys are what a failed login counts for: the pair first.
-type loginKeys struct{ pair, account, address string }
+// How fast buckets drain, and who is known for how long.
+const (
+	pairDrain    = 10 * time.Second
+	placeDrain   = 10 * time.Minute
+	accountDrain = 3 * time.Minute
+	networkDrain = 5 * time.Second
+	changeDrain  = time.Minute
+	mostDear     = 60 // attempts that one is counted as, lest waits get too long
 
-func (k loginKeys) all() []string { return []string{k.pair, k.account, k.address} }
+	knownFor      = 90 * 24 * time.Hour
+	knownNetworks = 20
+)
 
-func keysFor(email string, client Client) loginKeys {
-	network := networkOf(client.IPAddress)
-	return loginKeys{
-		pair:    attemptKey("pair", Key(email), network),
-		account: attemptKey("account", Key(email)),
-		address: attemptKey("address", network),
+// counted is an attempt whose outcome is still to be told.
+type counted struct {
+	throttle *Throttle
+	count    Count
+	found    []Counted
+	held     Bucket // the first that refused it
+}
+
+// login counts an attempt to prove that an account is one's own, or refuses it with KindTooMany.
+func (t *Throttle) login(ctx context.Context, email string, client Client) (counted, error) {
+	account, networks := t.account(email), networksOf(client.IPAddress)
+	count := Count{Account: account, Network: t.hash("network", networks[0])}
+	add := func(kind BucketKind, size int, drain time.Duration, after afterSuccess, key ...string) *Bucket {
+		count.Buckets = append(count.Buckets, Bucket{
+			Key: t.hash(key...), Kind: kind, Cost: drain, Dear: drain, Room: time.Duration(size-1) * drain, after: after,
+		})
+		return &count.Buckets[len(count.Buckets)-1]
 	}
+	if n := t.PerPair; n > 0 {
+		dear := time.Duration(min(n, mostDear)) * pairDrain
+		add(HoldsAll, n, pairDrain, emptied, "pair", account, networks[0]).Dear = dear
+		place := networks[min(1, len(networks)-1)]
+		add(HoldsStrangers, 3*n, placeDrain, emptied, "place", account, place).Dear = 3 * placeDrain
+		if len(networks) > 1 {
+			add(HoldsStrangers, 12*n, placeDrain/4, takenBack, "place", account, networks[2])
+		}
+		if t.PerAccount > 0 {
+			add(HoldsNobody, t.PerAccount, accountDrain, takenBack, "account", account)
+		}
+	}
+	of := t.byNetwork("network", HoldsStrangers, t.PerNetwork, networkDrain, takenBack, networks)
+	count.Buckets = append(count.Buckets, of...)
+	return t.try(ctx, count, "credentials", "too many attempts")
 }
 
-// attemptKey hides what is counted: a list of addresses that somebody tried is nobody's business.
-func attemptKey(parts ...string) string {
-	sum := sha256.New()
+// registration counts an attempt to register, or refuses it with KindTooMany. It also counts as one with a taken name,
+// until it turns out not to be.
+func (t *Throttle) registration(ctx context.Context, email string, client Client) (counted, error) {
+	networks := networksOf(client.IPAddress)
+	count := Count{Account: t.account(email), Network: t.hash("network", networks[0])}
+	if r := t.Registrations; r > 0 {
+		count.Buckets = t.byNetwork("registrations", HoldsAll, r, time.Hour/time.Duration(r), kept, networks)
+	}
+	taken := t.byNetwork("taken", HoldsAll, t.PerNetwork, networkDrain, takenBack, networks)
+	count.Buckets = append(count.Buckets, taken...)
+	return t.try(ctx, count, "username", "too many registrations from this network")
+}
+
+// change counts an attempt to change one's name, password or email, the last to the one given unless that is empty, or
+// refuses it with KindTooMany. A success stays counted for the user: it tells as much as a refusal, that nobody else
+// has the name.
+func (t *Throttle) change(ctx context.Context, userID int64, email string, client Client) (counted, error) {
+	networks := networksOf(client.IPAddress)
+	count := Count{Network: t.hash("network", networks[0])}
+	if email != "" {
+		count.Account = t.account(email)
+	}
+	if m := t.PerAccount; m > 0 {
+		count.Buckets = []Bucket{{
+			Key: t.hash("changes", UserTarget(userID)), Kind: HoldsAll, Cost: changeDrain, Dear: changeDrain,
+			Room: time.Duration(m-1) * changeDrain, after: kept,
+		}}
+	}
+	refused := t.byNetwork("changes", HoldsAll, t.PerNetwork, networkDrain, takenBack, networks)
+	count.Buckets = append(count.Buckets, refused...)
+	return t.try(ctx, count, "user", "too many changes")
+}
+
+// byNetwork returns the buckets of a network and the wider ones around it: each takes twice as much as the one inside.
+func (t *Throttle) byNetwork(
+	what string, kind BucketKind, size int, drain time.Duration, after afterSuccess, networks []string,
+) (buckets []Bucket) {
+	for i, network := range networks {
+		if size == 0 {
+			break
+		}
+		cost := max((drain >> i).Truncate(time.Millisecond), time.Millisecond)
+		buckets = append(buckets, Bucket{
+			Key: t.hash(what, network), Kind: kind, Cost: cost, Dear: cost, Room: time.Duration(size<<i-1) * cost,
+			target: "network:" + network, after: after,
+		})
+	}
+	return buckets
+}
+
+// try counts an attempt or refuses it. The context must outlive the request: who hangs up has still tried.
+func (t *Throttle) try(ctx context.Context, count Count, field, message string) (counted, error) {
+	c := counted{throttle: t, count: count}
+	if len(count.Buckets) == 0 {
+		return c, nil
+	}
+	c.count.At = stamp(t.Now())
+	var err error
+	if c.found, err = t.Store.CountAttempt(ctx, c.count); err != nil {
+		return c, err
+	}
+	var wait time.Duration
+	refusedBy := func(i int, until time.Duration) {
+		if wait == 0 {
+			c.held = count.Buckets[i]
+		}
+		wait = max(wait, until)
+	}
+	for i, found := range c.found {
+		if found.Holds && found.Level > count.Buckets[i].Room {
+			refusedBy(i, found.Level-count.Buckets[i].Room+found.Ahead)
+		}
+	}
+	if wait == 0 { // there was room everywhere; where it is not counted now, others were faster
+		for i, found := range c.found {
+			if found.Holds && !found.Added {
+				refusedBy(i, found.Cost+found.Ahead)
+			}
+		}
+	}
+	if wait == 0 {
+		return c, nil
+	}
+	c.takeBack(ctx)
+	return c, &Error{Kind: KindTooMany, Fields: Fields{field: {message}}, RetryAfter: wait}
+}
+
+// takeBack undoes the count. If it cannot, the level drains all the same.
+func (c counted) takeBack(ctx context.Context) {
+	_ = c.settle(ctx, func(Bucket) afterSuccess { return takenBack }, nil)
+}
+
+// unlooked takes back an attempt at which nobody could look, for a reason that it returns; unless the reason is that
+// who tried has hung up.
+func (c counted) unlooked(ctx context.Context, why error) error {
+	if ctx.Err() == nil && c.throttle != nil {
+		c.takeBack(context.WithoutCancel(ctx))
+	}
+	return why
+}
+
+// succeeded takes back what success takes back, and lets the account know the network. If it cannot, the level drains
+// all the same, and the next success will do: what has succeeded must not fail by it.
+func (c counted) succeeded(ctx context.Context) {
+	if c.throttle == nil {
+		return
+	}
+	var known *Known
+	if c.count.Account != "" && c.throttle.PerPair+c.throttle.PerNetwork > 0 {
+		until := stamp(c.throttle.Now()).Add(knownFor)
+		known = &Known{Account: c.count.Account, Network: c.count.Network, Until: until, Keep: knownNetworks}
+	}
+	_ = c.settle(ctx, func(b Bucket) afterSuccess { return b.after }, known)
+}
+
+func (c counted) settle(ctx context.Context, after func(Bucket) afterSuccess, known *Known) error {
+	var lower []Lower
+	for i, found := range c.found {
+		bucket := c.count.Buckets[i]
+		switch after(bucket) {
+		case takenBack:
+			if found.Added {
+				lower = append(lower, Lower{Key: bucket.Key, By: found.Cost})
+			}
+		case emptied:
+			lower = append(lower, Lower{Key: bucket.Key, By: math.MaxInt64})
+		case kept:
+		}
+	}
+	if len(lower) == 0 && known == nil {
+		return nil
+	}
+	return c.throttle.Store.SettleAttempt(ctx, lower, known)
+}
+
+// turn waits until few others are trying the same account from the same network. The function it returns lets the next
+// one in.
+func (t *Throttle) turn(ctx context.Context, email string, client Client) (leave func()) {
+	if t.PerPair == 0 {
+		return func() {}
+	}
+	return t.turns.take(ctx, t.hash("pair", t.account(email), networksOf(client.IPAddress)[0]), t.PerPair)
+}
+
+// refused notes a refusal, which it returns, unless it could not be noted.
+func (t *Throttle) refused(ctx context.Context, refusal error, s sighting) error {
+	if err := t.note(ctx, s); err != nil {
+		return err
+	}
+	return refusal
+}
+
+// account is the hash of the account that an email names.
+func (t *Throttle) account(email string) string { return t.hash("account", Key(email)) }
+
+// hash hides what is counted: which emails somebody tried is nobody's business.
+func (t *Throttle) hash(parts ...string) string {
+	sum := hmac.New(sha256.New, t.Secret)
 	for _, part := range parts {
 		sum.Write([]byte(part))
 		sum.Write([]byte{0}) // which no part holds
 	}
 	return parts[0] + ":" + hex.EncodeToString(sum.Sum(nil)[:16])
-}
-
-// networkOf is the unit that addresses are counted by: all that one person can have. An IPv6 customer has a /64 at least.
-func networkOf(address string) string {
-	parsed, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	parsed = parsed.Unmap().WithZone("")
-	if parsed.Is4() {
-		return parsed.String()
-	}
-	prefix, _ := parsed.Prefix(64) // never fails for 64 of 128 bits
-	return prefix.String()
-}
-
-// check refuses an attempt to log in that comes too early. It tells what was counted so far, for succeeded.
-func (t *Throttle) check(ctx context.Context, email string, client Client) (counted bool, err error) {
-	if t.PerPair+t.PerAccount+t.PerAddress == 0 {
-		return false, nil
-	}
-	keys, now := keysFor(email, client), t.Now()
-	attempts, err := t.Store.Attempts(ctx, keys.all(), now)
-	if err != nil {
-		return false, err
-	}
-	pair, account, address := attempts[keys.pair], attempts[keys.account], attempts[keys.address]
-	until := pair.blockedUntil(t.PerPair)
-	if blocked := address.blockedUntil(t.PerAddress); blocked.After(until) {
-		until = blocked
-	}
-	if blocked := account.blockedUntil(t.PerAccount); pair.Count > 0 && blocked.After(until) {
-		until = blocked
-	}
-	if now.Before(until) {
-		return false, &Error{Kind: KindTooMany, Fields: Fields{"credentials": {"too many attempts"}}, RetryAfter: until.Sub(now)}
-	}
-	return pair.Count+account.Count > 0, nil
-}
-
-// failed counts a failed attempt.
-func (t *Throttle) failed(ctx context.Context, email string, client Client) error {
-	if t.PerPair+t.PerAccount+t.PerAddress == 0 {
-		return nil
-	}
-	now := stamp(t.Now())
-	return t.Store.AddAttempts(ctx, keysFor(email, client).all(), now, now.Add(attemptMemory))
-}
-
-// succeeded forgets the failures of the account. The address keeps its count: logging in to an account of one's own must
-// not buy guesses at others.
-func (t *Throttle) succeeded(ctx context.Context, email string, client Client) error {
-	keys := keysFor(email, client)
-	return t.Store.ClearAttempts(ctx, []string{keys.pair, keys.account})
-}
-
-// RegistrationLimit bounds how many accounts one address may make in an hour. It is wide, for test suites and offices, and
-// each instance counts for itself: it is no defence, but a bound on what a runaway script can do.
-type RegistrationLimit struct {
-	PerHour int // 0: no bound
-	Now     func() time.Time
-
-	mutex  sync.Mutex
-	hour   time.Time
-	counts map[string]int
-}
-
-// take counts a registration, or refuses it.
-func (r *RegistrationLimit) take(client Client) error {
-	if r.PerHour == 0 {
-		return nil
-	}
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	now := r.Now()
-	if hour := now.Truncate(time.Hour); !hour.Equal(r.hour) {
-		r.hour, r.counts = hour, map[string]int{}
-	}
-	network := networkOf(client.IPAddress)
-	if r.counts[network] >= r.PerHour {
-		return &Error{
-			Kind: KindTooMany, Fields: Fields{"username": {"too many registrations from this address"}},
-			RetryAfter: r.hour.Add(time.Hour).Sub(now),
-		}
-	}
-	r.counts[network]++
-	return nil
 }

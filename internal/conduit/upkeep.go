@@ -72,6 +72,21 @@ func (s *Sessions) Sweep(ctx context.Context) (removed int, err error) {
 	}
 }
 
+// Sweep removes what attempts have left behind: any number of instances may be at it.
+func (t *Throttle) Sweep(ctx context.Context) error {
+	now := t.Now()
+	for {
+		if count, err := t.Store.SweepAttempts(ctx, now, sweepBatch); err != nil || count < sweepBatch {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(sweepBreath):
+		}
+	}
+}
+
 // Upkeep is what has to be done from time to time.
 type Upkeep struct {
 	Sessions *Sessions
@@ -80,7 +95,7 @@ type Upkeep struct {
 	Failed   func(error)        // told of what went wrong; the next time may be better
 }
 
-// Run does it until ctx ends, and then writes down which sessions were seen last.
+// Run does it until ctx ends, and then writes down which sessions were seen last, and what was refused.
 func (u Upkeep) Run(ctx context.Context) {
 	write := time.NewTicker(time.Minute)
 	defer write.Stop()
@@ -93,16 +108,18 @@ func (u Upkeep) Run(ctx context.Context) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
 			u.report(u.Sessions.WriteDownSeen(last))
+			u.report(u.Throttle.WriteDown(last, true))
 			return
 		case <-write.C:
 			u.report(u.Sessions.WriteDownSeen(ctx))
+			u.report(u.Throttle.WriteDown(ctx, false))
 		case <-sweep.C:
 			removed, err := u.Sessions.Sweep(ctx)
 			if removed > 0 {
 				u.Swept(removed)
 			}
 			u.report(err)
-			u.report(u.Throttle.Store.SweepAttempts(ctx, u.Throttle.Now()))
+			u.report(u.Throttle.Sweep(ctx))
 			sweep.Reset(sweepEvery/2 + rand.N(sweepEvery))
 		}
 	}

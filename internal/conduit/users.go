@@ -73,7 +73,6 @@ type Users struct {
 	Policy    PasswordPolicy // which new passwords are held to
 	Sessions  *Sessions
 	Throttle  *Throttle
-	Limit     *RegistrationLimit
 	Now       func() time.Time
 }
 
@@ -92,21 +91,34 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	if err := problems.Err(); err != nil {
 		return Caller{}, err
 	}
-	if err := u.Limit.take(client); err != nil {
+	lasting := context.WithoutCancel(ctx)
+	asked, err := u.Throttle.registration(lasting, email, client)
+	if isTooMany(err) {
+		return Caller{}, u.Throttle.refused(ctx, err, sighting{
+			action: RegistrationThrottled, client: client, key: asked.held.Key, target: named(asked.held.target),
+		})
+	}
+	if err != nil {
 		return Caller{}, err
 	}
 	hash, err := u.Passwords.Hash(ctx, registration.Password)
 	if err != nil {
-		return Caller{}, err
+		return Caller{}, asked.unlooked(ctx, err)
 	}
 	now := stamp(u.Now())
 	session := u.Sessions.open(0, client)
 	user, err := u.Store.CreateUser(ctx, User{
 		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
 	}, session, func(id int64) Event { return client.event(now, id, Registered, UserTarget(id)) })
+	if isTaken(err) {
+		return Caller{}, u.Throttle.refused(ctx, err, sighting{
+			action: RegistrationRefused, client: client, target: named(asked.count.Account),
+		})
+	}
 	if err != nil {
 		return Caller{}, err
 	}
+	asked.succeeded(lasting)
 	session.UserID = user.ID
 	token, err := u.Sessions.token(ctx, session)
 	if err != nil {
@@ -157,54 +169,62 @@ type attempt struct {
 	by              int64 // the user who is logged in already; 0 for anybody
 }
 
-// verify finds the user with this address and password. An unknown address, a wrong password and an account that is
-// disabled or has no password give the same answer after the same work (OWASP ASVS 5, 6.3.8).
+// verify finds the user with this email and password. An unknown email, a wrong password and an account that is
+// disabled or has no password give the same answer after the same work (OWASP ASVS 5, 6.3.8). It is the one place where
+// passwords are looked at, and guessing them is counted.
 func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
-	counted, early := u.Throttle.check(ctx, a.email, a.client)
-	if early != nil && !isTooMany(early) {
-		return User{}, early
+	defer u.Throttle.turn(ctx, a.email, a.client)()
+	lasting := context.WithoutCancel(ctx) // who hangs up has guessed
+	asked, err := u.Throttle.login(lasting, a.email, a.client)
+	if isTooMany(err) {
+		target := named(asked.held.target)
+		if asked.held.target == "" {
+			target = func(ctx context.Context) (string, error) {
+				user, err := u.Store.UserByEmail(ctx, a.email)
+				if isNotFound(err) {
+					err = nil
+				}
+				return u.accountTarget(user, a.email), err
+			}
+		}
+		return User{}, u.Throttle.refused(ctx, err, sighting{LoginThrottled, a.client, a.by, asked.held.Key, target})
 	}
-	user, err := u.Store.UserByEmail(ctx, a.email)
-	if err != nil && !isNotFound(err) {
+	if err != nil {
 		return User{}, err
 	}
-	failure := func(action Action) error {
-		return record(ctx, u.Audit, a.client.event(u.Now(), a.by, action, accountTarget(user, a.email)))
-	}
-	if early != nil {
-		if err := failure(LoginThrottled); err != nil {
-			return User{}, err
-		}
-		return User{}, early
+	user, err := u.Store.UserByEmail(lasting, a.email)
+	if err != nil && !isNotFound(err) {
+		return User{}, err
 	}
 	hash := user.PasswordHash
 	if user.DisabledAt != nil {
 		hash = ""
 	}
 	match, stale, err := u.Passwords.Verify(ctx, hash, a.password)
-	if err != nil {
-		return User{}, err
+	if err != nil && ctx.Err() == nil {
+		return User{}, asked.unlooked(ctx, err)
 	}
 	if !match {
-		if err := u.Throttle.failed(ctx, a.email, a.client); err != nil {
-			return User{}, err
-		}
-		if err := failure(LoginFailed); err != nil {
-			return User{}, err
-		}
-		return User{}, Unauthenticated("credentials", "invalid")
+		return User{}, u.Throttle.refused(ctx, cmp.Or(err, Unauthenticated("credentials", "invalid")), sighting{
+			action: LoginFailed, client: a.client, by: a.by, target: named(u.accountTarget(user, a.email)),
+		})
 	}
-	if counted {
-		if err := u.Throttle.succeeded(ctx, a.email, a.client); err != nil {
-			return User{}, err
-		}
-	}
+	asked.succeeded(lasting)
 	if stale {
 		if user.PasswordHash, err = u.rehash(ctx, user, a.password); err != nil {
 			return User{}, err
 		}
 	}
 	return user, nil
+}
+
+// accountTarget names the account that somebody tried: what they typed may be anything, a password too, so it is
+// hidden.
+func (u *Users) accountTarget(user User, email string) string {
+	if user.ID == 0 {
+		return u.Throttle.account(email)
+	}
+	return UserTarget(user.ID)
 }
 
 // rehash stores the password under today's settings and gives the new hash.
@@ -250,12 +270,26 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	if err := problems.Err(); err != nil {
 		return Caller{}, err
 	}
+	var asked counted
+	renamed, moved := username != "" && username != caller.User.Username, email != "" && email != caller.User.Email
+	if renamed || moved || changes.Password != "" {
+		var err error
+		asked, err = u.Throttle.change(context.WithoutCancel(ctx), caller.User.ID, email, client)
+		if isTooMany(err) {
+			return Caller{}, u.Throttle.refused(ctx, err, sighting{
+				ChangeThrottled, client, caller.User.ID, asked.held.Key, named(UserTarget(caller.User.ID)),
+			})
+		}
+		if err != nil {
+			return Caller{}, err
+		}
+	}
 	var hash string
 	if changes.Password != "" {
 		// Before the transaction: hashing takes tens of milliseconds and may queue, which no row lock should see.
 		var err error
 		if hash, err = u.Passwords.Hash(ctx, changes.Password); err != nil {
-			return Caller{}, err
+			return Caller{}, asked.unlooked(ctx, err)
 		}
 	}
 	// The session was there when the request began. Its body may have taken a while, in which the person can have logged
@@ -288,9 +322,15 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	if isNotFound(err) {
 		return Caller{}, Unauthenticated("token", "is invalid")
 	}
+	if isTaken(err) {
+		return Caller{}, u.Throttle.refused(ctx, err, sighting{
+			action: ChangeRefused, client: client, by: caller.User.ID, target: named(UserTarget(caller.User.ID)),
+		})
+	}
 	if err != nil {
 		return Caller{}, err
 	}
+	asked.succeeded(context.WithoutCancel(ctx))
 	caller.User = user
 	return caller, nil
 }

@@ -33,12 +33,12 @@ func as(id string, c call) call {
 // TestAudit goes through everything that is recorded, and some that is not.
 func TestAudit(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerAddress = 2, 8, 20
-		jake, seen := int64(1), 0
+		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork = 2, 8, 20
+		jake, jane, seen := int64(1), int64(2), 0
 		// does makes a call and compares what was recorded since the one before.
 		does := func(status int, c call, want ...conduit.Event) answer {
 			t.Helper()
-			s.clock.Advance(time.Minute)
+			s.clock.Advance(time.Second)
 			id := fmt.Sprint("request-", seen)
 			got := s.do(t, as(id, c))
 			got.want(t, status, "")
@@ -48,7 +48,7 @@ func TestAudit(t *testing.T) {
 			for i := range want {
 				want[i].At, want[i].IPAddress = s.clock.Now(), "192.0.2.7"
 				want[i].RequestID, want[i].UserAgent = id, "agent of "+id
-				want[i].ID = int64(seen - len(want) + i + 1)
+				want[i].ID, want[i].Count = int64(seen-len(want)+i+1), 1
 			}
 			if diff := cmp.Diff(want, slices.Clone(fresh)); diff != "" && len(want)+len(fresh) > 0 {
 				t.Errorf("%s %s (-want +got):\n%s", c.method, c.path, diff)
@@ -65,24 +65,32 @@ func TestAudit(t *testing.T) {
 
 		does(422, registration("jake", "", password))
 		token := does(201, registration("jake", "jake@test.com", password), by(conduit.Registered, "user:1")).token(t)
-		does(409, registration("jake", "jake2@test.com", password))
+		does(201, registration("jane", "jane@test.com", password), conduit.Event{
+			Actor: conduit.ActorUser, ActorID: &jane, Action: conduit.Registered, Target: "user:2",
+		})
+		s.do(t, as("taken", registration("jake", "jake2@test.com", password))).want(t, 409, "")
+		if got := s.events(t)[seen]; got.Action != conduit.RegistrationRefused || !strings.HasPrefix(got.Target, "account:") || got.Actor != conduit.ActorAnonymous {
+			t.Errorf("a registration with a taken name: %+v", got)
+		}
+		seen++
+		s.throttle.Registrations = 1
+		s.do(t, as("last", registration("joe", "joe@test.com", password))).want(t, 201, "")
+		seen++
+		does(429, registration("joan", "joan@test.com", password), unknown(conduit.RegistrationThrottled, "network:192.0.2.7"))
 		does(200, get("/api/user", token))
 		does(401, get("/api/user", ""))
 
 		// A known account is named, an unknown one hidden, in one way whatever the case.
 		does(401, login("jake@test.com", "wrong"), unknown(conduit.LoginFailed, "user:1"))
-		s.do(t, login("NOBODY@test.com", "wrong")).want(t, 401, "")
+		s.do(t, as("nobody", login("NOBODY@test.com", "wrong"))).want(t, 401, "")
 		hidden := lastTarget()
 		if !strings.HasPrefix(hidden, "account:") || len(hidden) != len("account:")+32 {
 			t.Errorf("target %q", hidden)
 		}
 		seen++
 		does(401, login("nobody@test.com", "wrong"), unknown(conduit.LoginFailed, hidden))
-		does(401, login("nobody@test.com", "wrong"), unknown(conduit.LoginFailed, hidden))
-		s.clock.Advance(-time.Minute)
 		does(429, login("nobody@test.com", "wrong"), unknown(conduit.LoginThrottled, hidden))
 		does(401, login("jake@test.com", "wrong"), unknown(conduit.LoginFailed, "user:1"))
-		s.clock.Advance(-time.Minute)
 		does(429, login("jake@test.com", password), unknown(conduit.LoginThrottled, "user:1"))
 		s.clock.Advance(time.Hour)
 
@@ -111,18 +119,20 @@ func TestAudit(t *testing.T) {
 		reused := sessionCall("/api/sessions/refresh", "refreshToken", first.at(t, "session", "refreshToken").(string))
 		does(200, reused)
 		does(401, sessionCall("/api/sessions/refresh", "refreshToken", "nonsense"))
+		s.clock.Advance(time.Minute)
 		does(401, reused, by(conduit.RefreshReused, refreshing))
 		does(401, reused)
 
-		put := func(pairs ...string) call {
-			return call{method: "PUT", path: "/api/user", token: token, body: userJSON(pairs...)}
-		}
+		put := func(pairs ...string) call { return put(token, pairs...) }
 		does(200, put("bio", "x"))
 		does(200, put("email", "jake@test.com"))
 		does(200, put("email", "new@test.com"), by(conduit.EmailChanged, "user:1"))
 		does(200, put("password", "another password"), by(conduit.PasswordChanged, "user:1"))
 		does(200, put("email", "jake@test.com", "password", password), by(conduit.EmailChanged, "user:1"), by(conduit.PasswordChanged, "user:1"))
 		does(422, put("password", "short"))
+		does(409, put("username", "jane"), by(conduit.ChangeRefused, "user:1"))
+		s.throttle.PerAccount = 1
+		does(429, put("username", "joan"), by(conduit.ChangeThrottled, "user:1"))
 		leave := func(password string) call {
 			return call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", password)}
 		}
@@ -139,7 +149,7 @@ func TestAudit(t *testing.T) {
 // log and in the log at its most talkative.
 func TestNoSecretsAreKept(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerAddress = 3, 8, 20
+		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork = 3, 8, 20
 		const (
 			first, second = "marker-first-password", "marker-second-password"
 			wrong, short  = "marker-wrong-password", "mk-shrt"
@@ -199,7 +209,7 @@ func TestNoSecretsAreKept(t *testing.T) {
 		for _, event := range events {
 			met[event.Action] = true
 		}
-		if len(met) != 9 {
+		if len(met) != 10 {
 			t.Errorf("%d actions were recorded: %v", len(met), met)
 		}
 		columns, err := json.Marshal(events)

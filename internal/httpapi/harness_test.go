@@ -31,7 +31,6 @@ type server struct {
 	keys      *auth.KeyRing
 	sessions  *conduit.Sessions
 	throttle  *conduit.Throttle
-	limit     *conduit.RegistrationLimit
 	passwords *hasher
 	clock     *clock
 	log       *syncBuffer
@@ -144,10 +143,9 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 	s.passwords = &hasher{}
 	s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute}))
 	// Off, but for the tests of it: everything comes from one address here.
-	s.throttle = &conduit.Throttle{Store: db, Now: s.clock.Now}
-	s.limit = &conduit.RegistrationLimit{Now: s.clock.Now}
+	s.throttle = &conduit.Throttle{Store: db, Audit: db, Now: s.clock.Now, Secret: kek}
 	users := &conduit.Users{
-		Store: db, Audit: db, Passwords: s.passwords, Policy: policy, Sessions: s.sessions, Throttle: s.throttle, Limit: s.limit, Now: s.clock.Now,
+		Store: db, Audit: db, Passwords: s.passwords, Policy: policy, Sessions: s.sessions, Throttle: s.throttle, Now: s.clock.Now,
 	}
 	// Tests may say where they come from.
 	proxies, err := httpapi.ParseProxies([]string{"127.0.0.1"})

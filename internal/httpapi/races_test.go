@@ -121,3 +121,38 @@ func TestStatements(t *testing.T) {
 		}
 	}
 }
+
+// TestStatementsOfTheThrottle: what it costs to be let in, and to be refused.
+func TestStatementsOfTheThrottle(t *testing.T) {
+	t.Parallel()
+	counter := &statementCounter{}
+	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: counter})
+	cost := func(c call) int64 {
+		before := counter.count.Load()
+		s.do(t, c)
+		return counter.count.Load() - before
+	}
+	open := map[string]int64{
+		"registration": cost(registration("jake", "jake@test.com", password)),
+		"login":        cost(login("jake@test.com", password)),
+		"wrong":        cost(login("jake@test.com", "wrong")),
+	}
+	s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork, s.throttle.Registrations = 2, 20, 100, 100
+	for _, test := range []struct {
+		name string
+		call call
+		most int64
+	}{
+		{"registration", registration("jane", "jane@test.com", password), open["registration"] + 2},
+		{"login", login("jane@test.com", password), open["login"] + 2},
+		{"login from a new network", from("2001:db8::1", "jane@test.com", password), open["login"] + 2},
+		{"wrong password", login("jane@test.com", "wrong"), open["wrong"] + 1},
+		{"wrong password, the last", login("jane@test.com", "wrong"), open["wrong"] + 1},
+		{"first refusal", login("jane@test.com", "wrong"), 3}, // with whom it is about, and the row
+		{"second refusal", login("jane@test.com", "wrong"), 1},
+	} {
+		if got := cost(test.call); got != test.most {
+			t.Errorf("%s: %d statements, want %d", test.name, got, test.most)
+		}
+	}
+}

@@ -2,61 +2,303 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
 
 	"conduit/internal/conduit"
 )
 
-type attemptRow struct {
-	bun.BaseModel `bun:"table:attempts"`
-	Key           string
-	Count         int64
-	LastAt        time.Time
-	ExpiresAt     time.Time
+var _ conduit.AttemptStore = (*Store)(nil)
+
+// bucketRow is a [conduit.Bucket] on its way into a statement; times are in milliseconds.
+type bucketRow struct {
+	Key  string             `json:"key"`
+	Kind conduit.BucketKind `json:"kind"`
+	Cost int64              `json:"cost"`
+	Dear int64              `json:"dear"`
+	Room int64              `json:"room"`
 }
 
-// Attempts implements [conduit.AttemptStore].
-func (s *Store) Attempts(ctx context.Context, keys []string, now time.Time) (map[string]conduit.Attempts, error) {
-	var rows []attemptRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&rows).Where("key in (?)", bun.List(keys)).Where("expires_at > ?", now).Scan(ctx)
-	})
-	attempts := make(map[string]conduit.Attempts, len(rows))
-	for _, row := range rows {
-		attempts[row.Key] = conduit.Attempts{Count: int(row.Count), LastAt: row.LastAt}
+// foundRow is a [conduit.Counted] on its way out.
+type foundRow struct {
+	key                      string
+	cost, room, level, ahead int64
+	holds, astray, added     bool
+}
+
+// skew is how far the clock of another instance may be ahead. What lies further in the future was written before this
+// clock was set back.
+const skew = "30000"
+
+// drained is the level of a bucket now ($2), which never rises by itself: not even when the clock was set back. It is
+// no higher than the brim, as it could be since a setting was lowered.
+func drained(brim string) string {
+	return "greatest(least(coalesce(a.level, 0), " + brim + ") - greatest($2 - a.at, 0), 0)"
+}
+
+const askedSQL = `
+    select key, kind, cost, dear, room
+      from json_to_recordset($1::json) as asked (key text, kind text, cost bigint, dear bigint, room bigint)`
+
+// judgedSQL finds buckets ($1, as JSON) as they are at a moment ($2), for an attempt of an account ($3) from a network
+// ($4).
+var judgedSQL = `
+with asked as (` + askedSQL + `
+),
+found as (
+    select asked.*, coalesce(` + drained("room + dear") + `, 0) as level,
+           case when a.at between $2 and $2 + ` + skew + ` then a.at - $2 else 0 end as ahead,
+           coalesce(a.at > $2 + ` + skew + `, false) as astray
+      from asked left join attempts as a on a.key = asked.key
+),
+facts as (
+    select exists (select 1 from known_networks where account = $3 and network = $4 and until > $2) as known,
+           exists (select 1 from found where kind = 'nobody' and level > room) as alarm
+),
+judged as (
+    select key, room, room + dear as brim, level, ahead, astray,
+           case when alarm and not known then dear else cost end as cost,
+           kind = 'all' or kind = 'strangers' and not known as holds
+      from found, facts
+),
+full_ones as (select 1 from judged where holds and level > room)`
+
+// countSQL also counts, on PostgreSQL. What judged saw may have changed since: the condition on the row itself, which
+// is locked by then, decides. Rows are locked in one order by everybody, against deadlocks. A full bucket that was
+// written before the clock was set back begins to drain now.
+var countSQL = judgedSQL + `,
+counted as (
+    insert into attempts as a (key, level, at)
+    select key, cost, $2 from judged where not exists (select 1 from full_ones) order by key
+        on conflict (key) do update
+       set level = ` + drained(brim) + ` + excluded.level,
+           at = case when a.at between $2 and $2 + ` + skew + ` then a.at else $2 end
+     where ` + drained(brim) + ` <= (select room from judged where judged.key = excluded.key)
+    returning key
+),
+mended as (
+    update attempts set at = $2
+     where key in (select key from judged where astray) and exists (select 1 from full_ones)
+)
+select key, cost, room, level, ahead, holds, astray, key in (select key from counted) from judged`
+
+const brim = "(select brim from judged where judged.key = excluded.key)"
+
+// judgedLiteSQL is judgedSQL in SQLite's words.
+var judgedLiteSQL = strings.NewReplacer("greatest(", "max(", "least(", "min(", askedSQL, `
+    select value ->> 'key' as key, value ->> 'kind' as kind,
+           value ->> 'cost' as cost, value ->> 'dear' as dear, value ->> 'room' as room
+      from json_each($1)`).Replace(judgedSQL) + `
+select key, cost, room, level, ahead, holds, astray, false from judged`
+
+// CountAttempt implements [conduit.AttemptStore]. On PostgreSQL it is one statement. On SQLite it looks first, so that
+// a guesser who is blocked does not keep the one writer there is from others; then it looks again, and counts, in one
+// transaction.
+func (s *Store) CountAttempt(ctx context.Context, count conduit.Count) ([]conduit.Counted, error) {
+	buckets := make([]bucketRow, len(count.Buckets))
+	for i, b := range count.Buckets {
+		buckets[i] = bucketRow{b.Key, b.Kind, b.Cost.Milliseconds(), b.Dear.Milliseconds(), b.Room.Milliseconds()}
 	}
-	return attempts, err
-}
-
-// AddAttempts implements [conduit.AttemptStore].
-func (s *Store) AddAttempts(ctx context.Context, keys []string, at, forget time.Time) error {
-	rows := make([]attemptRow, len(keys))
-	for i, key := range slices.Sorted(slices.Values(keys)) { // in one order for everybody, against deadlocks
-		rows[i] = attemptRow{Key: key, Count: 1, LastAt: at, ExpiresAt: forget}
+	asked, err := json.Marshal(buckets)
+	if err != nil {
+		return nil, err
 	}
-	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewInsert().Model(&rows).On("conflict (key) do update").
-			Set("count = case when attempt_row.expires_at <= excluded.last_at then 1 else attempt_row.count + 1 end").
-			Set("last_at = excluded.last_at").Set("expires_at = excluded.expires_at").Exec(ctx)
-		return err
-	})
+	now := count.At.UnixMilli()
+	args := []any{string(asked), now, count.Account, count.Network}
+	var found []foundRow
+	if s.postgres {
+		prepared := append([]any{pgx.QueryExecModeCacheStatement}, args...)
+		err = s.retry(ctx, func(ctx context.Context) error {
+			found, err = scanFound(s.writes.DB.QueryContext(ctx, countSQL, prepared...))
+			return err
+		})
+	} else {
+		err = s.retry(ctx, func(ctx context.Context) error {
+			found, err = scanFound(s.reads.DB.QueryContext(ctx, judgedLiteSQL, args...))
+			return err
+		})
+		if err == nil && (!anyFull(found) || anyAstray(found)) {
+			err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+				found, err = countLite(ctx, tx, args, now)
+				return err
+			})
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	byKey := make(map[string]foundRow, len(found))
+	for _, row := range found {
+		byKey[row.key] = row
+	}
+	counted := make([]conduit.Counted, len(count.Buckets))
+	for i, b := range count.Buckets {
+		row := byKey[b.Key]
+		counted[i] = conduit.Counted{
+			Cost: milliseconds(row.cost), Level: milliseconds(row.level), Ahead: milliseconds(row.ahead),
+			Holds: row.holds, Added: row.added,
+		}
+	}
+	return counted, nil
 }
 
-// ClearAttempts implements [conduit.AttemptStore].
-func (s *Store) ClearAttempts(ctx context.Context, keys []string) error {
-	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewDelete().Model((*attemptRow)(nil)).Where("key in (?)", bun.List(keys)).Exec(ctx)
-		return err
+// countLite is what countSQL does behind judgedSQL.
+func countLite(ctx context.Context, tx bun.Tx, args []any, now int64) ([]foundRow, error) {
+	found, err := scanFound(tx.Tx.QueryContext(ctx, judgedLiteSQL, args...))
+	if err != nil {
+		return nil, err
+	}
+	full := anyFull(found)
+	for i, row := range found {
+		added := !full && row.level <= row.room
+		switch {
+		case added:
+			found[i].added = true
+			row.level += row.cost
+		case !full || !row.astray:
+			continue
+		}
+		if _, err := tx.Tx.ExecContext(ctx, `
+insert into attempts (key, level, at) values ($1, $2, $3)
+    on conflict (key) do update set level = excluded.level, at = excluded.at`,
+			row.key, row.level, now+row.ahead); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func scanFound(rows *sql.Rows, err error) (found []foundRow, _ error) {
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var row foundRow
+		if err := rows.Scan(
+			&row.key, &row.cost, &row.room, &row.level, &row.ahead, &row.holds, &row.astray, &row.added,
+		); err != nil {
+			return nil, err
+		}
+		found = append(found, row)
+	}
+	return found, errors.Join(rows.Err(), rows.Close())
+}
+
+func anyFull(found []foundRow) bool {
+	return slices.ContainsFunc(found, func(row foundRow) bool { return row.holds && row.level > row.room })
+}
+
+func anyAstray(found []foundRow) bool {
+	return slices.ContainsFunc(found, func(row foundRow) bool { return row.astray })
+}
+
+func milliseconds(number int64) time.Duration { return time.Duration(number) * time.Millisecond }
+
+// settleSQL lowers levels ($1, as JSON), and lets an account ($2) know a network ($3) until then ($4), and no more
+// than $5.
+const settleSQL = `
+with lower as (select key, amount from json_to_recordset($1::json) as lower (key text, amount bigint)),
+locked as (
+    select a.key, lower.amount
+      from attempts as a join lower on lower.key = a.key
+     order by a.key
+       for update of a
+),
+emptied as (delete from attempts as a using locked where a.key = locked.key and a.level <= locked.amount),
+lowered as (
+    update attempts as a set level = a.level - locked.amount
+      from locked where a.key = locked.key and a.level > locked.amount
+),
+forgotten as (` + forgetSQL + `)` + knowSQL
+
+const (
+	forgetSQL = `
+delete from known_networks
+ where account = $2 and network <> $3
+   and network not in (select network from known_networks where account = $2 and network <> $3
+                        order by until desc, network limit $5 - 1)`
+	knowSQL = `
+insert into known_networks (account, network, until) select $2, $3, cast($4 as bigint) where $2 <> ''
+    on conflict (account, network) do update set until = excluded.until`
+)
+
+// SettleAttempt implements [conduit.AttemptStore].
+func (s *Store) SettleAttempt(ctx context.Context, lower []conduit.Lower, known *conduit.Known) error {
+	type lowerRow struct {
+		Key    string `json:"key"`
+		Amount int64  `json:"amount"`
+	}
+	rows := make([]lowerRow, len(lower))
+	for i, l := range lower {
+		rows[i] = lowerRow{l.Key, l.By.Milliseconds()}
+	}
+	if known == nil {
+		known = &conduit.Known{}
+	}
+	if s.postgres {
+		lowered, err := json.Marshal(rows)
+		if err != nil {
+			return err
+		}
+		return s.retry(ctx, func(ctx context.Context) error {
+			_, err := s.writes.DB.ExecContext(ctx, settleSQL, pgx.QueryExecModeCacheStatement,
+				string(lowered), known.Account, known.Network, known.Until.UnixMilli(), known.Keep)
+			return err
+		})
+	}
+	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		for _, row := range rows {
+			for _, statement := range []string{
+				"delete from attempts where key = $1 and level <= $2",
+				"update attempts set level = level - $2 where key = $1",
+			} {
+				if _, err := tx.Tx.ExecContext(ctx, statement, row.Key, row.Amount); err != nil {
+					return err
+				}
+			}
+		}
+		for _, statement := range []string{forgetSQL, knowSQL} { // neither has a $1
+			if _, err := tx.Tx.ExecContext(ctx, statement,
+				nil, known.Account, known.Network, known.Until.UnixMilli(), known.Keep); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
 // SweepAttempts implements [conduit.AttemptStore].
-func (s *Store) SweepAttempts(ctx context.Context, now time.Time) error {
-	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewDelete().Model((*attemptRow)(nil)).Where("expires_at <= ?", now).Exec(ctx)
-		return err
+func (s *Store) SweepAttempts(ctx context.Context, now time.Time, limit int) (int, error) {
+	over := "select key from attempts where level + at <= ? limit ?"
+	if s.postgres { // what somebody is writing just now is in use again
+		over += " for update skip locked"
+	}
+	var swept int64
+	err := s.retry(ctx, func(ctx context.Context) error {
+		for _, statement := range []string{
+			"delete from attempts where key in (" + over + ")",
+			"delete from known_networks where (account, network) in (" +
+				"select account, network from known_networks where until <= ? limit ?)",
+		} {
+			result, err := s.writes.NewRaw(statement, now.UnixMilli(), limit).Exec(ctx)
+			if err != nil {
+				return err
+			}
+			count, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			swept = max(swept, count)
+		}
+		return nil
 	})
+	return int(swept), err
 }

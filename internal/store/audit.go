@@ -20,6 +20,7 @@ type eventColumns struct {
 	IPAddress string
 	UserAgent string
 	RequestID string
+	Count     int64
 }
 
 type eventRow struct {
@@ -40,6 +41,7 @@ func insertEvents(ctx context.Context, db bun.IDB, events ...conduit.Event) erro
 	rows := make([]eventRow, len(events))
 	for i, event := range events {
 		rows[i] = eventRow{eventColumns: eventColumns(event)}
+		rows[i].Count = max(1, event.Count)
 	}
 	_, err := db.NewInsert().Model(&rows).Returning("NULL").Exec(ctx)
 	return err

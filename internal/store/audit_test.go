@@ -26,12 +26,14 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 		events := []conduit.Event{
 			{
 				ID: 1, At: at, Actor: conduit.ActorUser, ActorID: &jake, Action: conduit.LoggedIn, Target: "session:S1",
-				IPAddress: "2001:db8::1", UserAgent: "test 'agent' \\ ? 🦊", RequestID: "R1",
+				IPAddress: "2001:db8::1", UserAgent: "test 'agent' \\ ? 🦊", RequestID: "R1", Count: 1,
 			},
-			{ID: 2, At: at, Actor: conduit.ActorCLI, Action: conduit.KeyMade, Target: "key:K1"},
-			{ID: 3, At: at.Add(time.Millisecond), Actor: conduit.ActorAnonymous, Action: conduit.LoginFailed, Target: "user:7"},
+			{ID: 2, At: at, Actor: conduit.ActorCLI, Action: conduit.KeyMade, Target: "key:K1", Count: 1},
+			{ID: 3, At: at.Add(time.Millisecond), Actor: conduit.ActorAnonymous, Action: conduit.LoginFailed, Target: "user:7", Count: 37},
 		}
-		if err := db.Record(ctx, events[0], events[1]); err != nil {
+		uncounted := events[1]
+		uncounted.Count = 0
+		if err := db.Record(ctx, events[0], uncounted); err != nil {
 			t.Fatal(err)
 		}
 		if err := db.Record(ctx, events[2]); err != nil {
@@ -77,7 +79,7 @@ func TestEventsStay(t *testing.T) {
 		}
 		if strings.HasPrefix(url, "sqlite:") {
 			attacks = append(attacks, `insert or replace into audit_events
-				values (1, '2026-01-01', 'system', null, 'key-made', 'key:K2', '', '', '')`)
+				values (1, '2026-01-01', 'system', null, 'key-made', 'key:K2', '', '', '', 1)`)
 		} else {
 			attacks = append(attacks, "truncate audit_events", "truncate audit_events cascade")
 		}

@@ -12,7 +12,7 @@ export const contract: Readonly<Record<string, Operation>> = {
   'POST /users/login': { token: false, statuses: [200, 400, 401, 413, 415, 422, 429, 500, 503] },
   'POST /users/logout': { token: true, statuses: [204, 401, 422, 500, 503] },
   'GET /user': { token: true, statuses: [200, 401, 422, 500, 503] },
-  'PUT /user': { token: true, statuses: [200, 400, 401, 409, 413, 415, 422, 500, 503] },
+  'PUT /user': { token: true, statuses: [200, 400, 401, 409, 413, 415, 422, 429, 500, 503] },
   'DELETE /user': { token: true, statuses: [204, 400, 401, 413, 415, 422, 429, 500, 503] },
   'GET /user/sessions': { token: true, statuses: [200, 401, 422, 500, 503] },
   'DELETE /user/sessions': { token: true, statuses: [204, 401, 422, 500, 503] },

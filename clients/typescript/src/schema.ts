@@ -35,7 +35,7 @@ export interface paths {
         put?: never;
         /**
          * Log in
-         * @description Starts a session and answers with its token. An unknown address and a wrong password give the same answer in the same time.
+         * @description Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
          */
         post: operations["login"];
         delete?: never;
@@ -79,7 +79,8 @@ export interface paths {
         /**
          * Change the logged-in user
          * @description Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-         *     A new password or address ends all other sessions of the user; the presented token stays good and is given back.
+         *     A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+         *     Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
          */
         put: operations["updateCurrentUser"];
         post?: never;
@@ -1821,7 +1822,45 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Too many attempts of this kind; wait before the next. */
+        /** @description Too many accounts were made, or names and emails asked for that others have, from this network; wait before the next. */
+        TooManyRegistrations: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "username": [
+                 *           "too many registrations from this network"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description Too many changes of name, email or password, made or refused; wait before the next. */
+        TooManyChanges: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "user": [
+                 *           "too many changes"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description Too many wrong passwords for this account, or from this network, whether or not there is such an account; wait before the next. */
         TooManyAttempts: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -2003,6 +2042,8 @@ export type ResponseCredentialsMissing = components['responses']['CredentialsMis
 export type ResponsePasswordInvalid = components['responses']['PasswordInvalid'];
 export type ResponseArticleInvalid = components['responses']['ArticleInvalid'];
 export type ResponseCommentInvalid = components['responses']['CommentInvalid'];
+export type ResponseTooManyRegistrations = components['responses']['TooManyRegistrations'];
+export type ResponseTooManyChanges = components['responses']['TooManyChanges'];
 export type ResponseTooManyAttempts = components['responses']['TooManyAttempts'];
 export type ResponseInternalError = components['responses']['InternalError'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
@@ -2067,7 +2108,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UserInvalid"];
-            429: components["responses"]["TooManyAttempts"];
+            429: components["responses"]["TooManyRegistrations"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
@@ -2227,6 +2268,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UserInvalid"];
+            429: components["responses"]["TooManyChanges"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

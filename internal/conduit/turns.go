@@ -1,0 +1,68 @@
+package conduit
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// turns lets few go ahead at a time where each of them is counted before anybody knows whether they succeed. Without
+// it eight browsers that log in as one person in the same moment, all with the right password, would be more than are
+// free: here they wait for those before them, whose success takes their count back. Those who guess wait as well, and
+// are then refused.
+type turns struct {
+	mutex sync.Mutex
+	of    map[string]*turn
+}
+
+type turn struct {
+	places chan struct{}
+	users  int // who wait for a place or have one
+}
+
+// How long one waits for a turn, and how many do under one key. It is a courtesy: who gets none goes ahead all the
+// same, and is counted.
+const (
+	turnWait  = 10 * time.Second
+	turnQueue = 64
+)
+
+// take waits for one of so many places under a key, also no longer than ctx lasts. The function it returns gives it
+// back.
+func (t *turns) take(ctx context.Context, key string, places int) (leave func()) {
+	t.mutex.Lock()
+	mine := t.of[key]
+	if mine == nil {
+		mine = &turn{places: make(chan struct{}, places)}
+		if t.of == nil {
+			t.of = map[string]*turn{}
+		}
+		t.of[key] = mine
+	}
+	mine.users++
+	wait := turnWait
+	if mine.users > cap(mine.places)+turnQueue {
+		wait = 0
+	}
+	t.mutex.Unlock()
+
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	taken := false
+	select {
+	case mine.places <- struct{}{}:
+		taken = true
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return func() {
+		if taken {
+			<-mine.places
+		}
+		t.mutex.Lock()
+		defer t.mutex.Unlock()
+		if mine.users--; mine.users == 0 {
+			delete(t.of, key)
+		}
+	}
+}
