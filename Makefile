@@ -27,7 +27,7 @@ build: ## Build the static binary bin/conduit
 .PHONY: test
 test: ## Run every test, on SQLite and on PostgreSQL
 	@tools/ensure-postgres.sh
-	go test $(RACE) -shuffle=on ./...
+	go test $(RACE) -shuffle=on -timeout 25m ./...
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME (10s)
