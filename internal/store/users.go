@@ -130,8 +130,12 @@ func (s *Store) UpdateUser(
 			return missing(err, "session")
 		}
 		// A statement of its own, behind the lock: one that waited for the lock would not see what the other did.
-		if there, err := tx.NewSelect().Model((*sessionRow)(nil)).Where("id = ?", session.ID).Exists(ctx); err != nil || !there {
-			return errors.Join(err, conduit.NotFound("session"))
+		there, err := tx.NewSelect().Model((*sessionRow)(nil)).Where("id = ?", session.ID).Exists(ctx)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return conduit.NotFound("session")
 		}
 		user := found.user()
 		outcome, err := change(&user)
@@ -142,8 +146,11 @@ func (s *Store) UpdateUser(
 		if row.UsernameKey != found.UsernameKey {
 			reserved, err := tx.NewSelect().Table("reserved_names").Where("username_key = ?", row.UsernameKey).
 				Where("until > ?", row.UpdatedAt).Exists(ctx)
-			if err != nil || reserved {
-				return errors.Join(err, conduit.Taken("username"))
+			if err != nil {
+				return err
+			}
+			if reserved {
+				return conduit.Taken("username")
 			}
 		}
 		if _, err := tx.NewUpdate().Model(&row).WherePK().Exec(ctx); err != nil {

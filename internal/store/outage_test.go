@@ -1,0 +1,53 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"conduit/internal/conduit"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// TestChangesThatCannotLook: a change that has to know something, and cannot find out, is an outage. It takes nothing for
+// missing or taken.
+func TestChangesThatCannotLook(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{"users", "sessions", "reserved_names", "audit_events"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			url := storetest.Postgres(t)
+			user, err := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second}).
+				CreateUser(t.Context(), newUser("jake"), newSession("S1"), registered)
+			if err != nil {
+				t.Fatal(err)
+			}
+			locker, err := pgx.Connect(t.Context(), url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = locker.Close(context.WithoutCancel(t.Context())) }()
+			if _, err := locker.Exec(t.Context(), "begin; lock table "+table+" in access exclusive mode"); err != nil {
+				t.Fatal(err)
+			}
+			db, err := store.Open(url, store.Options{Timeout: time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = db.Close() }()
+			session := conduit.Session{ID: "S1", UserID: user.ID}
+			_, err = db.UpdateUser(t.Context(), session, func(u *conduit.User) (conduit.Outcome, error) {
+				u.Username = "other"
+				return conduit.Outcome{EndOthers: true, Events: []conduit.Event{registered(u.ID)}}, nil
+			})
+			var refusal *conduit.Error
+			if !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnavailable {
+				t.Errorf("error %v, want unavailable", err)
+			}
+		})
+	}
+}
