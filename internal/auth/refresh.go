@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"strconv"
 	"strings"
 )
@@ -32,10 +31,7 @@ const macLength = 16
 // NewRefreshTokens derives its key from the key-encryption key, so that all
 // instances have the same. kek is 32 bytes.
 func NewRefreshTokens(kek []byte) (*RefreshTokens, error) {
-	if len(kek) != kekLength {
-		return nil, errors.New("auth: a key-encryption key has 32 bytes")
-	}
-	key, err := hkdf.Key(sha256.New, kek, nil, "conduit refresh tokens: MAC", sha256.Size)
+	key, err := DeriveSecret(kek, "conduit refresh tokens: MAC")
 	return &RefreshTokens{key}, err
 }
 
