@@ -728,7 +728,7 @@ type UpdateUserInput struct {
 	// Example: jake@example.com
 	Email string `json:"email,omitempty"`
 
-	// Image The address of a picture, stored as it is; null or an empty string clears it.
+	// Image The URL of a picture, which may be a data URL, of at most 2048 bytes; stored as it is. Null or an empty string clears it.
 	//
 	// Example: https://example.com/jake.png
 	Image nullable.Nullable[string] `json:"image,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -267,6 +268,9 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		// Beside the names that are to be, where they change with it.
 		u.Policy.check(problems, changes.Password, cmp.Or(username, caller.User.Username), cmp.Or(email, caller.User.Email))
 	}
+	if changes.Image.To != nil && len(*changes.Image.To) > MaxImage {
+		problems.Add("image", fmt.Sprintf("is too long (maximum is %d bytes)", MaxImage))
+	}
 	if err := problems.Err(); err != nil {
 		return Caller{}, err
 	}
@@ -334,6 +338,10 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	caller.User = user
 	return caller, nil
 }
+
+// MaxImage is how long the URL of a picture may be, in bytes: it is repeated beside everything that its user writes. A small
+// picture fits as a data URL.
+const MaxImage = 2048
 
 // reservation is for how long the name of somebody who left is kept.
 const reservation = 30 * 24 * time.Hour

@@ -9,12 +9,49 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"conduit/internal/conduit"
 	"conduit/internal/httpapi/strictjson"
 )
 
-// maxBody is how many bytes a request body may have. The largest thing anybody sends is the text of an article.
-const maxBody = 1 << 20
+// bodyRules are what the contract says of the body of an operation.
+type bodyRules struct {
+	schema *openapi3.Schema
+	fields map[string]bool // the names of all members that the body may have
+	bounds strictjson.Bounds
+	limit  int64 // in bytes
+}
+
+const (
+	smallBody = 16 << 10 // how many bytes a body may have whose x-max-bytes the contract does not tell
+	// maxValues is how many values a body may have. The contract's own have some sixty; front ends send whole objects back.
+	maxValues = 10_000
+)
+
+func newBodyRules(contract *openapi3.RequestBody) *bodyRules {
+	b := &bodyRules{
+		schema: contract.Content.Get("application/json").Schema.Value,
+		fields: map[string]bool{},
+		bounds: strictjson.Bounds{Items: map[string]int{}, Values: maxValues},
+		limit:  smallBody,
+	}
+	if limit, ok := contract.Extensions["x-max-bytes"].(float64); ok {
+		b.limit = int64(limit)
+	}
+	b.add(b.schema)
+	return b
+}
+
+func (b *bodyRules) add(schema *openapi3.Schema) {
+	for name, property := range schema.Properties {
+		b.fields[name] = true
+		if property.Value.MaxItems != nil {
+			b.bounds.Items[name] = int(*property.Value.MaxItems)
+		}
+		b.add(property.Value)
+	}
+}
 
 // body is a request body which was read, decoded and checked. The generated code binds its value instead of decoding
 // the bytes a second time, by the rules of encoding/json, which are laxer than the contract's.
@@ -26,9 +63,9 @@ type body struct {
 // ValidatedValue gives the decoded JSON to github.com/oapi-codegen/runtime.BindJSONBody.
 func (b body) ValidatedValue() any { return b.value }
 
-// readBody reads the whole body and decodes it strictly. Problems are told of the fields given; a member that is none of them
+// read reads the whole body and decodes it strictly. Problems are told of the fields given; a member that is none of them
 // has a name which the client made up, and answers repeat nothing that was sent.
-func readBody(w http.ResponseWriter, r *http.Request, known map[string]bool) (any, error) {
+func (b *bodyRules) read(w http.ResponseWriter, r *http.Request) (any, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, &malformed{http.StatusUnsupportedMediaType, strictjson.Whole, "must be sent as application/json"}
 	}
@@ -36,11 +73,11 @@ func readBody(w http.ResponseWriter, r *http.Request, known map[string]bool) (an
 		w.Header().Set("Accept-Encoding", "identity") // RFC 9110 §15.5.16
 		return nil, &malformed{http.StatusUnsupportedMediaType, strictjson.Whole, "must be sent without a Content-Encoding"}
 	}
-	tooLarge := &malformed{http.StatusRequestEntityTooLarge, strictjson.Whole, "is too large (maximum is " + strconv.Itoa(maxBody) + " bytes)"}
-	if r.ContentLength > maxBody {
+	tooLarge := &malformed{http.StatusRequestEntityTooLarge, strictjson.Whole, "is too large (maximum is " + strconv.FormatInt(b.limit, 10) + " bytes)"}
+	if r.ContentLength > b.limit {
 		return nil, tooLarge
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, b.limit))
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
@@ -48,10 +85,10 @@ func readBody(w http.ResponseWriter, r *http.Request, known map[string]bool) (an
 	case err != nil:
 		return nil, &malformed{http.StatusBadRequest, strictjson.Whole, "could not be read"}
 	}
-	value, problems := strictjson.Decode(bytes.TrimPrefix(data, byteOrderMark))
+	value, problems := strictjson.Decode(bytes.TrimPrefix(data, byteOrderMark), b.bounds)
 	fields := conduit.Fields{}
 	for field, message := range problems {
-		if !known[field] {
+		if !b.fields[field] {
 			field = strictjson.Whole
 		}
 		fields[field] = []string{message}

@@ -179,9 +179,8 @@ type operation struct {
 	contract   *openapi3.Operation
 	need       tokenNeed
 	parameters []*openapi3.Parameter
-	bodySchema *openapi3.Schema // nil: the body, if any, is not read
-	fields     map[string]bool  // the names of all members that the body may have
-	tagged     bool             // answers carry an ETag, since the contract knows 304
+	body       *bodyRules // nil: the body, if any, is not read
+	tagged     bool       // answers carry an ETag, since the contract knows 304
 	handler    http.HandlerFunc
 	rehearsal  rehearsal // nil: answers are the real ones
 }
@@ -204,9 +203,7 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 		o.parameters = append(o.parameters, parameter.Value)
 	}
 	if contract.RequestBody != nil {
-		o.bodySchema = contract.RequestBody.Value.Content.Get("application/json").Schema.Value
-		o.fields = map[string]bool{}
-		addFields(o.fields, o.bodySchema)
+		o.body = newBodyRules(contract.RequestBody.Value)
 	}
 	o.tagged = contract.Responses.Value("304") != nil
 	if o.tagged {
@@ -216,13 +213,6 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 		o.rehearsal = newRehearsal(contract)
 	}
 	return o
-}
-
-func addFields(fields map[string]bool, schema *openapi3.Schema) {
-	for name, property := range schema.Properties {
-		fields[name] = true
-		addFields(fields, property.Value)
-	}
 }
 
 // ServeHTTP implements [http.Handler].
@@ -263,7 +253,7 @@ func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = o.checkParameters(r)
 	}
-	if err == nil && o.bodySchema != nil {
+	if err == nil && o.body != nil {
 		err = o.bindBody(w, r)
 	}
 	if err != nil {
@@ -361,11 +351,11 @@ func checkParameter(parameter *openapi3.Parameter, text string) conduit.Fields {
 
 // bindBody reads the body, holds it to the contract, and hands the decoded value on to the generated code.
 func (o *operation) bindBody(w http.ResponseWriter, r *http.Request) error {
-	value, err := readBody(w, r, o.fields)
+	value, err := o.body.read(w, r)
 	if err != nil {
 		return err
 	}
-	if err := o.bodySchema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
+	if err := o.body.schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
 		return problems(err, "body").Err()
 	}
 	r.Body = body{ReadCloser: r.Body, value: value}

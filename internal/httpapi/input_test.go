@@ -40,8 +40,8 @@ func spoiledBodies(wrapper string, fields []string) map[string]string {
 		"a comment":                       `{/* */"` + wrapper + `":{}}`,
 		"a comma too many":                `{"` + wrapper + `":{},}`,
 		"NaN":                             `{"` + wrapper + `":NaN}`,
-		"nested arrays":                   strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
-		"nested objects":                  strings.Repeat(`{"`+wrapper+`":`, 10_000) + "1" + strings.Repeat("}", 10_000),
+		"nested arrays":                   strings.Repeat("[", 8_000) + strings.Repeat("]", 8_000),
+		"nested objects":                  strings.Repeat(`{"`+wrapper+`":`, 1_000) + "1" + strings.Repeat("}", 1_000),
 		"nested behind a field":           `{"` + wrapper + `":{"x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`,
 		"invalid UTF-8 in a name":         "{\"" + wrapper + "\":{\"\xff\":1}}",
 		"NUL in a member of another name": `{"` + wrapper + `":{"` + marker + `":"\u0000"}}`,
@@ -87,7 +87,11 @@ func TestSpoiledBodies(t *testing.T) {
 				for name, body := range spoiledBodies(wrapper, slices.Collect(maps.Keys(inner.Value.Properties))) {
 					c := operation.goodCall()
 					c.token, c.body = token, body
-					wantRefusal(t, fmt.Sprintf("%s %s: %s", c.method, c.path, name), s.do(t, c), http.StatusUnprocessableEntity)
+					status := http.StatusUnprocessableEntity
+					if len(body) > operation.bodyLimit() {
+						status = http.StatusRequestEntityTooLarge
+					}
+					wantRefusal(t, fmt.Sprintf("%s %s: %s", c.method, c.path, name), s.do(t, c), status)
 					count++
 				}
 			}
@@ -252,15 +256,93 @@ func TestLargeBodies(t *testing.T) {
 			body := login("jake@test.com", password).body
 			return body + strings.Repeat(" ", size-len(body))
 		}
-		s.do(t, call{method: "POST", path: "/api/users/login", body: padded(1 << 20)}).want(t, 200, "")
-		for _, size := range []int{1<<20 + 1, 2 << 20, 5 << 20} {
+		s.do(t, call{method: "POST", path: "/api/users/login", body: padded(16 << 10)}).want(t, 200, "")
+		for _, size := range []int{16<<10 + 1, 2 << 20, 5 << 20} {
 			s.do(t, call{method: "POST", path: "/api/users/login", body: padded(size)}).
-				wantError(t, 413, "body", "is too large (maximum is 1048576 bytes)")
+				wantError(t, 413, "body", "is too large (maximum is 16384 bytes)")
 		}
 		// Without a length in advance the reader has to notice.
 		got := s.raw(t, "POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"+
 			"200000\r\n"+strings.Repeat("x", 0x200000)+"\r\n0\r\n\r\n")
-		got.wantError(t, 413, "body", "is too large (maximum is 1048576 bytes)")
+		got.wantError(t, 413, "body", "is too large (maximum is 16384 bytes)")
+	})
+}
+
+// bodyLimit is how many bytes the body of an operation may have.
+func (o documentedOperation) bodyLimit() int {
+	if limit, ok := o.RequestBody.Value.Extensions["x-max-bytes"].(float64); ok {
+		return int(limit)
+	}
+	return 16 << 10
+}
+
+// TestBodyLimits: each operation takes as much as the contract says, and the largest of what the contract allows fits.
+func TestBodyLimits(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		s.publish(t, jake, "Dragons")
+		limits := map[int]int{}
+		for _, operation := range operations() {
+			if operation.RequestBody == nil {
+				continue
+			}
+			limit := operation.bodyLimit()
+			limits[limit]++
+			c := operation.goodCall()
+			c.token = jake
+			c.body += strings.Repeat(" ", limit+1-len(c.body))
+			s.do(t, c).wantError(t, 413, "body", fmt.Sprintf("is too large (maximum is %d bytes)", limit))
+		}
+		if len(limits) != 3 {
+			t.Errorf("limits and how many have them: %v", limits)
+		}
+		// Six bytes for each character, as encoders write that escape all they can.
+		bio, comment, text := strings.Repeat(`\u00e9`, 10_000), strings.Repeat(`\u0416`, 10_000), strings.Repeat("é", 500_000)
+		s.do(t, call{method: "PUT", path: "/api/user", token: jake, body: `{"user":{"bio":"` + bio + `"}}`}).want(t, 200, "")
+		s.do(t, call{method: "POST", path: "/api/articles/dragons/comments", token: jake, body: `{"comment":{"body":"` + comment + `"}}`}).want(t, 201, "")
+		s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: articleJSON("title", "Long", "description", "d", "body", text)}).want(t, 201, "")
+	})
+}
+
+// TestManyElements: what is too much is refused before it costs more than its bytes. Half a million numbers, each with a
+// refusal of its own, took 250 MB.
+func TestManyElements(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		many := strings.Repeat("1,", 500_000)
+		for tags, message := range map[string]string{
+			"[" + many + "1]":                       "has too many items (maximum is 50)",
+			"[" + strings.Repeat("[],", 49) + "[]]": "item 1 must be a string",
+			"[" + strings.Repeat(`"a",`, 50) + `{"a":[` + strings.Repeat(`{"b":1},`, 50_000) + "1]}]": "has too many items (maximum is 50)",
+		} {
+			got := s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: `{"article":{"tagList":` + tags + `,"title":"t","description":"d","body":" "}}`})
+			// What comes behind the list is looked at all the same.
+			got.want(t, 422, fmt.Sprintf(`{"errors":{"tagList":[%q],"body":["can't be blank"]}}`, message))
+		}
+		for _, body := range []string{
+			`{"article":[` + many + `1]}`, `[` + many + `1]`,
+			`{"article":{"title":"t","x":{` + strings.Repeat(`"a":{},`, 50_000) + `"b":1}}}`,
+			`{"article":{"x":[` + many + `1]}}`,
+		} {
+			got := s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: body})
+			if got.want(t, 422, ""); len(got.body) > 300 {
+				t.Errorf("%d bytes: %.200s", len(got.body), got.body)
+			}
+		}
+	})
+}
+
+// TestPictures: about two thousand bytes, whatever they are made of.
+func TestPictures(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		image := func(image string) answer {
+			return s.do(t, call{method: "PUT", path: "/api/user", token: jake, body: userJSON("image", image)})
+		}
+		image("data:image/png;base64,"+strings.Repeat("A", 2048-22)).want(t, 200, "")
+		image(strings.Repeat("a", 2049)).wantError(t, 422, "image", "is too long (maximum is 2048 characters)")
+		image(strings.Repeat("\U0001f98a", 513)).wantError(t, 422, "image", "is too long (maximum is 2048 bytes)")
+		image(strings.Repeat("\U0001f98a", 512)).want(t, 200, "")
 	})
 }
 

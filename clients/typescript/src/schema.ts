@@ -649,7 +649,7 @@ export interface components {
              */
             bio?: string | null;
             /**
-             * @description The address of a picture, stored as it is; null or an empty string clears it.
+             * @description The URL of a picture, which may be a data URL, of at most 2048 bytes; stored as it is. Null or an empty string clears it.
              * @example https://example.com/jake.png
              */
             image?: string | null;
@@ -1628,7 +1628,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The body is larger than 1 MiB. */
+        /** @description The body is larger than the operation takes. */
         BodyTooLarge: {
             headers: {
                 [name: string]: unknown;
@@ -1638,7 +1638,7 @@ export interface components {
                  * @example {
                  *       "errors": {
                  *         "body": [
-                 *           "is too large (maximum is 1048576 bytes)"
+                 *           "is too large (maximum is 16384 bytes)"
                  *         ]
                  *       }
                  *     }

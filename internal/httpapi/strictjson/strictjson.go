@@ -26,12 +26,23 @@ const (
 	NotAllowed = "contains characters that are not allowed"
 )
 
+// Bounds keep a value from taking much more memory than its text: an element of two bytes may take fifty. A zero bound
+// is none.
+type Bounds struct {
+	// Items is how many elements the array of a member may have, by the name of the member. What is beyond is not decoded:
+	// one nil stands for it, so that whoever checks the length sees that it is too much.
+	Items map[string]int
+	// Values is how many values the text may have, those within others included.
+	Values int
+}
+
 // Decode decodes one JSON text into nil, bool, json.Number, string, []any and map[string]any. Problems are messages by
 // the name of the member at fault, or by [Whole]; none holds any of the text. With problems there is no value.
-func Decode(data []byte) (value any, problems map[string]string) {
+func Decode(data []byte, bounds Bounds) (value any, problems map[string]string) {
 	d := decoding{
 		// Invalid UTF-8 is let through here and found when the string is unquoted, where the member is known.
 		decoder:  jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowInvalidUTF8(true)),
+		bounds:   bounds,
 		problems: map[string]string{},
 	}
 	value, err := d.value(0, Whole)
@@ -43,7 +54,7 @@ func Decode(data []byte) (value any, problems map[string]string) {
 	switch {
 	case len(data) == 0:
 		d.problems[Whole] = "can't be blank"
-	case errors.Is(err, errTrailing), errors.Is(err, errTooDeep):
+	case errors.Is(err, errTrailing), errors.Is(err, errTooDeep), errors.Is(err, errTooMany):
 		d.problems[Whole] = err.Error()
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		d.problems[Whole] = "has a member twice"
@@ -59,10 +70,13 @@ func Decode(data []byte) (value any, problems map[string]string) {
 var (
 	errTrailing = errors.New("has text after its end")
 	errTooDeep  = errors.New("is nested too deeply")
+	errTooMany  = errors.New("has too many values")
 )
 
 type decoding struct {
 	decoder  *jsontext.Decoder
+	bounds   Bounds
+	values   int // so far
 	problems map[string]string
 }
 
@@ -70,6 +84,9 @@ type decoding struct {
 func (d *decoding) value(depth int, field string) (any, error) {
 	if depth > maxDepth {
 		return nil, errTooDeep
+	}
+	if d.values++; d.values > d.bounds.Values && d.bounds.Values > 0 {
+		return nil, errTooMany
 	}
 	switch d.decoder.PeekKind() {
 	case '{':
@@ -115,7 +132,15 @@ func (d *decoding) array(depth int, field string) (any, error) {
 		return nil, err
 	}
 	array := []any{}
+	limit, bounded := d.bounds.Items[field]
 	for d.decoder.PeekKind() != ']' {
+		if bounded && len(array) >= limit {
+			if err := d.decoder.SkipValue(); err != nil {
+				return nil, err
+			}
+			array = append(array[:limit], nil)
+			continue
+		}
 		element, err := d.value(depth+1, field)
 		if err != nil {
 			return nil, err

@@ -18,7 +18,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, problems := Decode(data)
+		got, problems := Decode(data, Bounds{})
 		if len(problems) > 0 {
 			if got != nil {
 				t.Fatal("a value in spite of problems")
