@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -47,19 +46,16 @@ type PasswordOptions struct {
 	// Concurrency is how many hashes run at the same time, by default twice
 	// GOMAXPROCS. Together with MemoryKiB it bounds the memory of all log-ins.
 	Concurrency int
-	Queue       int           // callers who may wait for a turn; default 64
-	Wait        time.Duration // the longest wait for a turn; default 2s
+	Queue       int           // callers who may wait for a turn, of those who verify and as many who hash; default 128
+	Wait        time.Duration // the longest wait for a turn; default 5s
 }
 
 // Passwords hashes and verifies passwords with argon2id (RFC 9106). It is safe
 // for concurrent use.
 type Passwords struct {
-	cost    cost
-	decoy   string
-	turns   chan struct{}
-	waiting atomic.Int64
-	queue   int64
-	wait    time.Duration
+	cost  cost
+	decoy string
+	queue queue
 
 	// derive is argon2.IDKey. It is a field so that tests can count and hold
 	// hashes; the decoy's promise is about their number.
@@ -87,10 +83,10 @@ func NewPasswords(o PasswordOptions) *Passwords {
 		o.Concurrency = 2 * runtime.GOMAXPROCS(0)
 	}
 	if o.Queue <= 0 {
-		o.Queue = 64
+		o.Queue = 128
 	}
 	if o.Wait <= 0 {
-		o.Wait = 2 * time.Second
+		o.Wait = 5 * time.Second
 	}
 	// The decoy's key is drawn, not derived: no password leads to it, and its
 	// verification costs the same.
@@ -98,9 +94,7 @@ func NewPasswords(o PasswordOptions) *Passwords {
 	return &Passwords{
 		cost:   c,
 		decoy:  decoy.String(),
-		turns:  make(chan struct{}, o.Concurrency),
-		queue:  int64(o.Queue),
-		wait:   o.Wait,
+		queue:  queue{free: o.Concurrency, places: o.Queue, wait: o.Wait},
 		derive: argon2.IDKey,
 	}
 }
@@ -109,10 +103,13 @@ func NewPasswords(o PasswordOptions) *Passwords {
 // $argon2id$v=19$m=<KiB>,t=<passes>,p=<lanes>$<salt>$<key>, with a fresh salt
 // and both byte strings in unpadded base64. The password is brought to NFC
 // first (RFC 8265 §4.2.2), so that it does not matter on which
-// keyboard it was typed; it is never cut. Errors are ErrBusy and ctx's.
-func (p *Passwords) Hash(ctx context.Context, password string) (encoded string, err error) {
+// keyboard it was typed; it is never cut.
+//
+// When many ask, turns go around by group: the network that asks, say, and in it the user. Those who verify go first.
+// Errors are ErrBusy and ctx's.
+func (p *Passwords) Hash(ctx context.Context, password string, group ...string) (encoded string, err error) {
 	h := passwordHash{cost: p.cost, salt: randomBytes(saltLength)}
-	h.key, err = p.compute(ctx, h, password, keyLength)
+	h.key, err = p.compute(ctx, h, password, keyLength, hashing, group)
 	if err != nil {
 		return "", err
 	}
@@ -125,11 +122,13 @@ func (p *Passwords) Hash(ctx context.Context, password string) (encoded string, 
 //
 // An empty encoded stands for an account which does not exist or may not log
 // in. It is checked against a decoy on the same path and at the same cost and
-// never matches.
+// never matches. The group is as with Hash.
 //
 // Errors are ErrBusy, ctx's, and one for a hash which is malformed or names a
 // cost beyond all reason; such a hash is not executed.
-func (p *Passwords) Verify(ctx context.Context, encoded, password string) (match, stale bool, err error) {
+func (p *Passwords) Verify(
+	ctx context.Context, encoded, password string, group ...string,
+) (match, stale bool, err error) {
 	known := encoded != ""
 	if !known {
 		encoded = p.decoy
@@ -138,7 +137,7 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (match
 	if err != nil {
 		return false, false, err
 	}
-	key, err := p.compute(ctx, h, password, len(h.key))
+	key, err := p.compute(ctx, h, password, len(h.key), verifying, group)
 	if err != nil {
 		return false, false, err
 	}
@@ -147,43 +146,15 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (match
 	return match, stale, nil
 }
 
-func (p *Passwords) compute(ctx context.Context, h passwordHash, password string, length int) ([]byte, error) {
-	if err := p.acquire(ctx); err != nil {
+func (p *Passwords) compute(
+	ctx context.Context, h passwordHash, password string, length, rank int, group []string,
+) ([]byte, error) {
+	if err := p.queue.take(ctx, rank, group); err != nil {
 		return nil, err
 	}
-	defer func() { <-p.turns }()
+	defer p.queue.release()
 	return p.derive([]byte(norm.NFC.String(password)), h.salt,
 		h.time, h.memoryKiB, h.parallelism, uint32(length)), nil
-}
-
-// acquire takes a turn, or says why there is none.
-func (p *Passwords) acquire(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	// No newcomer overtakes the queue here: a turn given back goes straight to
-	// whoever is blocked on the channel.
-	select {
-	case p.turns <- struct{}{}:
-		return nil
-	default:
-	}
-	if p.waiting.Add(1) > p.queue {
-		p.waiting.Add(-1)
-		return ErrBusy
-	}
-	defer p.waiting.Add(-1)
-
-	timer := time.NewTimer(p.wait)
-	defer timer.Stop()
-	select {
-	case p.turns <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return ErrBusy
-	}
 }
 
 // cost holds the argon2id parameters which make guessing expensive.

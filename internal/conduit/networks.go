@@ -29,3 +29,9 @@ func networksOf(ipAddress string) []string {
 	}
 	return networks
 }
+
+// widest returns the widest network that an IP address is counted by.
+func widest(ipAddress string) string {
+	networks := networksOf(ipAddress)
+	return networks[len(networks)-1]
+}

@@ -105,8 +105,7 @@ func (t *Throttle) WriteDown(ctx context.Context, all bool) error {
 func (t *tally) count(s sighting, now time.Time) (e *entry, about string, count int64) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	networks := networksOf(s.client.IPAddress)
-	network := networks[len(networks)-1]
+	network := widest(s.client.IPAddress)
 	for _, place := range []struct{ key, about string }{
 		{s.key, ""},
 		{string(s.action) + " " + network, "network:" + network},

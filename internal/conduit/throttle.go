@@ -199,6 +199,17 @@ func (t *Throttle) try(ctx context.Context, count Count, field, message string) 
 	return c, &Error{Kind: KindTooMany, Fields: Fields{field: {message}}, RetryAfter: wait}
 }
 
+// group names those who wait with the attempt for their password to be looked at. Strangers, who may come from very many
+// networks, are one group beside the others.
+func (c counted) group() string {
+	for i, found := range c.found {
+		if c.count.Buckets[i].Kind == HoldsStrangers && !found.Holds {
+			return "known"
+		}
+	}
+	return "strangers"
+}
+
 // takeBack undoes the count. If it cannot, the level drains all the same.
 func (c counted) takeBack(ctx context.Context) {
 	_ = c.settle(ctx, func(Bucket) afterSuccess { return takenBack }, nil)

@@ -58,12 +58,13 @@ type Outcome struct {
 	Events    []Event // what is recorded
 }
 
-// PasswordHasher turns passwords into hashes and compares them.
+// PasswordHasher turns passwords into hashes and compares them. That takes a while, and when many ask, their turns go
+// around by group, the outermost first; those who verify go before those who hash.
 type PasswordHasher interface {
-	Hash(ctx context.Context, password string) (hash string, err error)
+	Hash(ctx context.Context, password string, group ...string) (hash string, err error)
 	// Verify compares. With an empty hash it does the same work and never matches, so that the time tells nothing.
 	// stale means that the hash matches and was made with other settings than today's.
-	Verify(ctx context.Context, hash, password string) (match, stale bool, err error)
+	Verify(ctx context.Context, hash, password string, group ...string) (match, stale bool, err error)
 }
 
 // Users registers people, logs them in and changes their accounts.
@@ -102,7 +103,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	if err != nil {
 		return Caller{}, err
 	}
-	hash, err := u.Passwords.Hash(ctx, registration.Password)
+	hash, err := u.Passwords.Hash(ctx, registration.Password, widest(client.IPAddress), Key(email))
 	if err != nil {
 		return Caller{}, asked.unlooked(ctx, err)
 	}
@@ -201,7 +202,7 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	if user.DisabledAt != nil {
 		hash = ""
 	}
-	match, stale, err := u.Passwords.Verify(ctx, hash, a.password)
+	match, stale, err := u.Passwords.Verify(ctx, hash, a.password, asked.group(), widest(a.client.IPAddress), Key(a.email))
 	if err != nil && ctx.Err() == nil {
 		return User{}, asked.unlooked(ctx, err)
 	}
@@ -212,8 +213,12 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	}
 	asked.succeeded(lasting)
 	if stale {
-		if user.PasswordHash, err = u.rehash(ctx, user, a.password); err != nil {
-			return User{}, err
+		// Unless too many are hashing: the next login will do.
+		if hash, err := u.Passwords.Hash(ctx, a.password, widest(a.client.IPAddress), Key(a.email)); err == nil {
+			if err := u.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash); err != nil {
+				return User{}, err
+			}
+			user.PasswordHash = hash
 		}
 	}
 	return user, nil
@@ -226,15 +231,6 @@ func (u *Users) accountTarget(user User, email string) string {
 		return u.Throttle.account(email)
 	}
 	return UserTarget(user.ID)
-}
-
-// rehash stores the password under today's settings and gives the new hash.
-func (u *Users) rehash(ctx context.Context, user User, password string) (string, error) {
-	hash, err := u.Passwords.Hash(ctx, password)
-	if err != nil {
-		return "", err
-	}
-	return hash, u.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash)
 }
 
 // UserChanges says what is to change. An empty Username, Email or Password stays as it is, for none of them can be
@@ -292,7 +288,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	if changes.Password != "" {
 		// Before the transaction: hashing takes tens of milliseconds and may queue, which no row lock should see.
 		var err error
-		if hash, err = u.Passwords.Hash(ctx, changes.Password); err != nil {
+		if hash, err = u.Passwords.Hash(ctx, changes.Password, widest(client.IPAddress), UserTarget(caller.User.ID)); err != nil {
 			return Caller{}, asked.unlooked(ctx, err)
 		}
 	}

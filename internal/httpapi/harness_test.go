@@ -39,12 +39,12 @@ type server struct {
 // hasher is the real one, which a test may exchange for another.
 type hasher struct{ atomic.Pointer[auth.Passwords] }
 
-func (h *hasher) Hash(ctx context.Context, password string) (string, error) {
-	return h.Load().Hash(ctx, password)
+func (h *hasher) Hash(ctx context.Context, password string, group ...string) (string, error) {
+	return h.Load().Hash(ctx, password, group...)
 }
 
-func (h *hasher) Verify(ctx context.Context, hash, password string) (match, stale bool, err error) {
-	return h.Load().Verify(ctx, hash, password)
+func (h *hasher) Verify(ctx context.Context, hash, password string, group ...string) (match, stale bool, err error) {
+	return h.Load().Verify(ctx, hash, password, group...)
 }
 
 // clock is the time as the server sees it: it stands still unless a test moves it.

@@ -366,3 +366,52 @@ func TestBlockedAnswersAreAlike(t *testing.T) {
 		}
 	})
 }
+
+// TestHashingIsShared: while one account changes its password on a hundred connections, and one network registers on
+// fifty, whoever else logs in does.
+func TestHashingIsShared(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{
+			MemoryKiB: 8 << 10, Time: 1, Concurrency: 2, Queue: 40, Wait: time.Minute,
+		}))
+		token := s.register(t, "mallory")
+		for i := range 8 {
+			s.register(t, fmt.Sprint("user", i))
+		}
+		var flood, logins sync.WaitGroup
+		done := make(chan struct{})
+		repeat := func(times int, request func(i, round int) call) {
+			for i := range times {
+				flood.Go(func() {
+					for round := 0; ; round++ {
+						select {
+						case <-done:
+							return
+						default:
+							_, _ = s.try(request(i, round))
+						}
+					}
+				})
+			}
+		}
+		repeat(100, func(int, int) call { return put(token, "password", password) })
+		repeat(50, func(i, round int) call {
+			name := fmt.Sprint("many", i, "-", round)
+			return registration(name, name+"@test.com", password)
+		})
+		until(t, "the others are refused", func() bool { return strings.Contains(s.log.String(), "too many passwords are being hashed") })
+		for i := range 36 {
+			logins.Go(func() {
+				c := login(fmt.Sprintf("user%d@test.com", i%8), password)
+				c.headers = map[string]string{"X-Forwarded-For": fmt.Sprintf("198.51.100.%d", i)}
+				got, err := s.try(c)
+				if err != nil || got.status != http.StatusOK {
+					t.Errorf("login %d: %d %s %v", i, got.status, got.body, err)
+				}
+			})
+		}
+		logins.Wait()
+		close(done)
+		flood.Wait()
+	})
+}

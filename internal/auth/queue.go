@@ -1,0 +1,181 @@
+package auth
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// queue hands out turns to hash, of which few are had at a time. Those who wait stand in two lines: in one those who
+// verify a password, in the other those who hash a new one, which one can do without for longer. While both have
+// somebody, the second gets one turn of eight.
+//
+// Within a line turns go around by group, and in a group by the groups in it: somebody who asks a hundred times, or
+// whose network does, gets one turn where others who ask once get theirs. A full line turns away the last of its
+// largest group, who may be the one that comes.
+type queue struct {
+	mutex  sync.Mutex
+	free   int     // turns
+	places int     // in each of the lines
+	lines  [2]line // by rank
+	inARow int     // turns that the first line had while the second waited
+	wait   time.Duration
+}
+
+// The lines.
+const (
+	verifying = iota
+	hashing
+)
+
+// favoured is how many turns the first line has for one of the second's.
+const favoured = 7
+
+// waiter is somebody in a line. They are told nil when it is their turn, and ErrBusy when they have to leave. The
+// channel has room for it: whoever tells them does not wait.
+type waiter chan error
+
+// take waits for a turn, which release gives back. Errors are ErrBusy and ctx's.
+func (q *queue) take(ctx context.Context, rank int, group []string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	q.mutex.Lock()
+	if q.free > 0 {
+		q.free--
+		q.mutex.Unlock()
+		return nil
+	}
+	me, mine := make(waiter, 1), &q.lines[rank]
+	mine.add(me, group)
+	if mine.count > q.places {
+		mine.removeLast() <- ErrBusy
+	}
+	q.mutex.Unlock()
+
+	timer := time.NewTimer(q.wait)
+	defer timer.Stop()
+	var err error
+	select {
+	case err := <-me:
+		return err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = ErrBusy
+	}
+	q.mutex.Lock()
+	left := mine.remove(me, group)
+	q.mutex.Unlock()
+	if !left && <-me == nil { // the turn came meanwhile
+		q.release()
+	}
+	return err
+}
+
+// release gives a turn back, and on to who is next.
+func (q *queue) release() {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	first, second := &q.lines[verifying], &q.lines[hashing]
+	switch {
+	case first.count > 0 && (second.count == 0 || q.inARow < favoured):
+		q.inARow++
+		if second.count == 0 {
+			q.inARow = 0
+		}
+		first.next() <- nil
+	case second.count > 0:
+		q.inARow = 0
+		second.next() <- nil
+	default:
+		q.free++
+	}
+}
+
+// line is a group of those who wait: some by themselves, in the order in which they came, and some in groups, the one
+// whose turn it is first. No group is empty.
+type line struct {
+	name   string
+	count  int // of all who wait
+	alone  []waiter
+	groups []*line
+}
+
+func (l *line) add(w waiter, group []string) {
+	l.count++
+	if len(group) == 0 {
+		l.alone = append(l.alone, w)
+		return
+	}
+	i := l.index(group[0])
+	if i < 0 {
+		i = len(l.groups)
+		l.groups = append(l.groups, &line{name: group[0]})
+	}
+	l.groups[i].add(w, group[1:])
+}
+
+func (l *line) index(group string) int {
+	return slices.IndexFunc(l.groups, func(l *line) bool { return l.name == group })
+}
+
+// next removes and returns who is next: those who are in no group before those who are.
+func (l *line) next() (w waiter) {
+	l.count--
+	if len(l.alone) > 0 {
+		w, l.alone = l.alone[0], l.alone[1:]
+		return w
+	}
+	first := l.groups[0]
+	l.groups = l.groups[1:]
+	w = first.next()
+	if first.count > 0 {
+		l.groups = append(l.groups, first)
+	}
+	return w
+}
+
+// removeLast removes and returns the last of the largest group, and of several the one that came last.
+func (l *line) removeLast() (w waiter) {
+	l.count--
+	largest := -1
+	for i, group := range l.groups {
+		if largest < 0 || group.count >= l.groups[largest].count {
+			largest = i
+		}
+	}
+	if largest < 0 || len(l.alone) > l.groups[largest].count {
+		w = l.alone[len(l.alone)-1]
+		l.alone = l.alone[:len(l.alone)-1]
+		return w
+	}
+	w = l.groups[largest].removeLast()
+	if l.groups[largest].count == 0 {
+		l.groups = slices.Delete(l.groups, largest, largest+1)
+	}
+	return w
+}
+
+// remove removes somebody of a group, unless they are not there any more.
+func (l *line) remove(w waiter, group []string) bool {
+	if len(group) == 0 {
+		i := slices.Index(l.alone, w)
+		if i < 0 {
+			return false
+		}
+		l.alone = slices.Delete(l.alone, i, i+1)
+		l.count--
+		return true
+	}
+	i := l.index(group[0])
+	if i < 0 || !l.groups[i].remove(w, group[1:]) {
+		return false
+	}
+	if l.groups[i].count == 0 {
+		l.groups = slices.Delete(l.groups, i, i+1)
+	}
+	l.count--
+	return true
+}
