@@ -93,7 +93,7 @@ func (e JwkUse) Valid() bool {
 //
 // Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"You have to believe","createdAt":"2026-02-18T03:22:56.637Z","description":"Ever wonder how?","favorited":false,"favoritesCount":0,"slug":"how-to-train-your-dragon","tagList":["dragons","training"],"title":"How to train your dragon","updatedAt":"2026-02-18T03:48:35.824Z"}
 type Article struct {
-	// Author What everybody may see of a person.
+	// Author What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
 	//
 	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Author Profile `json:"author"`
@@ -178,7 +178,7 @@ type ArticleList struct {
 //
 // Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"createdAt":"2026-02-18T03:22:56.637Z","description":"Ever wonder how?","favorited":false,"favoritesCount":0,"slug":"how-to-train-your-dragon","tagList":["dragons","training"],"title":"How to train your dragon","updatedAt":"2026-02-18T03:48:35.824Z"}
 type ArticleSummary struct {
-	// Author What everybody may see of a person.
+	// Author What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
 	//
 	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Author Profile `json:"author"`
@@ -228,7 +228,7 @@ type ArticleSummary struct {
 //
 // Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"His name was my name too.","createdAt":"2026-02-18T03:22:56.637Z","id":1,"updatedAt":"2026-02-18T03:22:56.637Z"}
 type Comment struct {
-	// Author What everybody may see of a person.
+	// Author What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
 	//
 	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Author Profile `json:"author"`
@@ -264,14 +264,19 @@ type CommentEnvelope struct {
 	Comment Comment `json:"comment"`
 }
 
-// CommentList The comments of an article.
+// CommentList A page of the comments of an article.
 //
-// Example: {"comments":[]}
+// Example: {"comments":[],"nextCursor":null}
 type CommentList struct {
-	// Comments The comments, oldest first.
+	// Comments The comments of this page, oldest first.
 	//
 	// Example: []
 	Comments []Comment `json:"comments"`
+
+	// NextCursor The cursor of the next page; null on the last one.
+	//
+	// Example: AAAAAAAAACo
+	NextCursor nullable.Nullable[string] `json:"nextCursor"`
 }
 
 // DeleteUserInput What shows that it is the user who asks, and not somebody at their desk.
@@ -499,7 +504,7 @@ type NewUserRequest struct {
 	User NewUserInput `json:"user"`
 }
 
-// Profile What everybody may see of a person.
+// Profile What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
 //
 // Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 type Profile struct {
@@ -528,7 +533,7 @@ type Profile struct {
 //
 // Example: {"profile":{"bio":null,"following":false,"image":null,"username":"jake"}}
 type ProfileEnvelope struct {
-	// Profile What everybody may see of a person.
+	// Profile What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
 	//
 	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Profile Profile `json:"profile"`
@@ -987,6 +992,15 @@ type GetArticlesFeedParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetArticleCommentsParams defines parameters for GetArticleComments.
+type GetArticleCommentsParams struct {
+	// Limit How many comments a page holds at most. More than 500 is served as 500; empty counts as not given.
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before. Empty counts as not given.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // CreateArticleJSONRequestBody defines body for CreateArticle for application/json ContentType.
 type CreateArticleJSONRequestBody = NewArticleRequest
 
@@ -1169,10 +1183,10 @@ type ClientInterface interface {
 
 	// GetArticleComments List the comments of an article
 	//
-	// Oldest first.
+	// Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
 	//
 	// Corresponds with GET /articles/{slug}/comments (the `GetArticleComments` operationId).
-	GetArticleComments(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetArticleComments(ctx context.Context, slug Slug, params *GetArticleCommentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateArticleCommentWithBody Comment on an article
 	//
@@ -1276,7 +1290,7 @@ type ClientInterface interface {
 
 	// GetTags List the tags in use
 	//
-	// Most used first, then by name.
+	// Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
 	//
 	// Corresponds with GET /tags (the `GetTags` operationId).
 	GetTags(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1576,11 +1590,11 @@ func (c *Client) UpdateArticle(ctx context.Context, slug Slug, body UpdateArticl
 
 // GetArticleComments List the comments of an article
 //
-// Oldest first.
+// Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
 //
 // Corresponds with GET /articles/{slug}/comments (the `GetArticleComments` operationId).
-func (c *Client) GetArticleComments(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetArticleCommentsRequest(c.Server, slug)
+func (c *Client) GetArticleComments(ctx context.Context, slug Slug, params *GetArticleCommentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetArticleCommentsRequest(c.Server, slug, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1813,7 +1827,7 @@ func (c *Client) RefreshSession(ctx context.Context, body RefreshSessionJSONRequ
 
 // GetTags List the tags in use
 //
-// Most used first, then by name.
+// Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
 //
 // Corresponds with GET /tags (the `GetTags` operationId).
 func (c *Client) GetTags(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2473,7 +2487,7 @@ func NewUpdateArticleRequestWithBody(server string, slug Slug, contentType strin
 }
 
 // NewGetArticleCommentsRequest constructs an http.Request for the GetArticleComments method
-func NewGetArticleCommentsRequest(server string, slug Slug) (*http.Request, error) {
+func NewGetArticleCommentsRequest(server string, slug Slug, params *GetArticleCommentsParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2496,6 +2510,45 @@ func NewGetArticleCommentsRequest(server string, slug Slug) (*http.Request, erro
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -3310,12 +3363,12 @@ type ClientWithResponsesInterface interface {
 
 	// GetArticleCommentsWithResponse List the comments of an article
 	//
-	// Oldest first.
+	// Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /articles/{slug}/comments (the `GetArticleComments` operationId).
-	GetArticleCommentsWithResponse(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*GetArticleCommentsResponse, error)
+	GetArticleCommentsWithResponse(ctx context.Context, slug Slug, params *GetArticleCommentsParams, reqEditors ...RequestEditorFn) (*GetArticleCommentsResponse, error)
 
 	// CreateArticleCommentWithBodyWithResponse Comment on an article
 	//
@@ -3431,7 +3484,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetTagsWithResponse List the tags in use
 	//
-	// Most used first, then by name.
+	// Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4293,7 +4346,7 @@ type GetArticleCommentsResponse struct {
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *ArticleNotFound
 	// JSON422 the response for an HTTP 422 `application/json` response
-	JSON422 *ParameterInvalid
+	JSON422 *PagingInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -4315,7 +4368,7 @@ func (r GetArticleCommentsResponse) GetJSON404() *ArticleNotFound {
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
-func (r GetArticleCommentsResponse) GetJSON422() *ParameterInvalid {
+func (r GetArticleCommentsResponse) GetJSON422() *PagingInvalid {
 	return r.JSON422
 }
 
@@ -6389,13 +6442,13 @@ func (c *ClientWithResponses) UpdateArticleWithResponse(ctx context.Context, slu
 
 // GetArticleCommentsWithResponse List the comments of an article
 //
-// Oldest first.
+// Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /articles/{slug}/comments (the `GetArticleComments` operationId).
-func (c *ClientWithResponses) GetArticleCommentsWithResponse(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*GetArticleCommentsResponse, error) {
-	rsp, err := c.GetArticleComments(ctx, slug, reqEditors...)
+func (c *ClientWithResponses) GetArticleCommentsWithResponse(ctx context.Context, slug Slug, params *GetArticleCommentsParams, reqEditors ...RequestEditorFn) (*GetArticleCommentsResponse, error) {
+	rsp, err := c.GetArticleComments(ctx, slug, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6588,7 +6641,7 @@ func (c *ClientWithResponses) RefreshSessionWithResponse(ctx context.Context, bo
 
 // GetTagsWithResponse List the tags in use
 //
-// Most used first, then by name.
+// Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7529,7 +7582,7 @@ func ParseGetArticleCommentsResponse(rsp *http.Response) (*GetArticleCommentsRes
 		response.JSON404 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest ParameterInvalid
+		var dest PagingInvalid
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -9432,7 +9485,7 @@ type ServerInterface interface {
 	UpdateArticle(w http.ResponseWriter, r *http.Request, slug Slug)
 	// GetArticleComments List the comments of an article
 	// (GET /articles/{slug}/comments)
-	GetArticleComments(w http.ResponseWriter, r *http.Request, slug Slug)
+	GetArticleComments(w http.ResponseWriter, r *http.Request, slug Slug, params GetArticleCommentsParams)
 	// CreateArticleComment Comment on an article
 	// (POST /articles/{slug}/comments)
 	CreateArticleComment(w http.ResponseWriter, r *http.Request, slug Slug)
@@ -9793,8 +9846,37 @@ func (siw *ServerInterfaceWrapper) GetArticleComments(w http.ResponseWriter, r *
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetArticleCommentsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetArticleComments(w, r, slug)
+		siw.Handler.GetArticleComments(w, r, slug, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -11202,7 +11284,8 @@ func (response UpdateArticle503JSONResponse) VisitUpdateArticleResponse(w http.R
 }
 
 type GetArticleCommentsRequestObject struct {
-	Slug Slug `json:"slug"`
+	Slug   Slug `json:"slug"`
+	Params GetArticleCommentsParams
 }
 
 type GetArticleCommentsResponseObject interface {
@@ -11245,7 +11328,7 @@ func (response GetArticleComments404JSONResponse) VisitGetArticleCommentsRespons
 	return err
 }
 
-type GetArticleComments422JSONResponse struct{ ParameterInvalidJSONResponse }
+type GetArticleComments422JSONResponse struct{ PagingInvalidJSONResponse }
 
 func (response GetArticleComments422JSONResponse) VisitGetArticleCommentsResponse(w http.ResponseWriter) error {
 
@@ -13664,10 +13747,11 @@ func (sh *strictHandler) UpdateArticle(w http.ResponseWriter, r *http.Request, s
 }
 
 // GetArticleComments operation middleware
-func (sh *strictHandler) GetArticleComments(w http.ResponseWriter, r *http.Request, slug Slug) {
+func (sh *strictHandler) GetArticleComments(w http.ResponseWriter, r *http.Request, slug Slug, params GetArticleCommentsParams) {
 	var request GetArticleCommentsRequestObject
 
 	request.Slug = slug
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetArticleComments(ctx, request.(GetArticleCommentsRequestObject))

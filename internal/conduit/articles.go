@@ -54,6 +54,7 @@ type Page struct {
 	Limit  int
 	Offset int
 	After  *Position // nil: from the start
+	Detail Detail
 }
 
 // ArticlePage is a page of a list.
@@ -68,25 +69,39 @@ type ArticleStore interface {
 	// CreateArticle records an article under the first slug that is free, and gives it with id and slug; NotFound("user") if
 	// its author is gone.
 	CreateArticle(ctx context.Context, article Article, slugs iter.Seq[string]) (Article, error)
-	// ArticleBySlug gives an article with its body; NotFound("article") if there is none.
-	ArticleBySlug(ctx context.Context, slug string, reader int64) (ArticleView, error)
+	// ArticleBySlug gives an article with its body, or the outline of it; NotFound("article") if there is none.
+	ArticleBySlug(ctx context.Context, slug string, reader int64, detail Detail) (ArticleView, error)
 	// UpdateArticle loads and locks an article, lets change alter it, and saves it, in one transaction. If change gives
 	// slugs, the first that is free or was this article's before becomes its slug.
 	UpdateArticle(ctx context.Context, slug string, change func(*Article) (slugs iter.Seq[string], err error)) (Article, error)
 	// DeleteArticle loads and locks an article and deletes it with all that hangs on it, unless allow refuses.
 	DeleteArticle(ctx context.Context, slug string, allow func(Article) error) error
-	// ListArticles gives a page, newest first, without bodies.
+	// ListArticles gives a page, newest first, without bodies, and with authors as lists show them.
 	ListArticles(ctx context.Context, filter ArticleFilter, page Page, reader int64) (ArticlePage, error)
 	// SetFavorite makes an article a favourite of the user, or not. What is so already is no error, nor is an unknown slug.
 	SetFavorite(ctx context.Context, slug string, userID int64, favorite bool) error
-	// Tags gives the tags in use, most used first, then by name.
-	Tags(ctx context.Context) ([]string, error)
+	// Tags gives tags in use, most used first, then by name: of many the most used, up to so many, and those of the newest
+	// articles, up to so many more.
+	Tags(ctx context.Context, used, newest int) ([]string, error)
 }
 
 // Limits of lists.
 const (
 	defaultLimit = 20
 	maxLimit     = 100
+)
+
+// Limits of what is repeated beside everything that somebody wrote. What users choose must not decide how long the lists of
+// everybody are.
+const (
+	ListBio  = 300  // characters of a bio; a longer one is cut short
+	MaxImage = 2048 // bytes of the URL of a picture: a small one fits as a data URL. Lists leave out longer ones of earlier times
+)
+
+// Limits of the list of tags: the most used, and those of the newest articles, so that somebody who has just used one finds it.
+const (
+	mostUsedTags = 300
+	newestTags   = 200
 )
 
 // maxTag is how long a tag may be, in characters.
@@ -187,7 +202,7 @@ func (a *Articles) Update(ctx context.Context, caller Caller, slug string, chang
 	if err != nil {
 		return ArticleView{}, err
 	}
-	return a.Store.ArticleBySlug(ctx, article.Slug, caller.User.ID)
+	return a.Store.ArticleBySlug(ctx, article.Slug, caller.User.ID, Whole)
 }
 
 func orElse(text, other string) string {
@@ -208,8 +223,8 @@ func (a *Articles) Delete(ctx context.Context, caller Caller, slug string) error
 }
 
 // Article gives an article as the caller sees it.
-func (a *Articles) Article(ctx context.Context, caller Caller, slug string) (ArticleView, error) {
-	return a.Store.ArticleBySlug(ctx, slug, caller.User.ID)
+func (a *Articles) Article(ctx context.Context, caller Caller, slug string, detail Detail) (ArticleView, error) {
+	return a.Store.ArticleBySlug(ctx, slug, caller.User.ID, detail)
 }
 
 // List gives a page of articles as the caller sees them.
@@ -244,8 +259,11 @@ func (a *Articles) setFavorite(ctx context.Context, caller Caller, slug string, 
 	if err := a.Store.SetFavorite(ctx, slug, caller.User.ID, favorite); err != nil {
 		return ArticleView{}, err
 	}
-	return a.Article(ctx, caller, slug)
+	return a.Article(ctx, caller, slug, Whole)
 }
 
-// Tags gives the tags in use, most used first, then by name.
-func (a *Articles) Tags(ctx context.Context) ([]string, error) { return a.Store.Tags(ctx) }
+// Tags gives the tags in use, most used first, then by name. Of more than 500 it gives the 300 most used and those of the
+// newest articles.
+func (a *Articles) Tags(ctx context.Context) ([]string, error) {
+	return a.Store.Tags(ctx, mostUsedTags, newestTags)
+}

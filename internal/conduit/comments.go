@@ -1,6 +1,7 @@
 package conduit
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -21,12 +22,31 @@ type CommentView struct {
 	Author Profile
 }
 
+// CommentFilter says which comments of an article are asked for.
+type CommentFilter struct {
+	Limit  int   // how many at most
+	After  int64 // only those with higher ids; 0 for all
+	Detail Detail
+}
+
+// CommentPage is a part of the comments of an article.
+type CommentPage struct {
+	Comments []CommentView
+	Next     int64 // after which id the next page begins; 0 when this is the last
+}
+
+// Limits of a page of comments. RealWorld has no pages, so an ordinary discussion is one.
+const (
+	maxComments  = 500
+	MaxPageBytes = 1 << 20 // of their texts together
+)
+
 // CommentStore keeps comments.
 type CommentStore interface {
 	// AddComment records a comment below the article with this slug and gives it with its ids; NotFound("article").
 	AddComment(ctx context.Context, slug string, comment Comment) (Comment, error)
-	// Comments gives the comments of an article, oldest first; NotFound("article").
-	Comments(ctx context.Context, slug string, reader int64) ([]CommentView, error)
+	// Comments gives a page of the comments of an article, oldest first, with authors as lists show them; NotFound("article").
+	Comments(ctx context.Context, slug string, page CommentFilter, reader int64) (CommentPage, error)
 	// DeleteComment deletes a comment of an article, unless allow refuses; NotFound("article"), or NotFound("comment") if
 	// the article has none with this id.
 	DeleteComment(ctx context.Context, slug string, id int64, allow func(Comment) error) error
@@ -50,9 +70,11 @@ func (c *Comments) Add(ctx context.Context, caller Caller, slug, body string) (C
 	return CommentView{Comment: comment, Author: profileOf(caller.User)}, err
 }
 
-// List gives the comments of an article as the caller sees them, oldest first.
-func (c *Comments) List(ctx context.Context, caller Caller, slug string) ([]CommentView, error) {
-	return c.Store.Comments(ctx, slug, caller.User.ID)
+// List gives a page of the comments of an article as the caller sees them, oldest first: at most 500, and fewer if they are
+// long.
+func (c *Comments) List(ctx context.Context, caller Caller, slug string, page CommentFilter) (CommentPage, error) {
+	page.Limit = min(cmp.Or(page.Limit, maxComments), maxComments)
+	return c.Store.Comments(ctx, slug, page, caller.User.ID)
 }
 
 // Delete removes a comment of the caller; Forbidden if it is somebody else's, also for the article's author.

@@ -1,13 +1,17 @@
 package conduit
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Profile is what everybody may see of a person.
 type Profile struct {
 	Username  string
 	Bio       *string
 	Image     *string
-	Following bool // whether the reader follows this person; false for anonymous readers
+	Following bool      // whether the reader follows this person; false for anonymous readers
+	ChangedAt time.Time // when their account was last changed; only beside what they wrote
 }
 
 // profileOf is how callers see themselves: nobody follows themselves.

@@ -335,10 +335,6 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	return caller, nil
 }
 
-// MaxImage is how long the URL of a picture may be, in bytes: it is repeated beside everything that its user writes. A small
-// picture fits as a data URL.
-const MaxImage = 2048
-
 // reservation is for how long the name of somebody who left is kept.
 const reservation = 30 * 24 * time.Hour
 

@@ -24,7 +24,7 @@ func shown(t *testing.T, db *store.Store, options demo.Options) (conduit.Article
 	if err != nil {
 		t.Fatal(err)
 	}
-	tags, err := db.Tags(ctx)
+	tags, err := db.Tags(ctx, 1000, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,9 +14,11 @@ func (h *handlers) GetArticles(ctx context.Context, request api.GetArticlesReque
 	if err != nil {
 		return nil, err
 	}
-	listed, err := h.Articles.List(ctx, callerFrom(ctx), conduit.ArticleFilter{
-		Tag: orZero(params.Tag), Author: orZero(params.Author), FavoritedBy: orZero(params.Favorited),
-	}, page)
+	filter := conduit.ArticleFilter{Tag: orZero(params.Tag), Author: orZero(params.Author), FavoritedBy: orZero(params.Favorited)}
+	listed, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.ArticlePage, error) {
+		page.Detail = detail
+		return h.Articles.List(ctx, callerFrom(ctx), filter, page)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +31,10 @@ func (h *handlers) GetArticlesFeed(ctx context.Context, request api.GetArticlesF
 	if err != nil {
 		return nil, err
 	}
-	feed, err := h.Articles.Feed(ctx, callerFrom(ctx), page)
+	feed, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.ArticlePage, error) {
+		page.Detail = detail
+		return h.Articles.Feed(ctx, callerFrom(ctx), page)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +58,9 @@ func (h *handlers) CreateArticle(ctx context.Context, request api.CreateArticleR
 
 // GetArticle implements GET /articles/{slug}.
 func (h *handlers) GetArticle(ctx context.Context, request api.GetArticleRequestObject) (api.GetArticleResponseObject, error) {
-	article, err := h.Articles.Article(ctx, callerFrom(ctx), request.Slug)
+	article, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.ArticleView, error) {
+		return h.Articles.Article(ctx, callerFrom(ctx), request.Slug, detail)
+	})
 	if err != nil {
 		return nil, err
 	}

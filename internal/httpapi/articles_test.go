@@ -223,7 +223,7 @@ func TestSlugs(t *testing.T) {
 				t.Errorf("GET %s: %d %s", slug, got.status, got.body)
 			}
 			s.do(t, post("/api/articles/"+slug+"/favorite", jane)).want(t, 200, "")
-			s.do(t, get("/api/articles/"+slug+"/comments", "")).want(t, 200, `{"comments":[]}`)
+			s.do(t, get("/api/articles/"+slug+"/comments", "")).want(t, 200, `{"comments":[],"nextCursor":null}`)
 		}
 		if third := s.publish(t, jane, "Hello World"); !strings.HasPrefix(third, "hello-world-") {
 			t.Errorf("an old slug was taken over: %q", third)

@@ -5,19 +5,23 @@ import (
 	"strconv"
 
 	"conduit/api"
+	"conduit/internal/conduit"
 )
 
 // GetArticleComments implements GET /articles/{slug}/comments.
 func (h *handlers) GetArticleComments(ctx context.Context, request api.GetArticleCommentsRequestObject) (api.GetArticleCommentsResponseObject, error) {
-	comments, err := h.Comments.List(ctx, callerFrom(ctx), request.Slug)
+	filter, err := commentFilter(request.Params.Limit, request.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]api.Comment, len(comments))
-	for i, comment := range comments {
-		list[i] = commentOf(comment)
+	page, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.CommentPage, error) {
+		filter.Detail = detail
+		return h.Comments.List(ctx, callerFrom(ctx), request.Slug, filter)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return api.GetArticleComments200JSONResponse{Comments: list}, nil
+	return api.GetArticleComments200JSONResponse(commentList(page)), nil
 }
 
 // CreateArticleComment implements POST /articles/{slug}/comments.

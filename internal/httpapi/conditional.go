@@ -2,37 +2,92 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"strings"
+
+	"conduit/internal/conduit"
 )
 
 // conditional gives the answers of a handler an ETag, and answers 304 to who has them already (RFC 9110 §13.1.2). The tag
-// is of the content, so it is right whatever the content was made from; and weak, since the same content may go out
-// compressed. Unless the handler says otherwise, browsers keep the answer for the person it is for, and ask each time.
-func conditional(next http.HandlerFunc) http.HandlerFunc {
+// is weak, since the same content may go out compressed. What may be long has the tag of its version, see [unlessKnown], and
+// what is short that of its content. Unless the handler says otherwise, browsers keep the answer for the person it is for,
+// and ask each time. salt stands for the program: another one may show the same version in another way.
+func conditional(next http.HandlerFunc, salt string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		known := &known{salt: salt, tags: r.Header.Values("If-None-Match"), head: r.Method == http.MethodHead}
+		requestFrom(r.Context()).known = known
 		held := &heldAnswer{ResponseWriter: w, status: http.StatusOK}
 		next(held, r)
-		if held.status == http.StatusOK {
-			sum := sha256.Sum256(held.body.Bytes())
-			tag := `W/"` + hex.EncodeToString(sum[:16]) + `"`
-			header := w.Header()
-			header.Set("ETag", tag)
+		header := w.Header()
+		if held.status == http.StatusOK || known.outlined {
+			if known.tag == "" {
+				known.tag = tagOf(held.body.Bytes())
+			}
+			header.Set("ETag", known.tag)
 			if header.Get("Cache-Control") == noStore {
 				header.Set("Cache-Control", "private, no-cache")
 				header.Add("Vary", "Authorization")
 			}
-			if matches(r.Header.Values("If-None-Match"), tag) {
+			if matches(known.tags, known.tag) {
 				header.Del("Content-Type")
 				w.WriteHeader(http.StatusNotModified)
 				return
+			}
+			if known.outlined { // for HEAD
+				header.Set("Content-Type", "application/json")
+				held.status = http.StatusOK
 			}
 		}
 		w.WriteHeader(held.status)
 		_, _ = w.Write(held.body.Bytes()) // fails when the client has gone
 	}
+}
+
+// known is what who asks has of an answer already.
+type known struct {
+	salt     string
+	tags     []string // of If-None-Match
+	head     bool     // asks for the headers only
+	tag      string   // of the answer, once its version is known
+	outlined bool     // whether no more than the outline was read
+}
+
+func (k *known) set(version conduit.Version) { k.tag = tagOf([]byte(k.salt), version[:]) }
+
+// errOutlined is no fault: the outline was enough to answer, since who asks has the rest or does not want it.
+var errOutlined = errors.New("the outline is the answer")
+
+// unlessKnown reads something that has versions, and gives the answer the tag of its version. For who may have it, and for
+// HEAD, it reads the outline first, and the whole only if it is needed.
+func unlessKnown[T interface{ Version() conduit.Version }](ctx context.Context, read func(conduit.Detail) (T, error)) (T, error) {
+	known := requestFrom(ctx).known
+	if known.head || len(known.tags) > 0 {
+		outline, err := read(conduit.Outline)
+		if err != nil {
+			return outline, err
+		}
+		if known.set(outline.Version()); known.head || matches(known.tags, known.tag) {
+			known.outlined = true
+			return outline, errOutlined
+		}
+	}
+	whole, err := read(conduit.Whole)
+	if err == nil {
+		known.set(whole.Version())
+	}
+	return whole, err
+}
+
+func tagOf(parts ...[]byte) string {
+	hash := sha256.New()
+	for _, part := range parts {
+		hash.Write(part)
+	}
+	return `W/"` + hex.EncodeToString(hash.Sum(nil)[:16]) + `"`
 }
 
 // matches compares weakly, as If-None-Match asks (RFC 9110 §8.8.3.2).

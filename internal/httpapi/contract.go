@@ -28,6 +28,7 @@ type contractMux struct {
 	authenticate authenticator
 	log          *slog.Logger
 	responses    *responseCheck  // nil: answers are not checked
+	version      string          // of the program
 	rehearse     bool            // whether requests may ask for the contract's examples
 	stopping     <-chan struct{} // closed when nobody is to be kept waiting any longer
 }
@@ -207,7 +208,7 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 	}
 	o.tagged = contract.Responses.Value("304") != nil
 	if o.tagged {
-		o.handler = conditional(o.handler)
+		o.handler = conditional(o.handler, c.version)
 	}
 	if c.rehearse {
 		o.rehearsal = newRehearsal(contract)
@@ -234,7 +235,7 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if wish.answer != nil {
 			answer = wish.write
 			if o.tagged {
-				answer = conditional(answer)
+				answer = conditional(answer, o.mux.version)
 			}
 		}
 	}

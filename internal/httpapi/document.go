@@ -41,7 +41,7 @@ func asFile(mediaType string, content func() []byte) http.HandlerFunc {
 		w.Header().Set("Content-Type", mediaType)
 		w.Header().Set("Cache-Control", "no-cache")
 		_, _ = w.Write(content()) // into memory
-	})
+	}, "")
 }
 
 // infoVersion is info.version in openapi.yaml: no other member called version stands so far left.

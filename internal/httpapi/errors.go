@@ -48,6 +48,10 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 		status    int
 		fields    conduit.Fields
 	)
+	if errors.Is(err, errOutlined) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
 	if errors.Is(err, auth.ErrBusy) || errors.Is(err, context.Canceled) {
 		err = conduit.Unavailable(err)
 	}

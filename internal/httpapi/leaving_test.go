@@ -31,7 +31,7 @@ func TestDeleteAccount(t *testing.T) {
 		s.do(t, get("/api/articles", "")).wantSlugs(t, 1, "by-jane")
 		s.do(t, get("/api/articles/feed", jane)).wantSlugs(t, 0)
 		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":["hers"]}`)
-		s.do(t, get("/api/articles/by-jane/comments", "")).want(t, 200, `{"comments":[]}`)
+		s.do(t, get("/api/articles/by-jane/comments", "")).want(t, 200, `{"comments":[],"nextCursor":null}`)
 		if count := s.do(t, get("/api/articles/by-jane", "")).at(t, "article", "favoritesCount"); count != 0.0 {
 			t.Errorf("%v favourites are left", count)
 		}

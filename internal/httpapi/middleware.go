@@ -22,6 +22,7 @@ type request struct {
 	id     string // under which the log knows it
 	caller conduit.Caller
 	client conduit.Client
+	known  *known // in operations whose answers have an ETag
 }
 
 type requestKey struct{}

@@ -23,6 +23,20 @@ func pageOf(limit *api.Limit, offset *api.Offset, cursor *api.Cursor) (conduit.P
 	return page, nil
 }
 
+// commentFilter takes the parameters of a list of comments together.
+func commentFilter(limit *int32, cursor *string) (conduit.CommentFilter, error) {
+	filter := conduit.CommentFilter{Limit: int(orZero(limit))}
+	if cursor == nil {
+		return filter, nil
+	}
+	id, ok := readCommentCursor(*cursor)
+	if !ok {
+		return conduit.CommentFilter{}, conduit.Invalid("cursor", "is not valid")
+	}
+	filter.After = id
+	return filter, nil
+}
+
 // orZero is the value of a parameter, which for the domain is zero when it is absent.
 func orZero[T any](parameter *T) T {
 	if parameter == nil {
@@ -32,7 +46,7 @@ func orZero[T any](parameter *T) T {
 }
 
 // A cursor is a position as 16 bytes, milliseconds and id, in base64url: short, and nothing that clients would be tempted
-// to take apart.
+// to take apart. That of comments is an id alone.
 
 func writeCursor(position conduit.Position) string {
 	raw := binary.BigEndian.AppendUint64(nil, uint64(position.CreatedAt.UnixMilli()))
@@ -50,4 +64,17 @@ func readCursor(cursor string) (position conduit.Position, ok bool) {
 	// What we gave out lies in years of four digits; a database might refuse others.
 	year := position.CreatedAt.Year()
 	return position, position.ID > 0 && year >= 1970 && year <= 9999
+}
+
+func writeCommentCursor(id int64) string {
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(id)))
+}
+
+func readCommentCursor(cursor string) (id int64, ok bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(raw) != 8 {
+		return 0, false
+	}
+	id = int64(binary.BigEndian.Uint64(raw))
+	return id, id > 0
 }

@@ -106,6 +106,8 @@ func TestStatements(t *testing.T) {
 		{"favourite", post("/api/articles/known/favorite", token), 3},
 		{"comment", call{method: "POST", path: "/api/articles/known/comments", token: token, body: `{"comment":{"body":"x"}}`}, 5},
 		{"comments", get("/api/articles/known/comments", token), 3},
+		{"comments, HEAD", call{method: "HEAD", path: "/api/articles/known/comments"}, 1},
+		{"list, HEAD", call{method: "HEAD", path: "/api/articles"}, 2},
 		{"list of 1", get("/api/articles?limit=1", token), 3},
 		{"list of 100", get("/api/articles?limit=100", token), 3},
 		{"list, anonymous", get("/api/articles?limit=100", ""), 2},

@@ -90,6 +90,18 @@ func commentOf(comment conduit.CommentView) api.Comment {
 	}
 }
 
+func commentList(page conduit.CommentPage) api.CommentList {
+	list := api.CommentList{Comments: make([]api.Comment, len(page.Comments)), NextCursor: orNull(nil)}
+	for i, comment := range page.Comments {
+		list.Comments[i] = commentOf(comment)
+	}
+	if page.Next != 0 {
+		cursor := writeCommentCursor(page.Next)
+		list.NextCursor = orNull(&cursor)
+	}
+	return list
+}
+
 // orEmpty shows a list that may be nil, which would marshal as null.
 func orEmpty(list []string) []string {
 	if list == nil {

@@ -94,6 +94,9 @@ func (c *responseCheck) violation(r *http.Request, answer *recorder) error {
 	if kind := answer.Header().Get("Content-Type"); !strings.HasPrefix(kind, "application/json") {
 		return errors.New("the media type is not application/json")
 	}
+	if r.Method == http.MethodHead && answer.body.Len() == 0 {
+		return nil
+	}
 	value, problems := strictjson.Decode(answer.body.Bytes(), strictjson.Bounds{})
 	if len(problems) > 0 {
 		return errors.New("the body is not JSON")

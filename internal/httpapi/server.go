@@ -80,6 +80,7 @@ func New(config Config) (http.Handler, error) {
 	})
 	operations := newContractMux(document, authenticator{config.Tokens, config.Sessions}, config.Log)
 	operations.responses, operations.rehearse, operations.stopping = responses, config.Rehearse, config.Stopping
+	operations.version = config.Version
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: fail})
 	if missing := operations.unmounted(); len(missing) > 0 {
 		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s", strings.Join(missing, ", "))

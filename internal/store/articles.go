@@ -58,11 +58,17 @@ func (r articleViewRow) view() conduit.ArticleView {
 	}
 }
 
-// articleViews begins every read of articles, so that what a reader sees is said once.
-func (s *Store) articleViews(p *parameters, reader int64) *bun.SelectQuery {
-	return s.reads.NewSelect().TableExpr("articles as a").Join("join users as u on u.id = a.author_id").
-		ColumnExpr("a.id, a.slug, a.title, a.description, a.tag_list, a.author_id, a.favorites_count, a.created_at, a.updated_at").
-		ColumnExpr("u.username, u.bio, u.image").
+// articleViews begins every read of articles, so that what a reader sees is said once. The columns of an outline are those of
+// [conduit.ArticleView.Version], and of a position in lists.
+func (s *Store) articleViews(p *parameters, reader int64, detail conduit.Detail, author string) *bun.SelectQuery {
+	query := s.reads.NewSelect().TableExpr("articles as a").Join("join users as u on u.id = a.author_id").
+		ColumnExpr("a.id, a.favorites_count, a.created_at, a.updated_at")
+	if detail == conduit.Outline {
+		query.ColumnExpr(outlinedAuthor)
+	} else {
+		query.ColumnExpr("a.slug, a.title, a.description, a.tag_list, a.author_id").ColumnExpr(author)
+	}
+	return query.
 		ColumnExpr(followingExpr).Join(followingJoin, p.add(reader)).
 		ColumnExpr("mine.article_id is not null as favorited").
 		Join("left join favorites as mine on mine.user_id = ? and mine.article_id = a.id", p.add(reader))
@@ -72,11 +78,15 @@ func (s *Store) articleViews(p *parameters, reader int64) *bun.SelectQuery {
 const slugSQL = "(select article_id from article_slugs where slug = ?)"
 
 // ArticleBySlug implements [conduit.ArticleStore].
-func (s *Store) ArticleBySlug(ctx context.Context, slug string, reader int64) (conduit.ArticleView, error) {
+func (s *Store) ArticleBySlug(ctx context.Context, slug string, reader int64, detail conduit.Detail) (conduit.ArticleView, error) {
 	var rows []articleViewRow
 	if err := s.retry(ctx, func(ctx context.Context) error {
 		p := s.parameters()
-		return s.scan(ctx, s.articleViews(p, reader).ColumnExpr("a.body").Where("a.id = "+slugSQL, p.add(slug)), p, &rows)
+		query := s.articleViews(p, reader, detail, wholeAuthor).Where("a.id = "+slugSQL, p.add(slug))
+		if detail == conduit.Whole {
+			query.ColumnExpr("a.body")
+		}
+		return s.scan(ctx, query, p, &rows)
 	}); err != nil {
 		return conduit.ArticleView{}, err
 	}
@@ -254,10 +264,36 @@ func (s *Store) SetFavorite(ctx context.Context, slug string, userID int64, favo
 }
 
 // Tags implements [conduit.ArticleStore].
-func (s *Store) Tags(ctx context.Context) ([]string, error) {
-	var tags []string
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Table("tags").Column("tag").Order("articles_count desc", "tag").Scan(ctx, &tags)
+func (s *Store) Tags(ctx context.Context, used, newest int) (tags []string, err error) {
+	err = s.retry(ctx, func(ctx context.Context) error {
+		byUse := func() *bun.SelectQuery {
+			return s.reads.NewSelect().Table("tags").Column("tag").Order("articles_count desc", "tag")
+		}
+		tags = nil
+		if err := byUse().Limit(int64(used+newest)+1).Scan(ctx, &tags); err != nil || len(tags) <= used+newest {
+			return err
+		}
+		tags = tags[:used]
+		var written []struct{ TagList []string }
+		if err := s.reads.NewSelect().Table("articles").Column("tag_list").
+			Order("created_at desc", "id desc").Limit(int64(newest)).Scan(ctx, &written); err != nil {
+			return err
+		}
+		var more []string
+		for _, article := range written {
+			for _, tag := range article.TagList {
+				if len(more) < newest && !slices.Contains(tags, tag) && !slices.Contains(more, tag) {
+					more = append(more, tag)
+				}
+			}
+		}
+		// None of these is used more than those above, so they go on in the same order.
+		var sorted []string
+		if err := byUse().Where("tag in (?)", bun.List(more)).Scan(ctx, &sorted); err != nil {
+			return err
+		}
+		tags = append(tags, sorted...)
+		return nil
 	})
 	return tags, err
 }

@@ -52,25 +52,64 @@ func (s *Store) AddComment(ctx context.Context, slug string, comment conduit.Com
 }
 
 // Comments implements [conduit.CommentStore].
-func (s *Store) Comments(ctx context.Context, slug string, reader int64) ([]conduit.CommentView, error) {
-	var articleID int64
+//
+// An outline with the sizes of the texts comes first, and says where the page ends; of the page itself no more is read than it
+// shows.
+func (s *Store) Comments(
+	ctx context.Context, slug string, asked conduit.CommentFilter, reader int64,
+) (page conduit.CommentPage, err error) {
+	var outline []struct {
+		commentViewRow
+		Size int
+	}
+	// The page is cut out of the index before anything is joined to it: else PostgreSQL may sort all comments of the article.
+	views := func(columns string, limit int) *bun.SelectQuery {
+		cut := s.reads.NewSelect().Table("comments").ColumnExpr(columns).Where("article_id = "+slugSQL, slug).
+			Where("id > ?", asked.After).Order("id").Limit(int64(limit))
+		return s.reads.NewSelect().TableExpr("(?) as c", cut).Join("join users as u on u.id = c.author_id").
+			ColumnExpr("c.*").ColumnExpr(followingExpr).Join(followingJoin, reader).OrderExpr("c.id")
+	}
 	if err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Table("article_slugs").Column("article_id").Where("slug = ?", slug).Scan(ctx, &articleID)
+		return views("id, author_id, octet_length(body) as size", asked.Limit+1). // one more, to know whether there is a next page
+												ColumnExpr(outlinedAuthor).Scan(ctx, &outline)
 	}); err != nil {
-		return nil, missing(err, "article")
+		return page, err
+	}
+	if len(outline) == 0 {
+		var articleID int64
+		err := s.retry(ctx, func(ctx context.Context) error {
+			return s.reads.NewSelect().Table("article_slugs").Column("article_id").Where("slug = ?", slug).Scan(ctx, &articleID)
+		})
+		return page, missing(err, "article")
+	}
+	size, length := 0, 0
+	for _, row := range outline[:min(len(outline), asked.Limit)] {
+		if size += row.Size; size > conduit.MaxPageBytes && length > 0 {
+			break
+		}
+		length++
+	}
+	if length < len(outline) {
+		page.Next = outline[length-1].ID
 	}
 	var rows []commentViewRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().TableExpr("comments as c").Join("join users as u on u.id = c.author_id").
-			ColumnExpr("c.id, c.article_id, c.author_id, c.body, c.created_at, c.updated_at, u.username, u.bio, u.image").
-			ColumnExpr(followingExpr).Join(followingJoin, reader).
-			Where("c.article_id = ?", articleID).OrderExpr("c.id").Scan(ctx, &rows)
-	})
-	views := make([]conduit.CommentView, len(rows))
-	for i, row := range rows {
-		views[i] = conduit.CommentView{Comment: row.comment(), Author: conduit.Profile(row.profileColumns)}
+	if asked.Detail == conduit.Outline {
+		for _, row := range outline[:length] {
+			rows = append(rows, row.commentViewRow)
+		}
+	} else if err := s.retry(ctx, func(ctx context.Context) error {
+		return views("*", length).ColumnExpr(listedAuthor).Scan(ctx, &rows)
+	}); err != nil {
+		return page, err
 	}
-	return views, err
+	if page.Next != 0 && len(rows) > 0 { // another comment may have come in between
+		page.Next = rows[len(rows)-1].ID
+	}
+	page.Comments = make([]conduit.CommentView, len(rows))
+	for i, row := range rows {
+		page.Comments[i] = conduit.CommentView{Comment: row.comment(), Author: conduit.Profile(row.profileColumns)}
+	}
+	return page, nil
 }
 
 // DeleteComment implements [conduit.CommentStore].

@@ -62,6 +62,7 @@ insert into article_slugs select slug, id from articles;
 insert into article_tags select id, 'tag' || id % 1000, created_at from articles;
 insert into favorites select 1 + id % 7, id, created_at from articles where id % 3 = 0;
 insert into comments (article_id, author_id, body, created_at, updated_at) select 1 + n % 3000, 1 + n % 50, 'c', now(), now() from generate_series(1, 10000) as n;
+insert into comments (article_id, author_id, body, created_at, updated_at) select 5, 1 + n % 50, 'c', now(), now() from generate_series(1, 10000) as n;
 update articles set author_id = 2 where id % 4 = 0;
 insert into follows select 1, n from generate_series(2, 6) as n;
 insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at)
@@ -99,6 +100,15 @@ func TestPagesUseIndexes(t *testing.T) {
 			return err
 		}
 	}
+	comments := func(slug string, after int64) func() error {
+		return func() error {
+			got, err := db.Comments(ctx, slug, conduit.CommentFilter{Limit: 20, After: after}, 1)
+			if err == nil && len(got.Comments) == 0 {
+				err = fmt.Errorf("an empty page")
+			}
+			return err
+		}
+	}
 	deep := conduit.Page{Limit: 20, After: &conduit.Position{CreatedAt: time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC), ID: 3600}}
 	for name, test := range map[string]struct {
 		run   func() error
@@ -117,9 +127,12 @@ func TestPagesUseIndexes(t *testing.T) {
 		"feed of 5":           {list(conduit.ArticleFilter{FollowedBy: 1}, conduit.Page{Limit: 20}), "articles_author_id_newest", 110},
 		"feed of 5, cursor":   {list(conduit.ArticleFilter{FollowedBy: 1}, deep), "articles_author_id_newest", 110},
 		"feed of 349":         {list(conduit.ArticleFilter{FollowedBy: everybody.ID}, conduit.Page{Limit: 20}), "articles_newest", 400}, // those who are followed
-		"article":             {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1); return err }, "article_slugs_pkey", 1},
-		"comments":            {func() error { _, err := db.Comments(ctx, "slug77", 1); return err }, "comments_article_id", 50},
-		"tags":                {func() error { _, err := db.Tags(ctx); return err }, "", 1000},
+		"article":             {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, conduit.Whole); return err }, "article_slugs_pkey", 1},
+		"article, outline":    {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, conduit.Outline); return err }, "article_slugs_pkey", 1},
+		"comments":            {comments("slug77", 0), "comments_article_id", 50},
+		"many comments":       {comments("slug5", 0), "comments_article_id", 50},
+		"many comments, deep": {comments("slug5", 15_000), "comments_article_id", 50},
+		"tags":                {func() error { _, err := db.Tags(ctx, 300, 200); return err }, "tags_most_used", 600},
 		"profile":             {func() error { _, err := db.ProfileByUsername(ctx, "user7", 1); return err }, "", 50},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,7 +35,7 @@ func (s *Store) ListArticles(
 		} else {
 			ids = s.articleIDs(p, filter, page.After)
 		}
-		return s.scan(ctx, s.articleViews(p, reader).
+		return s.scan(ctx, s.articleViews(p, reader, page.Detail, listedAuthor).
 			// One more than the page holds, to know whether there is a next one.
 			Join("join (?) as page on page.id = a.id", ids.Limit(int64(page.Limit)+1).Offset(int64(page.Offset))).
 			OrderExpr("a.created_at desc, a.id desc"), p, &rows)

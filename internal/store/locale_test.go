@@ -28,7 +28,7 @@ func TestTagOrder(t *testing.T) {
 		if _, err := db.CreateArticle(ctx, conduit.Article{Title: "t", AuthorID: user.ID, TagList: tags, CreatedAt: at, UpdatedAt: at}, slices.Values([]string{"t"})); err != nil {
 			t.Fatal(err)
 		}
-		got, err := db.Tags(ctx)
+		got, err := db.Tags(ctx, 1000, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -366,7 +366,7 @@ export interface paths {
         };
         /**
          * List the comments of an article
-         * @description Oldest first.
+         * @description Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
          */
         get: operations["getArticleComments"];
         put?: never;
@@ -421,7 +421,7 @@ export interface paths {
         };
         /**
          * List the tags in use
-         * @description Most used first, then by name.
+         * @description Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
          */
         get: operations["getTags"];
         put?: never;
@@ -959,7 +959,7 @@ export interface components {
             profile: components["schemas"]["Profile"];
         };
         /**
-         * @description What everybody may see of a person.
+         * @description What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
          * @example {
          *       "username": "jake",
          *       "bio": null,
@@ -1212,17 +1212,23 @@ export interface components {
             comment: components["schemas"]["Comment"];
         };
         /**
-         * @description The comments of an article.
+         * @description A page of the comments of an article.
          * @example {
-         *       "comments": []
+         *       "comments": [],
+         *       "nextCursor": null
          *     }
          */
         CommentList: {
             /**
-             * @description The comments, oldest first.
+             * @description The comments of this page, oldest first.
              * @example []
              */
             comments: components["schemas"]["Comment"][];
+            /**
+             * @description The cursor of the next page; null on the last one.
+             * @example AAAAAAAAACo
+             */
+            nextCursor: string | null;
         };
         /**
          * @description What a reader said.
@@ -3110,7 +3116,18 @@ export interface operations {
     };
     getArticleComments: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many comments a page holds at most. More than 500 is served as 500; empty counts as not given.
+                 * @example 500
+                 */
+                limit?: number;
+                /**
+                 * @description The `nextCursor` of the page before. Empty counts as not given.
+                 * @example AAAAAAAAACo
+                 */
+                cursor?: string;
+            };
             header?: never;
             path: {
                 /**
@@ -3123,7 +3140,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The comments. */
+            /** @description A page of comments. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3144,7 +3161,8 @@ export interface operations {
                      *             "following": false
                      *           }
                      *         }
-                     *       ]
+                     *       ],
+                     *       "nextCursor": null
                      *     }
                      */
                     "application/json": components["schemas"]["CommentList"];
@@ -3152,7 +3170,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             404: components["responses"]["ArticleNotFound"];
-            422: components["responses"]["ParameterInvalid"];
+            422: components["responses"]["PagingInvalid"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

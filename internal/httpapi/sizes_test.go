@@ -1,0 +1,232 @@
+package httpapi_test
+
+import (
+	"database/sql"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// eachWithDatabase is each for tests that write rows as they cannot come in, or too many of them.
+func eachWithDatabase(t *testing.T, test func(t *testing.T, s *server, db *sql.DB)) {
+	t.Helper()
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		test(t, newServer(t, url, store.Options{Timeout: 30 * time.Second}), openPastStore(t, url))
+	})
+}
+
+func write(t *testing.T, db *sql.DB, statement string) {
+	t.Helper()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// numbers is a table of the numbers from 1 to n, in both databases.
+func numbers(n int) string {
+	return fmt.Sprintf("with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < %d) ", n)
+}
+
+// text is an SQL literal.
+func text(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// TestListsKeepAuthorsShort: what somebody says of themselves is in every row, and what an earlier version took stays readable.
+func TestListsKeepAuthorsShort(t *testing.T) {
+	eachWithDatabase(t, func(t *testing.T, s *server, db *sql.DB) {
+		jake, jane := s.register(t, "jake"), s.register(t, "jane")
+		s.publish(t, jake, "One", "t")
+		s.do(t, call{method: "POST", path: "/api/articles/one/comments", token: jake, body: `{"comment":{"body":"c"}}`}).want(t, 201, "")
+		s.do(t, post("/api/profiles/jake/follow", jane)).want(t, 200, "")
+		bio, image := strings.Repeat("🦊", 10_000), strings.Repeat("🦊", 90_000)
+		write(t, db, "update users set bio = "+text(bio)+", image = "+text(image)+" where username = 'jake'")
+		for _, path := range []string{"/api/articles", "/api/articles?tag=t", "/api/articles/feed", "/api/articles/one/comments"} {
+			got := s.do(t, get(path, jane))
+			if got.want(t, 200, ""); len(got.body) > 2_500 {
+				t.Errorf("%s: %d bytes", path, len(got.body))
+			}
+			if !strings.Contains(got.body, `"bio":"`+strings.Repeat("🦊", 299)+`…","image":null`) &&
+				!strings.Contains(got.body, `"bio":"`+strings.Repeat("🦊", 299)+`…","following":true,"image":null`) {
+				t.Errorf("%s: %.900s", path, got.body)
+			}
+		}
+		for _, path := range []string{"/api/profiles/jake", "/api/articles/one", "/api/user"} {
+			if got := s.do(t, get(path, jake)); !strings.Contains(got.body, bio) || !strings.Contains(got.body, image) {
+				t.Errorf("%s: not all of the profile in %d bytes", path, len(got.body))
+			}
+		}
+		// What is not too long stays as it is.
+		write(t, db, "update users set bio = "+text(strings.Repeat("é", 300))+", image = "+text(strings.Repeat("a", 2048))+" where username = 'jake'")
+		if got := s.do(t, get("/api/articles", "")); !strings.Contains(got.body, strings.Repeat("é", 300)+`"`) || !strings.Contains(got.body, strings.Repeat("a", 2048)) {
+			t.Errorf("cut short: %s", got.body)
+		}
+	})
+}
+
+// comments reads all pages of the comments of an article, and says how many there are on each.
+func (s *server) comments(t *testing.T, path string) (pages []int, ids []float64) {
+	t.Helper()
+	cursor := ""
+	for {
+		got := s.do(t, get(path+"&cursor="+cursor, ""))
+		got.want(t, 200, "")
+		list := got.at(t, "comments").([]any)
+		for _, comment := range list {
+			ids = append(ids, comment.(map[string]any)["id"].(float64))
+		}
+		pages = append(pages, len(list))
+		next, more := got.at(t, "nextCursor").(string)
+		if !more || len(pages) > 100 {
+			return pages, ids
+		}
+		cursor = url.QueryEscape(next)
+	}
+}
+
+func TestCommentPages(t *testing.T) {
+	eachWithDatabase(t, func(t *testing.T, s *server, db *sql.DB) {
+		jake := s.register(t, "jake")
+		s.publish(t, jake, "One")
+		path := "/api/articles/one/comments?"
+		fill := func(count int, body string) {
+			write(t, db, "insert into comments (article_id, author_id, body, created_at, updated_at) "+numbers(count)+
+				"select articles.id, users.id, "+text(body)+", users.created_at, users.created_at from numbers, articles, users")
+		}
+		for _, test := range []struct {
+			count int
+			body  string
+			query string
+			pages []int
+		}{
+			{0, "c", "", []int{0}},
+			{3, "c", "", []int{3}},
+			{500, "c", "", []int{500}},
+			{501, "c", "", []int{500, 1}},
+			{1001, "c", "", []int{500, 500, 1}},
+			{5, "c", "limit=2", []int{2, 2, 1}},
+			{4, "c", "limit=2", []int{2, 2}},
+			{600, "c", "limit=2147483647", []int{500, 100}},
+			{60, strings.Repeat("🦊", 10_000), "", []int{26, 26, 8}}, // 40,000 bytes each
+			{2, strings.Repeat("🦊", 10_000), "limit=1", []int{1, 1}},
+		} {
+			if write(t, db, "delete from comments"); test.count > 0 {
+				fill(test.count, test.body)
+			}
+			pages, ids := s.comments(t, path+test.query)
+			if !slices.Equal(pages, test.pages) || !slices.IsSorted(ids) || len(slices.Compact(ids)) != test.count {
+				t.Errorf("%d comments of %d bytes, %q: pages %v, want %v, with %d ids", test.count, len(test.body), test.query, pages, test.pages, len(ids))
+			}
+		}
+		for query, message := range map[string]string{
+			"cursor=AAAA": "is not valid", "cursor=AAABnG5ypH0AAAAAAAAAKg": "is not valid", "cursor=__________8": "is not valid", "cursor=AAAAAAAAAAA": "is not valid",
+		} {
+			s.do(t, get(path+query, "")).wantError(t, 422, "cursor", message)
+		}
+		s.do(t, get(path+"limit=0", "")).wantError(t, 422, "limit", "is too small (minimum is 1)")
+		s.do(t, get(path+"limit=&cursor=", "")).want(t, 200, "")
+		s.do(t, get("/api/articles/unknown/comments?limit=1&cursor=AAAAAAAAACo", "")).wantError(t, 404, "article", "not found")
+		s.do(t, get(path+"cursor=f_________8", "")).want(t, 200, `{"comments":[],"nextCursor":null}`)
+	})
+}
+
+// TestManyTags: however many tags people invent, the list ends; and what somebody has just used is in it.
+func TestManyTags(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		for i := range 12 {
+			tags := []string{"everywhere", "often"}[:1+i%2]
+			for n := range 46 {
+				tags = append(tags, fmt.Sprintf("tag %02d %02d", i, n))
+			}
+			s.publish(t, jake, fmt.Sprint("Article ", i), tags...)
+		}
+		s.publish(t, jake, "Newest", "brand new", "often")
+		got := s.do(t, get("/api/tags", ""))
+		got.want(t, 200, "")
+		tags := got.at(t, "tags").([]any)
+		if len(tags) != 500 || tags[0] != "everywhere" || tags[1] != "often" || !slices.Contains(tags, any("brand new")) {
+			t.Errorf("%d tags: %.300s", len(tags), got.body)
+		}
+		for _, slug := range []string{"article-0", "article-1"} { // 462 are left
+			s.do(t, del("/api/articles/"+slug, jake)).want(t, 204, "")
+		}
+		if tags := s.do(t, get("/api/tags", "")).at(t, "tags").([]any); len(tags) != 463 {
+			t.Errorf("%d tags", len(tags))
+		}
+	})
+}
+
+// TestVersions: the ETag changes whenever the answer does, and who has it pays for no texts; nor does who asks by HEAD.
+func TestVersions(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, jane, joe := s.register(t, "jake"), s.register(t, "jane"), s.register(t, "joe")
+		s.publish(t, jake, "One", "t")
+		s.do(t, call{method: "POST", path: "/api/articles/one/comments", token: jake, body: `{"comment":{"body":"c"}}`}).want(t, 201, "")
+		s.do(t, post("/api/profiles/jake/follow", joe)).want(t, 200, "")
+		paths := []string{"/api/articles", "/api/articles?tag=t", "/api/articles?limit=1", "/api/articles/feed", "/api/articles/one", "/api/articles/one/comments"}
+		read := func(path, token string) answer { return s.do(t, get(path, token)) }
+		seen := map[string]answer{}
+		look := func(why string) {
+			t.Helper()
+			for _, path := range paths {
+				got, before := read(path, joe), seen[path]
+				got.want(t, 200, "")
+				tag := got.header.Get("ETag")
+				if same := tag == before.header.Get("ETag"); before.status != 0 && (same && got.body != before.body || !same && strings.HasPrefix(why, "nothing")) {
+					t.Errorf("%s after %s: ETag %q and %q", path, why, before.header.Get("ETag"), tag)
+				}
+				seen[path] = got
+				headers := map[string]string{"If-None-Match": `"x", ` + tag}
+				if again := s.do(t, call{method: "GET", path: path, token: joe, headers: headers}); again.status != 304 || again.body != "" || again.header.Get("ETag") != tag {
+					t.Errorf("%s after %s, again: %d %v", path, why, again.status, again.header)
+				}
+				head := s.do(t, call{method: "HEAD", path: path, token: joe})
+				if head.status != 200 || head.header.Get("ETag") != tag || head.header.Get("Content-Type") != got.header.Get("Content-Type") || head.body != "" {
+					t.Errorf("%s after %s, HEAD: %d %v", path, why, head.status, head.header)
+				}
+				if head := s.do(t, call{method: "HEAD", path: path, token: joe, headers: headers}); head.status != 304 {
+					t.Errorf("%s after %s, HEAD again: %d", path, why, head.status)
+				}
+				s.do(t, call{method: "GET", path: path, token: joe, headers: map[string]string{"If-None-Match": `W/"x"`}}).want(t, 200, got.body)
+			}
+		}
+		look("nothing")
+		look("nothing more")
+		change := func(why string, c call) {
+			t.Helper()
+			if got := s.do(t, c); got.status >= 300 {
+				t.Fatalf("%s: %d %s", why, got.status, got.body)
+			}
+			look(why)
+		}
+		put := func(path, token, body string) call { return call{method: "PUT", path: path, token: token, body: body} }
+		change("a bio", put("/api/user", jake, userJSON("bio", "x")))
+		change("an image", put("/api/user", jake, userJSON("image", "x")))
+		change("the same image", put("/api/user", jake, userJSON("image", "x")))
+		change("a name", put("/api/user", jake, userJSON("username", "jack")))
+		change("a favourite of the reader", post("/api/articles/one/favorite", joe))
+		change("a favourite of somebody else", post("/api/articles/one/favorite", jane))
+		change("both as many as before", del("/api/articles/one/favorite", joe))
+		change("following no longer", del("/api/profiles/jack/follow", joe))
+		change("following", post("/api/profiles/jack/follow", joe))
+		change("a title", put("/api/articles/one", jake, articleJSON("title", "One!")))
+		change("a text", put("/api/articles/one", jake, articleJSON("body", "two")))
+		change("tags", put("/api/articles/one", jake, `{"article":{"tagList":["t","u"]}}`))
+		change("a comment", call{method: "POST", path: "/api/articles/one/comments", token: jane, body: `{"comment":{"body":"c"}}`})
+		change("the commenter's bio", put("/api/user", jane, userJSON("bio", "y")))
+		change("another article", publishing(jake, "Two", "t"))
+		change("an article gone", del("/api/articles/two", jake))
+		change("a comment gone", del("/api/articles/one/comments/1", jake))
+		for _, path := range paths { // somebody else sees something else
+			if !strings.HasSuffix(path, "/comments") && read(path, jane).header.Get("ETag") == seen[path].header.Get("ETag") {
+				t.Errorf("%s: the same for somebody who follows nobody", path)
+			}
+		}
+	})
+}
