@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -91,6 +93,7 @@ func TestAudit(t *testing.T) {
 			ID                                                     int64
 			At                                                     time.Time
 			Actor, Action, Target, IPAddress, UserAgent, RequestID string
+			ClientRequestID                                        string
 			ActorID                                                *int64
 			Count                                                  int64
 		}
@@ -99,7 +102,7 @@ func TestAudit(t *testing.T) {
 		}
 		if err := json.Unmarshal([]byte(lines[1]), &event); err != nil || event.ID != 2 || event.ActorID == nil || *event.ActorID != 1 ||
 			event.Actor != "user" || event.Action != "registered" || event.Target != "user:1" || event.IPAddress != "127.0.0.1" ||
-			event.UserAgent != "Go-http-client/1.1" || len(event.RequestID) != 26 || event.At.IsZero() || event.Count != 1 {
+			event.UserAgent != "Go-http-client/1.1" || len(event.RequestID) != 26 || event.ClientRequestID != "" || event.At.IsZero() || event.Count != 1 {
 			t.Errorf("%s: %+v, %v", lines[1], event, err)
 		}
 	})
@@ -120,4 +123,76 @@ func TestAuditShowsClients(t *testing.T) {
 	if err != nil || !strings.HasSuffix(out, `2026-02-18 03:22:56Z  anonymous  login-failed ×37  user:1  -        -        ü \x1b[2J\t\"x\"`+"\n") {
 		t.Errorf("%q, %v", out, err)
 	}
+}
+
+// TestAuditExportAndPrune: what is exported before it is pruned is all that goes, in order, also when it is much.
+func TestAuditExportAndPrune(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
+		day := time.Date(2026, 2, 18, 0, 0, 0, 0, time.UTC)
+		const old = 5001 // more than a batch, of both
+		var events []conduit.Event
+		for i := range old + 1 {
+			event := conduit.KeyEvent(conduit.ActorSystem, conduit.KeyMade, fmt.Sprint("K", i), day)
+			event.ClientRequestID = "C"
+			if i < old {
+				event.At = day.Add(-time.Millisecond)
+			}
+			events = append(events, event)
+		}
+		if err := db.Record(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "audit.jsonl")
+		run := func(want string, args ...string) string {
+			t.Helper()
+			out, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url}, append([]string{"audit"}, args...)...)
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%v: %v, want %q", args, err, want)
+			}
+			return out
+		}
+		run("", "export", "--before=2026-02-18", "--output", file)
+		run("file exists", "export", "--output", file)
+		written, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSuffix(string(written), "\n"), "\n")
+		if len(lines) != old || !strings.Contains(lines[0], `"target":"key:K0"`) ||
+			!strings.Contains(lines[old-1], `"target":"key:K5000"`) || !strings.Contains(lines[0], `"clientRequestId":"C"`) {
+			t.Errorf("%d lines, from %s to %s", len(lines), lines[0], lines[len(lines)-1])
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("others may read it: %v, %v", info, err)
+		}
+
+		for want, args := range map[string][]string{
+			"takes --before or --older-than": {},
+			"CONDUIT_OLDER_THAN":             {"--older-than=a year"},
+			"want a time as":                 {"--before=yesterday"},
+			"want a time that has passed":    {"--before=9999-01-01"},
+			"must not be negative":           {"--older-than=-1h"},
+			"say --yes":                      {"--older-than=90d"},
+		} {
+			run(want, append([]string{"prune"}, args...)...)
+		}
+		run("takes --before or --older-than", "prune", "--older-than=90d", "--before=2026-02-18", "--yes")
+		if out := run("", "prune", "--older-than=60000d", "--yes"); !strings.HasPrefix(out, "0 events from before ") {
+			t.Error(out)
+		}
+		if out := run("", "prune", "--before=2026-02-18", "--yes"); out != "5001 events from before 2026-02-18 00:00:00Z are removed\n" {
+			t.Error(out)
+		}
+		left := strings.Split(strings.TrimSuffix(run("", "export"), "\n"), "\n")
+		if len(left) != 3 || !strings.Contains(left[0], "key:K5001") ||
+			!strings.Contains(left[1], `"action":"audit-pruned","target":"before:2026-02-18T00:00:00Z"`) ||
+			!strings.Contains(left[1], `"count":5000`) || !strings.Contains(left[2], `"count":1,`) {
+			t.Errorf("left are %s", left)
+		}
+		if got := run("", "export", "--action=audit-pruned"); strings.Count(got, "\n") != 2 {
+			t.Errorf("one action: %s", got)
+		}
+	})
 }

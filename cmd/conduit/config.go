@@ -3,7 +3,10 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -57,6 +60,29 @@ func nameVariables(command *cobra.Command) {
 	command.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
 		flag.Usage += " (" + variable(flag.Name) + ")"
 	})
+}
+
+// days is a flag with a duration, which may be in days.
+type days time.Duration
+
+func (d *days) String() string {
+	if whole := time.Duration(*d) / (24 * time.Hour); *d != 0 && time.Duration(*d) == whole*24*time.Hour {
+		return fmt.Sprintf("%dd", whole)
+	}
+	return time.Duration(*d).String()
+}
+
+func (d *days) Type() string { return "duration" }
+
+func (d *days) Set(text string) error {
+	if number, ok := strings.CutSuffix(text, "d"); ok {
+		count, err := strconv.ParseUint(number, 10, 16)
+		*d = days(time.Duration(count) * 24 * time.Hour)
+		return err
+	}
+	duration, err := time.ParseDuration(text)
+	*d = days(duration)
+	return err
 }
 
 // oneOf is a flag with a few possible words.

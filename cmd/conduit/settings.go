@@ -33,6 +33,7 @@ type settings struct {
 	attempts        struct{ pair, account, network int }
 	registrations   int
 	passwordPolicy  string
+	auditRetention  days
 	trustedProxies  []string
 	corsOrigins     []string
 	logLevel        string
@@ -73,6 +74,7 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.IntVar(&s.attempts.network, "network-attempts", 100, "wrong passwords from one network, IPv4 address or IPv6 /64, at accounts that do not know it; 0 for any number")
 	flags.IntVar(&s.registrations, "registrations-per-hour", 3600, "registrations from one network, at once, and as many again over an hour; 0 for any number")
 	policyFlag(flags, &s.passwordPolicy)
+	flags.Var(&s.auditRetention, "audit-retention", "`age` at which events leave the audit log, as 365d; 0 for never")
 	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For or Forwarded is believed, by commas, as 10.0.0.0/8")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
 	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which others reach the server (default http:// and the address)")
@@ -111,6 +113,9 @@ func (s settings) check() error {
 		if number < 0 || number > conduit.MostAttempts {
 			return badSetting(flag, fmt.Errorf("must not be negative, nor above %d", conduit.MostAttempts))
 		}
+	}
+	if s.auditRetention != 0 && time.Duration(s.auditRetention) < 24*time.Hour {
+		return badSetting("audit-retention", errors.New("want at least 1d, or 0 for good"))
 	}
 	if s.keyRotation != 0 && s.keyRotation < time.Hour {
 		return badSetting("key-rotation", errors.New("want at least 1h, or 0 for never"))

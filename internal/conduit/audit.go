@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Event is something that happened to an account or to the signing keys, as the audit log keeps it: for good, and never
+// Event is something that happened to an account or to the signing keys, as the audit log keeps it: never
 // with a password, a token or an email that somebody tried.
 type Event struct {
 	ID        int64 // set by the store, rising
@@ -15,11 +15,13 @@ type Event struct {
 	Actor     Actor
 	ActorID   *int64 // whose session, password or refresh token was presented; nil unless Actor is ActorUser
 	Action    Action
-	Target    string // what it happened to, as "user:7", "session:…", "key:…", or "network:…", or "account:…" with the hash of an unknown email
+	Target    string // what it happened to, as "user:7", "session:…", "key:…", "network:…", "before:…", or "account:…" with the hash of an unknown email
 	IPAddress string // empty when the program itself acts
 	UserAgent string // as the client called itself, shortened
 	RequestID string // under which the log knows the request
 	Count     int64  // how many events like it the row stands for; 0 is recorded as 1
+
+	ClientRequestID string // what the client, or a proxy before us, calls the request
 }
 
 // Actor is what kind of actor made an event.
@@ -59,6 +61,7 @@ const (
 	KeyMade               Action = "key-made"
 	KeyActivatedEarly     Action = "key-activated-early" // before everybody who keeps the public keys can know it
 	KeyRevoked            Action = "key-revoked"
+	AuditPruned           Action = "audit-pruned" // of so many events from before the target
 )
 
 // Actions are all there are.
@@ -66,21 +69,47 @@ func Actions() []Action {
 	return []Action{
 		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut, SessionRevoked,
 		SessionsRevoked, RefreshReused, PasswordChanged, EmailChanged, ChangeRefused, ChangeThrottled, AccountDeleted, AccountDisabled,
-		AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked,
+		AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked, AuditPruned,
 	}
 }
 
-// AuditStore keeps events. It takes none back.
+// AuditStore keeps events. It takes none back, except by age.
 type AuditStore interface {
 	// Record adds events, in their order.
 	Record(ctx context.Context, events ...Event) error
+	// PruneEvents removes up to limit of the events from before a moment, and records what happened, with their number
+	// as its count. It returns the number; of none nothing is recorded.
+	PruneEvents(ctx context.Context, before time.Time, limit int, happened Event) (int, error)
 }
 
 // EventFilter says which events are wanted: the newest, up to Limit.
 type EventFilter struct {
-	UserID int64  // by or about this user; 0 for all
-	Action Action // "" for all
+	UserID int64     // by or about this user; 0 for all
+	Action Action    // "" for all
+	Before time.Time // only what happened before that; zero for all
 	Limit  int
+}
+
+// pruneBatch is how many events go in one transaction, with one that says so.
+const pruneBatch = 5000
+
+// PruneEvents removes the events from before a moment, in the order in which they happened, and returns how many. It is
+// on record who had them removed.
+func PruneEvents(ctx context.Context, audit AuditStore, actor Actor, before, now time.Time) (removed int, err error) {
+	before = stamp(before)
+	pruned := Event{At: stamp(now), Actor: actor, Action: AuditPruned, Target: "before:" + before.Format(time.RFC3339)}
+	for {
+		count, err := audit.PruneEvents(ctx, before, pruneBatch, pruned)
+		removed += count
+		if err != nil || count < pruneBatch {
+			return removed, err
+		}
+		select {
+		case <-ctx.Done():
+			return removed, ctx.Err()
+		case <-time.After(sweepBreath):
+		}
+	}
 }
 
 // KeyEvent is an event about a signing key, which no request asked for.
@@ -99,6 +128,7 @@ func (c Client) event(now time.Time, by int64, action Action, target string) Eve
 	event := Event{
 		At: stamp(now), Actor: ActorAnonymous, Action: action, Target: target,
 		IPAddress: c.IPAddress, UserAgent: shortAgent(c.UserAgent), RequestID: c.RequestID,
+		ClientRequestID: c.ClientRequestID,
 	}
 	if by != 0 {
 		event.Actor, event.ActorID = ActorUser, &by

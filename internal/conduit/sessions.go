@@ -25,9 +25,10 @@ type Session struct {
 
 // Client is where a request comes from, so that people recognise their sessions, and the audit log what happened.
 type Client struct {
-	UserAgent string
-	IPAddress string
-	RequestID string
+	UserAgent       string
+	IPAddress       string
+	RequestID       string // ours
+	ClientRequestID string // what the client, or a proxy before us, calls the request
 }
 
 // Caller is who is asking: a user with the session and token they came with, or, as the zero value, anybody.

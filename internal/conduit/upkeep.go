@@ -91,8 +91,12 @@ func (t *Throttle) Sweep(ctx context.Context) error {
 type Upkeep struct {
 	Sessions *Sessions
 	Throttle *Throttle
-	Swept    func(sessions int) // told of sweeps that removed sessions
-	Failed   func(error)        // told of what went wrong; the next time may be better
+	Audit    AuditStore
+	// AuditRetention is for how long events are kept; 0 for good.
+	AuditRetention time.Duration
+	Now            func() time.Time
+	Swept          func(sessions int) // told of sweeps that removed sessions
+	Failed         func(error)        // told of what went wrong; the next time may be better
 }
 
 // Run does it until ctx ends, and then writes down which sessions were seen last, and what was refused.
@@ -114,14 +118,24 @@ func (u Upkeep) Run(ctx context.Context) {
 			u.report(u.Sessions.WriteDownSeen(ctx))
 			u.report(u.Throttle.WriteDown(ctx, false))
 		case <-sweep.C:
-			removed, err := u.Sessions.Sweep(ctx)
-			if removed > 0 {
-				u.Swept(removed)
-			}
-			u.report(err)
-			u.report(u.Throttle.Sweep(ctx))
+			u.Sweep(ctx)
 			sweep.Reset(sweepEvery/2 + rand.N(sweepEvery))
 		}
+	}
+}
+
+// Sweep removes what is over.
+func (u Upkeep) Sweep(ctx context.Context) {
+	removed, err := u.Sessions.Sweep(ctx)
+	if removed > 0 {
+		u.Swept(removed)
+	}
+	u.report(err)
+	u.report(u.Throttle.Sweep(ctx))
+	if u.AuditRetention > 0 {
+		now := u.Now()
+		_, err := PruneEvents(ctx, u.Audit, ActorSystem, now.Add(-u.AuditRetention), now)
+		u.report(err)
 	}
 }
 

@@ -47,7 +47,8 @@ func TestAudit(t *testing.T) {
 			seen = len(events)
 			for i := range want {
 				want[i].At, want[i].IPAddress = s.clock.Now(), "192.0.2.7"
-				want[i].RequestID, want[i].UserAgent = id, "agent of "+id
+				want[i].RequestID, want[i].UserAgent = got.header.Get("X-Request-Id"), "agent of "+id
+				want[i].ClientRequestID = id
 				want[i].ID, want[i].Count = int64(seen-len(want)+i+1), 1
 			}
 			if diff := cmp.Diff(want, slices.Clone(fresh)); diff != "" && len(want)+len(fresh) > 0 {
@@ -112,7 +113,7 @@ func TestAudit(t *testing.T) {
 
 		first := s.do(t, as("refreshing", sessionCall("/api/sessions", "email", "jake@test.com", "password", password)))
 		refreshing := "session:" + first.at(t, "session", "id").(string)
-		if got := s.events(t)[seen]; got.Action != conduit.LoggedIn || got.Target != refreshing || *got.ActorID != jake || got.RequestID != "refreshing" {
+		if got := s.events(t)[seen]; got.Action != conduit.LoggedIn || got.Target != refreshing || *got.ActorID != jake || got.ClientRequestID != "refreshing" {
 			t.Errorf("login with a refresh token: %+v", got)
 		}
 		seen++
@@ -227,6 +228,37 @@ func TestNoSecretsAreKept(t *testing.T) {
 			if strings.Contains(log, secret) {
 				t.Errorf("the log holds %s", secret)
 			}
+		}
+	})
+}
+
+// TestAuditRetention: the sweep removes what is older than the setting says, and records it; unless it says 0.
+func TestAuditRetention(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		s.clock.Advance(48*time.Hour + time.Millisecond)
+		s.register(t, "jane")
+		upkeep := conduit.Upkeep{
+			Sessions: s.sessions, Throttle: s.throttle, Audit: s.db, Now: s.clock.Now,
+			Swept:  func(int) {},
+			Failed: func(err error) { t.Error(err) },
+		}
+		upkeep.Sweep(t.Context())
+		if got := s.events(t); len(got) != 2 {
+			t.Errorf("kept for good: %+v", got)
+		}
+		upkeep.AuditRetention = 48 * time.Hour
+		upkeep.Sweep(t.Context())
+		got := s.events(t)
+		if len(got) != 2 || got[0].Target != "user:2" {
+			t.Fatalf("kept for two days: %+v", got)
+		}
+		want := conduit.Event{
+			ID: got[1].ID, At: s.clock.Now(), Actor: conduit.ActorSystem, Action: conduit.AuditPruned, Count: 1,
+			Target: "before:" + s.clock.Now().Add(-48*time.Hour).Format(time.RFC3339),
+		}
+		if diff := cmp.Diff(want, got[1]); diff != "" {
+			t.Errorf("recorded (-want +got):\n%s", diff)
 		}
 	})
 }

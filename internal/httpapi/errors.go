@@ -66,7 +66,7 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	if status >= http.StatusInternalServerError && r.Context().Err() == nil {
 		log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.Int("status", status),
 			slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.String("error", err.Error()),
-			slog.String("request_id", requestFrom(r.Context()).id))
+			requestFrom(r.Context()).named())
 	}
 	var wait time.Duration
 	if refusal != nil {

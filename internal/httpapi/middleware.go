@@ -19,7 +19,6 @@ import (
 // request is what is known of a request so far: in its context from the outermost layer on. It is one value that is
 // completed on the way in, since each further context would cost a copy of the http.Request.
 type request struct {
-	id     string // under which the log knows it
 	caller conduit.Caller
 	client conduit.Client
 	known  *known // in operations whose answers have an ETag
@@ -35,28 +34,37 @@ func requestFrom(ctx context.Context) *request {
 	return r
 }
 
-// saneID is what a client may choose as request id: nothing that could forge a line in somebody's log.
+// named says in the log which request it was, by our name and by the client's.
+func (r *request) named() slog.Attr {
+	ours := slog.String("request_id", r.client.RequestID)
+	if r.client.ClientRequestID == "" {
+		return ours
+	}
+	return slog.Group("", ours, slog.String("client_request_id", r.client.ClientRequestID))
+}
+
+// saneID is what a client may call its request: nothing that could forge a line in somebody's log.
 var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
 
 // observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
 func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies Proxies) http.Handler {
 	clients := &clients{proxies: proxies, log: log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get("X-Request-Id")
-		if !saneID.MatchString(id) {
-			id = rand.Text()
+		asked := &request{client: clients.of(r)}
+		// Ours alone says which request it was: clients may give the same name to any number.
+		asked.client.RequestID = rand.Text()
+		if id := r.Header.Get("X-Request-Id"); saneID.MatchString(id) {
+			asked.client.ClientRequestID = id
 		}
-		client := clients.of(r)
-		client.RequestID = id
-		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id: id, client: client}))
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, asked))
 		answer := &answerWriter{ResponseWriter: w}
 		header := w.Header()
-		header.Set("X-Request-Id", id)
+		header.Set("X-Request-Id", asked.client.RequestID)
 		began := now()
 		defer func() {
 			fault := recover()
 			if fault != nil && fault != http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared as net/http does
-				log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(fault), "stack", string(debug.Stack()), "request_id", id)
+				log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(fault), "stack", string(debug.Stack()), asked.named())
 				if answer.status == 0 {
 					writeError(answer, r, log, fmt.Errorf("panic: %v", fault))
 					fault = nil
@@ -65,7 +73,7 @@ func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies 
 			// Requests are of interest to who looks for something; what went wrong is logged where it is known.
 			if log.Enabled(r.Context(), slog.LevelDebug) {
 				log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.String("path", r.URL.Path),
-					slog.Int("status", answer.status), slog.Duration("took", now().Sub(began)), slog.String("request_id", id))
+					slog.Int("status", answer.status), slog.Duration("took", now().Sub(began)), asked.named())
 			}
 			if fault != nil {
 				panic(http.ErrAbortHandler) // half an answer is out: break the connection, so that nobody takes it for a whole one

@@ -54,13 +54,22 @@ func TestCrossOrigin(t *testing.T) {
 func TestRequestID(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		made := regexp.MustCompile(`^[A-Z2-7]{26}$`)
-		for sent, kept := range map[string]bool{
+		seen := map[string]bool{}
+		for sent, logged := range map[string]bool{
 			"abc-123": true, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01": true,
 			"": false, "a b": false, `x" level=ERROR`: false, strings.Repeat("x", 129): false, "é": false,
 		} {
 			got := s.do(t, call{method: "GET", path: "/api/user", headers: map[string]string{"X-Request-Id": sent}}).header.Get("X-Request-Id")
-			if kept && got != sent || !kept && !made.MatchString(got) {
+			if !made.MatchString(got) || seen[got] {
 				t.Errorf("sent %q, got %q", sent, got)
+			}
+			seen[got] = true
+			line := "request_id=" + got
+			if logged {
+				line += " client_request_id=" + sent
+			}
+			if !strings.Contains(s.log.String(), line+"\n") {
+				t.Errorf("sent %q: %s", sent, s.log)
 			}
 		}
 	})

@@ -59,7 +59,7 @@ func (c *responseCheck) check(r *http.Request, o *operation, answer *recorder) {
 	}
 	c.log.LogAttrs(r.Context(), slog.LevelError, "an answer breaks the contract", slog.String("operation", o.id),
 		slog.Int("status", answer.status), slog.String("reason", err.Error()), slog.Int64("violations", c.violations.Add(1)),
-		slog.String("request_id", requestFrom(r.Context()).id))
+		requestFrom(r.Context()).named())
 	if c.found != nil {
 		c.found(Violation{OperationID: o.id, Status: answer.status, Reason: err.Error()})
 	}

@@ -21,6 +21,8 @@ type eventColumns struct {
 	UserAgent string
 	RequestID string
 	Count     int64
+
+	ClientRequestID string
 }
 
 type eventRow struct {
@@ -47,16 +49,67 @@ func insertEvents(ctx context.Context, db bun.IDB, events ...conduit.Event) erro
 	return err
 }
 
-// Events gives events of the audit log, newest first.
+// PruneEvents implements [conduit.AuditStore].
+func (s *Store) PruneEvents(ctx context.Context, before time.Time, limit int, happened conduit.Event) (int, error) {
+	var removed int64
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		// The trigger lets nothing go but what this names, and the name ends with the transaction.
+		allow := tx.NewRaw("insert into audit_pruning (before) values (?)", before)
+		if s.postgres {
+			allow = tx.NewRaw("select set_config('conduit.prune_before', ?, true)", before.Format(time.RFC3339Nano))
+		}
+		if _, err := allow.Exec(ctx); err != nil {
+			return err
+		}
+		result, err := tx.NewRaw(`delete from audit_events
+ where id in (select id from audit_events where at < ? order by at, id limit ?)`, before, limit).Exec(ctx)
+		if err == nil {
+			removed, err = result.RowsAffected()
+		}
+		if err != nil {
+			return err
+		}
+		if !s.postgres {
+			if _, err := tx.NewRaw("delete from audit_pruning").Exec(ctx); err != nil {
+				return err
+			}
+		}
+		if removed == 0 {
+			return nil
+		}
+		happened.Count = removed
+		return insertEvents(ctx, tx, happened)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return int(removed), nil
+}
+
+// Events returns events of the audit log, newest first.
 func (s *Store) Events(ctx context.Context, filter conduit.EventFilter) ([]conduit.Event, error) {
+	return s.events(ctx, filter, 0, "id desc")
+}
+
+// EventsAfter returns events of the audit log with a higher id, oldest first.
+func (s *Store) EventsAfter(ctx context.Context, filter conduit.EventFilter, id int64) ([]conduit.Event, error) {
+	return s.events(ctx, filter, id, "id")
+}
+
+func (s *Store) events(
+	ctx context.Context, filter conduit.EventFilter, after int64, order string,
+) ([]conduit.Event, error) {
 	var rows []eventRow
 	err := s.retry(ctx, func(ctx context.Context) error {
-		query := s.reads.NewSelect().Model(&rows).Order("id desc").Limit(int64(filter.Limit))
+		query := s.reads.NewSelect().Model(&rows).Order(order).Limit(int64(filter.Limit)).Where("id > ?", after)
 		if filter.UserID != 0 {
 			query = query.Where("(actor_id = ? or target = ?)", filter.UserID, conduit.UserTarget(filter.UserID))
 		}
 		if filter.Action != "" {
 			query = query.Where("action = ?", filter.Action)
+		}
+		if !filter.Before.IsZero() {
+			query = query.Where("at < ?", filter.Before.UTC())
 		}
 		return query.Scan(ctx)
 	})

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 			{
 				ID: 1, At: at, Actor: conduit.ActorUser, ActorID: &jake, Action: conduit.LoggedIn, Target: "session:S1",
 				IPAddress: "2001:db8::1", UserAgent: "test 'agent' \\ ? 🦊", RequestID: "R1", Count: 1,
+				ClientRequestID: "C1",
 			},
 			{ID: 2, At: at, Actor: conduit.ActorCLI, Action: conduit.KeyMade, Target: "key:K1", Count: 1},
 			{ID: 3, At: at.Add(time.Millisecond), Actor: conduit.ActorAnonymous, Action: conduit.LoginFailed, Target: "user:7", Count: 37},
@@ -48,6 +50,7 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 			{conduit.EventFilter{Limit: 10, UserID: 7}, []conduit.Event{events[2], events[0]}},
 			{conduit.EventFilter{Limit: 10, UserID: 70}, []conduit.Event{}},
 			{conduit.EventFilter{Limit: 10, Action: conduit.KeyMade}, []conduit.Event{events[1]}},
+			{conduit.EventFilter{Limit: 10, Before: at.Add(time.Millisecond)}, []conduit.Event{events[1], events[0]}},
 			{conduit.EventFilter{Limit: 10, UserID: 7, Action: conduit.LoggedIn}, []conduit.Event{events[0]}},
 		} {
 			got, err := db.Events(ctx, test.filter)
@@ -79,7 +82,7 @@ func TestEventsStay(t *testing.T) {
 		}
 		if strings.HasPrefix(url, "sqlite:") {
 			attacks = append(attacks, `insert or replace into audit_events
-				values (1, '2026-01-01', 'system', null, 'key-made', 'key:K2', '', '', '', 1)`)
+				values (1, '2026-01-01', 'system', null, 'key-made', 'key:K2', '', '', '', 1, '')`)
 		} else {
 			attacks = append(attacks, "truncate audit_events", "truncate audit_events cascade")
 		}
@@ -91,6 +94,53 @@ func TestEventsStay(t *testing.T) {
 		events, err := db.Events(ctx, conduit.EventFilter{Limit: 10})
 		if err != nil || len(events) != 1 || events[0].Target != "key:K1" {
 			t.Errorf("events %v, %v", events, err)
+		}
+	})
+}
+
+// TestEventsGoByAge: what is pruned are the events from before a moment, in batches that say so, and what the batch was
+// allowed ends with it.
+func TestEventsGoByAge(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		db := storetest.Open(t, url, store.Options{})
+		event := func(at time.Time) conduit.Event {
+			return conduit.Event{At: at, Actor: conduit.ActorCLI, Action: conduit.KeyMade, Target: "key:" + at.Format(time.RFC3339Nano)}
+		}
+		bound := at.Add(time.Second)
+		// Also out of order, as instances with other clocks record them, and just around the bound.
+		if err := db.Record(ctx, event(bound), event(at), event(bound.Add(-time.Millisecond)), event(bound.Add(time.Hour)),
+			event(at.Add(-time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+		pruned := conduit.Event{At: bound, Actor: conduit.ActorCLI, Action: conduit.AuditPruned, Target: "before:x"}
+		for i, want := range []int{2, 1, 0} {
+			if removed, err := db.PruneEvents(ctx, bound, 2, pruned); err != nil || removed != want {
+				t.Errorf("batch %d: %d removed, want %d: %v", i, removed, want, err)
+			}
+			if err := execute(t, url, "delete from audit_events"); err == nil || !strings.Contains(err.Error(), "append-only") {
+				t.Errorf("after batch %d: %v", i, err)
+			}
+		}
+		events, err := db.EventsAfter(ctx, conduit.EventFilter{Limit: 10}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		for _, event := range events {
+			left = append(left, fmt.Sprint(event.Target, " ×", event.Count))
+		}
+		if diff := cmp.Diff([]string{event(bound.Add(time.Hour)).Target + " ×1", "before:x ×2", "before:x ×1"}, left); diff != "" {
+			t.Errorf("left (-want +got):\n%s", diff)
+		}
+		// Its way is no way around: what is not older stays.
+		attack := "insert into audit_pruning values ('" + bound.Format("2006-01-02 15:04:05.999-07:00") + "'); delete from audit_events"
+		if !strings.HasPrefix(url, "sqlite:") {
+			attack = "set conduit.prune_before = '" + bound.Format(time.RFC3339Nano) + "'; delete from audit_events"
+		}
+		if err := execute(t, url, attack); err == nil || !strings.Contains(err.Error(), "append-only") {
+			t.Errorf("%s: %v", attack, err)
 		}
 	})
 }
