@@ -1326,6 +1326,7 @@ type ClientInterface interface {
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes any type of body and a specified content type.
@@ -1337,6 +1338,7 @@ type ClientInterface interface {
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1367,7 +1369,9 @@ type ClientInterface interface {
 
 	// CreateUserWithBody Register a new user
 	//
-	// Creates the account, starts its first session and answers with its token. Names and addresses are unique without regard to case.
+	// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
+	// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
+	// look alike.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1376,7 +1380,9 @@ type ClientInterface interface {
 
 	// CreateUser Register a new user
 	//
-	// Creates the account, starts its first session and answers with its token. Names and addresses are unique without regard to case.
+	// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
+	// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
+	// look alike.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1903,6 +1909,7 @@ func (c *Client) GetCurrentUser(ctx context.Context, reqEditors ...RequestEditor
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes any type of body and a specified content type.
@@ -1924,6 +1931,7 @@ func (c *Client) UpdateCurrentUserWithBody(ctx context.Context, contentType stri
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes a body of the `application/json` content type.
@@ -1994,7 +2002,9 @@ func (c *Client) DeleteSession(ctx context.Context, sessionId string, reqEditors
 
 // CreateUserWithBody Register a new user
 //
-// Creates the account, starts its first session and answers with its token. Names and addresses are unique without regard to case.
+// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
+// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
+// look alike.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2013,7 +2023,9 @@ func (c *Client) CreateUserWithBody(ctx context.Context, contentType string, bod
 
 // CreateUser Register a new user
 //
-// Creates the account, starts its first session and answers with its token. Names and addresses are unique without regard to case.
+// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
+// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
+// look alike.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3524,6 +3536,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -3535,6 +3548,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -3571,7 +3585,9 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithBodyWithResponse Register a new user
 	//
-	// Creates the account, starts its first session and answers with its token. Names and addresses are unique without regard to case.
+	// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
+	// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
+	// look alike.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3580,7 +3596,9 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithResponse Register a new user
 	//
-	// Creates the account, starts its first session and answers with its token. Names and addresses are unique without regard to case.
+	// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
+	// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
+	// look alike.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6705,6 +6723,7 @@ func (c *ClientWithResponses) GetCurrentUserWithResponse(ctx context.Context, re
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6722,6 +6741,7 @@ func (c *ClientWithResponses) UpdateCurrentUserWithBodyWithResponse(ctx context.
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6782,7 +6802,9 @@ func (c *ClientWithResponses) DeleteSessionWithResponse(ctx context.Context, ses
 
 // CreateUserWithBodyWithResponse Register a new user
 //
-// Creates the account, starts its first session and answers with its token. Names and addresses are unique without regard to case.
+// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
+// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
+// look alike.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6797,7 +6819,9 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 
 // CreateUserWithResponse Register a new user
 //
-// Creates the account, starts its first session and answers with its token. Names and addresses are unique without regard to case.
+// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
+// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
+// look alike.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

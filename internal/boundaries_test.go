@@ -19,7 +19,7 @@ var rules = map[string]struct {
 }{
 	"conduit":                  {noHTTP: true},
 	"conduit/api":              {may: []string{"github.com/oapi-codegen/"}},
-	"conduit/internal/conduit": {may: []string{"golang.org/x/text/", "github.com/gosimple/slug"}, noHTTP: true},
+	"conduit/internal/conduit": {may: []string{"golang.org/x/text/", "go.mau.fi/util/confusable", "github.com/gosimple/slug"}, noHTTP: true},
 	"conduit/internal/auth":    {may: []string{"github.com/lestrrat-go/jwx/v2/", "golang.org/x/crypto/", "golang.org/x/text/"}, noHTTP: true},
 	"conduit/internal/store": {
 		may: []string{

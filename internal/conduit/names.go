@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"go.mau.fi/util/confusable"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
@@ -26,6 +27,17 @@ func Key(name string) string {
 	// Folding may decompose, and normalising may bring back what folds again; the second round makes it stable.
 	folded := cases.Fold().String(norm.NFC.String(name))
 	return norm.NFC.String(cases.Fold().String(norm.NFC.String(folded)))
+}
+
+// Look is the form in which names are compared by eye: two that have it in common look alike (UTS #39, skeletons),
+// whatever scripts and cases they are in. Names in ASCII are told apart even so, for people are used to reading them:
+// "rnax" and "max" may both be somebody. Names in other scripts may not pass for them, nor for each other.
+func Look(name string) string {
+	look := norm.NFKC.String(name)
+	for range 2 { // a capital's small letter may look like something else again: M is m, and m is rn
+		look = cases.Fold().String(confusable.Skeleton(look))
+	}
+	return strings.ReplaceAll(look, "i", "l") // a capital i is l already
 }
 
 func foldCherokee(r rune) rune {

@@ -29,6 +29,29 @@ func TestKey(t *testing.T) {
 	}
 }
 
+func TestLook(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"jake", "Ida", "max", "b0b", "i1l", "MIDAS", "zoë", "straße", "Иван", "山田", "🦊", "a b"} {
+		for _, spelling := range []string{strings.ToUpper(name), strings.ToLower(name)} {
+			// A capital may look like something that its small letter does not: that holds for ASCII alone.
+			if plain := len(name) == utf8.RuneCountInString(name); plain && Look(spelling) != Look(name) {
+				t.Errorf("Look(%q) = %q, Look(%q) = %q", spelling, Look(spelling), name, Look(name))
+			}
+			if Look(spelling) == "" {
+				t.Errorf("Look(%q) is empty", spelling)
+			}
+		}
+	}
+	for pair, alike := range map[[2]string]bool{
+		{"Bob", "Βob"}: true, {"bob", "Вob"}: true, {"henry", "Ηenry"}: true, {"Max", "Мax"}: true, {"max", "Мax"}: true,
+		{"jose", "josé"}: false, {"Иван", "Iван"}: false, {"山田", "山口"}: false,
+	} {
+		if got := Look(pair[0]) == Look(pair[1]); got != alike {
+			t.Errorf("%q and %q: alike is %v: %q, %q", pair[0], pair[1], got, Look(pair[0]), Look(pair[1]))
+		}
+	}
+}
+
 func FuzzKey(f *testing.F) {
 	for _, seed := range []string{"Jake", "jose\u0301", "ẞ", "ΐ", "\u0345\u0301", "ﬃ", "İ"} {
 		f.Add(seed)

@@ -36,8 +36,8 @@ const (
 // UserStore keeps users.
 type UserStore interface {
 	// CreateUser records a user together with their first session, and with what happened, which is told their id, and
-	// gives the user with it. Taken names the fields ("username", "email") that other users have, or a name that is
-	// reserved still.
+	// gives the user with it. Taken names the fields ("username", "email") that other users have; also a username that
+	// is reserved still, or has the [Look] of one that somebody has or that is reserved, unless both keys are ASCII.
 	CreateUser(ctx context.Context, user User, first Session, happened func(id int64) Event) (User, error)
 	// DeleteUser removes the user of a session with all that is theirs, keeps their name from being taken until then, and
 	// records what happened. NotFound("session") if the session has ended meanwhile.
@@ -54,8 +54,9 @@ type UserStore interface {
 
 // Outcome is what comes of a change of a user, beside the change.
 type Outcome struct {
-	EndOthers bool    // all other sessions of the user end
-	Events    []Event // what is recorded
+	EndOthers bool      // all other sessions of the user end
+	Reserve   time.Time // until then the former username stays theirs; zero unless there is a new one
+	Events    []Event   // what is recorded
 }
 
 // PasswordHasher turns passwords into hashes and compares them. That takes a while, and when many ask, their turns go
@@ -300,6 +301,9 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 			outcome.Events = append(outcome.Events, client.event(u.Now(), user.ID, action, UserTarget(user.ID)))
 		}
 		if username != "" {
+			if Key(username) != Key(user.Username) {
+				outcome.Reserve = stamp(u.Now()).Add(reservation)
+			}
 			user.Username = username
 		}
 		if email != "" && email != user.Email {
@@ -335,8 +339,12 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	return caller, nil
 }
 
-// reservation is for how long the name of somebody who left is kept.
+// reservation is for how long the name of somebody who left, or has another one now, is kept from others.
 const reservation = 30 * 24 * time.Hour
+
+// MostReserved is how many former names are kept for a user. Of more the oldest are free: else one user could keep very
+// many.
+const MostReserved = 10
 
 // Delete removes the caller's account and everything in it, if the password is theirs. Guessing it here is as slow as at a
 // login.

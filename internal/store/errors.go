@@ -77,8 +77,8 @@ func inTheWay(err error) bool {
 		(lite.Code()&0xff == sqlite3.SQLITE_BUSY || lite.Code()&0xff == sqlite3.SQLITE_LOCKED)
 }
 
-// violates tells whether err is a violation of the unique index with this name. SQLite names the index of an expression
-// and, for one of plain columns, "table.column".
+// violates tells whether err is a violation of the unique index with this name, or of the trigger which says that it is one.
+// SQLite names the index of an expression and, for one of plain columns, "table.column".
 func violates(err error, index, sqliteColumn string) bool {
 	var postgres *pgconn.PgError
 	if errors.As(err, &postgres) {
@@ -86,7 +86,9 @@ func violates(err error, index, sqliteColumn string) bool {
 	}
 	var lite *sqlite.Error
 	return errors.As(err, &lite) &&
-		(lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY) &&
+		slices.Contains([]int{
+			sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_TRIGGER,
+		}, lite.Code()) &&
 		strings.Contains(lite.Error(), sqliteColumn)
 }
 

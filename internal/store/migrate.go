@@ -27,7 +27,11 @@ type Migration struct {
 // MigrateUp applies all pending migrations and gives the names of those it applied. Instances that start at the same
 // time take turns: the first migrates, the others find nothing left to do.
 func (s *Store) MigrateUp(ctx context.Context) (applied []string, err error) {
-	return s.migrate(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
+	applied, err = s.migrate(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
+	if err != nil {
+		return applied, err
+	}
+	return applied, s.addLooks(ctx)
 }
 
 // MigrateDown takes back what the last MigrateUp applied, data included, and gives the names.

@@ -208,6 +208,45 @@ func TestMigrations(t *testing.T) {
 	})
 }
 
+// TestLooksOfOlderRows: names that were there before there were looks get theirs at the start. Those which look alike stay,
+// and let no more in.
+func TestLooksOfOlderRows(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
+		const many = 1100 // more than two batches
+		var rows []string
+		for i := range many {
+			name := fmt.Sprint("user", i)
+			if i == 1 {
+				name = "usеr0" // е is Cyrillic
+			}
+			rows = append(rows, fmt.Sprintf(`('%[1]s', '%[1]s', '%[2]d', '%[2]d', '', '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00')`,
+				name, i))
+		}
+		if err := execute(t, url, `insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at)
+			values `+strings.Join(rows, ", ")); err != nil {
+			t.Fatal(err)
+		}
+		if err := execute(t, url, `insert into reserved_names (username_key, until) values ('оlga', '9999-01-01 00:00:00+00:00')`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.MigrateUp(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for name, taken := range map[string]bool{"uѕer0": true, "uѕer1099": true, "user1100": false, "uѕer1100": true, "olga": true, "Olga2": false} {
+			user := newUser(name)
+			user.Email = name
+			_, err := db.AddUser(ctx, user)
+			var refusal *conduit.Error
+			if got := errors.As(err, &refusal) && refusal.Kind == conduit.KindTaken; got != taken || !taken && err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
 // TestInstancesMigrateInTurn: of instances that start together one migrates and the others wait.
 func TestInstancesMigrateInTurn(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -28,15 +27,17 @@ type userColumns struct {
 type userRow struct {
 	bun.BaseModel `bun:"table:users"`
 	userColumns
-	UsernameKey string
-	EmailKey    string
+	UsernameKey  string
+	EmailKey     string
+	UsernameLook string
 }
 
 func newUserRow(user conduit.User) userRow {
 	return userRow{
-		userColumns: userColumns(user),
-		UsernameKey: conduit.Key(user.Username),
-		EmailKey:    conduit.Key(user.Email),
+		userColumns:  userColumns(user),
+		UsernameKey:  conduit.Key(user.Username),
+		EmailKey:     conduit.Key(user.Email),
+		UsernameLook: conduit.Look(user.Username),
 	}
 }
 
@@ -65,18 +66,10 @@ func (s *Store) CreateUser(ctx context.Context, user conduit.User, first conduit
 	return row.user(), nil
 }
 
-// insertUser inserts a user unless the name is reserved; in one statement, for registering is to take few.
+// insertUser inserts a user. Triggers keep reserved names from being taken, and look-alikes.
 func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
-	err := db.NewRaw(`
-insert into users (username, username_key, email, email_key, password_hash, bio, image, created_at, updated_at, disabled_at, role)
-select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
- where not exists (select 1 from reserved_names where username_key = ? and until > ?)
-returning id`,
-		row.Username, row.UsernameKey, row.Email, row.EmailKey, row.PasswordHash, row.Bio, row.Image, row.CreatedAt, row.UpdatedAt,
-		row.DisabledAt, row.Role, row.UsernameKey, row.CreatedAt).Scan(ctx, &row.ID)
-	if errors.Is(err, sql.ErrNoRows) {
-		return conduit.Taken("username")
-	}
+	row.ID = 0 // a first try may have set it
+	_, err := db.NewInsert().Model(row).Exec(ctx)
 	return err
 }
 
@@ -97,12 +90,32 @@ func (s *Store) removeUser(ctx context.Context, tx bun.Tx, reserve time.Time, co
 	if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
 		return err
 	}
-	var key string
-	if err := tx.NewRaw("delete from users where "+condition+" returning username_key", values...).Scan(ctx, &key); err != nil {
+	var name string
+	if err := tx.NewRaw("delete from users where "+condition+" returning username", values...).Scan(ctx, &name); err != nil {
 		return err
 	}
-	_, err := tx.NewRaw(`insert into reserved_names (username_key, until) values (?, ?)
-		on conflict (username_key) do update set until = excluded.until`, key, reserve).Exec(ctx)
+	return reserveName(ctx, tx, name, 0, reserve)
+}
+
+// reserveName keeps a name from everybody but the keeper, who may be nobody.
+func reserveName(ctx context.Context, tx bun.Tx, name string, keeper int64, until time.Time) error {
+	_, err := tx.NewRaw(`insert into reserved_names (username_key, username_look, user_id, until) values (?, ?, ?, ?)
+		on conflict (username_key) do update set username_look = excluded.username_look, user_id = excluded.user_id, until = excluded.until`,
+		conduit.Key(name), conduit.Look(name), sql.NullInt64{Int64: keeper, Valid: keeper != 0}, until).Exec(ctx)
+	return err
+}
+
+// keepName keeps the former name of a user, who has another one now, from others.
+func keepName(ctx context.Context, tx bun.Tx, former, now userRow, until time.Time) error {
+	if err := reserveName(ctx, tx, former.Username, former.ID, until); err != nil {
+		return err
+	}
+	_, err := tx.NewRaw(`delete from reserved_names
+ where user_id = ?
+   and (username_key = ? or username_key not in
+        (select username_key from reserved_names where user_id = ? and username_key <> ?
+          order by until desc, username_key limit ?))`,
+		former.ID, now.UsernameKey, former.ID, now.UsernameKey, conduit.MostReserved).Exec(ctx)
 	return err
 }
 
@@ -143,18 +156,13 @@ func (s *Store) UpdateUser(
 			return err
 		}
 		row = newUserRow(user)
-		if row.UsernameKey != found.UsernameKey {
-			reserved, err := tx.NewSelect().Table("reserved_names").Where("username_key = ?", row.UsernameKey).
-				Where("until > ?", row.UpdatedAt).Exists(ctx)
-			if err != nil {
-				return err
-			}
-			if reserved {
-				return conduit.Taken("username")
-			}
-		}
 		if _, err := tx.NewUpdate().Model(&row).WherePK().Exec(ctx); err != nil {
 			return err
+		}
+		if !outcome.Reserve.IsZero() {
+			if err := keepName(ctx, tx, found, row, outcome.Reserve); err != nil {
+				return err
+			}
 		}
 		if outcome.EndOthers {
 			if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", session.UserID).
@@ -182,7 +190,8 @@ func (s *Store) SetPasswordHash(ctx context.Context, id int64, from, to string) 
 // taken turns the violation of a unique name or address into [conduit.Taken]. The database names the first index it
 // stumbled over; people want to know all fields they have to change, so it looks for both.
 func (s *Store) taken(ctx context.Context, row userRow, err error) error {
-	username := violates(err, "users_username_key", "users.username_key")
+	username := violates(err, "users_username_key", "users.username_key") ||
+		violates(err, "users_username_look", "users.username_look")
 	email := violates(err, "users_email_key", "users.email_key")
 	if !username && !email {
 		return err
@@ -209,3 +218,44 @@ func (s *Store) taken(ctx context.Context, row userRow, err error) error {
 	}
 	return conduit.Taken(fields...)
 }
+
+// addLooks gives names their look that have none yet: those from before there were looks, or from an instance that knows
+// of none.
+func (s *Store) addLooks(ctx context.Context) error {
+	type named struct {
+		ID             int64
+		Username, Look string
+	}
+	for _, table := range []struct{ read, write string }{
+		{"select id, username from users where username_look is null order by id limit ?",
+			`update users set username_look = looks.look from looks
+			  where users.id = looks.id and users.username = looks.username`},
+		{"select 0 as id, username_key as username from reserved_names where username_look is null order by username_key limit ?",
+			"update reserved_names set username_look = looks.look from looks where reserved_names.username_key = looks.username"},
+	} {
+		for {
+			var rows []named
+			err := s.retry(ctx, func(ctx context.Context) error {
+				return s.writes.NewRaw(table.read, looksBatch).Scan(ctx, &rows)
+			})
+			if err != nil {
+				return err
+			}
+			if len(rows) == 0 {
+				break
+			}
+			for i, row := range rows {
+				rows[i].Look = conduit.Look(row.Username)
+			}
+			if err := s.retry(ctx, func(ctx context.Context) error {
+				_, err := s.writes.NewRaw("with looks (id, username, look) as (?) "+table.write, s.writes.NewValues(&rows)).Exec(ctx)
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const looksBatch = 500

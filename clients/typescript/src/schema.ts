@@ -15,7 +15,9 @@ export interface paths {
         put?: never;
         /**
          * Register a new user
-         * @description Creates the account, starts its first session and answers with its token. Names and addresses are unique without regard to case.
+         * @description Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
+         *     regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
+         *     look alike.
          */
         post: operations["createUser"];
         delete?: never;
@@ -80,6 +82,7 @@ export interface paths {
          * Change the logged-in user
          * @description Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
          *     A new password or email ends all other sessions of the user; the presented token stays good and is given back.
+         *     A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
          *     Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
          */
         put: operations["updateCurrentUser"];
