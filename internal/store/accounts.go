@@ -122,8 +122,8 @@ func (s *Store) ListSessions(
 // RemoveSession implements [conduit.AccountStore].
 func (s *Store) RemoveSession(ctx context.Context, id string) error {
 	var ended string
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.writes.NewRaw("delete from sessions where id = ? returning id", id).Scan(ctx, &ended)
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { // done twice it would find nothing
+		return tx.NewRaw("delete from sessions where id = ? returning id", id).Scan(ctx, &ended)
 	})
 	return missing(err, "session")
 }

@@ -100,7 +100,7 @@ select key, cost, room, level, ahead, holds, astray, false from judged`
 
 // CountAttempt implements [conduit.AttemptStore]. On PostgreSQL it is one statement. On SQLite it looks first, so that
 // a guesser who is blocked does not keep the one writer there is from others; then it looks again, and counts, in one
-// transaction.
+// transaction. When its answer is lost, an attempt may count twice.
 func (s *Store) CountAttempt(ctx context.Context, count conduit.Count) ([]conduit.Counted, error) {
 	buckets := make([]bucketRow, len(count.Buckets))
 	for i, b := range count.Buckets {
@@ -249,8 +249,10 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []conduit.Lower, known 
 			return err
 		}
 		return s.retry(ctx, func(ctx context.Context) error {
+			asked := string(lowered)
+			lowered = []byte("[]") // once at most: the answer may be all that was lost
 			_, err := s.writes.DB.ExecContext(ctx, settleSQL, pgx.QueryExecModeCacheStatement,
-				string(lowered), known.Account, known.Network, known.Until.UnixMilli(), known.Keep)
+				asked, known.Account, known.Network, known.Until.UnixMilli(), known.Keep)
 			return err
 		})
 	}

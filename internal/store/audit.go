@@ -30,10 +30,27 @@ type eventRow struct {
 	eventColumns
 }
 
-// Record implements [conduit.AuditStore]. When a connection breaks under it an event may be there twice, rather than not at
-// all.
+// Record implements [conduit.AuditStore].
 func (s *Store) Record(ctx context.Context, events ...conduit.Event) error {
-	return s.retry(ctx, func(ctx context.Context) error { return insertEvents(ctx, s.writes, events...) })
+	again := false
+	return s.retry(ctx, func(ctx context.Context) error {
+		if again && len(events) > 0 { // the statement may have been done, and its answer lost
+			recorded, err := s.recorded(ctx, events[0])
+			if err != nil || recorded {
+				return err
+			}
+		}
+		again = true
+		return insertEvents(ctx, s.writes, events...)
+	})
+}
+
+// recorded tells whether an event is among the last ones.
+func (s *Store) recorded(ctx context.Context, event conduit.Event) (bool, error) {
+	return s.writes.NewSelect().Model((*eventRow)(nil)).
+		Where("id > (select coalesce(max(id), 0) - 10000 from audit_events)").
+		Where("at = ? and action = ? and target = ?", event.At, event.Action, event.Target).
+		Where("request_id = ? and ip_address = ? and actor = ?", event.RequestID, event.IPAddress, event.Actor).Exists(ctx)
 }
 
 func insertEvents(ctx context.Context, db bun.IDB, events ...conduit.Event) error {

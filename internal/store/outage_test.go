@@ -51,3 +51,37 @@ func TestChangesThatCannotLook(t *testing.T) {
 		})
 	}
 }
+
+// TestSlowIsNotSilent: a change that waits for somebody else is left waiting, for as long as the store's time lasts.
+func TestSlowIsNotSilent(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	db := storetest.Open(t, url, store.Options{Timeout: 3 * time.Second})
+	user, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1"), registered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	locker, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = locker.Close(context.WithoutCancel(t.Context())) }()
+	if _, err := locker.Exec(t.Context(), "begin; lock table audit_events in access exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error)
+	go func() {
+		_, err := locker.Exec(t.Context(), "select pg_sleep(1.7); commit")
+		released <- err
+	}()
+	asked := 0
+	if _, err := db.UpdateUser(t.Context(), conduit.Session{ID: "S1", UserID: user.ID}, func(u *conduit.User) (conduit.Outcome, error) {
+		asked++
+		return conduit.Outcome{Events: []conduit.Event{registered(u.ID)}}, nil
+	}); err != nil || asked != 1 {
+		t.Errorf("tried %d times; error %v", asked, err)
+	}
+	if err := <-released; err != nil {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -139,8 +141,14 @@ func (s *Store) Session(ctx context.Context, id string) (conduit.Session, error)
 // EndSessionOf implements [conduit.SessionStore].
 func (s *Store) EndSessionOf(ctx context.Context, userID int64, id string) error {
 	var ended string
+	again := false
 	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.writes.NewRaw("delete from sessions where user_id = ? and id = ? returning id", userID, id).Scan(ctx, &ended)
+		err := s.writes.NewRaw("delete from sessions where user_id = ? and id = ? returning id", userID, id).Scan(ctx, &ended)
+		if again && errors.Is(err, sql.ErrNoRows) { // ended by the try before, whose answer was lost
+			return nil
+		}
+		again = true
+		return err
 	})
 	return missing(err, "session")
 }

@@ -45,9 +45,10 @@ type Store struct {
 	postgres      bool
 	timeout       time.Duration
 	maxIdle       int
-	name          string      // for people, without secrets
-	path          string      // SQLite's file
-	file          os.FileInfo // what it was when it was opened; nil without one
+	fresh         *pgx.ConnConfig // for PostgreSQL's connections outside of the pool
+	name          string          // for people, without secrets
+	path          string          // SQLite's file
+	file          os.FileInfo     // what it was when it was opened; nil without one
 	sessionUser   fixedQuery
 }
 
@@ -87,7 +88,9 @@ func (s *Store) openPostgres(dsn string, tracer pgx.QueryTracer) error {
 	}
 	config.Tracer = tracer
 	s.name = fmt.Sprintf("PostgreSQL, %s at %s port %d", config.Database, config.Host, config.Port)
-	pool := stdlib.OpenDB(*config)
+	s.fresh = config.Copy()
+	s.fresh.Tracer = nil
+	pool := sql.OpenDB(connector{stdlib.GetConnector(*config)})
 	s.postgres, s.maxIdle = true, max(16, 4*runtime.GOMAXPROCS(0))
 	pool.SetMaxOpenConns(s.maxIdle)
 	pool.SetMaxIdleConns(s.maxIdle)
@@ -168,54 +171,6 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// retry runs a read, or a write of one statement that may be repeated, within the store's time. After a connection that
-// had gone stale, as all of a pool have when the database was restarted, it drops the idle ones and runs it again on a
-// fresh one; also when another transaction was in the way.
-func (s *Store) retry(ctx context.Context, run func(ctx context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	var err error
-	for range tries {
-		switch err = run(bounded); {
-		case stale(err):
-			s.dropIdle()
-			continue
-		case inTheWay(err):
-			continue
-		}
-		break
-	}
-	return explain(ctx, err)
-}
-
-// tries is how often something is tried that fails for reasons which pass.
-const tries = 5
-
-// inTx runs a change in one transaction. It is repeated when it did not happen for reasons that pass: a stale connection
-// before the commit, or another transaction in the way.
-func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bun.Tx) error) error {
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	var err error
-	for range tries {
-		committing := false
-		err = s.writes.RunInTx(bounded, nil, func(ctx context.Context, tx bun.Tx) error {
-			err := change(ctx, tx)
-			committing = err == nil
-			return err
-		})
-		switch {
-		case stale(err) && !committing: // after the commit was sent nobody knows whether it happened
-			s.dropIdle()
-			continue
-		case inTheWay(err):
-			continue
-		}
-		break
-	}
-	return explain(ctx, err)
-}
-
 // patience is how long the start waits for others that start on the same file.
 const patience = 30 * time.Second
 
@@ -234,14 +189,6 @@ func patiently(ctx context.Context, run func(ctx context.Context) error) error {
 			return err
 		case <-time.After(10 * time.Millisecond):
 		}
-	}
-}
-
-// dropIdle closes the connections that wait in the pools; database/sql has no word for it but this.
-func (s *Store) dropIdle() {
-	if s.postgres {
-		s.reads.SetMaxIdleConns(-1)
-		s.reads.SetMaxIdleConns(s.maxIdle)
 	}
 }
 

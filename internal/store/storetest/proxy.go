@@ -23,6 +23,7 @@ type Proxy struct {
 	mu      sync.Mutex
 	run     *proxyRun     // Nil while stopped.
 	flowing chan struct{} // Closed while bytes are forwarded, open while frozen.
+	opened  *lines        // The connections since the last silence.
 }
 
 // proxyRun is what happens between a Start and a Stop.
@@ -33,6 +34,11 @@ type proxyRun struct {
 	goroutines      sync.WaitGroup
 }
 
+// lines are connections that go silent together: each way its bytes are lost when its channel is closed.
+type lines struct{ requests, answers chan struct{} }
+
+func newLines() *lines { return &lines{make(chan struct{}), make(chan struct{})} }
+
 // NewProxy starts a proxy in front of the server of a DSN and gives the DSN that leads through it. It ends with the test.
 // A DSN that checks the server's name in TLS (sslmode=verify-full) cannot work through it.
 func NewProxy(t testing.TB, dsn string) (proxied string, p *Proxy) {
@@ -41,7 +47,7 @@ func NewProxy(t testing.TB, dsn string) (proxied string, p *Proxy) {
 	if err != nil {
 		t.Fatalf("proxy: %v", err)
 	}
-	p = &Proxy{t: t, address: "127.0.0.1:0", flowing: make(chan struct{})}
+	p = &Proxy{t: t, address: "127.0.0.1:0", flowing: make(chan struct{}), opened: newLines()}
 	close(p.flowing)
 	p.network, p.server = pgconn.NetworkAddress(config.Host, config.Port)
 	p.Start()
@@ -114,6 +120,22 @@ func (p *Proxy) Thaw() {
 	}
 }
 
+// Silence plays the loss of a host or an IP address: whatever is sent from now on over the connections that are open is
+// lost, and they stay open. New ones work.
+func (p *Proxy) Silence() { close(p.silence().requests) }
+
+// LoseAnswers is Silence for what the server sends: it goes on hearing what the client sends.
+func (p *Proxy) LoseAnswers() { p.silence() }
+
+func (p *Proxy) silence() *lines {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	silenced := p.opened
+	p.opened = newLines()
+	close(silenced.answers)
+	return silenced
+}
+
 // accept forwards the connections of a run until its listener is closed.
 func (p *Proxy) accept(run *proxyRun) {
 	for {
@@ -121,13 +143,16 @@ func (p *Proxy) accept(run *proxyRun) {
 		if err != nil {
 			return
 		}
-		run.goroutines.Go(func() { p.forward(run, client) })
+		p.mu.Lock()
+		opened := p.opened
+		p.mu.Unlock()
+		run.goroutines.Go(func() { p.forward(run, client, opened) })
 	}
 }
 
 // forward connects a client with the server until one of them leaves or the run ends. A server that is really down is
 // what it looks like to the client: a connection that ends.
-func (p *Proxy) forward(run *proxyRun, client net.Conn) {
+func (p *Proxy) forward(run *proxyRun, client net.Conn, opened *lines) {
 	defer client.Close()
 	server, err := (&net.Dialer{}).DialContext(run, p.network, p.server)
 	if err != nil {
@@ -137,8 +162,8 @@ func (p *Proxy) forward(run *proxyRun, client net.Conn) {
 
 	ctx, leave := context.WithCancel(run)
 	var both sync.WaitGroup
-	both.Go(func() { defer leave(); p.pump(ctx, server, client) })
-	both.Go(func() { defer leave(); p.pump(ctx, client, server) })
+	both.Go(func() { defer leave(); p.pump(ctx, server, client, opened.requests) })
+	both.Go(func() { defer leave(); p.pump(ctx, client, server, opened.answers) })
 	// PostgreSQL knows no half-closed connections: the end of one direction is the end of both.
 	<-ctx.Done()
 	client.Close()
@@ -146,8 +171,8 @@ func (p *Proxy) forward(run *proxyRun, client net.Conn) {
 	both.Wait()
 }
 
-// pump copies bytes while they flow, until an end is closed or the context is done.
-func (p *Proxy) pump(ctx context.Context, to, from net.Conn) {
+// pump copies bytes while they flow and are not lost, until an end is closed or the context is done.
+func (p *Proxy) pump(ctx context.Context, to, from net.Conn, lost <-chan struct{}) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -161,6 +186,12 @@ func (p *Proxy) pump(ctx context.Context, to, from net.Conn) {
 		case <-flowing:
 		case <-ctx.Done():
 			return
+		}
+		select {
+		case <-lost:
+			<-ctx.Done()
+			return
+		default:
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return

@@ -117,3 +117,31 @@ func TestProxyEndsFrozen(t *testing.T) {
 		t.Errorf("a frozen server that stopped has answered")
 	}
 }
+
+func TestProxySilences(t *testing.T) {
+	t.Parallel()
+	for name, heard := range map[string]bool{"requests": false, "answers": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := Postgres(t)
+			proxied, proxy := NewProxy(t, dsn)
+			old := connect(t, proxied)
+			if _, err := old.Exec(t.Context(), "create table t (n int)"); err != nil {
+				t.Fatal(err)
+			}
+			if heard {
+				proxy.LoseAnswers()
+			} else {
+				proxy.Silence()
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if _, err := old.Exec(ctx, "insert into t values (1)"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("on the old connection: %v", err)
+			}
+			if got := value[bool](t, connect(t, proxied), "select exists (select from t)"); got != heard {
+				t.Errorf("done: %t, want %t", got, heard)
+			}
+		})
+	}
+}
