@@ -235,13 +235,16 @@ func TestLooksOfOlderRows(t *testing.T) {
 		if _, err := db.MigrateUp(ctx); err != nil {
 			t.Fatal(err)
 		}
-		for name, taken := range map[string]bool{"uѕer0": true, "uѕer1099": true, "user1100": false, "uѕer1100": true, "olga": true, "Olga2": false} {
-			user := newUser(name)
-			user.Email = name
+		for _, test := range []struct {
+			name  string
+			taken bool
+		}{{"uѕer0", true}, {"uѕer1099", true}, {"user1100", false}, {"uѕer1100", true}, {"olga", true}, {"Olga2", false}} {
+			user := newUser(test.name)
+			user.Email = test.name
 			_, err := db.AddUser(ctx, user)
 			var refusal *conduit.Error
-			if got := errors.As(err, &refusal) && refusal.Kind == conduit.KindTaken; got != taken || !taken && err != nil {
-				t.Errorf("%s: %v", name, err)
+			if got := errors.As(err, &refusal) && refusal.Kind == conduit.KindTaken; got != test.taken || !got && err != nil {
+				t.Errorf("%s: %v", test.name, err)
 			}
 		}
 	})
