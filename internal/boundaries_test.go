@@ -33,7 +33,7 @@ var rules = map[string]struct {
 		"conduit", "conduit/api", "conduit/internal/conduit", "conduit/internal/auth",
 		"conduit/internal/httpapi/strictjson", "conduit/internal/docs",
 		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
-		"github.com/goccy/go-yaml",
+		"github.com/goccy/go-yaml", "golang.org/x/sync/semaphore",
 	}},
 	"conduit/internal/httpapi/strictjson": {may: []string{"github.com/go-json-experiment/json/"}, noHTTP: true},
 	"conduit/internal/docs":               {},

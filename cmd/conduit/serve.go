@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -141,6 +143,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err != nil {
 		return err
 	}
+	limitMemory()
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has ended
 	ended := make(chan struct{})
 	go func() {
@@ -153,6 +156,17 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	}()
 	defer func() { stop(); <-ended }() // before the database closes
 	return listenAndServe(ctx, s, db, address, listener, handler, log, stdout)
+}
+
+// memoryLimit is how much memory the garbage collector lets the program grow to, in bytes, before it works harder. What is
+// needed at once is less: passwords being hashed, and what requests may take, see [httpapi.Config].
+const memoryLimit = 300 << 20
+
+// limitMemory sets the limit unless GOMEMLIMIT does.
+func limitMemory() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 }
 
 // openDatabase opens the database and sees to its schema.

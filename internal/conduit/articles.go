@@ -55,6 +55,7 @@ type Page struct {
 	Offset int
 	After  *Position // nil: from the start
 	Detail Detail
+	Room   Room
 }
 
 // ArticlePage is a page of a list.
@@ -236,6 +237,9 @@ func (a *Articles) List(ctx context.Context, caller Caller, filter ArticleFilter
 		page.Limit = defaultLimit
 	}
 	page.Limit = min(page.Limit, maxLimit)
+	if err := page.Room.ask(page.Detail, page.Limit, 0); err != nil {
+		return ArticlePage{}, err
+	}
 	filter.Tag = norm.NFC.String(filter.Tag)
 	return a.Store.ListArticles(ctx, filter, page, caller.User.ID)
 }

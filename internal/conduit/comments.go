@@ -27,7 +27,11 @@ type CommentFilter struct {
 	Limit  int   // how many at most
 	After  int64 // only those with higher ids; 0 for all
 	Detail Detail
+	Room   Room
 }
+
+// Fits asks for room for a page.
+func (f CommentFilter) Fits(rows, bytes int) error { return f.Room.ask(f.Detail, rows, bytes) }
 
 // CommentPage is a part of the comments of an article.
 type CommentPage struct {

@@ -16,6 +16,17 @@ const (
 	Outline
 )
 
+// Room is asked before something long is read, with how many rows it has, and how many bytes of text if that is known. It
+// refuses when there is no memory for it.
+type Room func(rows, bytes int) error
+
+func (r Room) ask(detail Detail, rows, bytes int) error {
+	if r == nil || detail == Outline {
+		return nil
+	}
+	return r(rows, bytes)
+}
+
 // Version names what somebody is shown: as long as it is the same, so is what they would read.
 type Version [16]byte
 

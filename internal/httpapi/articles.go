@@ -16,13 +16,18 @@ func (h *handlers) GetArticles(ctx context.Context, request api.GetArticlesReque
 	}
 	filter := conduit.ArticleFilter{Tag: orZero(params.Tag), Author: orZero(params.Author), FavoritedBy: orZero(params.Favorited)}
 	listed, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.ArticlePage, error) {
-		page.Detail = detail
+		page.Detail, page.Room = detail, roomForSummaries(ctx)
 		return h.Articles.List(ctx, callerFrom(ctx), filter, page)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return api.GetArticles200JSONResponse(articleList(listed)), nil
+}
+
+// roomForSummaries takes memory for a page of articles.
+func roomForSummaries(ctx context.Context) conduit.Room {
+	return func(rows, _ int) error { return roomForAnswer(ctx, int64(rows)*summaryMemory) }
 }
 
 // GetArticlesFeed implements GET /articles/feed.
@@ -32,7 +37,7 @@ func (h *handlers) GetArticlesFeed(ctx context.Context, request api.GetArticlesF
 		return nil, err
 	}
 	feed, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.ArticlePage, error) {
-		page.Detail = detail
+		page.Detail, page.Room = detail, roomForSummaries(ctx)
 		return h.Articles.Feed(ctx, callerFrom(ctx), page)
 	})
 	if err != nil {
@@ -59,6 +64,11 @@ func (h *handlers) CreateArticle(ctx context.Context, request api.CreateArticleR
 // GetArticle implements GET /articles/{slug}.
 func (h *handlers) GetArticle(ctx context.Context, request api.GetArticleRequestObject) (api.GetArticleResponseObject, error) {
 	article, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.ArticleView, error) {
+		if detail == conduit.Whole {
+			if err := roomForAnswer(ctx, articleMemory); err != nil {
+				return conduit.ArticleView{}, err
+			}
+		}
 		return h.Articles.Article(ctx, callerFrom(ctx), request.Slug, detail)
 	})
 	if err != nil {
@@ -69,6 +79,9 @@ func (h *handlers) GetArticle(ctx context.Context, request api.GetArticleRequest
 
 // UpdateArticle implements PUT /articles/{slug}.
 func (h *handlers) UpdateArticle(ctx context.Context, request api.UpdateArticleRequestObject) (api.UpdateArticleResponseObject, error) {
+	if err := roomForAnswer(ctx, articleMemory); err != nil {
+		return nil, err
+	}
 	input := request.Body.Article
 	article, err := h.Articles.Update(ctx, callerFrom(ctx), request.Slug, conduit.ArticleChanges{
 		Title: input.Title, Description: input.Description, Body: input.Body, TagList: input.TagList,
@@ -89,6 +102,9 @@ func (h *handlers) DeleteArticle(ctx context.Context, request api.DeleteArticleR
 
 // CreateArticleFavorite implements POST /articles/{slug}/favorite.
 func (h *handlers) CreateArticleFavorite(ctx context.Context, request api.CreateArticleFavoriteRequestObject) (api.CreateArticleFavoriteResponseObject, error) {
+	if err := roomForAnswer(ctx, articleMemory); err != nil {
+		return nil, err
+	}
 	article, err := h.Articles.Favorite(ctx, callerFrom(ctx), request.Slug)
 	if err != nil {
 		return nil, err
@@ -98,6 +114,9 @@ func (h *handlers) CreateArticleFavorite(ctx context.Context, request api.Create
 
 // DeleteArticleFavorite implements DELETE /articles/{slug}/favorite.
 func (h *handlers) DeleteArticleFavorite(ctx context.Context, request api.DeleteArticleFavoriteRequestObject) (api.DeleteArticleFavoriteResponseObject, error) {
+	if err := roomForAnswer(ctx, articleMemory); err != nil {
+		return nil, err
+	}
 	article, err := h.Articles.Unfavorite(ctx, callerFrom(ctx), request.Slug)
 	if err != nil {
 		return nil, err

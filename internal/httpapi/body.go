@@ -77,15 +77,30 @@ func (b *bodyRules) read(w http.ResponseWriter, r *http.Request) (any, error) {
 	if r.ContentLength > b.limit {
 		return nil, tooLarge
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, b.limit))
+	size := r.ContentLength
+	if size < 0 {
+		size = b.limit
+	}
+	var lease *lease
+	if size > smallBody {
+		var err error
+		if lease, err = requestFrom(r.Context()).roomForBody(r.Context(), size); err != nil {
+			return nil, err
+		}
+	}
+	var text bytes.Buffer
+	text.Grow(int(min(size, smallBody)))
+	_, err := text.ReadFrom(http.MaxBytesReader(w, r.Body, b.limit))
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
 		return nil, tooLarge
+	case err != nil && lease != nil && lease.broken.Load():
+		return nil, conduit.Unavailable(err)
 	case err != nil:
 		return nil, &malformed{http.StatusBadRequest, strictjson.Whole, "could not be read"}
 	}
-	value, problems := strictjson.Decode(bytes.TrimPrefix(data, byteOrderMark), b.bounds)
+	value, problems := strictjson.Decode(bytes.TrimPrefix(text.Bytes(), byteOrderMark), b.bounds)
 	fields := conduit.Fields{}
 	for field, message := range problems {
 		if !b.fields[field] {

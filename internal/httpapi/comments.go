@@ -15,7 +15,9 @@ func (h *handlers) GetArticleComments(ctx context.Context, request api.GetArticl
 		return nil, err
 	}
 	page, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.CommentPage, error) {
-		filter.Detail = detail
+		filter.Detail, filter.Room = detail, func(rows, bytes int) error {
+			return roomForAnswer(ctx, int64(rows*commentMemory+bytes*textMemory))
+		}
 		return h.Comments.List(ctx, callerFrom(ctx), request.Slug, filter)
 	})
 	if err != nil {

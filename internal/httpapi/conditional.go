@@ -22,6 +22,7 @@ func conditional(next http.HandlerFunc, salt string) http.HandlerFunc {
 		requestFrom(r.Context()).known = known
 		held := &heldAnswer{ResponseWriter: w, status: http.StatusOK}
 		next(held, r)
+		requestFrom(r.Context()).made(int64(held.body.Len()))
 		header := w.Header()
 		if held.status == http.StatusOK || known.outlined {
 			if known.tag == "" {

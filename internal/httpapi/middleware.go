@@ -22,6 +22,10 @@ type request struct {
 	caller conduit.Caller
 	client conduit.Client
 	known  *known // in operations whose answers have an ETag
+
+	control         *http.ResponseController
+	bodies, answers *memory
+	leases          []*lease // what it holds of them
 }
 
 type requestKey struct{}
@@ -142,10 +146,13 @@ func crossOrigin(next http.Handler, origins []string) http.Handler {
 	}).Handler(next)
 }
 
+// minGzip is from how many bytes on an answer is compressed.
+const minGzip = 2048
+
 // compressed sends large answers gzipped to who takes them. No answer mixes a secret with what an attacker could have
 // chosen (BREACH): tokens travel in a header that other pages cannot have sent.
 func compressed(next http.Handler) http.Handler {
-	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(2048), gzhttp.ContentTypes([]string{"application/json", "application/yaml"}))
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minGzip), gzhttp.ContentTypes([]string{"application/json", "application/yaml"}))
 	if err != nil {
 		panic(err) // the options are fixed
 	}

@@ -6,6 +6,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,10 @@ type Config struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Origins  []string // that may call from a browser; "*" is any
+
+	// BodyMemory and AnswerMemory are how many bytes all requests together may take for bodies and for answers; zero for 32
+	// and 48 MiB.
+	BodyMemory, AnswerMemory int64
 
 	TrustedProxies Proxies // whose X-Forwarded-For and Forwarded are believed
 
@@ -100,6 +105,8 @@ func New(config Config) (http.Handler, error) {
 	handler = compressed(handler)
 	handler = crossOrigin(handler, config.Origins)
 	handler = secure(handler)
+	handler = bounded(handler, newMemory(cmp.Or(config.BodyMemory, bodyMemory), config.Now),
+		newMemory(cmp.Or(config.AnswerMemory, answerMemory), config.Now))
 	return observe(handler, config.Log, config.Now, config.TrustedProxies), nil
 }
 

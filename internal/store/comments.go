@@ -92,6 +92,9 @@ func (s *Store) Comments(
 	if length < len(outline) {
 		page.Next = outline[length-1].ID
 	}
+	if err := asked.Fits(length, size); err != nil {
+		return page, err
+	}
 	var rows []commentViewRow
 	if asked.Detail == conduit.Outline {
 		for _, row := range outline[:length] {

@@ -1,0 +1,210 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"conduit/internal/conduit"
+)
+
+// How much memory all requests together may take for bodies and for answers, in bytes, unless [Config] says otherwise. What
+// a small body or a small answer takes is not counted: it is less than what its connection costs anyway.
+const (
+	bodyMemory   = 32 << 20
+	answerMemory = 48 << 20
+)
+
+// What an answer may take while it is made: the texts as the database gives them and as JSON, in which a byte may take six.
+const (
+	articleMemory = 4 << 20  // an article with its text
+	summaryMemory = 64 << 10 // a row of a list of articles
+	commentMemory = 8 << 10  // a comment without its text
+	textMemory    = 3        // times the size of a text
+	storedMemory  = 8        // times the size of a body: as it came, decoded, as SQL, and as it is shown again
+	gzipMemory    = 1 << 20  // for compressing an answer as long as it is sent
+)
+
+// memory is what may be taken for something by all requests together. Who wants some waits until there is, for a while. No
+// network gets more than half. Where somebody waits in vain, transfers are broken off that have taken long: a client that does
+// not read what it asked for must not keep others from reading.
+type memory struct {
+	all   *semaphore.Weighted
+	share int64
+	now   func() time.Time
+
+	mutex    sync.Mutex
+	networks map[string]*network
+	leases   map[*lease]struct{}
+}
+
+// network is what one network may take. It is there as long as somebody of it takes or waits.
+type network struct {
+	*semaphore.Weighted
+	users int
+}
+
+// lease is what a request has taken.
+type lease struct {
+	memory  *memory
+	key     string // of the network
+	network *network
+	size    int64
+	since   time.Time
+	abandon func() // breaks the transfer off
+	broken  atomic.Bool
+}
+
+const (
+	memoryPatience = time.Second     // how long somebody waits for memory, before slow transfers are broken off and after
+	slowTransfer   = 3 * time.Second // how long a transfer may take when others wait for what it has
+)
+
+func newMemory(size int64, now func() time.Time) *memory {
+	return &memory{
+		all: semaphore.NewWeighted(size), share: size / 2, now: now,
+		networks: map[string]*network{}, leases: map[*lease]struct{}{},
+	}
+}
+
+// take waits for so much memory; Unavailable if there is none in time. What is more than a network may have counts as that.
+func (m *memory) take(ctx context.Context, key string, size int64, abandon func()) (*lease, error) {
+	l := &lease{memory: m, key: key, network: m.enter(key), size: min(size, m.share), abandon: abandon}
+	err := m.patiently(ctx, l.network.Weighted, l.size, key)
+	if err == nil {
+		if err = m.patiently(ctx, m.all, l.size, ""); err != nil {
+			l.network.Release(l.size)
+		}
+	}
+	if err != nil {
+		m.leave(key)
+		return nil, err
+	}
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	l.since = m.now()
+	m.leases[l] = struct{}{}
+	return l, nil
+}
+
+// patiently acquires, the second time without those who have taken long: of one network, or of any if key is empty.
+func (m *memory) patiently(ctx context.Context, from *semaphore.Weighted, size int64, key string) error {
+	for _, last := range []bool{false, true} {
+		bounded, cancel := context.WithTimeout(ctx, memoryPatience)
+		err := from.Acquire(bounded, size)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !last:
+			m.breakOff(key)
+		}
+	}
+	return conduit.Unavailable(errors.New("too much is being read and written at once"))
+}
+
+func (m *memory) breakOff(key string) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	for l := range m.leases {
+		if (key == "" || l.key == key) && m.now().Sub(l.since) >= slowTransfer {
+			l.broken.Store(true)
+			l.abandon()
+		}
+	}
+}
+
+func (m *memory) enter(key string) *network {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	n := m.networks[key]
+	if n == nil {
+		n = &network{Weighted: semaphore.NewWeighted(m.share)}
+		m.networks[key] = n
+	}
+	n.users++
+	return n
+}
+
+func (m *memory) leave(key string) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if n := m.networks[key]; n.users > 1 {
+		n.users--
+	} else {
+		delete(m.networks, key)
+	}
+}
+
+// shrink gives back what turned out not to be needed.
+func (l *lease) shrink(size int64) {
+	if size < l.size {
+		l.network.Release(l.size - size)
+		l.memory.all.Release(l.size - size)
+		l.size = size
+	}
+}
+
+// end gives all back.
+func (l *lease) end() {
+	l.memory.mutex.Lock()
+	delete(l.memory.leases, l)
+	l.memory.mutex.Unlock()
+	l.shrink(0)
+	l.memory.leave(l.key)
+}
+
+// bounded lets requests take memory, until they have been answered and what compresses the answer is done.
+func bounded(next http.Handler, bodies, answers *memory) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request := requestFrom(r.Context())
+		request.control, request.bodies, request.answers = http.NewResponseController(w), bodies, answers
+		defer func() {
+			for _, lease := range request.leases {
+				lease.end()
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// roomForBody takes memory for a body of so many bytes, until the request has been answered.
+func (r *request) roomForBody(ctx context.Context, size int64) (*lease, error) {
+	return r.take(ctx, r.bodies, storedMemory*size, r.control.SetReadDeadline)
+}
+
+// roomForAnswer takes memory for an answer, until it has been sent.
+func roomForAnswer(ctx context.Context, size int64) error {
+	r := requestFrom(ctx)
+	_, err := r.take(ctx, r.answers, size, r.control.SetWriteDeadline)
+	return err
+}
+
+func (r *request) take(ctx context.Context, memory *memory, size int64, deadline func(time.Time) error) (*lease, error) {
+	lease, err := memory.take(ctx, r.client.Network(), size, func() {
+		_ = deadline(time.Unix(1, 0)) // fails when the connection has ended, and then there is nothing to break off
+	})
+	if err == nil {
+		r.leases = append(r.leases, lease)
+	}
+	return lease, err
+}
+
+// made is told how many bytes the answer has, so that no more memory is held while it is sent.
+func (r *request) made(size int64) {
+	if size >= minGzip {
+		size += gzipMemory
+	}
+	for _, lease := range r.leases {
+		if lease.memory == r.answers {
+			lease.shrink(size)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"conduit/internal/conduit"
+	"conduit/internal/httpapi"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// eachWithMemory is each for servers with little memory for bodies and answers, and a clock of its own for transfers.
+func eachWithMemory(t *testing.T, bodies, answers int64, test func(t *testing.T, s *server, transfers *clock)) {
+	t.Helper()
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		transfers := &clock{now: time.Date(2026, 2, 18, 0, 0, 0, 0, time.UTC)}
+		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
+		test(t, newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) {
+			c.BodyMemory, c.AnswerMemory, c.Now = bodies, answers, transfers.Now
+		}), transfers)
+	})
+}
+
+// open sends the beginning of a request from an IP address and leaves the connection as it is.
+func (s *server) open(t *testing.T, ipAddress, token, requestLine, headers string) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\nAuthorization: Bearer %s\r\n%s\r\n", requestLine, ipAddress, token, headers); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func comingFrom(ipAddress string, c call) call {
+	c.headers = map[string]string{"X-Forwarded-For": ipAddress}
+	return c
+}
+
+// long is an article whose text no socket swallows whole.
+func (s *server) long(t *testing.T, token string) {
+	t.Helper()
+	body := `{"article":{"title":"Long","description":"d","body":"` + strings.Repeat("<", 500_000) + `"}}`
+	s.do(t, call{method: "POST", path: "/api/articles", token: token, body: body}).want(t, 201, "")
+}
+
+// TestSlowReaders: answers that nobody takes hold memory. One network gets half of it, and what has taken long makes way for
+// others, though not before.
+func TestSlowReaders(t *testing.T) {
+	eachWithMemory(t, 64<<20, 8<<20, func(t *testing.T, s *server, transfers *clock) {
+		jake := s.register(t, "jake")
+		s.long(t, jake)
+		first := bufio.NewReader(s.open(t, "192.0.2.1", jake, "GET /api/articles/long", ""))
+		if _, err := first.Peek(1); err != nil { // it is being answered
+			t.Fatal(err)
+		}
+		read := func(ipAddress string) answer { return s.do(t, comingFrom(ipAddress, get("/api/articles/long", jake))) }
+		refused := read("192.0.2.1")
+		if refused.wantError(t, 503, "server", "is not available"); refused.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+		read("192.0.2.2").want(t, 200, "")
+		second := bufio.NewReader(s.open(t, "192.0.2.2", jake, "GET /api/articles/long", ""))
+		if _, err := second.Peek(1); err != nil {
+			t.Fatal(err)
+		}
+		read("192.0.2.3").wantError(t, 503, "server", "is not available")
+		s.do(t, comingFrom("192.0.2.3", call{method: "HEAD", path: "/api/articles/long"})).want(t, 200, "") // takes none
+		s.do(t, comingFrom("192.0.2.3", get("/api/user", jake))).want(t, 200, "")
+		transfers.Advance(3 * time.Second)
+		read("192.0.2.3").want(t, 200, "")
+		for _, broken := range []*bufio.Reader{first, second} {
+			response, err := http.ReadResponse(broken, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, response.Body); err == nil {
+				t.Error("an answer that was broken off came whole")
+			}
+			_ = response.Body.Close()
+		}
+	})
+}
+
+// TestSlowWriters: so do bodies that do not come.
+func TestSlowWriters(t *testing.T) {
+	eachWithMemory(t, 16<<20, 64<<20, func(t *testing.T, s *server, transfers *clock) {
+		jake := s.register(t, "jake")
+		s.publish(t, jake, "Other")
+		headers := "Content-Type: application/json\r\nContent-Length: 1048576\r\nExpect: 100-continue\r\n"
+		var slow []*bufio.Reader
+		for _, ipAddress := range []string{"192.0.2.1", "192.0.2.2"} {
+			reader := bufio.NewReader(s.open(t, ipAddress, jake, "POST /api/articles", headers))
+			if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, " 100 ") { // it is being read
+				t.Fatal(line, err)
+			}
+			slow = append(slow, reader)
+		}
+		publish := comingFrom("192.0.2.3", publishing(jake, "New"))
+		publish.body += strings.Repeat(" ", 20_000)
+		s.do(t, publish).wantError(t, 503, "server", "is not available")
+		s.do(t, comingFrom("192.0.2.3", publishing(jake, "Small"))).want(t, 201, "")
+		transfers.Advance(3 * time.Second)
+		s.do(t, publish).want(t, 201, "")
+		for _, reader := range slow {
+			if _, err := reader.ReadString('\n'); err != nil { // the line behind 100 Continue
+				t.Fatal(err)
+			}
+			response, err := http.ReadResponse(reader, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+				t.Errorf("a body that was broken off: %d %v", response.StatusCode, response.Header)
+			}
+		}
+	})
+}
+
+// TestMemoryComesBack: whatever becomes of a request, what it took is there for the next.
+func TestMemoryComesBack(t *testing.T) {
+	eachWithMemory(t, 16<<20, 8<<20, func(t *testing.T, s *server, _ *clock) {
+		jake := s.register(t, "jake")
+		s.long(t, jake)
+		tag := s.do(t, get("/api/articles/long", jake)).header.Get("ETag")
+		padding := strings.Repeat(" ", 500_000)
+		for range 6 {
+			for _, c := range []call{
+				get("/api/articles/long", ""), get("/api/articles/unknown", ""), get("/api/articles?limit=100", jake), get("/api/articles/feed", jake),
+				get("/api/articles?limit=20&cursor=x", jake), get("/api/articles/long/comments", ""), post("/api/articles/long/favorite", jake),
+				del("/api/articles/unknown/favorite", jake), {method: "PUT", path: "/api/articles/unknown", token: jake, body: articleJSON("body", "x")},
+				{method: "GET", path: "/api/articles/long", headers: map[string]string{"If-None-Match": tag}},
+				{method: "POST", path: "/api/articles", token: jake, body: padding + "{"}, {method: "POST", path: "/api/articles", token: jake, body: padding + padding + padding},
+				{method: "GET", path: "/api/articles/long", headers: map[string]string{"Accept-Encoding": "gzip"}},
+			} {
+				if got := s.do(t, c); got.status >= 500 {
+					t.Fatalf("%s %s: %d %s", c.method, c.path, got.status, got.body)
+				}
+			}
+			_ = s.open(t, "127.0.0.1", jake, "POST /api/articles", "Content-Type: application/json\r\nContent-Length: 1048576\r\n").Close()
+			_ = s.open(t, "127.0.0.1", jake, "GET /api/articles/long", "").Close()
+		}
+	})
+}
