@@ -175,7 +175,7 @@ func TestPathsThatNameNothing(t *testing.T) {
 	o := newOperation(c, item, item.Delete, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	o.need = tokenIgnored
 	for id, want := range map[string]error{
-		"1": nil, "9223372036854775807": nil,
+		"1": nil, "9007199254740991": nil, "9007199254740992": conduit.NotFound("comment"),
 		"0": conduit.NotFound("comment"), "-1": conduit.NotFound("comment"), "abc": conduit.NotFound("comment"),
 		"1.5": conduit.NotFound("comment"), "9223372036854775808": conduit.NotFound("comment"), "١": conduit.NotFound("comment"),
 		"1\x00": conduit.Invalid("commentId", strictjson.NotAllowed), "\xff": conduit.Invalid("commentId", strictjson.NotUnicode),

@@ -1090,7 +1090,6 @@ export interface components {
              */
             favorited: boolean;
             /**
-             * Format: int64
              * @description Of how many people it is a favourite.
              * @example 0
              */
@@ -1112,7 +1111,6 @@ export interface components {
              */
             articles: components["schemas"]["ArticleSummary"][];
             /**
-             * Format: int64
              * @description How many articles there are on all pages.
              * @example 1
              */
@@ -1187,7 +1185,6 @@ export interface components {
              */
             favorited: boolean;
             /**
-             * Format: int64
              * @description Of how many people it is a favourite.
              * @example 0
              */
@@ -1250,7 +1247,6 @@ export interface components {
          */
         Comment: {
             /**
-             * Format: int64
              * @description Names the comment in paths.
              * @example 1
              */
