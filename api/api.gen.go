@@ -721,12 +721,19 @@ type UpdateArticleRequest struct {
 
 // UpdateUserInput What is to change; an absent member stays as it is.
 //
-// Example: {"bio":"I like to skateboard"}
+// Example: {"currentPassword":"jakes secret","password":"jakes new secret"}
 type UpdateUserInput struct {
 	// Bio A few words about oneself; null or an empty string clears it.
 	//
 	// Example: I like to skateboard
 	Bio nullable.Nullable[string] `json:"bio,omitempty"`
+
+	// CurrentPassword The password that the user has; empty counts as not given. If it is not right nothing changes. A server with
+	// `--require-current-password` asks for it when the email or the password changes.
+	//
+	//
+	// Example: jakes secret
+	CurrentPassword string `json:"currentPassword,omitempty"`
 
 	// Email The new address.
 	//
@@ -738,10 +745,10 @@ type UpdateUserInput struct {
 	// Example: https://example.com/jake.png
 	Image nullable.Nullable[string] `json:"image,omitempty"`
 
-	// Password The new password.
+	// Password The new password, of 8 characters or more. An empty one beside other members leaves it as it is, for so forms send it.
 	//
 	// Example: jakes new secret
-	Password string `json:"password,omitempty"`
+	Password *string `json:"password,omitempty"`
 
 	// Username The new username.
 	//
@@ -755,7 +762,7 @@ type UpdateUserInput struct {
 type UpdateUserRequest struct {
 	// User What is to change; an absent member stays as it is.
 	//
-	// Example: {"bio":"I like to skateboard"}
+	// Example: {"currentPassword":"jakes secret","password":"jakes new secret"}
 	User UpdateUserInput `json:"user"`
 }
 
@@ -833,6 +840,11 @@ type ArticleNotFound = ErrorEnvelope
 //
 // Example: {"errors":{"email":["is not a valid email"]}}
 type BodyTooLarge = ErrorEnvelope
+
+// ChangeInvalid What every error looks like.
+//
+// Example: {"errors":{"email":["is not a valid email"]}}
+type ChangeInvalid = ErrorEnvelope
 
 // CommentForbidden What every error looks like.
 //
@@ -1325,6 +1337,7 @@ type ClientInterface interface {
 	// UpdateCurrentUserWithBody Change the logged-in user
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
+	// An empty `password` changes nothing, and is refused if it is all there is.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
 	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
@@ -1337,6 +1350,7 @@ type ClientInterface interface {
 	// UpdateCurrentUser Change the logged-in user
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
+	// An empty `password` changes nothing, and is refused if it is all there is.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
 	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
@@ -1908,6 +1922,7 @@ func (c *Client) GetCurrentUser(ctx context.Context, reqEditors ...RequestEditor
 // UpdateCurrentUserWithBody Change the logged-in user
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
+// An empty `password` changes nothing, and is refused if it is all there is.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
 // A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
@@ -1930,6 +1945,7 @@ func (c *Client) UpdateCurrentUserWithBody(ctx context.Context, contentType stri
 // UpdateCurrentUser Change the logged-in user
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
+// An empty `password` changes nothing, and is refused if it is all there is.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
 // A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
@@ -3535,6 +3551,7 @@ type ClientWithResponsesInterface interface {
 	// UpdateCurrentUserWithBodyWithResponse Change the logged-in user
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
+	// An empty `password` changes nothing, and is refused if it is all there is.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
 	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
@@ -3547,6 +3564,7 @@ type ClientWithResponsesInterface interface {
 	// UpdateCurrentUserWithResponse Change the logged-in user
 	//
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
+	// An empty `password` changes nothing, and is refused if it is all there is.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
 	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
@@ -5643,7 +5661,7 @@ type UpdateCurrentUserResponse struct {
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMediaType
 	// JSON422 the response for an HTTP 422 `application/json` response
-	JSON422 *UserInvalid
+	JSON422 *ChangeInvalid
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooManyChanges
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -5691,7 +5709,7 @@ func (r UpdateCurrentUserResponse) GetJSON415() *UnsupportedMediaType {
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
-func (r UpdateCurrentUserResponse) GetJSON422() *UserInvalid {
+func (r UpdateCurrentUserResponse) GetJSON422() *ChangeInvalid {
 	return r.JSON422
 }
 
@@ -6722,6 +6740,7 @@ func (c *ClientWithResponses) GetCurrentUserWithResponse(ctx context.Context, re
 // UpdateCurrentUserWithBodyWithResponse Change the logged-in user
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
+// An empty `password` changes nothing, and is refused if it is all there is.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
 // A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
@@ -6740,6 +6759,7 @@ func (c *ClientWithResponses) UpdateCurrentUserWithBodyWithResponse(ctx context.
 // UpdateCurrentUserWithResponse Change the logged-in user
 //
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
+// An empty `password` changes nothing, and is refused if it is all there is.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
 // A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
@@ -8853,7 +8873,7 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 		response.JSON415 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest UserInvalid
+		var dest ChangeInvalid
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10440,6 +10460,8 @@ type ArticleInvalidJSONResponse ErrorEnvelope
 type ArticleNotFoundJSONResponse ErrorEnvelope
 
 type BodyTooLargeJSONResponse ErrorEnvelope
+
+type ChangeInvalidJSONResponse ErrorEnvelope
 
 type CommentForbiddenJSONResponse ErrorEnvelope
 
@@ -12767,7 +12789,7 @@ func (response UpdateCurrentUser415JSONResponse) VisitUpdateCurrentUserResponse(
 	return err
 }
 
-type UpdateCurrentUser422JSONResponse struct{ UserInvalidJSONResponse }
+type UpdateCurrentUser422JSONResponse struct{ ChangeInvalidJSONResponse }
 
 func (response UpdateCurrentUser422JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
 

@@ -148,7 +148,9 @@ func ExampleWithRequestEditorFn() {
 	user := changed.JSON200.User
 	fmt.Printf("%s: %q, has an image: %t\n", user.Username, user.Bio.MustGet(), !user.Image.IsNull())
 
-	refused, err := client.UpdateCurrentUserWithResponse(ctx, api.UpdateUserRequest{User: api.UpdateUserInput{Email: "nobody", Password: "short"}})
+	refused, err := client.UpdateCurrentUserWithResponse(ctx, api.UpdateUserRequest{User: api.UpdateUserInput{
+		Email: "nobody", Password: new("short"),
+	}})
 	if err != nil || refused.JSON422 == nil {
 		fmt.Println("not refused:", err)
 		return

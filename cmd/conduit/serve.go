@@ -110,7 +110,8 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		PerPair: s.attempts.pair, PerAccount: s.attempts.account, PerNetwork: s.attempts.network, Registrations: s.registrations,
 	}
 	users := &conduit.Users{
-		Store: db, Audit: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle, Now: now,
+		Store: db, Audit: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle,
+		RequireCurrentPassword: s.currentPassword, Now: now,
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
 	if err != nil {

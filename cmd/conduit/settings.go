@@ -33,6 +33,7 @@ type settings struct {
 	attempts        struct{ pair, account, network int }
 	registrations   int
 	passwordPolicy  string
+	currentPassword bool
 	auditRetention  days
 	trustedProxies  []string
 	corsOrigins     []string
@@ -74,6 +75,7 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.IntVar(&s.attempts.network, "network-attempts", 100, "wrong passwords from one network, IPv4 address or IPv6 /64, at accounts that do not know it; 0 for any number")
 	flags.IntVar(&s.registrations, "registrations-per-hour", 3600, "registrations from one network, at once, and as many again over an hour; 0 for any number")
 	policyFlag(flags, &s.passwordPolicy)
+	flags.BoolVar(&s.currentPassword, "require-current-password", false, "ask for the password one has when it or the email is to change")
 	flags.Var(&s.auditRetention, "audit-retention", "`age` at which events leave the audit log, as 365d; 0 for never")
 	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For or Forwarded is believed, by commas, as 10.0.0.0/8")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")

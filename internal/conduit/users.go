@@ -3,7 +3,6 @@ package conduit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -76,7 +75,9 @@ type Users struct {
 	Policy    PasswordPolicy // which new passwords are held to
 	Sessions  *Sessions
 	Throttle  *Throttle
-	Now       func() time.Time
+	// RequireCurrentPassword says that who changes their email or password has to give the one they have.
+	RequireCurrentPassword bool
+	Now                    func() time.Time
 }
 
 // Registration is what somebody gives to get an account.
@@ -237,8 +238,10 @@ func (u *Users) accountTarget(user User, email string) string {
 // UserChanges says what is to change. An empty Username, Email or Password stays as it is, for none of them can be
 // empty.
 type UserChanges struct {
-	Username, Email, Password string
-	Bio, Image                Change[*string]
+	Username, Email string
+	Password        *string // nil if it was not given: forms give an empty one
+	CurrentPassword string  // the one that the user has, if they gave it
+	Bio, Image      Change[*string]
 }
 
 // Change is a value that may be left as it is (the zero Change), or set, also to nothing.
@@ -250,7 +253,17 @@ type Change[T any] struct {
 // Update changes the caller's own account. A new password or address ends the caller's other sessions: whoever else
 // knew the old one is out (OWASP ASVS 5, 7.4.3). The presented session stays, and so does its token.
 func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, client Client) (Caller, error) {
-	if changes == (UserChanges{}) {
+	var password string
+	if changes.Password != nil {
+		password = *changes.Password
+	}
+	others := changes
+	others.Password, others.CurrentPassword = nil, ""
+	switch {
+	case others != (UserChanges{}) || password != "":
+	case changes.Password != nil:
+		return Caller{}, Invalid("password", blank)
+	case changes.CurrentPassword == "":
 		return caller, nil
 	}
 	username, email := norm.NFC.String(changes.Username), norm.NFC.String(changes.Email)
@@ -261,19 +274,27 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	if email != "" {
 		checkEmail(problems, email)
 	}
-	if changes.Password != "" {
+	if password != "" {
 		// Beside the names that are to be, where they change with it.
-		u.Policy.check(problems, changes.Password, cmp.Or(username, caller.User.Username), cmp.Or(email, caller.User.Email))
+		u.Policy.check(problems, password, cmp.Or(username, caller.User.Username), cmp.Or(email, caller.User.Email))
 	}
 	if changes.Image.To != nil && len(*changes.Image.To) > MaxImage {
 		problems.Add("image", fmt.Sprintf("is too long (maximum is %d bytes)", MaxImage))
 	}
+	renamed, moved := username != "" && username != caller.User.Username, email != "" && email != caller.User.Email
+	if u.RequireCurrentPassword && changes.CurrentPassword == "" && (moved || password != "") {
+		problems.Add("currentPassword", blank)
+	}
 	if err := problems.Err(); err != nil {
 		return Caller{}, err
 	}
+	if changes.CurrentPassword != "" {
+		if err := u.confirm(ctx, caller, "currentPassword", changes.CurrentPassword, client); err != nil {
+			return Caller{}, err
+		}
+	}
 	var asked counted
-	renamed, moved := username != "" && username != caller.User.Username, email != "" && email != caller.User.Email
-	if renamed || moved || changes.Password != "" {
+	if renamed || moved || password != "" {
 		var err error
 		asked, err = u.Throttle.change(context.WithoutCancel(ctx), caller.User.ID, email, client)
 		if isTooMany(err) {
@@ -286,10 +307,10 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		}
 	}
 	var hash string
-	if changes.Password != "" {
+	if password != "" {
 		// Before the transaction: hashing takes tens of milliseconds and may queue, which no row lock should see.
 		var err error
-		if hash, err = u.Passwords.Hash(ctx, changes.Password, widest(client.IPAddress), UserTarget(caller.User.ID)); err != nil {
+		if hash, err = u.Passwords.Hash(ctx, password, widest(client.IPAddress), UserTarget(caller.User.ID)); err != nil {
 			return Caller{}, asked.unlooked(ctx, err)
 		}
 	}
@@ -346,23 +367,27 @@ const reservation = 30 * 24 * time.Hour
 // many.
 const MostReserved = 10
 
-// Delete removes the caller's account and everything in it, if the password is theirs. Guessing it here is as slow as at a
-// login.
-func (u *Users) Delete(ctx context.Context, caller Caller, password string, client Client) error {
+// confirm tells whether a password is the caller's, whom it refuses otherwise, by the name of the field. Guessing it is as
+// slow as at a login.
+func (u *Users) confirm(ctx context.Context, caller Caller, field, password string, client Client) error {
 	user, err := u.verify(ctx, attempt{caller.User.Email, password, client, caller.User.ID})
 	if err == nil && user.ID != caller.User.ID {
 		// The caller's address has become somebody else's since the request began, and the password was theirs.
 		return Unauthenticated("token", "is invalid")
 	}
-	if err != nil {
-		var refusal *Error
-		if errors.As(err, &refusal) && refusal.Kind == KindUnauthenticated {
-			return Invalid("password", "is not right")
-		}
+	if is(KindUnauthenticated, err) {
+		return Invalid(field, "is not right")
+	}
+	return err
+}
+
+// Delete removes the caller's account and everything in it, if the password is theirs.
+func (u *Users) Delete(ctx context.Context, caller Caller, password string, client Client) error {
+	if err := u.confirm(ctx, caller, "password", password, client); err != nil {
 		return err
 	}
 	now := stamp(u.Now())
-	err = u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
+	err := u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
 		client.event(now, caller.User.ID, AccountDeleted, UserTarget(caller.User.ID)))
 	if isNotFound(err) {
 		return Unauthenticated("token", "is invalid")

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"conduit/internal/conduit"
+	"conduit/internal/httpapi"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 	"conduit/internal/weak"
@@ -51,9 +52,53 @@ func TestStrictPasswords(t *testing.T) {
 		}
 		put("password", "now that I am Jacob", "username", "jacob").wantError(t, 422, "password", "must not contain the username")
 		put("password", "no longer jake, hm", "username", "jacob").want(t, 200, "")
-		put("bio", "no password here").want(t, 200, "")
+		put("bio", "no password here", "password", "").want(t, 200, "")
+		put("password", "").wantError(t, 422, "password", "can't be blank")
 
 		// Whoever has a password from before the policy logs in with it.
 		s.do(t, login("early@test.com", password)).want(t, 200, "")
+	})
+}
+
+// TestCurrentPassword: it is looked at whenever it is sent, as slowly as at a login, and asked for if the server is set to.
+func TestCurrentPassword(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		db := storetest.Open(t, url, store.Options{})
+		lax := newServerOn(t, db)
+		lax.throttle.PerPair, lax.throttle.PerAccount = 3, 100
+		strict := newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) { c.Users.RequireCurrentPassword = true })
+		token := lax.register(t, "jake")
+		other := lax.do(t, login("jake@test.com", password)).token(t)
+		const field, wrong, blank = "currentPassword", "is not right", "can't be blank"
+
+		for _, s := range []*server{lax, strict} {
+			s.do(t, put(token, "bio", "x", field, "wrong")).wantError(t, 422, field, wrong)
+			s.do(t, put(token, field, "wrong")).wantError(t, 422, field, wrong)
+			s.do(t, put(token, field, password)).want(t, 200, "")
+			s.do(t, put(token, "username", "Jake", "bio", "y", field, "")).want(t, 200, "")
+			s.do(t, put(token, "email", "jake@test.com", "password", "", field, "")).want(t, 200, "") // nothing new
+			if bio := s.do(t, get("/api/user", other)).at(t, "user", "bio"); bio != "y" {
+				t.Errorf("bio %v", bio)
+			}
+		}
+		for _, change := range [][]string{{"password", "another secret"}, {"email", "new@test.com"}, {"email", "JAKE@test.com", "bio", "z"}} {
+			strict.do(t, put(token, change...)).wantError(t, 422, field, blank)
+			strict.do(t, put(token, append(change, field, "")...)).wantError(t, 422, field, blank)
+			strict.do(t, put(token, append(change, field, "wrong")...)).wantError(t, 422, field, wrong)
+		}
+		strict.do(t, login("jake@test.com", password)).want(t, 200, "")
+		strict.do(t, put(token, "email", "new@test.com", "password", "another secret", field, password)).want(t, 200, "")
+		strict.do(t, get("/api/user", other)).wantError(t, 401, "token", "is invalid")
+		strict.do(t, login("new@test.com", "another secret")).want(t, 200, "")
+		lax.do(t, put(token, "password", password)).want(t, 200, "")
+
+		for range 3 {
+			lax.do(t, put(token, "bio", "x", field, "wrong")).wantError(t, 422, field, wrong)
+		}
+		wantTooMany(t, lax.do(t, put(token, "bio", "x", field, password)), 10)
+		if got := lax.recorded(t)["login-throttled"]; got != 1 {
+			t.Errorf("%d refusals are on record", got)
+		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,9 +67,12 @@ func New(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, input := range []string{"NewUserInput", "UpdateUserInput"} { // the contract has the standard policy
-		document.Components.Schemas[input].Value.Properties["password"].Value.MinLength = uint64(config.Users.Policy.Minimum())
-	}
+	// The contract has the standard policy.
+	least := config.Users.Policy.Minimum()
+	document.Components.Schemas["NewUserInput"].Value.Properties["password"].Value.MinLength = uint64(least)
+	changed := document.Components.Schemas["UpdateUserInput"].Value.Properties["password"].Value
+	changed.Pattern = strings.Replace(changed.Pattern, "8", strconv.Itoa(least), 1)
+	changed.Extensions["x-pattern-message"] = strings.Replace(changed.Extensions["x-pattern-message"].(string), "8", strconv.Itoa(least), 1)
 	var responses *responseCheck
 	if config.CheckResponses {
 		strict, err := loadContract()

@@ -51,7 +51,7 @@ func (h *handlers) GetCurrentUser(ctx context.Context, _ api.GetCurrentUserReque
 func (h *handlers) UpdateCurrentUser(ctx context.Context, request api.UpdateCurrentUserRequestObject) (api.UpdateCurrentUserResponseObject, error) {
 	input := request.Body.User
 	caller, err := h.Users.Update(ctx, callerFrom(ctx), conduit.UserChanges{
-		Username: input.Username, Email: input.Email, Password: input.Password,
+		Username: input.Username, Email: input.Email, Password: input.Password, CurrentPassword: input.CurrentPassword,
 		Bio: change(input.Bio), Image: change(input.Image),
 	}, clientFrom(ctx))
 	if err != nil {

@@ -81,6 +81,7 @@ export interface paths {
         /**
          * Change the logged-in user
          * @description Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
+         *     An empty `password` changes nothing, and is refused if it is all there is.
          *     A new password or email ends all other sessions of the user; the presented token stays good and is given back.
          *     A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
          *     Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
@@ -626,7 +627,8 @@ export interface components {
         /**
          * @description What is to change; an absent member stays as it is.
          * @example {
-         *       "bio": "I like to skateboard"
+         *       "password": "jakes new secret",
+         *       "currentPassword": "jakes secret"
          *     }
          */
         UpdateUserInput: {
@@ -642,10 +644,17 @@ export interface components {
             email?: string;
             /**
              * Format: password
-             * @description The new password.
+             * @description The new password, of 8 characters or more. An empty one beside other members leaves it as it is, for so forms send it.
              * @example jakes new secret
              */
             password?: string;
+            /**
+             * Format: password
+             * @description The password that the user has; empty counts as not given. If it is not right nothing changes. A server with
+             *     `--require-current-password` asks for it when the email or the password changes.
+             * @example jakes secret
+             */
+            currentPassword?: string;
             /**
              * @description A few words about oneself; null or an empty string clears it.
              * @example I like to skateboard
@@ -1755,6 +1764,15 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description Fields are out of their limits, the current password is missing or not the user's, or the body is no JSON. */
+        ChangeInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description The address or the password is missing, or the body is no JSON. */
         CredentialsMissing: {
             headers: {
@@ -1846,22 +1864,13 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Too many changes of name, email or password, made or refused; wait before the next. */
+        /** @description Too many changes of name, email or password, made or refused, or wrong current passwords; wait before the next. */
         TooManyChanges: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "errors": {
-                 *         "user": [
-                 *           "too many changes"
-                 *         ]
-                 *       }
-                 *     }
-                 */
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
@@ -2043,6 +2052,7 @@ export type ResponseQueryInvalid = components['responses']['QueryInvalid'];
 export type ResponsePagingInvalid = components['responses']['PagingInvalid'];
 export type ResponseFollowInvalid = components['responses']['FollowInvalid'];
 export type ResponseUserInvalid = components['responses']['UserInvalid'];
+export type ResponseChangeInvalid = components['responses']['ChangeInvalid'];
 export type ResponseCredentialsMissing = components['responses']['CredentialsMissing'];
 export type ResponsePasswordInvalid = components['responses']['PasswordInvalid'];
 export type ResponseArticleInvalid = components['responses']['ArticleInvalid'];
@@ -2239,7 +2249,8 @@ export interface operations {
                  * @example {
                  *       "user": {
                  *         "bio": "I like to skateboard",
-                 *         "image": "https://example.com/jake.png"
+                 *         "image": "https://example.com/jake.png",
+                 *         "password": ""
                  *       }
                  *     }
                  */
@@ -2272,7 +2283,7 @@ export interface operations {
             409: components["responses"]["UserTaken"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["UserInvalid"];
+            422: components["responses"]["ChangeInvalid"];
             429: components["responses"]["TooManyChanges"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
