@@ -32,12 +32,30 @@ func Key(name string) string {
 // Look is the form in which names are compared by eye: two that have it in common look alike (UTS #39, skeletons),
 // whatever scripts and cases they are in. Names in ASCII are told apart even so, for people are used to reading them:
 // "rnax" and "max" may both be somebody. Names in other scripts may not pass for them, nor for each other.
+//
+// It is stored: with another way to make it, or other tables in the library, comes a migration that sets it to null, and
+// the start makes all anew.
 func Look(name string) string {
-	look := norm.NFKC.String(name)
+	var known strings.Builder
+	for _, r := range norm.NFD.String(name) {
+		// Skeletons do not know all forms of ASCII, as superscripts; those which they do know may look like something else:
+		// a long s is an s, and looks like an f.
+		if form := norm.NFKC.String(string(r)); isASCII(form) && !isASCII(confusable.GetReplacement(r)) {
+			known.WriteString(form)
+		} else {
+			known.WriteRune(r)
+		}
+	}
+	look := known.String()
 	for range 2 { // a capital's small letter may look like something else again: M is m, and m is rn
-		look = cases.Fold().String(confusable.Skeleton(look))
+		look = cases.Fold().String(norm.NFKC.String(confusable.Skeleton(look)))
 	}
 	return strings.ReplaceAll(look, "i", "l") // a capital i is l already
+}
+
+// isASCII tells whether a text is in ASCII, and any.
+func isASCII(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 func foldCherokee(r rune) rune {

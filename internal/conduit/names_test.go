@@ -3,7 +3,11 @@ package conduit
 import (
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
+
+	"go.mau.fi/util/confusable"
+	"golang.org/x/text/unicode/norm"
 )
 
 func TestKey(t *testing.T) {
@@ -42,8 +46,32 @@ func TestLook(t *testing.T) {
 			}
 		}
 	}
+	// Whatever Unicode knows to look like ASCII, or to be another form of it, in either case.
+	found := 0
+	for r := rune(0x80); r <= unicode.MaxRune; r++ {
+		name := "x" + string(r) + "y"
+		problems := Fields{}
+		if checkUsername(problems, name); len(problems) > 0 || norm.NFD.String(name) != name {
+			continue
+		}
+		plain := confusable.GetReplacement(r)
+		if !isASCII(plain) {
+			plain = norm.NFKC.String(string(r))
+		}
+		other := "x" + plain + "y"
+		if !isASCII(plain) || Key(name) == Key(other) {
+			continue
+		}
+		found++
+		if Look(name) != Look(other) {
+			t.Errorf("Look(%q) = %q, Look(%q) = %q", name, Look(name), other, Look(other))
+		}
+	}
+	if found < 2000 {
+		t.Errorf("only %d characters look like ASCII", found)
+	}
 	for pair, alike := range map[[2]string]bool{
-		{"Bob", "Βob"}: true, {"bob", "Вob"}: true, {"henry", "Ηenry"}: true, {"Max", "Мax"}: true, {"max", "Мax"}: true,
+		{"Bob", "Βob"}: true, {"fred", "ſred"}: true, {"call", "ϲall"}: true, {"bob", "Вob"}: true, {"henry", "Ηenry"}: true, {"Max", "Мax"}: true, {"max", "Мax"}: true,
 		{"jose", "josé"}: false, {"Иван", "Iван"}: false, {"山田", "山口"}: false,
 	} {
 		if got := Look(pair[0]) == Look(pair[1]); got != alike {

@@ -79,7 +79,7 @@ func TestLookAlikes(t *testing.T) {
 			try(name, false)
 		}
 		for _, name := range []string{
-			"pаypal", "раураl", "ｐａｙｐａｌ", "𝓹𝓪𝔂𝓹𝓪𝓵", "PАYPАL", "payp\u0430l", "Іda", "іda", "ⅠDA", "Мax", "mаx", "rnах", "bоb", "ВОB", "b𝟢b",
+			"pаypal", "раураl", "ｐａｙｐａｌ", "ⓟaypal", "𝓹𝓪𝔂𝓹𝓪𝓵", "PАYPАL", "payp\u0430l", "Іda", "іda", "ⅠDA", "Мax", "mаx", "rnах", "bоb", "ВОB", "b𝟢b",
 			"jake\u00a0lee", "jаke lee", "Ивaн", "σόφoς",
 		} {
 			try(name, true)
@@ -96,6 +96,9 @@ func TestLookAlikes(t *testing.T) {
 		for _, name := range []string{"АsА", "asa", "аsа"} {
 			s.do(t, put(own, "username", name)).want(t, 200, "")
 		}
+		// A beta is no b, and a capital one is.
+		s.do(t, put(own, "username", "βοb")).want(t, 200, "")
+		s.do(t, put(own, "username", "Βοb")).wantError(t, 409, "username", "has already been taken")
 	})
 }
 
