@@ -50,6 +50,7 @@ const (
 	SessionRevoked        Action = "session-revoked"
 	SessionsRevoked       Action = "sessions-revoked" // all of a user but the presented one
 	RefreshReused         Action = "refresh-reused"   // a refresh token that was used before; its session has ended
+	UsernameChanged       Action = "username-changed"
 	PasswordChanged       Action = "password-changed" // which ends all other sessions
 	EmailChanged          Action = "email-changed"    // which ends all other sessions
 	ChangeRefused         Action = "change-refused"   // to a name or email that somebody else has
@@ -68,8 +69,8 @@ const (
 func Actions() []Action {
 	return []Action{
 		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut, SessionRevoked,
-		SessionsRevoked, RefreshReused, PasswordChanged, EmailChanged, ChangeRefused, ChangeThrottled, AccountDeleted, AccountDisabled,
-		AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked, AuditPruned,
+		SessionsRevoked, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged, ChangeRefused, ChangeThrottled,
+		AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked, AuditPruned,
 	}
 }
 

@@ -318,21 +318,25 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	// out everywhere: a session that is over must not take the account back.
 	user, err := u.Store.UpdateUser(ctx, caller.Session, func(user *User) (outcome Outcome, err error) {
 		happened := func(action Action) {
-			outcome.EndOthers = true
 			outcome.Events = append(outcome.Events, client.event(u.Now(), user.ID, action, UserTarget(user.ID)))
 		}
 		if username != "" {
 			if Key(username) != Key(user.Username) {
 				outcome.Reserve = stamp(u.Now()).Add(reservation)
 			}
+			if username != user.Username {
+				happened(UsernameChanged)
+			}
 			user.Username = username
 		}
 		if email != "" && email != user.Email {
 			user.Email = email
+			outcome.EndOthers = true
 			happened(EmailChanged)
 		}
 		if hash != "" {
 			user.PasswordHash = hash
+			outcome.EndOthers = true
 			happened(PasswordChanged)
 		}
 		if changes.Bio.Made {

@@ -126,7 +126,8 @@ func TestAudit(t *testing.T) {
 
 		put := func(pairs ...string) call { return put(token, pairs...) }
 		does(200, put("bio", "x"))
-		does(200, put("email", "jake@test.com"))
+		does(200, put("email", "jake@test.com", "username", "jake"))
+		does(200, put("username", "Jake"), by(conduit.UsernameChanged, "user:1"))
 		does(200, put("email", "new@test.com"), by(conduit.EmailChanged, "user:1"))
 		does(200, put("password", "another password"), by(conduit.PasswordChanged, "user:1"))
 		does(200, put("email", "jake@test.com", "password", password), by(conduit.EmailChanged, "user:1"), by(conduit.PasswordChanged, "user:1"))
