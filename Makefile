@@ -60,6 +60,10 @@ test-client: build clients/typescript/node_modules/.package-lock.json ## Test th
 	@tools/ensure-chromium.sh
 	npm --prefix clients/typescript test
 
+.PHONY: test-consumers
+test-consumers: build clients/typescript/node_modules/.package-lock.json tools/consumers/node_modules/.package-lock.json ## Use the TypeScript client in projects of nine kinds
+	npm --prefix tools/consumers test
+
 .PHONY: test-generators
 test-generators: build tools/generators/node_modules/.package-lock.json ## Generate clients with seven generators, compile and run them
 	npm --prefix tools/generators test

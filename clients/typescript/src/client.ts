@@ -72,7 +72,8 @@ export class UnexpectedResponseError extends Error {
  * @throws TypeError if there is a refresh token without the token that it came with.
  */
 export function createConduitClient(options: ConduitClientOptions): ConduitClient {
-  const { baseUrl, token, refreshToken, sessionId, fetch = (request) => globalThis.fetch(request) } = options
+  const { baseUrl, token, refreshToken, sessionId } = options
+  const fetch = async (request: Request) => readable(await (options.fetch ?? globalThis.fetch)(request))
   // What may be asked for is said by the types of ConduitClient; in here every call is the same.
   const request = createClient({ baseUrl }).request as (method: string, path: string, init: object) => Promise<Answered>
 
@@ -138,6 +139,26 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
   }
 
   return client
+}
+
+/**
+ * The response with headers that can all be asked for. In a universal `load` of SvelteKit, `get` throws for those that
+ * the page will not have when it wakes up in the browser; they are there all the same.
+ */
+function readable(response: Response): Response {
+  try {
+    response.headers.get('Content-Length')
+    response.headers.get('WWW-Authenticate')
+    return response
+  } catch {
+    const headers = new Headers([...response.headers])
+    return new Proxy(response, {
+      get(target, name) {
+        const value: unknown = name === 'headers' ? headers : Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  }
 }
 
 /**

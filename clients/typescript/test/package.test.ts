@@ -37,10 +37,11 @@ afterAll(() => rm(project, { recursive: true }))
 
 test('it holds what was built, the licence and nothing else', async () => {
   expect((await readdir(installed)).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json'])
-  const maps = (await readdir(path.join(installed, 'dist'))).filter((name) => name.endsWith('.js.map'))
-  expect(maps).toContain('client.js.map')
-  const map = JSON.parse(await readFile(path.join(installed, 'dist/client.js.map'), 'utf8'))
-  expect(map.sourcesContent[0]).toContain('export function createConduitClient')
+  expect((await readdir(path.join(installed, 'dist'))).sort()).toEqual(['cjs', 'esm'])
+  for (const kind of ['cjs', 'esm']) {
+    const map = JSON.parse(await readFile(path.join(installed, 'dist', kind, 'client.js.map'), 'utf8'))
+    expect(map.sourcesContent[0]).toContain('export function createConduitClient')
+  }
 })
 
 test.each([
@@ -70,7 +71,7 @@ test.each([
       },
     })
     const names = program.getSourceFiles().map(({ fileName }) => fileName)
-    expect(names).toContain(path.join(installed, 'dist/index.d.ts'))
+    expect(names).toContain(path.join(installed, 'dist/esm/index.d.ts'))
     const problems = ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
       const line = file && ts.getLineAndCharacterOfPosition(file, start!).line + 1
       return `${file && path.relative(project, file.fileName)}:${line} ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
