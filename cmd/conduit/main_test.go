@@ -116,11 +116,14 @@ func TestHelpAndVersion(t *testing.T) {
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		step := func(name, want string) {
+		step := func(words, want string) string {
 			t.Helper()
-			if out, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url}, "migrate", name); err != nil || !strings.Contains(out, want) {
-				t.Errorf("migrate %s: %q, %v, want %q", name, out, err, want)
+			args := append([]string{"migrate"}, strings.Fields(words)...)
+			out, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url}, args...)
+			if err != nil || !strings.Contains(out, want) {
+				t.Errorf("migrate %s: %q, %v, want %q", words, out, err, want)
 			}
+			return out
 		}
 		step("status", "pending")
 		if _, err := invoke(t, nil, "serve", "--listen=127.0.0.1:0", "--database", url, "--migrate=false"); err == nil || !strings.Contains(err.Error(), "run conduit migrate up") {
@@ -129,7 +132,15 @@ func TestMigrate(t *testing.T) {
 		step("up", "applied 0001_accounts")
 		step("up", "nothing to apply")
 		step("status", "applied 20")
-		step("down", "undone 0001_accounts")
+		_, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url}, "migrate", "down")
+		if err == nil || !strings.Contains(err.Error(), "there is no terminal to ask at: say --yes. Taking back 00") || !strings.Contains(err.Error(), " loses ") {
+			t.Errorf("migrate down, unasked: %v", err)
+		}
+		for range strings.Count(step("status", "applied 20"), "applied 20") {
+			if undone := step("down --yes", "undone 00"); strings.Count(undone, "\n") != 1 {
+				t.Errorf("one step down: %q", undone)
+			}
+		}
 		step("down", "nothing to undo")
 	})
 }

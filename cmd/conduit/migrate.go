@@ -1,10 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -21,46 +20,64 @@ func migrateCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	command.PersistentFlags().StringVar(&database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
-	step := func(use, short string, run func(context.Context, *store.Store, io.Writer) error) {
-		command.AddCommand(&cobra.Command{
-			Use: use, Short: short, Args: noArguments,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				db, err := store.Open(database, store.Options{})
-				if err != nil {
-					return badSetting("database", err)
-				}
-				return errors.Join(run(cmd.Context(), db, cmd.OutOrStdout()), db.Close())
-			},
-		})
+	on := func(run func(*cobra.Command, *store.Store) error) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, _ []string) error {
+			db, err := store.Open(database, store.Options{Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))})
+			if err != nil {
+				return badSetting("database", err)
+			}
+			return errors.Join(run(cmd, db), db.Close())
+		}
 	}
-	step("up", "Apply all pending migrations", func(ctx context.Context, db *store.Store, out io.Writer) error {
-		return printNames(out, "applied", "nothing to apply")(db.MigrateUp(ctx))
+	var yes bool
+	down := &cobra.Command{
+		Use: "down", Short: "Take back the last migration, data included", Args: noArguments,
+		RunE: on(func(cmd *cobra.Command, db *store.Store) error { return migrateDown(cmd, db, yes) }),
+	}
+	down.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	command.AddCommand(down, &cobra.Command{
+		Use: "up", Short: "Apply all pending migrations", Args: noArguments, RunE: on(migrateUp),
+	}, &cobra.Command{
+		Use: "status", Short: "List the migrations and when they were applied", Args: noArguments, RunE: on(printStatus),
 	})
-	step("down", "Take back what the last \"up\" applied, data included", func(ctx context.Context, db *store.Store, out io.Writer) error {
-		return printNames(out, "undone", "nothing to undo")(db.MigrateDown(ctx))
-	})
-	step("status", "List the migrations and when they were applied", printStatus)
 	return command
 }
 
-func printNames(out io.Writer, done, none string) func([]string, error) error {
-	return func(names []string, err error) error {
-		for _, name := range names {
-			_, _ = fmt.Fprintln(out, done, name)
-		}
-		if err == nil && len(names) == 0 {
-			_, _ = fmt.Fprintln(out, none)
-		}
-		return err
+func migrateUp(cmd *cobra.Command, db *store.Store) error {
+	names, err := db.MigrateUp(cmd.Context())
+	for _, name := range names {
+		_, _ = fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
 	}
+	if err == nil && len(names) == 0 {
+		_, _ = fmt.Fprintln(cmd.OutOrStdout(), "nothing to apply")
+	}
+	return err
 }
 
-func printStatus(ctx context.Context, db *store.Store, out io.Writer) error {
-	history, err := db.Migrations(ctx)
+func migrateDown(cmd *cobra.Command, db *store.Store, yes bool) error {
+	history, err := db.Migrations(cmd.Context())
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	last := store.LastApplied(history)
+	if last == nil {
+		_, _ = fmt.Fprintln(cmd.OutOrStdout(), "nothing to undo")
+		return nil
+	}
+	if !yes {
+		if err := confirmed(cmd, fmt.Sprintf("Taking back %s loses %s", last.Name, last.Loses), "the migration's name", last.Name); err != nil {
+			return err
+		}
+	}
+	return saying(cmd, db.MigrateDown(cmd.Context(), last.Name), "undone %s", last.Name)
+}
+
+func printStatus(cmd *cobra.Command, db *store.Store) error {
+	history, err := db.Migrations(cmd.Context())
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, migration := range history {
 		state := "pending"
 		if !migration.AppliedAt.IsZero() {

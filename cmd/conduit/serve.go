@@ -172,7 +172,7 @@ func limitMemory() {
 
 // openDatabase opens the database and sees to its schema.
 func openDatabase(ctx context.Context, database string, migrate bool, log *slog.Logger) (*store.Store, error) {
-	db, err := store.Open(database, store.Options{})
+	db, err := store.Open(database, store.Options{Log: log})
 	if err != nil {
 		return nil, badSetting("database", err)
 	}

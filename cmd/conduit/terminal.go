@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
 
@@ -61,12 +62,22 @@ func (k keyboard) unseen(ctx context.Context, prompt string) (string, error) {
 	})
 }
 
+// confirmed has a person at a terminal type the word, which has a name, before something is lost. Without a terminal it is
+// refused, in one line that says what would be lost.
+func confirmed(cmd *cobra.Command, loses, wordName, word string) error {
+	keys := newKeyboard(cmd.InOrStdin(), cmd.ErrOrStderr())
+	if keys.terminal == nil {
+		return usagef("%s asks first, and there is no terminal to ask at: say --yes. %s", cmd.CommandPath(), loses)
+	}
+	return keys.confirm(cmd.Context(), fmt.Sprintf("%s Type %s: ", loses, wordName), word)
+}
+
 // confirm has a person type the word.
 func (k keyboard) confirm(ctx context.Context, prompt, word string) error {
 	_, _ = fmt.Fprint(k.prompts, prompt)
 	answer, err := k.line(ctx)
 	if err == nil && answer != word {
-		err = errors.New("that is another name: nothing is done")
+		err = errors.New("that is another word: nothing is done")
 	}
 	return err
 }

@@ -200,10 +200,6 @@ func createUser(cmd *cobra.Command, accounts *conduit.Accounts, args []string) e
 }
 
 func confirmDeletion(cmd *cobra.Command, user conduit.User) error {
-	keys := newKeyboard(cmd.InOrStdin(), cmd.ErrOrStderr())
-	if keys.terminal == nil {
-		return usagef("%s asks first, and there is no terminal to ask at: say --yes", cmd.CommandPath())
-	}
-	return keys.confirm(cmd.Context(), fmt.Sprintf("This deletes %s <%s> with all articles and comments. Type the username: ",
-		printable(user.Username), printable(user.Email)), user.Username)
+	return confirmed(cmd, fmt.Sprintf("This deletes %s <%s> with all articles and comments.",
+		printable(user.Username), printable(user.Email)), "the username", user.Username)
 }

@@ -2,13 +2,15 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/migrate"
 )
 
@@ -18,106 +20,236 @@ var migrations embed.FS
 // migrationLock is the key of the advisory lock under which PostgreSQL is migrated: any number, the same everywhere.
 const migrationLock = 0x636f6e6475697400
 
+const (
+	// lockTimeout is for how long a migration waits for a lock at a time. Everybody else who wants the table queues behind
+	// it, so it is shorter than requests may take, and there is a pause before the next try.
+	lockTimeout = time.Second
+	lockPause   = 2 * time.Second
+)
+
 // Migration is one step of the schema's history.
 type Migration struct {
 	Name      string
 	AppliedAt time.Time // zero when it is pending
+	Loses     string    // what is lost when it is taken back
+	up, down  string
 }
 
-// MigrateUp applies all pending migrations and gives the names of those it applied. Instances that start at the same
+// number is what Bun's table of migrations calls it.
+func (m Migration) number() string {
+	number, _, _ := strings.Cut(m.Name, "_")
+	return number
+}
+
+// MigrateUp applies all pending migrations and returns the names of those it applied. Instances that start at the same
 // time take turns: the first migrates, the others find nothing left to do.
 func (s *Store) MigrateUp(ctx context.Context) (applied []string, err error) {
-	applied, err = s.migrate(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
-	if err != nil {
-		return applied, err
-	}
-	return applied, s.addLooks(ctx)
-}
-
-// MigrateDown takes back what the last MigrateUp applied, data included, and gives the names.
-func (s *Store) MigrateDown(ctx context.Context) (undone []string, err error) {
-	return s.migrate(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Rollback(ctx) })
-}
-
-// Migrations lists the schema's history, oldest first.
-func (s *Store) Migrations(ctx context.Context) (list []Migration, err error) {
-	_, err = s.migrate(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) {
-		all, err := m.MigrationsWithStatus(ctx)
-		for _, migration := range all {
-			list = append(list, Migration{Name: migration.Name + "_" + migration.Comment, AppliedAt: migration.MigratedAt})
+	for {
+		// A look first, which needs no lock and no right to write.
+		history, err := s.Migrations(ctx)
+		if err != nil {
+			return applied, err
 		}
-		return &migrate.MigrationGroup{}, err
+		if pending(history) == nil {
+			return applied, s.addLooks(ctx)
+		}
+		name := ""
+		if err := s.migrate(ctx, func(ctx context.Context, tx bun.Tx, history []Migration) error {
+			next := pending(history)
+			if next == nil {
+				return nil // another instance was faster
+			}
+			if _, err := tx.Tx.ExecContext(ctx, next.up); err != nil {
+				return halfMade(next.Name, err)
+			}
+			name = next.Name
+			_, err := tx.NewInsert().Model(&migrate.Migration{Name: next.number(), GroupID: int64(len(history) + 1)}).
+				ModelTableExpr("bun_migrations").Exec(ctx)
+			return err
+		}); err != nil {
+			return applied, err
+		}
+		if name != "" {
+			applied = append(applied, name)
+		}
+	}
+}
+
+// MigrateDown takes back the migration with this name, data included. It has to be the last one that was applied.
+func (s *Store) MigrateDown(ctx context.Context, name string) error {
+	return s.migrate(ctx, func(ctx context.Context, tx bun.Tx, history []Migration) error {
+		last := LastApplied(history)
+		if last == nil || last.Name != name {
+			return fmt.Errorf("%s is not the last migration that was applied", name)
+		}
+		if _, err := tx.Tx.ExecContext(ctx, last.down); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		_, err := tx.NewDelete().Model((*migrate.Migration)(nil)).ModelTableExpr("bun_migrations").
+			Where("name = ?", last.number()).Exec(ctx)
+		return err
+	})
+}
+
+func pending(history []Migration) *Migration {
+	for i, migration := range history {
+		if migration.AppliedAt.IsZero() {
+			return &history[i]
+		}
+	}
+	return nil
+}
+
+// LastApplied returns the migration of a history that would be taken back, or nil.
+func LastApplied(history []Migration) (last *Migration) {
+	for i, migration := range history {
+		if !migration.AppliedAt.IsZero() {
+			last = &history[i]
+		}
+	}
+	return last
+}
+
+// halfMade says what to do about a migration of which a part is there already.
+func halfMade(name string, err error) error {
+	var postgres *pgconn.PgError
+	if errors.As(err, &postgres) && (postgres.Code == "42P07" || postgres.Code == "42701" || postgres.Code == "42710") {
+		return fmt.Errorf("%s: the database has a part of it, as a former version leaves it that is killed while it migrates; "+
+			"restore a backup, or empty the database if it is new: %w", name, err)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// Migrations returns the schema's history, oldest first.
+func (s *Store) Migrations(ctx context.Context) (list []Migration, err error) {
+	exists := "select count(*) > 0 from sqlite_master where name = 'bun_migrations'"
+	if s.postgres {
+		exists = "select to_regclass('bun_migrations') is not null"
+	}
+	err = s.retry(ctx, func(ctx context.Context) error {
+		var there bool
+		if err := s.reads.QueryRowContext(ctx, exists).Scan(&there); err != nil {
+			return err
+		}
+		list, err = s.history(ctx, s.reads, there)
+		return err
 	})
 	return list, err
 }
 
-// migrate runs one step of the migrator under a lock that a crash lets go of, which a row in a table would not.
-func (s *Store) migrate(
-	ctx context.Context, step func(*migrate.Migrator) (*migrate.MigrationGroup, error),
-) (names []string, err error) {
-	dialect := "sqlite"
+// history puts together the files and, if there is one, the table.
+func (s *Store) history(ctx context.Context, db bun.IDB, table bool) (history []Migration, err error) {
+	folder := "migrations/sqlite/"
 	if s.postgres {
-		dialect = "postgres"
+		folder = "migrations/postgres/"
 	}
-	folder, err := fs.Sub(migrations, "migrations/"+dialect)
+	files, err := fs.Glob(migrations, folder+"*.up.sql") // in their order
 	if err != nil {
 		return nil, err
 	}
-	files := migrate.NewMigrations()
-	if err := files.Discover(folder); err != nil {
-		return nil, err
-	}
-	unlock, err := s.lockSchema(ctx)
-	if err != nil {
-		return nil, explain(ctx, err)
-	}
-	defer func() { err = errors.Join(err, unlock(err == nil)) }()
-	migrator := migrate.NewMigrator(s.writes, files, migrate.WithMarkAppliedOnSuccess(true))
-	if err := migrator.Init(ctx); err != nil {
-		return nil, explain(ctx, err)
-	}
-	group, err := step(migrator)
-	if err != nil {
-		return nil, explain(ctx, err)
-	}
-	for _, migration := range group.Migrations {
-		names = append(names, migration.Name+"_"+migration.Comment)
-	}
-	return names, nil
-}
-
-// lockSchema waits until nobody else migrates. With PostgreSQL that is an advisory lock on a connection of its own. With
-// SQLite it is one transaction around everything: its writer has a single connection, on which the migrator's statements
-// run inside it.
-func (s *Store) lockSchema(ctx context.Context) (unlock func(succeeded bool) error, err error) {
-	if !s.postgres {
-		if err := patiently(ctx, func(ctx context.Context) error {
-			_, err := s.writes.ExecContext(ctx, "begin immediate")
-			return err
-		}); err != nil {
+	var rows []migrate.Migration
+	if table {
+		if err := db.NewSelect().Model(&rows).ModelTableExpr("bun_migrations").ColumnExpr("*").Scan(ctx); err != nil {
 			return nil, err
 		}
-		return func(succeeded bool) error {
-			end := "commit"
-			if !succeeded {
-				end = "rollback"
-			}
-			_, err := s.writes.ExecContext(context.WithoutCancel(ctx), end)
-			return err
-		}, nil
 	}
-	conn, err := s.writes.DB.Conn(ctx)
-	if err != nil {
+	appliedAt := map[string]time.Time{}
+	for _, row := range rows {
+		appliedAt[row.Name] = row.MigratedAt
+	}
+	for _, file := range files {
+		path := strings.TrimSuffix(file, ".up.sql")
+		up, errUp := migrations.ReadFile(file)
+		down, errDown := migrations.ReadFile(path + ".down.sql")
+		if err := errors.Join(errUp, errDown); err != nil {
+			return nil, err
+		}
+		migration := Migration{Name: strings.TrimPrefix(path, folder), up: string(up), down: string(down)}
+		migration.AppliedAt = appliedAt[migration.number()]
+		first, _, _ := strings.Cut(migration.down, "\n")
+		migration.Loses = strings.TrimPrefix(first, losesPrefix)
+		history = append(history, migration)
+	}
+	return history, nil
+}
+
+// losesPrefix begins the file that takes a migration back.
+const losesPrefix = "-- Loses "
+
+// migrate runs one step in one transaction, in which nobody else migrates; whoever is killed in it leaves nothing of it. It
+// is tried again for as long as others are in the way, and the log says who.
+func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, []Migration) error) error {
+	for {
+		err := s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+			if s.postgres {
+				waiting, err := s.tellWhoIsInTheWay(ctx, tx)
+				if err != nil {
+					return err
+				}
+				defer waiting()
+				if _, err := tx.Tx.ExecContext(ctx, fmt.Sprintf(
+					"set local lock_timeout = %d; select pg_advisory_xact_lock(%d)", lockTimeout.Milliseconds(), migrationLock)); err != nil {
+					return err
+				}
+			}
+			if _, err := tx.NewCreateTable().Model((*migrate.Migration)(nil)).ModelTableExpr("bun_migrations").
+				IfNotExists().Exec(ctx); err != nil {
+				return err
+			}
+			history, err := s.history(ctx, tx, true)
+			if err != nil {
+				return err
+			}
+			return step(ctx, tx, history)
+		})
+		var postgres *pgconn.PgError
+		if !inTheWay(err) && (!errors.As(err, &postgres) || postgres.Code != "55P03") {
+			return explain(ctx, err)
+		}
+		s.log.Warn("migrating waits: somebody else is at the database; it is tried again", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+// tellWhoIsInTheWay logs for which sessions a transaction waits, until it is told to end. Their statements are not told:
+// they hold what people store.
+func (s *Store) tellWhoIsInTheWay(ctx context.Context, tx bun.Tx) (end func(), err error) {
+	var backend int
+	if err := tx.Tx.QueryRowContext(ctx, "select pg_backend_pid()").Scan(&backend); err != nil {
 		return nil, err
 	}
-	if _, err := conn.ExecContext(ctx, fmt.Sprintf("select pg_advisory_lock(%d)", migrationLock)); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return func(bool) error {
-		_, err := conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("select pg_advisory_unlock(%d)", migrationLock))
-		if closed := conn.Close(); !errors.Is(closed, sql.ErrConnDone) {
-			err = errors.Join(err, closed)
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(lockTimeout / 2):
+			}
+			var rows []struct {
+				PID             int
+				ApplicationName string
+				State           string
+				Seconds         int
+			}
+			if err := s.reads.NewRaw(`
+select pid, application_name, coalesce(state, '') as state,
+       coalesce(extract(epoch from clock_timestamp() - xact_start), 0)::int as seconds
+  from pg_stat_activity
+ where pid = any (pg_blocking_pids(?))`, backend).Scan(ctx, &rows); err != nil {
+				continue // of no consequence: the log only lacks a line
+			}
+			for _, row := range rows {
+				s.log.Warn("migrating waits for a session", "pid", row.PID, "application", row.ApplicationName,
+					"state", row.State, "transaction age", time.Duration(row.Seconds)*time.Second)
+			}
 		}
-		return err
-	}, nil
+	}()
+	return func() { cancel(); <-ended }, nil
 }

@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"runtime"
@@ -34,6 +35,8 @@ type Options struct {
 	Timeout time.Duration
 	// Tracer sees every statement that PostgreSQL gets; nil for none.
 	Tracer pgx.QueryTracer
+	// Log is told for whom migrating waits; nil for nobody.
+	Log *slog.Logger
 }
 
 // Store is an open database. It satisfies the store interfaces of internal/conduit and internal/auth, and is safe for
@@ -44,6 +47,7 @@ type Store struct {
 	writes, reads *bun.DB
 	postgres      bool
 	timeout       time.Duration
+	log           *slog.Logger
 	maxIdle       int
 	fresh         *pgx.ConnConfig // for PostgreSQL's connections outside of the pool
 	name          string          // for people, without secrets
@@ -59,7 +63,10 @@ func Open(rawURL string, options Options) (*Store, error) {
 	if options.Timeout == 0 {
 		options.Timeout = 1500 * time.Millisecond
 	}
-	s := &Store{timeout: options.Timeout}
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{timeout: options.Timeout, log: options.Log}
 	switch scheme, rest, _ := strings.Cut(rawURL, ":"); {
 	case scheme == "sqlite" && strings.HasPrefix(rest, "//"):
 		return nil, errors.New("a file is named by sqlite:FILE, without //")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -201,8 +202,13 @@ func TestMigrations(t *testing.T) {
 			if _, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered); err != nil {
 				t.Errorf("the schema does not work: %v", err)
 			}
-			if undone, err := db.MigrateDown(ctx); err != nil || len(undone) != len(names) || applied() != 0 {
-				t.Fatalf("down: %v, %v", undone, err)
+			if err := db.MigrateDown(ctx, names[0]); err == nil {
+				t.Fatalf("down: %s, which is not the last", names[0])
+			}
+			for i, name := range slices.Backward(names) {
+				if err := db.MigrateDown(ctx, name); err != nil || applied() != i {
+					t.Fatalf("down: %s, %v", name, err)
+				}
 			}
 		}
 	})

@@ -1,3 +1,4 @@
+-- Loses all accounts, sessions and signing keys.
 drop table signing_keys;
 drop table sessions;
 drop table users;

@@ -1,2 +1,3 @@
+-- Loses the audit log.
 drop table audit_events;
 drop function refuse_audit_change;

@@ -1,3 +1,4 @@
+-- Loses the right to prune the audit log, and the clients' own names for requests in it.
 drop trigger audit_events_undeleted on audit_events;
 drop function refuse_audit_deletion();
 drop trigger audit_events_unchanged on audit_events;

@@ -1,3 +1,4 @@
+-- Loses former usernames: whose they are, and which names look alike.
 drop trigger users_look_of_new on users;
 drop trigger users_look_of_changed on users;
 drop trigger users_look_of_deleted on users;

@@ -1,3 +1,4 @@
+-- Loses all articles, comments, favourites, tags, and who follows whom.
 drop table follows;
 drop table comments;
 drop table favorites;

@@ -1,3 +1,4 @@
+-- Loses all refresh tokens: their sessions end with the access token.
 drop table leases;
 drop index sessions_expires_at;
 alter table sessions drop column refresh_generation;

@@ -1,1 +1,2 @@
+-- Loses the counts of wrong passwords.
 drop table attempts;

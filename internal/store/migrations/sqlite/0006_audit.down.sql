@@ -1,1 +1,2 @@
+-- Loses the audit log.
 drop table audit_events;

@@ -1,3 +1,4 @@
+-- Loses the counts of wrong passwords and registrations, the known networks, and the counts in the audit log.
 alter table audit_events drop column count;
 drop table known_networks;
 drop table attempts;

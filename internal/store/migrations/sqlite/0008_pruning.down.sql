@@ -1,3 +1,4 @@
+-- Loses the right to prune the audit log, and the clients' own names for requests in it.
 drop trigger audit_events_undeleted;
 
 create trigger audit_events_undeleted before delete on audit_events begin

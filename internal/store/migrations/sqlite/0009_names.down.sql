@@ -1,3 +1,4 @@
+-- Loses former usernames: whose they are, and which names look alike.
 drop trigger users_look_of_new;
 drop trigger users_look_of_changed;
 drop index users_username_look;
