@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -51,7 +49,9 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 				return badSetting("session-lifetime", errors.New("must be positive"))
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			sealer, err := s.sealer(getenv("CONDUIT_KEY_ENCRYPTION_KEY"), log)
+			sealer, err := s.sealer(getenv("CONDUIT_KEY_ENCRYPTION_KEY"), log, func() error {
+				return badSetting("key-file", fmt.Errorf("no key-encryption key: there is no file %s, and CONDUIT_KEY_ENCRYPTION_KEY is not set", s.keyFile))
+			})
 			if err != nil {
 				return err
 			}
@@ -64,7 +64,7 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 				Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.accessLifetime), Now: time.Now,
 			})
 			if err != nil {
-				return err
+				return sealedOtherwise(err)
 			}
 			return run(cmd.Context(), auditedKeys{keys, db}, cmd.OutOrStdout(), args)
 		}
@@ -103,8 +103,63 @@ A KID that begins with a dash is written after two: conduit keys revoke -- -KID`
 		},
 		RunE: on(revokeKey),
 	})
+	var yes bool
+	reset := &cobra.Command{
+		Use:   "reset",
+		Short: "Make the signing keys new and end all sessions, when the key-encryption key is lost",
+		Long: `Make the signing keys new and end all sessions, when the key-encryption key is lost: nobody can open the signing keys any
+more. The new one rests under the key-encryption key of CONDUIT_KEY_ENCRYPTION_KEY or of the file, which is made when there
+is none. End the servers before, for they go on with the keys that they have.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.reset(cmd, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), yes)
+		},
+	}
+	reset.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	command.AddCommand(reset)
 	return command
 }
+
+func (s keySettings) reset(cmd *cobra.Command, fromEnvironment string, yes bool) error {
+	if s.database == inMemory {
+		return errKeysInMemory
+	}
+	ctx, log := cmd.Context(), slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	db, err := openDatabase(ctx, s.database, false, log)
+	if err != nil {
+		return err
+	}
+	defer closing(log, db)
+	if !yes {
+		if err := confirmed(cmd, "This ends all signing keys, and all sessions of everybody: all have to log in again, and services that keep the "+
+			"public keys refuse the new tokens until they read those again.", "reset", "reset"); err != nil {
+			return err
+		}
+	}
+	sealer, err := s.sealer(fromEnvironment, log, func() error { return nil })
+	if err != nil {
+		return err
+	}
+	made, gone, err := auth.ResetKeyRing(ctx, db, sealer, auth.KeyRingOptions{
+		Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.accessLifetime), Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	keys := auditedKeys{audit: db}
+	for _, kid := range gone {
+		if err := keys.record(ctx, kid, conduit.KeyRevoked); err != nil {
+			return err
+		}
+	}
+	if err := keys.record(ctx, made.ID, conduit.KeyMade); err != nil {
+		return err
+	}
+	ended, err := (&conduit.Accounts{Store: db, Audit: db, Now: time.Now}).RevokeSessions(ctx, 0)
+	return saying(cmd, err, "%s signs from now on; %d keys are gone, and %d sessions have ended", made.ID, len(gone), ended)
+}
+
+var errKeysInMemory = badSetting("database", errors.New("a database in memory has no keys but those of its own process"))
 
 // auditedKeys are keys whose changes the audit log is told of.
 type auditedKeys struct {
@@ -214,17 +269,12 @@ func activeFrom(key auth.KeyInfo) string {
 
 func moment(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
 
-// sealer opens the keys of a server, and so makes no key-encryption key of its own.
-func (s keySettings) sealer(fromEnvironment string, log *slog.Logger) (*auth.Sealer, error) {
-	if s.database == "sqlite::memory:" {
-		return nil, badSetting("database", errors.New("a database in memory has no keys but those of its own process"))
+// sealer opens the keys of a server. If there is no file, it asks whether one may be made.
+func (s keySettings) sealer(fromEnvironment string, log *slog.Logger, mayMake func() error) (*auth.Sealer, error) {
+	if s.database == inMemory {
+		return nil, errKeysInMemory
 	}
-	if fromEnvironment == "" {
-		if _, err := os.Stat(s.keyFile); errors.Is(err, fs.ErrNotExist) {
-			return nil, badSetting("key-file", fmt.Errorf("no key-encryption key: there is no file %s, and CONDUIT_KEY_ENCRYPTION_KEY is not set", s.keyFile))
-		}
-	}
-	kek, err := findKEK(s.database, s.keyFile, fromEnvironment, log)
+	kek, err := findKEK(s.database, s.keyFile, fromEnvironment, log, mayMake)
 	if err != nil {
 		return nil, err
 	}

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +69,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	}
 	defer closing(log, db)
 
-	kek, err := findKEK(s.database, s.keyFile, keyEncryptionKey, log)
+	kek, err := findKEK(s.database, s.keyFile, keyEncryptionKey, log, func() error { return lostKEK(ctx, db, s.keyFile) })
 	if err != nil {
 		return err
 	}
@@ -89,7 +92,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		Made: keyMade,
 	})
 	if err != nil {
-		return err
+		return sealedOtherwise(err)
 	}
 	go keys.Follow(ctx, 10*time.Second, keyMade, func(err error) { log.Warn("signing keys not tended", "error", err) })
 	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: now})
@@ -198,8 +201,34 @@ func openDatabase(ctx context.Context, database string, migrate bool, log *slog.
 	return db, nil
 }
 
-// findKEK finds the key-encryption key, under which signing keys rest.
-func findKEK(database, keyFile, fromEnvironment string, log *slog.Logger) ([]byte, error) {
+// lostKEK refuses to make a key-encryption key for a database whose keys are sealed under another.
+func lostKEK(ctx context.Context, db *store.Store, keyFile string) error {
+	keys, err := db.SigningKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for signing keys: %w", err)
+	}
+	if slices.ContainsFunc(keys, func(key auth.StoredKey) bool { return len(key.SealedPrivateJWK) > 0 }) {
+		return badSetting("key-file", fmt.Errorf(
+			"there is no file %s, and the database has signing keys sealed under a key-encryption key; %s", keyFile, remedyKEK))
+	}
+	return nil
+}
+
+// remedyKEK is what helps when sealed keys cannot be opened.
+const remedyKEK = "give that key by CONDUIT_KEY_ENCRYPTION_KEY or as the file, or if it is lost: " +
+	"conduit keys reset, which makes new signing keys and ends all sessions"
+
+// sealedOtherwise adds to auth.ErrSealed what helps.
+func sealedOtherwise(err error) error {
+	if errors.Is(err, auth.ErrSealed) {
+		return fmt.Errorf("%w; %s", err, remedyKEK)
+	}
+	return err
+}
+
+// findKEK finds the key-encryption key, under which signing keys rest. Before a file is made for a new one it asks whether
+// it may be.
+func findKEK(database, keyFile, fromEnvironment string, log *slog.Logger, mayMake func() error) ([]byte, error) {
 	switch {
 	case fromEnvironment != "":
 		key, err := auth.ReadKEK(fromEnvironment)
@@ -212,6 +241,12 @@ func findKEK(database, keyFile, fromEnvironment string, log *slog.Logger) ([]byt
 		_, _ = rand.Read(key)   // never fails
 		return key, nil
 	}
+	if missing(keyFile) {
+		// Another instance may have made both meanwhile: the file, and keys under it.
+		if err := mayMake(); err != nil && missing(keyFile) {
+			return nil, err
+		}
+	}
 	key, made, err := auth.KEKFromFile(keyFile)
 	if err != nil {
 		return nil, badSetting("key-file", err)
@@ -220,6 +255,11 @@ func findKEK(database, keyFile, fromEnvironment string, log *slog.Logger) ([]byt
 		log.Info("key-encryption key made; keep it as safe as the database, and apart from it", "file", keyFile)
 	}
 	return key, nil
+}
+
+func missing(file string) bool {
+	_, err := os.Stat(file)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func listenAndServe(

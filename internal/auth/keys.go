@@ -141,6 +141,44 @@ func OpenKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingO
 // LoadKeyRing is OpenKeyRing for those who only look after keys: it makes none,
 // so that the ring may be without one that signs.
 func LoadKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, error) {
+	k, err := newKeyRing(store, sealer, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// ResetKeyRing is for when the key-encryption key is lost: it removes all keys, which nobody can open any more, and makes a
+// new one, which signs at once. It returns the kids that are gone. Instances that run with another key-encryption key keep
+// the keys which they have until they end.
+func ResetKeyRing(
+	ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions,
+) (made KeyInfo, gone []string, err error) {
+	k, err := newKeyRing(store, sealer, o)
+	if err != nil {
+		return KeyInfo{}, nil, err
+	}
+	info, err := k.change(ctx, func(keys timeline, now time.Time) (changes KeyChanges, id string, err error) {
+		for _, key := range keys {
+			changes.Delete = append(changes.Delete, key.ID)
+		}
+		gone = changes.Delete
+		id, err = k.add(&changes, keys, now, now)
+		return changes, id, err
+	})
+	switch {
+	case err != nil:
+		return KeyInfo{}, nil, err
+	case info == nil:
+		return KeyInfo{}, nil, errors.New("auth: the new key was deleted meanwhile")
+	}
+	return *info, gone, nil
+}
+
+func newKeyRing(store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, error) {
 	switch o.Algorithm {
 	case "", jwa.EdDSA.String(), jwa.ES256.String():
 	default:
@@ -158,7 +196,7 @@ func LoadKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingO
 	if o.ReloadInterval <= 0 {
 		o.ReloadInterval = 10 * time.Second
 	}
-	k := &KeyRing{
+	return &KeyRing{
 		store:     store,
 		sealer:    sealer,
 		algorithm: o.Algorithm,
@@ -168,11 +206,7 @@ func LoadKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingO
 		now:       o.Now,
 		interval:  o.ReloadInterval,
 		loading:   make(chan struct{}, 1),
-	}
-	if err := k.Reload(ctx); err != nil {
-		return nil, err
-	}
-	return k, nil
+	}, nil
 }
 
 var errNoSigner = errors.New("auth: no active signing key")

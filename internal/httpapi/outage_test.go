@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"net/http"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -230,4 +232,181 @@ select (select count(*) from users), (select count(*) from comments), (select co
 	if got, want := count(), [3]int{before[0] + 1, before[1] + 1, before[2] + 3}; got != want {
 		t.Errorf("users, comments, events: %v, want %v", got, want)
 	}
+}
+
+// TestHealthOfWrites: a database that cannot be written to is not well, and whoever asks does not make it write more than
+// once a second.
+func TestHealthOfWrites(t *testing.T) {
+	t.Parallel()
+	health := call{method: "GET", path: "/healthz"}
+	until := func(t *testing.T, s *server, status int) {
+		t.Helper()
+		for began := time.Now(); ; {
+			switch got := s.do(t, health); {
+			case got.status == status:
+				return
+			case time.Since(began) > 5*time.Second:
+				t.Fatalf("healthz is %d, not %d", got.status, status)
+			}
+		}
+	}
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		url := storetest.Postgres(t)
+		written := &counting{words: "insert into leases"}
+		s := newServer(t, url, store.Options{Tracer: written})
+		admin, err := sql.Open("pgx", url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = admin.Close() })
+		readOnly := func(value string) {
+			if _, err := admin.ExecContext(t.Context(), "do $$ begin execute format("+
+				"'alter database %I set default_transaction_read_only = "+value+"', current_database()); end $$"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := admin.ExecContext(t.Context(), `
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		for range 50 {
+			s.do(t, health).want(t, 200, "")
+		}
+		if got, most := written.count.Load(), int64(time.Since(began)/time.Second)+1; got < 1 || got > most {
+			t.Errorf("%d writes, want at most %d", got, most)
+		}
+		token := s.register(t, "jake")
+		readOnly("on")
+		until(t, s, 503)
+		s.do(t, get("/api/user", token)).want(t, 200, "")
+		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")}).want(t, 503, "")
+		if _, err := admin.ExecContext(t.Context(), "set default_transaction_read_only = off"); err != nil {
+			t.Fatal(err)
+		}
+		readOnly("off")
+		until(t, s, 200)
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(t.TempDir(), "test.db")
+		s := newServer(t, "sqlite:"+file, store.Options{})
+		until(t, s, 200)
+		other, err := sql.Open("sqlite", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = other.Close() }()
+		other.SetMaxOpenConns(1)
+		for _, c := range []struct {
+			statement string
+			status    int
+		}{{"begin immediate", 503}, {"rollback", 200}} {
+			if _, err := other.ExecContext(t.Context(), c.statement); err != nil {
+				t.Fatal(err)
+			}
+			until(t, s, c.status)
+		}
+	})
+}
+
+// counting counts the statements that begin with these words.
+type counting struct {
+	words string
+	count atomic.Int64
+}
+
+func (c *counting) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if strings.HasPrefix(strings.ToLower(data.SQL), c.words) {
+		c.count.Add(1)
+	}
+	return ctx
+}
+
+func (c *counting) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TestStatesOfTheDatabase: whatever the database says of itself, rather than of what it was asked, is an outage.
+func TestStatesOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	s := newServer(t, url, store.Options{})
+	admin, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = admin.Close() })
+	execute := func(statement string) {
+		t.Helper()
+		if _, err := admin.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token := s.register(t, "jake")
+	slug := s.publish(t, token, "Article", "tag")
+	refreshToken := s.refreshToken(t)
+	comment := call{method: "POST", path: "/api/articles/" + slug + "/comments", token: token, body: `{"comment":{"body":"x"}}`}
+	writes := map[string][]call{
+		"users": {
+			{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")}, registration("other", "other@test.com", password),
+		},
+		"sessions": {
+			login("jake@test.com", password), {method: "POST", path: "/api/users/logout", token: token},
+			sessionCall("/api/sessions/refresh", "refreshToken", refreshToken),
+		},
+		"audit_events": {registration("other", "other@test.com", password), login("jake@test.com", password), login("jake@test.com", "wrong password")},
+		"favorites":    {post("/api/articles/"+slug+"/favorite", token)},
+		"comments":     {comment},
+		"follows":      {post("/api/profiles/jane/follow", token)},
+		"articles":     {publishing(token, "Another"), del("/api/articles/"+slug, token)},
+		"leases":       {{method: "GET", path: "/healthz"}},
+	}
+	s.register(t, "jane")
+	for table := range writes {
+		execute("create function fail_" + table + "() returns trigger language plpgsql as 'begin return new; end'")
+		execute("create trigger aa_fail before insert or update or delete on " + table + " execute function fail_" + table + "()")
+	}
+	for _, code := range []string{
+		"08006", "25006", "25P03", "40001", "53100", "53300", "55P03", "57014", "57P01", "57P03", "58030",
+	} {
+		for table, calls := range writes {
+			raise := "create or replace function fail_" + table + "() returns trigger language plpgsql as $$ begin %s" +
+				" if tg_op = 'DELETE' then return old; end if; return new; end $$"
+			execute(strings.Replace(raise, "%s", "raise exception 'no' using errcode = '"+code+"';", 1))
+			for _, c := range calls {
+				if got := s.do(t, c); got.status != 503 {
+					t.Errorf("%s at %s: %s %s: %d %s", code, table, c.method, c.path, got.status, got.body)
+				}
+			}
+			execute(strings.Replace(raise, "%s", "", 1))
+		}
+	}
+	// The server lets nobody in: it says so to connections, with codes of any class.
+	name := regexp.MustCompile(`conduit_test_\w+`).FindString(url)
+	outside, err := sql.Open("pgx", strings.Replace(url, name, "postgres", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = outside.Close() }()
+	for _, allow := range []string{"false", "true"} {
+		for _, statement := range []string{
+			"alter database " + name + " allow_connections " + allow,
+			"select pg_terminate_backend(pid) from pg_stat_activity where datname = '" + name + "'",
+		} {
+			if _, err := outside.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if allow == "true" {
+			break
+		}
+		for _, calls := range writes {
+			for _, c := range calls {
+				if got := s.do(t, c); got.status != 503 {
+					t.Errorf("shut: %s %s: %d %s", c.method, c.path, got.status, got.body)
+				}
+			}
+		}
+	}
+	s.do(t, login("jake@test.com", password)).want(t, 200, "")
 }

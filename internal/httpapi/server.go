@@ -34,7 +34,7 @@ type Config struct {
 	Keys     *auth.KeyRing
 	Issuer   string                      // the iss of tokens
 	Version  string                      // of the program, for info.version
-	Ping     func(context.Context) error // tells whether the database answers
+	Ping     func(context.Context) error // tells whether the database answers and can be written to
 	Log      *slog.Logger
 	Now      func() time.Time
 	Origins  []string // that may call from a browser; "*" is any
@@ -126,8 +126,8 @@ func loadContract() (*openapi3.T, error) {
 	return document, nil
 }
 
-// health answers 200 as long as the database does: an instance without one can serve nobody, and a load balancer should
-// know. Where answers are checked against the contract, it says how many were and how many broke it.
+// health answers 200 as long as the database does, and can be written to: an instance without one can serve nobody, and a
+// load balancer should know. Where answers are checked against the contract, it says how many were and how many broke it.
 func health(config Config, responses *responseCheck) http.HandlerFunc {
 	type counted struct {
 		Checked    int64 `json:"checked"`

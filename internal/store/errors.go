@@ -41,20 +41,23 @@ func unreachable(err error) bool {
 		lite     *sqlite.Error
 	)
 	switch {
+	case errors.As(err, &connect):
+		return true // whatever the server says to it: too many of them, no such database, another password
 	case errors.As(err, &postgres):
 		// Classes: 08 connection, 53 insufficient resources, 57P operator intervention, 58 system error.
-		// Codes: read-only (a standby, during a failover), lock not available, canceled by the server's own timeout.
+		// Codes: read-only (a standby, during a failover), lock not available, canceled by the server's own timeouts.
 		class := postgres.Code[:2]
 		return class == "08" || class == "53" || class == "58" || strings.HasPrefix(postgres.Code, "57P") ||
-			slices.Contains([]string{"25006", "55P03", "57014"}, postgres.Code)
+			slices.Contains([]string{"25006", "25P03", "25P04", "55P03", "57014"}, postgres.Code)
 	case errors.As(err, &lite):
 		switch lite.Code() & 0xff { // the upper bits only detail it
-		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
+			sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_NOMEM:
 			return true
 		}
 		return false
 	}
-	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
+	return errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone)
 }

@@ -54,6 +54,7 @@ type Store struct {
 	path          string          // SQLite's file
 	file          os.FileInfo     // what it was when it was opened; nil without one
 	sessionUser   fixedQuery
+	probe         writeProbe
 }
 
 // Open opens the database that rawURL names: "sqlite:FILE", "sqlite::memory:", or "postgres://…" as libpq takes it. A
@@ -164,18 +165,46 @@ func (s *Store) Close() error {
 // String names the database for people, without secrets.
 func (s *Store) String() string { return s.name }
 
-// Ping tells whether the database answers; Unavailable if it does not. A SQLite file that was deleted or replaced still
-// answers, and all that is written to it is lost: that is Unavailable too.
+// Ping tells whether the database answers and takes what is written; Unavailable if it does not. A SQLite file that was
+// deleted or replaced still answers, and all that is written to it is lost: that is Unavailable too.
 func (s *Store) Ping(ctx context.Context) error {
 	if s.file != nil {
 		if now, err := os.Stat(s.path); err != nil || !os.SameFile(s.file, now) {
 			return conduit.Unavailable(errors.Join(err, fmt.Errorf("%s is not the file that was opened", s.path)))
 		}
 	}
-	return s.retry(ctx, func(ctx context.Context) error {
+	if err := s.retry(ctx, func(ctx context.Context) error {
 		var one int
 		return s.reads.QueryRowContext(ctx, "select 1").Scan(&one)
+	}); err != nil {
+		return err
+	}
+	return s.writable(ctx)
+}
+
+// writeProbe is the last outcome of a write that only tells whether one can be made.
+type writeProbe struct {
+	mutex sync.Mutex
+	at    time.Time
+	err   error
+}
+
+// writable writes one row, again and again the same. All who ask within a second share an answer, so that strangers who
+// ask for the server's health cannot make it write.
+func (s *Store) writable(ctx context.Context) error {
+	s.probe.mutex.Lock()
+	defer s.probe.mutex.Unlock()
+	if !s.probe.at.IsZero() && time.Since(s.probe.at) < time.Second {
+		return s.probe.err
+	}
+	// Not bound to one of those who ask: another gets the answer too.
+	s.probe.err = s.retry(context.WithoutCancel(ctx), func(ctx context.Context) error {
+		_, err := s.writes.NewRaw(`insert into leases (name, until) values ('health', ?)
+			on conflict (name) do update set until = excluded.until`, time.Now().UTC()).Exec(ctx)
+		return err
 	})
+	s.probe.at = time.Now()
+	return s.probe.err
 }
 
 // patience is how long the start waits for others that start on the same file.
