@@ -46,6 +46,7 @@ func TestUsage(t *testing.T) {
 		"duration":                     {[]string{"serve", "--session-lifetime=soon"}, nil, `--session-lifetime (CONDUIT_SESSION_LIFETIME): must be a duration`},
 		"variable's duration":          {[]string{"serve"}, map[string]string{"CONDUIT_SESSION_LIFETIME": "soon"}, `--session-lifetime (CONDUIT_SESSION_LIFETIME): must be a duration`},
 		"short duration":               {[]string{"serve", "--session-lifetime=1s"}, nil, "--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m, in whole seconds"},
+		"no session":                   {[]string{"serve", "--max-sessions=0"}, nil, "--max-sessions (CONDUIT_MAX_SESSIONS): want 1 to 1000"},
 		"fraction":                     {[]string{"serve", "--session-lifetime=60500ms"}, nil, "--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m, in whole seconds"},
 		"fast rotation":                {[]string{"serve", "--key-rotation=59m"}, nil, "--key-rotation (CONDUIT_KEY_ROTATION): want at least 1h, or 0 for never"},
 		"rotation backwards":           {[]string{"serve"}, map[string]string{"CONDUIT_KEY_ROTATION": "-1h"}, "--key-rotation (CONDUIT_KEY_ROTATION): want at least 1h, or 0 for never"},

@@ -97,7 +97,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	go keys.Follow(ctx, 10*time.Second, keyMade, func(err error) { log.Warn("signing keys not tended", "error", err) })
 	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: now})
 	sessions := &conduit.Sessions{
-		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Now: now, NewID: newID,
+		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Max: s.maxSessions, Now: now, NewID: newID,
 	}
 	passwords := auth.NewPasswords(auth.PasswordOptions{})
 	policy, err := passwordPolicy(s.passwordPolicy)

@@ -30,6 +30,7 @@ type settings struct {
 	audience        string
 	sessionLifetime time.Duration
 	refresh         conduit.RefreshLimits
+	maxSessions     int
 	attempts        struct{ pair, account, network int }
 	registrations   int
 	passwordPolicy  string
@@ -70,6 +71,7 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.refresh.Idle, "refresh-idle", 7*24*time.Hour, "how long a refresh token lasts that is not used")
 	flags.DurationVar(&s.refresh.Absolute, "refresh-absolute", 30*24*time.Hour, "how long a session lasts, however often it is refreshed")
 	flags.DurationVar(&s.refresh.Grace, "refresh-grace", 10*time.Second, "how long a used refresh token gives its successor again")
+	flags.IntVar(&s.maxSessions, "max-sessions", 50, "sessions of one user at a time; one more ends the one that was unused longest")
 	flags.IntVar(&s.attempts.pair, "login-attempts", 5, "wrong passwords for one account from one network, at once; 0 for any number, also at one account")
 	flags.IntVar(&s.attempts.account, "account-attempts", 20, "wrong passwords for one account, from anywhere, before networks that it does not know have to go slower; 0 for any number")
 	flags.IntVar(&s.attempts.network, "network-attempts", 100, "wrong passwords from one network, IPv4 address or IPv6 /64, at accounts that do not know it; 0 for any number")
@@ -115,6 +117,9 @@ func (s settings) check() error {
 		if number < 0 || number > conduit.MostAttempts {
 			return badSetting(flag, fmt.Errorf("must not be negative, nor above %d", conduit.MostAttempts))
 		}
+	}
+	if s.maxSessions < 1 || s.maxSessions > 1000 {
+		return badSetting("max-sessions", errors.New("want 1 to 1000"))
 	}
 	if s.auditRetention != 0 && time.Duration(s.auditRetention) < 24*time.Hour {
 		return badSetting("audit-retention", errors.New("want at least 1d, or 0 for good"))

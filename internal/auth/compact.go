@@ -11,7 +11,7 @@ import (
 )
 
 // This file reads a token before any cryptography, and refuses all but the one
-// shape which Issue writes. A general parser must be lenient where RFC 7515 and
+// shape in which tokens are signed. A general parser must be lenient where RFC 7515 and
 // 7519 leave room; the issuer need not be with its own tokens, and what is not
 // understood here never reaches the library (RFC 8725 §3.12: one kind of token
 // cannot pass for another).

@@ -20,9 +20,9 @@
 // private half and all. States follow from times that are stored once, and changes
 // are decided under the store's lock, so instances that share a store agree
 // without talking. Revoking a key ends its tokens at once, and leaves no moment
-// without a key that signs.
+// without a key that signs; nor does a clock which steps back.
 //
-// An access token is a JWT (RFC 7519) of the one shape which Issue writes.
+// An access token is a JWT (RFC 7519) of one shape.
 // Verify refuses any other shape before it looks at a signature: the header may
 // hold nothing but alg, kid and typ, so a token can neither bring its own key
 // nor choose its own algorithm (RFC 8725 §3.1, §3.10). A token which could

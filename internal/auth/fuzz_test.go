@@ -74,8 +74,8 @@ func FuzzSigned(f *testing.F) {
 		switch {
 		case len(members) != 8, members["iss"] != testIssuer, members["aud"] != testAudience,
 			claims.UserID <= 0, claims.SessionID == "", claims.TokenID == "",
-			claims.IssuedAt.After(now.Add(defaultLeeway)), !claims.ExpiresAt.After(now.Add(-defaultLeeway)),
-			claims.ExpiresAt.Sub(claims.IssuedAt) > testLifetime+defaultLeeway:
+			claims.IssuedAt.After(now.Add(leeway)), !claims.ExpiresAt.After(now.Add(-expiryLeeway)),
+			claims.ExpiresAt.Sub(claims.IssuedAt) > testLifetime+leeway:
 			t.Errorf("%s passes as %+v", payload, claims)
 		}
 	})

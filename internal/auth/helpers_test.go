@@ -153,6 +153,15 @@ func (f *fixture) addKey(t testing.TB, algorithm string, activeAt time.Time) str
 	return key.ID
 }
 
+// Issue signs with the active key.
+func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issuedAt, expiresAt time.Time) (string, error) {
+	_, sign, err := t.Signer(ctx)
+	if err != nil {
+		return "", err
+	}
+	return sign(userID, sessionID, "", issuedAt, expiresAt)
+}
+
 // issue returns a token of one hour for user 7.
 func (f *fixture) issue(t testing.TB) string {
 	t.Helper()

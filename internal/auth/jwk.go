@@ -51,7 +51,7 @@ func (k *signingKey) ended(now time.Time) bool {
 // verifies says whether a token signed by this key may be believed. The leeway
 // covers a clock which is behind that of the instance which made the key; none
 // is given at the end, where the token's own expiry came first.
-func (k *signingKey) verifies(now time.Time, leeway time.Duration) bool {
+func (k *signingKey) verifies(now time.Time) bool {
 	return !k.revoked && !k.ended(now) && !now.Add(leeway).Before(k.activeAt)
 }
 

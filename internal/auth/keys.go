@@ -71,7 +71,7 @@ type KeyRingOptions struct {
 	// Rotation is the age at which the active key is followed by a new one; 0 for
 	// never.
 	Rotation time.Duration
-	// Made is told of the key which OpenKeyRing makes when none signs; may be nil.
+	// Made is told of the key which is made when none signs; may be nil.
 	Made func(KeyInfo)
 	// MaxAge is for how long others may keep the JWK Set; default 5m. A next key
 	// is published for at least twice that before it signs.
@@ -96,6 +96,7 @@ type KeyRing struct {
 	algorithm string
 	lifetime  time.Duration
 	rotation  time.Duration
+	made      func(KeyInfo)
 	maxAge    time.Duration
 	now       func() time.Time
 	interval  time.Duration
@@ -122,18 +123,11 @@ type keySnapshot struct {
 // the store's errors.
 func OpenKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, error) {
 	k, err := LoadKeyRing(ctx, store, sealer, o)
-	if err != nil || k.current().signer(k.now()) != nil {
-		return k, err
-	}
-	made, err := k.Tend(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if made != nil && o.Made != nil {
-		o.Made(*made)
-	}
-	if k.current().signer(k.now()) == nil {
-		return nil, errNoSigner
+	if _, err := k.signer(ctx); err != nil {
+		return nil, err
 	}
 	return k, nil
 }
@@ -193,6 +187,9 @@ func newKeyRing(store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, err
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Made == nil {
+		o.Made = func(KeyInfo) {}
+	}
 	if o.ReloadInterval <= 0 {
 		o.ReloadInterval = 10 * time.Second
 	}
@@ -202,6 +199,7 @@ func newKeyRing(store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, err
 		algorithm: o.Algorithm,
 		lifetime:  o.TokenLifetime,
 		rotation:  o.Rotation,
+		made:      o.Made,
 		maxAge:    o.MaxAge,
 		now:       o.Now,
 		interval:  o.ReloadInterval,
@@ -311,14 +309,18 @@ func (s *keySnapshot) signer(now time.Time) *signingKey {
 	return nil
 }
 
-// signer returns the active key. Without one it looks once whether another
-// instance has made one since.
+// signer returns the active key. There is none before the first, and when the
+// clock stepped back behind it: then it tends the keys, which sees to one.
 func (k *KeyRing) signer(ctx context.Context) (*signingKey, error) {
 	if key := k.current().signer(k.now()); key != nil {
 		return key, nil
 	}
-	if err := k.reloadLimited(ctx); err != nil {
+	made, err := k.Tend(ctx)
+	if err != nil {
 		return nil, err
+	}
+	if made != nil {
+		k.made(*made)
 	}
 	if key := k.current().signer(k.now()); key != nil {
 		return key, nil
@@ -332,7 +334,7 @@ func (k *KeyRing) signer(ctx context.Context) (*signingKey, error) {
 //
 // A key which is not active yet, leeway included, is looked up again like one
 // which is unknown: it may have been made active early, elsewhere.
-func (k *KeyRing) find(ctx context.Context, kid string, leeway time.Duration) (*signingKey, *keySnapshot, error) {
+func (k *KeyRing) find(ctx context.Context, kid string) (*signingKey, *keySnapshot, error) {
 	settled := func(key *signingKey) bool {
 		return key != nil && (key.revoked || !key.activeAt.After(k.now().Add(leeway)))
 	}

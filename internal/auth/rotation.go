@@ -72,9 +72,11 @@ func (k *KeyRing) Follow(ctx context.Context, every time.Duration, made func(Key
 }
 
 // Tend reads the keys again and does what is due: it makes the next key when the
-// active one is older than the rotation interval and none waits, makes one at once
-// when none signs, and deletes those whose last tokens have expired. Of instances
-// which find the same thing due one does it. It returns the key which it made.
+// active one is older than the rotation interval and none waits, and deletes those
+// whose last tokens have expired. When none signs it makes one at once; unless one
+// waits: then the clock stepped back behind a key which signed already, and that
+// goes on signing. Of instances which find the same thing due one does it. It
+// returns the key which it made.
 func (k *KeyRing) Tend(ctx context.Context) (made *KeyInfo, err error) {
 	if err := k.lock(ctx); err != nil {
 		return nil, err
@@ -89,7 +91,11 @@ func (k *KeyRing) Tend(ctx context.Context) (made *KeyInfo, err error) {
 	return k.change(ctx, func(keys timeline, now time.Time) (changes KeyChanges, made string, err error) {
 		activeAt, over := k.due(keys, now)
 		changes.Delete = over
-		if !activeAt.IsZero() {
+		switch next := keys.next(now); {
+		case activeAt.IsZero():
+		case next != nil && keys.signer(now) == nil:
+			changes.activate(next, now)
+		default:
 			made, err = k.add(&changes, keys, now, activeAt)
 		}
 		return changes, made, err
@@ -103,7 +109,8 @@ func (k *KeyRing) due(keys timeline, now time.Time) (activeAt time.Time, over []
 	switch {
 	case signer == nil:
 		activeAt = now
-	case k.rotation <= 0 || now.Before(signer.CreatedAt.Add(k.rotation)):
+	case k.rotation <= 0:
+	case now.Before(signer.CreatedAt.Add(k.rotation)) && !signer.CreatedAt.After(now.Add(k.rotation)): // or by a clock which was wrong
 	case next == nil || next.ActiveAt.After(now.Add(k.rotation)):
 		// One that waits for longer than an interval was made by a clock which was
 		// wrong, and must not stop rotation until then.

@@ -24,9 +24,12 @@ var (
 	ErrExpired = errors.New("auth: expired token")
 )
 
+// The instances' clocks may differ. Who signed a token had begun to, so that a
+// token from the future is one from a clock which is ahead; an expired one was
+// good long enough.
 const (
-	defaultLeeway = 5 * time.Second
-	maxLeeway     = 30 * time.Second
+	leeway       = 30 * time.Second // on iat and nbf
+	expiryLeeway = 5 * time.Second  // on exp
 )
 
 // Claims is what a verified token says.
@@ -34,18 +37,16 @@ type Claims struct {
 	UserID    int64  // sub
 	SessionID string // sid
 	TokenID   string // jti
+	KeyID     string // kid, of the header
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
 
 // TokenOptions sets whose tokens are issued and accepted.
 type TokenOptions struct {
-	Issuer   string // iss, required
-	Audience string // aud, required
-	// Leeway for clocks which differ, on iat, nbf and exp; default 5s, and 30s
-	// where it is longer.
-	Leeway time.Duration
-	Now    func() time.Time // the clock; default time.Now
+	Issuer   string           // iss, required
+	Audience string           // aud, required
+	Now      func() time.Time // the clock; default time.Now
 	// CacheSize is how many verified tokens are remembered; default 10000. An
 	// entry takes a few hundred bytes.
 	CacheSize int
@@ -56,7 +57,6 @@ type Tokens struct {
 	ring     *KeyRing
 	issuer   string
 	audience string
-	leeway   time.Duration
 	now      func() time.Time
 	checks   []jwt.ValidateOption
 	cache    tokenCache
@@ -68,9 +68,6 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 	if o.Issuer == "" || o.Audience == "" {
 		panic("auth: tokens need an issuer and an audience")
 	}
-	if o.Leeway <= 0 {
-		o.Leeway = defaultLeeway
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -81,18 +78,17 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 		ring:     ring,
 		issuer:   o.Issuer,
 		audience: o.Audience,
-		leeway:   min(o.Leeway, maxLeeway),
 		now:      o.Now,
 		cache:    tokenCache{size: o.CacheSize},
 	}
 	// The library's own defaults ask for none of iss, aud, sub, jti, and take a
 	// token without exp for one which never expires, so they are switched off
-	// and every check is asked for. The first to fail decides: exp comes last,
+	// and every check is asked for, but that of exp: recheck comes to it last,
 	// which makes "expired" mean that all else is good.
 	t.checks = []jwt.ValidateOption{
 		jwt.WithResetValidators(true),
 		jwt.WithClock(jwt.ClockFunc(t.now)),
-		jwt.WithAcceptableSkew(t.leeway),
+		jwt.WithAcceptableSkew(leeway),
 		jwt.WithTruncation(0), // compare as precisely as the cache does
 		jwt.WithIssuer(t.issuer),
 		jwt.WithAudience(t.audience),
@@ -104,7 +100,6 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 		jwt.WithMaxDelta(ring.lifetime, jwt.ExpirationKey, jwt.IssuedAtKey),
 		jwt.WithValidator(jwt.IsIssuedAtValid()),
 		jwt.WithValidator(jwt.IsNbfValid()),
-		jwt.WithValidator(jwt.IsExpirationValid()),
 	}
 	return t
 }
@@ -113,12 +108,32 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 // §3, with this meaning.
 const sessionClaim = "sid"
 
-// Issue returns a token for a session of a user, valid from issuedAt to
-// expiresAt, which are cut to seconds. The token gets an unguessable jti. It is
-// an error to ask for a longer lifetime than the key ring's TokenLifetime, since
-// the key could retire before the token. Other errors mean that there is no
-// active key.
-func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issuedAt, expiresAt time.Time) (token string, err error) {
+// Sign makes a token for a session of a user, valid from issuedAt to expiresAt,
+// which are cut to seconds. The token gets an unguessable jti, which ends with
+// mark. It is an error to ask for a longer lifetime than the key ring's
+// TokenLifetime, since the key could retire before the token.
+type Sign = func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (token string, err error)
+
+// Signer returns the active key's kid, and what signs with it without asking
+// anybody. Whoever stores something that goes with a token chooses the key and
+// signs first, and stores on condition that the key still counts. An error means
+// that no key could be found.
+func (t *Tokens) Signer(ctx context.Context) (kid string, sign Sign, err error) {
+	key, err := t.ring.signer(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	return key.id, func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error) {
+		return t.sign(key, userID, sessionID, mark, issuedAt, expiresAt)
+	}, nil
+}
+
+// Reload reads the signing keys again, for who learns that one is gone.
+func (t *Tokens) Reload(ctx context.Context) error { return t.ring.Reload(ctx) }
+
+func (t *Tokens) sign(
+	key *signingKey, userID int64, sessionID, mark string, issuedAt, expiresAt time.Time,
+) (token string, err error) {
 	issuedAt, expiresAt = issuedAt.UTC().Truncate(time.Second), expiresAt.UTC().Truncate(time.Second)
 	switch lifetime := expiresAt.Sub(issuedAt); {
 	case userID <= 0:
@@ -128,10 +143,6 @@ func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issu
 	case lifetime <= 0 || lifetime > t.ring.lifetime:
 		return "", fmt.Errorf("auth: issue a token: the lifetime %v is not within 0 and %v", lifetime, t.ring.lifetime)
 	}
-	key, err := t.ring.signer(ctx)
-	if err != nil {
-		return "", err
-	}
 	unsigned, err := jwt.NewBuilder().
 		Issuer(t.issuer).
 		Subject(strconv.FormatInt(userID, 10)).
@@ -139,7 +150,7 @@ func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issu
 		IssuedAt(issuedAt).
 		NotBefore(issuedAt).
 		Expiration(expiresAt).
-		JwtID(rand.Text()).
+		JwtID(rand.Text()+mark).
 		Claim(sessionClaim, sessionID).
 		Build()
 	if err != nil {
@@ -167,7 +178,7 @@ func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issu
 	return string(signed), nil
 }
 
-// Verify says what a token says if it is ours: of the shape which Issue writes,
+// Verify says what a token says if it is ours: of the shape in which tokens are signed,
 // signed by a key which verifies now, for this issuer and audience, within its
 // times. With ErrExpired, too, the claims are what the token says. Errors wrap ErrInvalid or ErrExpired; any other one means that it could
 // not be found out, because the token names an unknown key and the keys could
@@ -204,11 +215,11 @@ type verified struct {
 func (t *Tokens) recheck(v verified) (Claims, error) {
 	now := t.now()
 	switch {
-	case !v.key.verifies(now, t.leeway):
+	case !v.key.verifies(now):
 		return Claims{}, errKeyState
-	case now.Before(v.claims.IssuedAt.Add(-t.leeway)), now.Before(v.notBefore.Add(-t.leeway)):
+	case now.Before(v.claims.IssuedAt.Add(-leeway)), now.Before(v.notBefore.Add(-leeway)):
 		return Claims{}, errNotYetValid
-	case !now.Before(v.claims.ExpiresAt.Add(t.leeway)):
+	case !now.Before(v.claims.ExpiresAt.Add(expiryLeeway)):
 		return v.claims, errExpired
 	}
 	return v.claims, nil
@@ -226,13 +237,13 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 	if err != nil {
 		return verified{}, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	key, keys, err := t.ring.find(ctx, c.header.keyID, t.leeway)
+	key, keys, err := t.ring.find(ctx, c.header.keyID)
 	switch {
 	case err != nil:
 		return verified{}, nil, err
 	case key == nil:
 		return verified{}, nil, fmt.Errorf("%w: unknown key", ErrInvalid)
-	case !key.verifies(t.now(), t.leeway):
+	case !key.verifies(t.now()):
 		return verified{}, nil, errKeyState
 	case c.header.algorithm != key.algorithm.String():
 		// The key decides, never the token (RFC 8725 §3.1).
@@ -253,6 +264,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 			UserID:    c.claims.subject,
 			SessionID: c.claims.sessionID,
 			TokenID:   c.claims.tokenID,
+			KeyID:     key.id,
 			IssuedAt:  time.Unix(c.claims.issuedAt, 0).UTC(),
 			ExpiresAt: time.Unix(c.claims.expires, 0).UTC(),
 		},
@@ -260,9 +272,9 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 		key:       key,
 	}
 	if err := jwt.Validate(believed, t.checks...); err != nil {
-		if err = refusal(err); !errors.Is(err, ErrExpired) {
-			said = verified{}
-		}
+		return verified{}, nil, refusal(err)
+	}
+	if _, err := t.recheck(said); err != nil {
 		return said, nil, err
 	}
 	return said, keys, nil
@@ -271,10 +283,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 // refusal translates the outcome of the checks. The library's own texts name a
 // claim and no value.
 func refusal(err error) error {
-	switch {
-	case errors.Is(err, jwt.ErrTokenExpired()):
-		return errExpired
-	case errors.Is(err, jwt.ErrTokenNotYetValid()), errors.Is(err, jwt.ErrInvalidIssuedAt()):
+	if errors.Is(err, jwt.ErrTokenNotYetValid()) || errors.Is(err, jwt.ErrInvalidIssuedAt()) {
 		return errNotYetValid
 	}
 	return fmt.Errorf("%w: %w", ErrInvalid, err)

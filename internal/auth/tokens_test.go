@@ -26,10 +26,11 @@ func TestIssueAndVerify(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			kid := signerID(t, f.ring)
 
 			parts := strings.Split(token, ".")
 			if got, want := decode(t, parts[0]), map[string]any{
-				"alg": algorithm, "kid": signerID(t, f.ring), "typ": "at+jwt",
+				"alg": algorithm, "kid": kid, "typ": "at+jwt",
 			}; !cmp.Equal(want, got) {
 				t.Errorf("header (-want +got):\n%s", cmp.Diff(want, got))
 			}
@@ -45,7 +46,7 @@ func TestIssueAndVerify(t *testing.T) {
 				t.Errorf("payload (-want +got):\n%s", cmp.Diff(want, payload))
 			}
 
-			want := Claims{UserID: 7, SessionID: "session-1", TokenID: jti, IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
+			want := Claims{UserID: 7, SessionID: "session-1", TokenID: jti, KeyID: kid, IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
 			for _, how := range []string{"verified", "remembered"} {
 				got, err := f.tokens.Verify(t.Context(), token)
 				if err != nil {
@@ -115,20 +116,28 @@ func TestNewTokensNeedsNames(t *testing.T) {
 	}
 }
 
-func TestLeewayIsBounded(t *testing.T) {
+// TestClockStepsBack: behind the only key there is, it goes on signing; and so does a key which was made early by a clock
+// years ahead, but no longer than another would.
+func TestClockStepsBack(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "EdDSA")
-	token := f.issue(t)
-	f.tokens = NewTokens(f.ring, TokenOptions{
-		Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now, Leeway: time.Hour,
-	})
-	f.clock.advance(time.Hour + maxLeeway - 1)
-	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
-		t.Errorf("within 30s: %v", err)
-	}
-	f.clock.advance(1)
-	if _, err := f.newTokens().Verify(t.Context(), token); !errors.Is(err, ErrExpired) {
-		t.Errorf("after 30s: %v, want ErrExpired", err)
+	for _, back := range []time.Duration{time.Second, time.Hour, 10 * 365 * 24 * time.Hour} {
+		f := newFixture(t, "EdDSA")
+		kid := signerID(t, f.ring)
+		other := f.open(t, "EdDSA")
+		f.clock.advance(-back)
+		for name, ring := range map[string]*KeyRing{"first": f.ring, "other": other, "opened since": f.open(t, "EdDSA")} {
+			if got := signerID(t, ring); got != kid {
+				t.Errorf("%v back, %s: %q signs, want the key there is", back, name, got)
+			}
+		}
+		token := f.issue(t)
+		if _, err := f.newTokens().Verify(t.Context(), token); err != nil {
+			t.Errorf("%v back: %v", back, err)
+		}
+		f.clock.advance(back) // put right
+		if got := signerID(t, f.ring); got != kid {
+			t.Errorf("%v back and forth: %q signs", back, got)
+		}
 	}
 }
 
@@ -149,12 +158,12 @@ func TestTokenTimes(t *testing.T) {
 		want error
 	}{
 		{"long before", -30 * time.Minute, ErrInvalid},
-		{"before the leeway", -defaultLeeway - 1, ErrInvalid},
-		{"within the leeway", -defaultLeeway, nil},
+		{"before the leeway", -leeway - 1, ErrInvalid},
+		{"within the leeway", -leeway, nil},
 		{"at once", 0, nil},
-		{"at exp", time.Hour, nil},
-		{"the last moment", time.Hour + defaultLeeway - 1, nil},
-		{"expired", time.Hour + defaultLeeway, ErrExpired},
+		{"at exp", time.Hour, nil}, // with a leeway of its own
+		{"the last moment", time.Hour + expiryLeeway - 1, nil},
+		{"expired", time.Hour + expiryLeeway, ErrExpired},
 		{"long expired", 20 * time.Hour, ErrExpired},
 	} {
 		f.clock.advance(issued.Add(tt.at).Sub(f.clock.Now()))

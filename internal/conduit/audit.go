@@ -49,6 +49,7 @@ const (
 	LoggedOut             Action = "logout"
 	SessionRevoked        Action = "session-revoked"
 	SessionsRevoked       Action = "sessions-revoked" // all of a user but the presented one
+	SessionEvicted        Action = "session-evicted"  // unused longest, by a login beyond the limit
 	RefreshReused         Action = "refresh-reused"   // a refresh token that was used before; its session has ended
 	UsernameChanged       Action = "username-changed"
 	PasswordChanged       Action = "password-changed" // which ends all other sessions
@@ -69,7 +70,7 @@ const (
 func Actions() []Action {
 	return []Action{
 		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut, SessionRevoked,
-		SessionsRevoked, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged, ChangeRefused, ChangeThrottled,
+		SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged, ChangeRefused, ChangeThrottled,
 		AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked, AuditPruned,
 	}
 }

@@ -41,8 +41,9 @@ type Rotation struct {
 	Hash       []byte // of the token that was presented
 	Successor  []byte // the hash of the next one
 	Sealed     []byte // the next one, sealed under the one that was presented
+	KeyID      string // kid of the key that signed the access token
 	At         time.Time
-	ExpiresAt  time.Time // of the session from now on, if it may last so long
+	ExpiresAt  time.Time // of the session from now on
 }
 
 // startRefreshing records a session of user with a first refresh token.
@@ -52,75 +53,105 @@ func (s *Sessions) startRefreshing(ctx context.Context, user User, client Client
 	first, end := int64(0), session.CreatedAt.Add(s.Limits.Absolute)
 	session.RefreshGeneration, session.RefreshHash, session.EndsAt = &first, s.Refresh.Hash(token), &end
 	session.ExpiresAt = session.CreatedAt.Add(min(s.Limits.Idle, s.Limits.Absolute))
-	grant, err := s.grant(ctx, session, token, session.CreatedAt)
-	if err != nil {
-		return Grant{}, err
-	}
-	return grant, s.Store.AddSession(ctx, user, session, maxSessions)
+	var grant Grant
+	return grant, s.signing(ctx, func(kid string, sign signer) (err error) {
+		if grant, err = s.grant(sign, session, token, session.CreatedAt); err != nil {
+			return err
+		}
+		return s.add(ctx, user, session, kid, client)
+	})
 }
 
-// grant issues an access token to go with the refresh token.
-func (s *Sessions) grant(ctx context.Context, session Session, refreshToken string, now time.Time) (Grant, error) {
+// grant makes an access token to go with the refresh token.
+func (s *Sessions) grant(sign signer, session Session, refreshToken string, now time.Time) (Grant, error) {
 	// Tokens count in whole seconds, and what the answer says is what the token says.
 	expires := now.Add(s.Limits.Access)
 	if session.ExpiresAt.Before(expires) {
 		expires = session.ExpiresAt
 	}
 	expires = expires.Truncate(time.Second)
-	access, err := s.Tokens.Issue(ctx, session.UserID, session.ID, now, expires)
+	access, err := sign(session.UserID, session.ID, "", now, expires)
 	return Grant{Session: session, AccessToken: access, AccessExpiresAt: expires, RefreshToken: refreshToken}, err
 }
 
 // Renew exchanges a refresh token for its successor and a new access token. Presented again within the grace time, it
 // gives the same successor: the answer may have been lost, or two tabs asked at once. Any other token of the chain has
 // been used before, so that two hold what one was given: the whole session ends (RFC 9700 §4.14.2).
-func (s *Sessions) Renew(ctx context.Context, token string, client Client) (Grant, error) {
+func (s *Sessions) Renew(ctx context.Context, token string, client Client) (grant Grant, err error) {
 	sessionID, generation, ok := s.Refresh.Read(token)
 	if !ok {
 		return Grant{}, Unauthenticated("refreshToken", "is invalid")
 	}
-	now := stamp(s.Now())
-	successor := s.Refresh.Issue(sessionID, generation+1)
-	session, err := s.Store.Rotate(ctx, Rotation{
-		SessionID: sessionID, Generation: generation, Hash: s.Refresh.Hash(token),
-		Successor: s.Refresh.Hash(successor), Sealed: s.Refresh.Seal(token, successor),
-		At: now, ExpiresAt: now.Add(s.Limits.Idle),
+	return grant, s.signing(ctx, func(kid string, sign signer) error {
+		session, err := s.Store.Session(ctx, sessionID, kid)
+		if isNotFound(err) {
+			return Unauthenticated("refreshToken", "is invalid")
+		}
+		if err != nil {
+			return err
+		}
+		if session.RefreshGeneration != nil && *session.RefreshGeneration == generation {
+			grant, err = s.rotate(ctx, session, token, kid, sign)
+			if !isNotFound(err) {
+				return err
+			}
+			// Somebody else presented it meanwhile, or the session has ended.
+			if session, err = s.Store.Session(ctx, sessionID, kid); isNotFound(err) {
+				return Unauthenticated("refreshToken", "is invalid")
+			} else if err != nil {
+				return err
+			}
+		}
+		grant, err = s.again(ctx, session, generation, token, sign, client)
+		return err
 	})
-	if isNotFound(err) {
-		session, successor, err = s.successor(ctx, sessionID, generation, token, now, client)
+}
+
+// rotate replaces the newest refresh token of a session; NotFound("session") if it is that no more, or the session over.
+func (s *Sessions) rotate(ctx context.Context, session Session, token, kid string, sign signer) (Grant, error) {
+	now := stamp(s.Now())
+	generation := *session.RefreshGeneration
+	successor := s.Refresh.Issue(session.ID, generation+1)
+	if !now.Before(session.ExpiresAt) {
+		return Grant{}, NotFound("session")
 	}
+	session.ExpiresAt = now.Add(s.Limits.Idle)
+	if session.EndsAt.Before(session.ExpiresAt) {
+		session.ExpiresAt = *session.EndsAt
+	}
+	grant, err := s.grant(sign, session, successor, now)
 	if err != nil {
 		return Grant{}, err
 	}
-	return s.grant(ctx, session, successor, now)
+	return grant, s.Store.Rotate(ctx, Rotation{
+		SessionID: session.ID, Generation: generation, Hash: s.Refresh.Hash(token),
+		Successor: s.Refresh.Hash(successor), Sealed: s.Refresh.Seal(token, successor),
+		KeyID: kid, At: now, ExpiresAt: session.ExpiresAt,
+	})
 }
 
-// successor finds the token that has replaced this one, if it may still be told; else it ends what has to end.
-func (s *Sessions) successor(
-	ctx context.Context, sessionID string, generation int64, token string, now time.Time, client Client,
-) (Session, string, error) {
-	session, err := s.Store.Session(ctx, sessionID)
+// again gives the token that has replaced this one, if it may still be told; else it ends what has to end.
+func (s *Sessions) again(
+	ctx context.Context, session Session, generation int64, token string, sign signer, client Client,
+) (Grant, error) {
+	now := stamp(s.Now())
 	switch {
-	case isNotFound(err):
-		return session, "", Unauthenticated("refreshToken", "is invalid")
-	case err != nil:
-		return session, "", err
 	case !now.Before(session.ExpiresAt):
 		if err := s.Store.EndSession(ctx, session.ID); err != nil {
-			return session, "", err
+			return Grant{}, err
 		}
-		return session, "", Unauthenticated("refreshToken", "has expired")
+		return Grant{}, Unauthenticated("refreshToken", "has expired")
 	case session.RefreshGeneration == nil || *session.RefreshGeneration <= generation:
 		// The newest, and refused: its user is disabled. Or newer than the newest: the database is older than the token.
-		return session, "", Unauthenticated("refreshToken", "is invalid")
+		return Grant{}, Unauthenticated("refreshToken", "is invalid")
 	}
 	if *session.RefreshGeneration == generation+1 && session.RefreshedAt != nil && now.Sub(*session.RefreshedAt) <= s.Limits.Grace {
 		if successor, ok := s.Refresh.Open(token, session.RefreshSealed); ok {
-			return session, successor, nil
+			return s.grant(sign, session, successor, now)
 		}
 	}
 	if err := s.endAs(ctx, RefreshReused, session, client); err != nil {
-		return session, "", err
+		return Grant{}, err
 	}
-	return session, "", Unauthenticated("refreshToken", "is invalid")
+	return Grant{}, Unauthenticated("refreshToken", "is invalid")
 }

@@ -2,6 +2,7 @@ package conduit
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -43,12 +44,17 @@ func (c Caller) Anonymous() bool { return c.User.ID == 0 }
 
 // SessionStore keeps sessions.
 type SessionStore interface {
-	// AddSession records a session of a user and drops their oldest ones until at most keep are left. NotFound("user")
-	// unless the user is active and still has the address and the password hash given, which is what was verified.
-	AddSession(ctx context.Context, user User, session Session, keep int) error
-	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there. Each request asks
-	// it, so it reads no more than requests need: ids, expiry, names, bio, image, and whether the user is disabled.
-	SessionWithUser(ctx context.Context, id string) (Session, User, error)
+	// AddSession records a session of a user, whose token the key with this kid signed, and tells how many others they have
+	// that are not over. Also by a clock that stepped back it is the one last used. NotFound("user") unless the user is active
+	// and still has the email and the password hash given, which is what was verified; ErrKeyGone unless the key counts.
+	AddSession(ctx context.Context, user User, session Session, kid string) (others int, err error)
+	// EvictSessions ends those of a user's sessions that were unused longest and are not over by now, so that keep are left
+	// beside the one given, and gives the ids of the ended.
+	EvictSessions(ctx context.Context, session Session, keep int, now time.Time) (ended []string, err error)
+	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there, or the key with
+	// this kid does not count. Each request asks it, so it reads no more than requests need: ids, expiry, names, bio, image,
+	// and whether the user is disabled.
+	SessionWithUser(ctx context.Context, id, kid string) (Session, User, error)
 	// EndSession removes a session; one that is not there is no error.
 	EndSession(ctx context.Context, id string) error
 	// EndSessionIfOver is EndSession for one that has expired by now; any other stays.
@@ -62,23 +68,28 @@ type SessionStore interface {
 	// TouchSessions notes that sessions were used at that time.
 	TouchSessions(ctx context.Context, ids []string, at time.Time) error
 	// Rotate replaces the newest refresh token of a session. NotFound("session") unless it is the newest, the session is
-	// not over, and its user is active.
-	Rotate(ctx context.Context, rotation Rotation) (Session, error)
-	// Session gives a session as it is stored; NotFound("session") if it is not there.
-	Session(ctx context.Context, id string) (Session, error)
+	// not over, and its user is active; ErrKeyGone unless the key counts which signed the access token.
+	Rotate(ctx context.Context, rotation Rotation) error
+	// Session gives a session as it is stored; NotFound("session") if it is not there, ErrKeyGone unless the key with this
+	// kid counts.
+	Session(ctx context.Context, id, kid string) (Session, error)
 	// SweepSessions removes up to limit sessions that are over by now, and tells how many.
 	SweepSessions(ctx context.Context, now time.Time, limit int) (int, error)
 	// Lease gives a name to one asker at a time: true if nobody has it at now, who then has it until the time given.
 	Lease(ctx context.Context, name string, now, until time.Time) (bool, error)
 }
 
-// TokenIssuer makes the token of a session.
+// TokenIssuer makes the tokens of sessions.
 type TokenIssuer interface {
-	Issue(ctx context.Context, userID int64, sessionID string, issuedAt, expiresAt time.Time) (string, error)
+	// Signer gives the kid of the key that signs now, and what signs with it, asking nobody. A token's id ends with mark.
+	Signer(ctx context.Context) (
+		kid string, sign func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error), err error)
+	// Reload finds out which key signs now.
+	Reload(ctx context.Context) error
 }
 
-// maxSessions is how many sessions of one user are live at a time; with one more the oldest ends.
-const maxSessions = 50
+// ErrKeyGone says that the key with which a token was signed has been revoked since, or is not known any more.
+var ErrKeyGone = errors.New("the signing key does not count any more")
 
 // Sessions starts, resumes, refreshes and ends sessions.
 type Sessions struct {
@@ -88,6 +99,7 @@ type Sessions struct {
 	Refresh  RefreshTokens
 	Lifetime time.Duration // of a session without refresh tokens, from login to the end
 	Limits   RefreshLimits
+	Max      int // how many sessions of one user are live at a time; with one more that ends which was unused longest
 	Now      func() time.Time
 	NewID    func() string // of sessions; default: random
 
@@ -108,28 +120,69 @@ func (s *Sessions) open(userID int64, client Client) Session {
 	}
 }
 
-// token issues the token which names session.
-func (s *Sessions) token(ctx context.Context, session Session) (string, error) {
-	return s.Tokens.Issue(ctx, session.UserID, session.ID, session.CreatedAt, session.ExpiresAt)
+// signing runs what signs tokens and stores what goes with them, with the key that signs now: what cannot be signed is not
+// stored. A key that was revoked elsewhere is found out when storing: then nothing is stored, and the next key signs.
+func (s *Sessions) signing(ctx context.Context, store func(kid string, sign signer) error) error {
+	for range 3 {
+		kid, sign, err := s.Tokens.Signer(ctx)
+		if err != nil {
+			return err
+		}
+		if err := store(kid, sign); !errors.Is(err, ErrKeyGone) {
+			return err
+		}
+		if err := s.Tokens.Reload(ctx); err != nil {
+			return err
+		}
+	}
+	return Unavailable(ErrKeyGone)
+}
+
+// signer makes a token of a session with a key that was chosen.
+type signer func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error)
+
+// token makes the token which names session.
+func (sign signer) token(session Session) (string, error) {
+	return sign(session.UserID, session.ID, "", session.CreatedAt, session.ExpiresAt)
 }
 
 // start records a session of user and gives the caller they are from now on.
 func (s *Sessions) start(ctx context.Context, user User, client Client) (Caller, error) {
-	session := s.open(user.ID, client)
-	token, err := s.token(ctx, session)
-	if err != nil {
-		return Caller{}, err
-	}
-	if err := s.Store.AddSession(ctx, user, session, maxSessions); err != nil {
-		return Caller{}, err
-	}
-	return Caller{User: user, Session: session, Token: token}, nil
+	caller := Caller{User: user, Session: s.open(user.ID, client)}
+	return caller, s.signing(ctx, func(kid string, sign signer) (err error) {
+		if caller.Token, err = sign.token(caller.Session); err != nil {
+			return err
+		}
+		return s.add(ctx, user, caller.Session, kid, client)
+	})
 }
 
-// Resume finds the caller of a token whose signature and claims are good already: the session must be there and not be
-// over, and its user must be who the token says and may be active. A session that is over is removed on sight.
-func (s *Sessions) Resume(ctx context.Context, sessionID string, userID int64, token string) (Caller, error) {
-	session, user, err := s.Store.SessionWithUser(ctx, sessionID)
+// add records a session of user and sees to their limit. What was used last is noted in memory first: so it is written down
+// before the one is looked for that was unused longest.
+func (s *Sessions) add(ctx context.Context, user User, session Session, kid string, client Client) error {
+	others, err := s.Store.AddSession(ctx, user, session, kid)
+	if err != nil || others < s.Max {
+		return err
+	}
+	if err := s.WriteDownSeen(ctx); err != nil {
+		return err
+	}
+	ended, err := s.Store.EvictSessions(ctx, session, s.Max-1, session.CreatedAt)
+	if err != nil || len(ended) == 0 {
+		return err
+	}
+	events := make([]Event, len(ended))
+	for i, id := range ended {
+		events[i] = client.event(s.Now(), user.ID, SessionEvicted, sessionTarget(id))
+	}
+	return s.Audit.Record(context.WithoutCancel(ctx), events...)
+}
+
+// Resume finds the caller of a token whose signature, by the key with this kid, and claims are good already: the session
+// must be there and not be over, the key must count, and the user must be who the token says and may be active. A session
+// that is over is removed on sight.
+func (s *Sessions) Resume(ctx context.Context, sessionID, kid string, userID int64, token string) (Caller, error) {
+	session, user, err := s.Store.SessionWithUser(ctx, sessionID, kid)
 	switch {
 	case isNotFound(err):
 		return Caller{}, Unauthenticated("token", "is invalid")

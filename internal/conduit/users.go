@@ -34,10 +34,11 @@ const (
 
 // UserStore keeps users.
 type UserStore interface {
-	// CreateUser records a user together with their first session, and with what happened, which is told their id, and
-	// gives the user with it. Taken names the fields ("username", "email") that other users have; also a username that
-	// is reserved still, or has the [Look] of one that somebody has or that is reserved, unless both keys are ASCII.
-	CreateUser(ctx context.Context, user User, first Session, happened func(id int64) Event) (User, error)
+	// CreateUser records a user together with their first session, and with what happened, and gives the user with their id,
+	// which complete is told before: what it cannot complete is not recorded. Taken names the fields ("username", "email")
+	// that other users have; also a username that is reserved still, or has the [Look] of one that somebody has or that is
+	// reserved, unless both keys are ASCII. ErrKeyGone unless the key with this kid counts.
+	CreateUser(ctx context.Context, user User, first Session, kid string, complete func(id int64) (Event, error)) (User, error)
 	// DeleteUser removes the user of a session with all that is theirs, keeps their name from being taken until then, and
 	// records what happened. NotFound("session") if the session has ended meanwhile.
 	DeleteUser(ctx context.Context, session Session, reserve time.Time, happened Event) error
@@ -110,10 +111,17 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 		return Caller{}, asked.unlooked(ctx, err)
 	}
 	now := stamp(u.Now())
-	session := u.Sessions.open(0, client)
-	user, err := u.Store.CreateUser(ctx, User{
-		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
-	}, session, func(id int64) Event { return client.event(now, id, Registered, UserTarget(id)) })
+	caller := Caller{Session: u.Sessions.open(0, client)}
+	err = u.Sessions.signing(ctx, func(kid string, sign signer) (err error) {
+		caller.User, err = u.Store.CreateUser(ctx, User{
+			Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
+		}, caller.Session, kid, func(id int64) (event Event, err error) {
+			caller.Session.UserID = id
+			caller.Token, err = sign.token(caller.Session)
+			return client.event(now, id, Registered, UserTarget(id)), err
+		})
+		return err
+	})
 	if isTaken(err) {
 		return Caller{}, u.Throttle.refused(ctx, err, sighting{
 			action: RegistrationRefused, client: client, target: named(asked.count.Account),
@@ -123,12 +131,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 		return Caller{}, err
 	}
 	asked.succeeded(lasting)
-	session.UserID = user.ID
-	token, err := u.Sessions.token(ctx, session)
-	if err != nil {
-		return Caller{}, err
-	}
-	return Caller{User: user, Session: session, Token: token}, nil
+	return caller, nil
 }
 
 // Login starts a session for the user with this address and password.

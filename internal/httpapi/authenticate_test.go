@@ -118,13 +118,13 @@ func TestForgedWithTheRealKey(t *testing.T) {
 			}
 			return s.do(t, call{method: "GET", path: "/api/user", token: forged})
 		}
-		get(tokens.Issue(ctx, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).want(t, 200, "")
-		get(tokens.Issue(ctx, claims.UserID+1, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
-		get(tokens.Issue(ctx, claims.UserID, "NOSUCHSESSION", now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
+		get(issue(ctx, tokens, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).want(t, 200, "")
+		get(issue(ctx, tokens, claims.UserID+1, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
+		get(issue(ctx, tokens, claims.UserID, "NOSUCHSESSION", now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
 		elsewhere := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: "elsewhere", Audience: audience, Now: s.clock.Now})
-		get(elsewhere.Issue(ctx, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
+		get(issue(ctx, elsewhere, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
 		others := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: "others", Now: s.clock.Now})
-		get(others.Issue(ctx, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
+		get(issue(ctx, others, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
 	})
 }
 
@@ -139,7 +139,7 @@ func TestExpiredSessionIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.clock.Advance(24*time.Hour + time.Second)
-		longer, err := tokens.Issue(ctx, claims.UserID, claims.SessionID, s.clock.Now(), s.clock.Now().Add(time.Hour))
+		longer, err := issue(ctx, tokens, claims.UserID, claims.SessionID, s.clock.Now(), s.clock.Now().Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,6 +170,17 @@ func (s *server) disable(t *testing.T, name string) {
 	}
 }
 
+// issue signs a token that says this.
+func issue(
+	ctx context.Context, tokens *auth.Tokens, userID int64, sessionID string, issuedAt, expiresAt time.Time,
+) (string, error) {
+	_, sign, err := tokens.Signer(ctx)
+	if err != nil {
+		return "", err
+	}
+	return sign(userID, sessionID, "", issuedAt, expiresAt)
+}
+
 // sessionOf gives the session that a token names.
 func (s *server) sessionOf(t *testing.T, token string) conduit.Session {
 	t.Helper()
@@ -178,7 +189,7 @@ func (s *server) sessionOf(t *testing.T, token string) conduit.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, _, err := s.db.SessionWithUser(t.Context(), claims.SessionID)
+	session, _, err := s.db.SessionWithUser(t.Context(), claims.SessionID, claims.KeyID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +203,7 @@ func TestExpiredTokenRemovesItsSession(t *testing.T) {
 		session := s.sessionOf(t, token)
 		s.clock.Advance(25 * time.Hour)
 		s.do(t, call{method: "GET", path: "/api/user", token: token}).wantError(t, 401, "token", "has expired")
-		if _, _, err := s.db.SessionWithUser(t.Context(), session.ID); err == nil {
+		if _, err := s.db.Session(t.Context(), session.ID, s.keys.Keys()[0].ID); err == nil {
 			t.Error("the row of the session is still there")
 		}
 	})

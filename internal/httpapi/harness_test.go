@@ -136,7 +136,7 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 		t.Fatal(err)
 	}
 	s.sessions = &conduit.Sessions{
-		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: 24 * time.Hour, Now: s.clock.Now,
+		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: 24 * time.Hour, Max: 50, Now: s.clock.Now,
 		Limits: conduit.RefreshLimits{Access: 15 * time.Minute, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 10 * time.Second},
 	}
 	// The cheapest settings that argon2id takes: what hashing costs is measured, not tested.

@@ -134,7 +134,7 @@ func (s *Store) RemoveSessions(ctx context.Context, userID int64, limit int) (in
 	err := s.retry(ctx, func(ctx context.Context) error {
 		some := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Limit(int64(limit))
 		if userID != 0 {
-			some = some.Where("user_id = ?", userID)
+			some = some.Where("user_id in (?)", s.owner(userID))
 		}
 		result, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id in (?)", some).Exec(ctx)
 		if err == nil {

@@ -14,9 +14,10 @@ import (
 func TestAccountsInBatches(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		addKey(t, db)
 		ctx := t.Context()
 		for _, name := range []string{"a", "b", "c"} {
-			if _, err := db.CreateUser(ctx, newUser(name), newSession("S"+name), registered); err != nil {
+			if _, err := db.CreateUser(ctx, newUser(name), newSession("S"+name), kid, registered); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -58,6 +59,7 @@ func TestAccountsInBatches(t *testing.T) {
 func TestAccountsThatAreGone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		addKey(t, db)
 		accounts := conduit.Accounts{Store: db, Audit: db, Now: func() time.Time { return at }}
 		for _, act := range []func(context.Context, conduit.User) error{accounts.Disable, accounts.Enable, accounts.Delete} {
 			wantNotFound(t, act(t.Context(), conduit.User{ID: 7}))

@@ -19,6 +19,7 @@ import (
 func TestEventsComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		addKey(t, db)
 		ctx := t.Context()
 		if err := db.Record(ctx); err != nil {
 			t.Errorf("nothing to record: %v", err)
@@ -151,7 +152,8 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered)
+		addKey(t, db)
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +181,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		if err := execute(t, url, "alter table audit_events rename to audit_events_away"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.CreateUser(ctx, newUser("jane"), newSession("S2"), registered); err == nil {
+		if _, err := db.CreateUser(ctx, newUser("jane"), newSession("S2"), kid, registered); err == nil {
 			t.Error("registered without a record")
 		}
 		if err := db.DeleteUser(ctx, session, at, event(conduit.AccountDeleted)); err == nil {

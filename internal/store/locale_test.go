@@ -20,7 +20,8 @@ func TestTagOrder(t *testing.T) {
 	t.Parallel()
 	test := func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered)
+		addKey(t, db)
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
 		if err != nil {
 			t.Fatal(err)
 		}

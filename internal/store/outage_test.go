@@ -21,8 +21,9 @@ func TestChangesThatCannotLook(t *testing.T) {
 		t.Run(table, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)
-			user, err := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second}).
-				CreateUser(t.Context(), newUser("jake"), newSession("S1"), registered)
+			patient := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
+			addKey(t, patient)
+			user, err := patient.CreateUser(t.Context(), newUser("jake"), newSession("S1"), kid, registered)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,7 +43,7 @@ func TestChangesThatCannotLook(t *testing.T) {
 			session := conduit.Session{ID: "S1", UserID: user.ID}
 			_, err = db.UpdateUser(t.Context(), session, func(u *conduit.User) (conduit.Outcome, error) {
 				u.Username = "other"
-				return conduit.Outcome{EndOthers: true, Events: []conduit.Event{registered(u.ID)}}, nil
+				return conduit.Outcome{EndOthers: true, Events: []conduit.Event{registration(u.ID)}}, nil
 			})
 			var refusal *conduit.Error
 			if !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnavailable {
@@ -57,7 +58,8 @@ func TestSlowIsNotSilent(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	db := storetest.Open(t, url, store.Options{Timeout: 3 * time.Second})
-	user, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1"), registered)
+	addKey(t, db)
+	user, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1"), kid, registered)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,7 @@ func TestSlowIsNotSilent(t *testing.T) {
 	asked := 0
 	if _, err := db.UpdateUser(t.Context(), conduit.Session{ID: "S1", UserID: user.ID}, func(u *conduit.User) (conduit.Outcome, error) {
 		asked++
-		return conduit.Outcome{Events: []conduit.Event{registered(u.ID)}}, nil
+		return conduit.Outcome{Events: []conduit.Event{registration(u.ID)}}, nil
 	}); err != nil || asked != 1 {
 		t.Errorf("tried %d times; error %v", asked, err)
 	}

@@ -38,40 +38,80 @@ type sessionRow struct {
 	sessionColumns
 }
 
+// keyCounts is the condition on whatever goes with a token that the key with this kid, the argument, has signed.
+const keyCounts = "exists (select 1 from signing_keys where signing_keys.id = ? and signing_keys.revoked_at is null)"
+
+// orKeyGone gives ErrKeyGone for a statement under keyCounts that found no row, if that was why, and NotFound(noun) if not.
+func (s *Store) orKeyGone(ctx context.Context, err error, kid, noun string) error {
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	var counts bool
+	if err := s.retry(ctx, func(ctx context.Context) error {
+		return s.reads.NewRaw("select "+keyCounts, kid).Scan(ctx, &counts)
+	}); err != nil {
+		return err
+	}
+	if !counts {
+		return conduit.ErrKeyGone
+	}
+	return conduit.NotFound(noun)
+}
+
 // AddSession implements [conduit.SessionStore].
-func (s *Store) AddSession(ctx context.Context, user conduit.User, session conduit.Session, keep int) error {
+func (s *Store) AddSession(ctx context.Context, user conduit.User, session conduit.Session, kid string) (int, error) {
+	latest := "strftime('%Y-%m-%d %H:%M:%f', max(last_seen_at), '+0.001 seconds') || '+00:00'"
+	if s.postgres {
+		latest = "max(last_seen_at) + interval '1 millisecond'"
+	}
 	query := `
 insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address,
                       refresh_generation, refresh_hash, ends_at)
-select ?, id, ?, ?, ?, ?, ?, ?, ?, ?
+select ?, id, ?,
+       coalesce((select ` + latest + ` from sessions as mine where mine.user_id = users.id and mine.last_seen_at > ?), ?),
+       ?, ?, ?, ?, ?, ?
   from users
- where id = ? and password_hash = ? and email_key = ? and disabled_at is null`
+ where id = ? and password_hash = ? and email_key = ? and disabled_at is null and ` + keyCounts
 	if s.postgres { // waits for a change of the password that is under way, and then sees it
 		query += " for share"
 	}
 	// An id is never used twice, so a row that is there already is this one, from the try before.
 	query += `
     on conflict (id) do update set id = excluded.id
-returning (select count(*) from sessions as mine where mine.user_id = ?)`
-	var before int
-	if err := s.retry(ctx, func(ctx context.Context) error {
+returning (select count(*) from sessions as mine where mine.user_id = ? and mine.id <> ? and mine.expires_at > ?)`
+	var others int
+	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.writes.NewRaw(query,
-			session.ID, session.CreatedAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent, session.IPAddress,
+			session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent, session.IPAddress,
 			session.RefreshGeneration, session.RefreshHash, session.EndsAt,
-			user.ID, user.PasswordHash, conduit.Key(user.Email), user.ID).Scan(ctx, &before)
-	}); err != nil {
-		return missing(err, "user")
-	}
-	if before < keep {
-		return nil
-	}
-	return s.retry(ctx, func(ctx context.Context) error {
-		newest := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").
-			Where("user_id = ?", user.ID).Order("created_at desc", "id desc").Limit(int64(keep))
-		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).
-			Where("user_id = ?", user.ID).Where("id not in (?)", newest).Exec(ctx)
-		return err
+			user.ID, user.PasswordHash, conduit.Key(user.Email), kid,
+			user.ID, session.ID, session.CreatedAt).Scan(ctx, &others)
 	})
+	return others, s.orKeyGone(ctx, err, kid, "user")
+}
+
+// EvictSessions implements [conduit.SessionStore].
+func (s *Store) EvictSessions(ctx context.Context, session conduit.Session, keep int, now time.Time) (ended []string, err error) {
+	err = s.retry(ctx, func(ctx context.Context) error {
+		others := func() *bun.SelectQuery {
+			return s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("user_id = ?", session.UserID).
+				Where("id <> ?", session.ID).Where("expires_at > ?", now)
+		}
+		newest := others().Order("last_seen_at desc", "created_at desc", "id desc").Limit(int64(keep))
+		return s.writes.NewRaw("delete from sessions where id in (?) returning id",
+			others().Where("user_id in (?)", s.owner(session.UserID)).Where("id not in (?)", newest)).Scan(ctx, &ended)
+	})
+	return ended, err
+}
+
+// owner is a subquery with the id of a user. What ends several sessions has it as a condition on each: their user's row is
+// locked before theirs, as changes of the account do it, so that none waits for another's half.
+func (s *Store) owner(userID int64) *bun.SelectQuery {
+	query := s.writes.NewSelect().Table("users").Column("id").Where("id = ?", userID)
+	if s.postgres {
+		query = query.For("no key update")
+	}
+	return query
 }
 
 // sessionUserSQL is the query of every authenticated request. $1 works in both databases.
@@ -79,14 +119,15 @@ const sessionUserSQL = `
 select sessions.user_id, sessions.expires_at, users.username, users.email, users.bio, users.image, users.disabled_at
   from sessions
   join users on users.id = sessions.user_id
- where sessions.id = $1`
+ where sessions.id = $1
+   and exists (select 1 from signing_keys where signing_keys.id = $2 and signing_keys.revoked_at is null)`
 
 // SessionWithUser implements [conduit.SessionStore].
-func (s *Store) SessionWithUser(ctx context.Context, id string) (conduit.Session, conduit.User, error) {
+func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (conduit.Session, conduit.User, error) {
 	session := conduit.Session{ID: id}
 	var user conduit.User
 	err := s.retry(ctx, func(ctx context.Context) error {
-		row, err := s.sessionUser.row(ctx, s, sessionUserSQL, id)
+		row, err := s.sessionUser.row(ctx, s, sessionUserSQL, id, kid)
 		if err != nil {
 			return err
 		}
@@ -130,12 +171,12 @@ func (s *Store) SessionsOf(ctx context.Context, userID int64, now time.Time) ([]
 }
 
 // Session implements [conduit.SessionStore].
-func (s *Store) Session(ctx context.Context, id string) (conduit.Session, error) {
+func (s *Store) Session(ctx context.Context, id, kid string) (conduit.Session, error) {
 	var row sessionRow
 	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx)
+		return s.reads.NewSelect().Model(&row).Where("id = ?", id).Where(keyCounts, kid).Scan(ctx)
 	})
-	return row.session(), missing(err, "session")
+	return row.session(), s.orKeyGone(ctx, err, kid, "session")
 }
 
 // EndSessionOf implements [conduit.SessionStore].
@@ -156,7 +197,8 @@ func (s *Store) EndSessionOf(ctx context.Context, userID int64, id string) error
 // EndSessionsOf implements [conduit.SessionStore].
 func (s *Store) EndSessionsOf(ctx context.Context, userID int64, keep string) error {
 	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", userID).Where("id <> ?", keep).Exec(ctx)
+		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("user_id in (?)", s.owner(userID)).
+			Where("id <> ?", keep).Exec(ctx)
 		return err
 	})
 }
@@ -164,27 +206,30 @@ func (s *Store) EndSessionsOf(ctx context.Context, userID int64, keep string) er
 // TouchSessions implements [conduit.SessionStore].
 func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) error {
 	return s.retry(ctx, func(ctx context.Context) error {
+		used := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("id in (?)", bun.List(ids)).
+			Where("last_seen_at < ?", at)
 		_, err := s.writes.NewUpdate().Model((*sessionRow)(nil)).Set("last_seen_at = ?", at).
-			Where("id in (?)", bun.List(ids)).Where("last_seen_at < ?", at).Exec(ctx)
+			Where("id in (?)", s.unlocked(used)).Exec(ctx)
 		return err
 	})
 }
 
 // Rotate implements [conduit.SessionStore]. Comparing and setting in one statement, of any number who present one token at
 // the same time it lets one through.
-func (s *Store) Rotate(ctx context.Context, r conduit.Rotation) (conduit.Session, error) {
-	var row sessionRow
+func (s *Store) Rotate(ctx context.Context, r conduit.Rotation) error {
+	var id string
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.writes.NewRaw(`
    update sessions
       set refresh_generation = refresh_generation + 1, refresh_hash = ?, refresh_sealed = ?, refreshed_at = ?, last_seen_at = ?,
-          expires_at = case when ends_at < ? then ends_at else ? end
+          expires_at = ?
     where id = ? and refresh_generation = ? and refresh_hash = ? and expires_at > ?
       and exists (select 1 from users where users.id = sessions.user_id and users.disabled_at is null)
-returning *`,
-			r.Successor, r.Sealed, r.At, r.At, r.ExpiresAt, r.ExpiresAt, r.SessionID, r.Generation, r.Hash, r.At).Scan(ctx, &row)
+      and `+keyCounts+`
+returning id`,
+			r.Successor, r.Sealed, r.At, r.At, r.ExpiresAt, r.SessionID, r.Generation, r.Hash, r.At, r.KeyID).Scan(ctx, &id)
 	})
-	return row.session(), missing(err, "session")
+	return s.orKeyGone(ctx, err, r.KeyID, "session")
 }
 
 // SweepSessions implements [conduit.SessionStore].
@@ -193,13 +238,22 @@ func (s *Store) SweepSessions(ctx context.Context, now time.Time, limit int) (in
 	err := s.retry(ctx, func(ctx context.Context) error {
 		over := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("expires_at <= ?", now).
 			Order("expires_at").Limit(int64(limit))
-		result, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id in (?)", over).Exec(ctx)
+		result, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id in (?)", s.unlocked(over)).Exec(ctx)
 		if err == nil {
 			swept, err = result.RowsAffected()
 		}
 		return err
 	})
 	return int(swept), err
+}
+
+// unlocked leaves out the sessions that somebody else is changing or ending just now: whoever looks after many, of many
+// users, waits for none and can so be in nobody's way.
+func (s *Store) unlocked(query *bun.SelectQuery) *bun.SelectQuery {
+	if s.postgres {
+		query = query.For("no key update skip locked")
+	}
+	return query
 }
 
 // Lease implements [conduit.SessionStore].

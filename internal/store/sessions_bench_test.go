@@ -53,13 +53,14 @@ func BenchmarkSessionWithUser(b *testing.B) {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {
 			eachDatabase(b, func(b *testing.B, url string) {
 				db := storetest.Open(b, url, store.Options{Timeout: time.Minute})
-				if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), registered); err != nil {
+				addKey(b, db)
+				if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), kid, registered); err != nil {
 					b.Fatal(err)
 				}
 				fill(b, url, "session", "2027-01-01 00:00:00+00:00", rows)
 				b.ResetTimer()
 				for n := range b.N {
-					if _, _, err := db.SessionWithUser(context.Background(), fmt.Sprint("session", 1+n*7919%rows)); err != nil {
+					if _, _, err := db.SessionWithUser(context.Background(), fmt.Sprint("session", 1+n*7919%rows), kid); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -73,14 +74,15 @@ func BenchmarkSessionWithUser(b *testing.B) {
 func BenchmarkSweep(b *testing.B) {
 	eachDatabase(b, func(b *testing.B, url string) {
 		db := storetest.Open(b, url, store.Options{Timeout: time.Minute})
-		if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), registered); err != nil {
+		addKey(b, db)
+		if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), kid, registered); err != nil {
 			b.Fatal(err)
 		}
 		look := func(until func() bool) time.Duration {
 			var took []time.Duration
 			for !until() {
 				began := time.Now()
-				if _, _, err := db.SessionWithUser(context.Background(), "S1"); err != nil {
+				if _, _, err := db.SessionWithUser(context.Background(), "S1", kid); err != nil {
 					b.Fatal(err)
 				}
 				took = append(took, time.Since(began))

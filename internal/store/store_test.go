@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"conduit/internal/auth"
 	"conduit/internal/conduit"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -31,18 +32,35 @@ func newSession(id string) conduit.Session {
 	return conduit.Session{ID: id, CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour), UserAgent: "test 'agent' \\ ?", IPAddress: "::1"}
 }
 
-func registered(id int64) conduit.Event {
+// kid names the key that addKey adds.
+const kid = "K1"
+
+// addKey adds a signing key, without which no session begins.
+func addKey(t testing.TB, db *store.Store) {
+	t.Helper()
+	key := auth.StoredKey{ID: kid, Algorithm: "EdDSA", PublicJWK: []byte("{}"), SealedPrivateJWK: []byte{1}, CreatedAt: at, ActiveAt: at}
+	if err := db.ChangeSigningKeys(t.Context(), func([]auth.StoredKey) (auth.KeyChanges, error) {
+		return auth.KeyChanges{Put: []auth.StoredKey{key}}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func registered(id int64) (conduit.Event, error) { return registration(id), nil }
+
+func registration(id int64) conduit.Event {
 	return conduit.Event{At: at, Actor: conduit.ActorUser, ActorID: &id, Action: conduit.Registered, Target: conduit.UserTarget(id)}
 }
 
 func TestUsersComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		addKey(t, db)
 		ctx := t.Context()
 		bio := `quotes ' " \ ? $1 ?0 {} 🦊` + "\n\t"
 		user := newUser("Ærø")
 		user.Bio, user.DisabledAt = &bio, &at
-		created, err := db.CreateUser(ctx, user, newSession("S1"), registered)
+		created, err := db.CreateUser(ctx, user, newSession("S1"), kid, registered)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +72,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		if diff := cmp.Diff(user, found); diff != "" {
 			t.Errorf("UserByEmail (-want +got):\n%s", diff)
 		}
-		session, found, err := db.SessionWithUser(ctx, "S1")
+		session, found, err := db.SessionWithUser(ctx, "S1", kid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +90,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		if err := db.EndSession(ctx, "S1"); err != nil {
 			t.Errorf("ending a session twice: %v", err)
 		}
-		_, _, err = db.SessionWithUser(ctx, "S1")
+		_, _, err = db.SessionWithUser(ctx, "S1", kid)
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")
 		wantNotFound(t, err)
@@ -93,12 +111,13 @@ func wantNotFound(t *testing.T, err error) {
 func TestRefusedChangesLeaveNothing(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		addKey(t, db)
 		ctx := t.Context()
-		first, err := db.CreateUser(ctx, newUser("first"), newSession("S1"), registered)
+		first, err := db.CreateUser(ctx, newUser("first"), newSession("S1"), kid, registered)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = db.CreateUser(ctx, newUser("second"), newSession("S1"), registered)
+		_, err = db.CreateUser(ctx, newUser("second"), newSession("S1"), kid, registered)
 		if err == nil {
 			t.Fatal("two sessions with one id")
 		}
@@ -107,11 +126,11 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 		refused := errors.New("refused")
 		if _, err := db.UpdateUser(ctx, conduit.Session{ID: "S1", UserID: first.ID}, func(u *conduit.User) (conduit.Outcome, error) {
 			u.Username = "changed"
-			return conduit.Outcome{EndOthers: true, Events: []conduit.Event{registered(first.ID)}}, refused
+			return conduit.Outcome{EndOthers: true, Events: []conduit.Event{registration(first.ID)}}, refused
 		}); !errors.Is(err, refused) {
 			t.Errorf("error %v, want the closure's", err)
 		}
-		if _, user, err := db.SessionWithUser(ctx, "S1"); err != nil || user.Username != "first" {
+		if _, user, err := db.SessionWithUser(ctx, "S1", kid); err != nil || user.Username != "first" {
 			t.Errorf("after a refused change: %v, %v", user, err)
 		}
 	})
@@ -121,8 +140,9 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 func TestChangesDoNotGetLost(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		addKey(t, db)
 		ctx := context.Background()
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered)
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,8 +171,9 @@ func TestChangesDoNotGetLost(t *testing.T) {
 func TestSetPasswordHash(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		addKey(t, db)
 		ctx := t.Context()
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered)
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +220,8 @@ func TestMigrations(t *testing.T) {
 			if again, err := db.MigrateUp(ctx); err != nil || len(again) != 0 {
 				t.Errorf("up again: %v, %v", again, err)
 			}
-			if _, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), registered); err != nil {
+			addKey(t, db)
+			if _, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered); err != nil {
 				t.Errorf("the schema does not work: %v", err)
 			}
 			if err := db.MigrateDown(ctx, names[0]); err == nil {
@@ -347,7 +369,8 @@ func TestOddFileNames(t *testing.T) {
 	for _, name := range []string{"with blank.db", "with?question.db", "100%.db", "#1.db", "ünïcödé.db"} {
 		file := filepath.Join(t.TempDir(), name)
 		db := storetest.Open(t, "sqlite:"+file, store.Options{})
-		if _, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1"), registered); err != nil {
+		addKey(t, db)
+		if _, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1"), kid, registered); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -361,6 +384,7 @@ func TestLostFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "test.db")
 	db := storetest.Open(t, "sqlite:"+file, store.Options{})
+	addKey(t, db)
 	if err := db.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -376,14 +400,15 @@ func TestLostFile(t *testing.T) {
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t, "sqlite::memory:", store.Options{})
+	addKey(t, db)
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {
 			name := fmt.Sprint("user", i)
-			if _, err := db.CreateUser(context.Background(), newUser(name), newSession(name), registered); err != nil {
+			if _, err := db.CreateUser(context.Background(), newUser(name), newSession(name), kid, registered); err != nil {
 				t.Error(err)
 			}
-			if _, _, err := db.SessionWithUser(context.Background(), name); err != nil {
+			if _, _, err := db.SessionWithUser(context.Background(), name, kid); err != nil {
 				t.Error(err)
 			}
 		})

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -47,18 +48,30 @@ func (r userRow) user() conduit.User {
 }
 
 // CreateUser implements [conduit.UserStore].
-func (s *Store) CreateUser(ctx context.Context, user conduit.User, first conduit.Session, happened func(id int64) conduit.Event) (conduit.User, error) {
+func (s *Store) CreateUser(
+	ctx context.Context, user conduit.User, first conduit.Session, kid string, complete func(id int64) (conduit.Event, error),
+) (conduit.User, error) {
 	row := newUserRow(user)
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := insertUser(ctx, tx, &row); err != nil {
 			return err
 		}
-		session := sessionRow{sessionColumns: sessionColumns(first)}
-		session.UserID = row.ID
-		if _, err := tx.NewInsert().Model(&session).Exec(ctx); err != nil {
+		event, err := complete(row.ID)
+		if err != nil {
 			return err
 		}
-		return insertEvents(ctx, tx, happened(row.ID))
+		var id string
+		if err := tx.NewRaw(`
+insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address)
+select ?, ?, ?, ?, ?, ?, ? where `+keyCounts+`
+returning id`,
+			first.ID, row.ID, first.CreatedAt, first.LastSeenAt, first.ExpiresAt, first.UserAgent, first.IPAddress, kid,
+		).Scan(ctx, &id); errors.Is(err, sql.ErrNoRows) {
+			return conduit.ErrKeyGone
+		} else if err != nil {
+			return err
+		}
+		return insertEvents(ctx, tx, event)
 	})
 	if err != nil {
 		return conduit.User{}, s.taken(ctx, row, err)

@@ -1,0 +1,180 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"conduit/internal/auth"
+	"conduit/internal/conduit"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// TestRevokedKeyElsewhere: once a key is revoked, another instance, which has not read the keys since, believes no token of
+// it with its next request, and signs none with it.
+func TestRevokedKeyElsewhere(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		here, there := newServer(t, url, store.Options{Timeout: 30 * time.Second}), newServer(t, url, store.Options{Timeout: 30 * time.Second})
+		token := there.register(t, "jake")
+		refresh, lost := there.refreshToken(t), there.refreshToken(t)
+		there.refresh(t, lost).want(t, 200, "")
+		for name, start := range map[string]func() string{
+			"login":        func() string { return there.do(t, login("jake@test.com", password)).token(t) },
+			"registration": func() string { return there.register(t, "jane") },
+			"session": func() string {
+				return there.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).at(t, "session", "accessToken").(string)
+			},
+			"refresh":       func() string { return there.refresh(t, refresh).at(t, "session", "accessToken").(string) },
+			"refresh again": func() string { return there.refresh(t, lost).at(t, "session", "accessToken").(string) },
+		} {
+			there.do(t, get("/api/user", token)).want(t, 200, "")
+			here.revokeSigner(t)
+			if name == "refresh" { // the token comes first, in one run in two
+				there.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
+			}
+			fresh := start()
+			for which, s := range map[string]*server{"here": here, "there": there} {
+				s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
+				if got := s.do(t, get("/api/user", fresh)); got.status != 200 {
+					t.Errorf("%s signs with a revoked key (%s): %d %s", name, which, got.status, got.body)
+				}
+			}
+			token = fresh
+		}
+	})
+}
+
+// revokeSigner ends the key that signs, and all its tokens.
+func (s *server) revokeSigner(t *testing.T) {
+	t.Helper()
+	if err := s.keys.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range s.keys.Keys() {
+		if key.State == auth.KeyActive {
+			if _, err := s.keys.Revoke(t.Context(), key.ID); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("no key signs")
+}
+
+// TestUnsignedIsUnwritten: where no key can be found to sign with, nothing is written, and no refresh token used up.
+func TestUnsignedIsUnwritten(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		s := newServer(t, url, store.Options{Timeout: 30 * time.Second})
+		s.register(t, "jake")
+		refresh := s.refreshToken(t)
+		s.clock.Advance(-time.Hour) // so that the key has to be asked for
+		written := func() string {
+			counts := query(t, openPastStore(t, url), `select count(*) from users union all select count(*) from sessions
+				union all select count(*) from audit_events union all select refresh_generation from sessions`)
+			slices.Sort(counts)
+			return fmt.Sprint(counts)
+		}
+		want := written()
+		execute(t, url, "alter table signing_keys rename to hidden_keys")
+		for _, c := range []call{
+			registration("jane", "jane@test.com", password), login("jake@test.com", password),
+			sessionCall("/api/sessions", "email", "jake@test.com", "password", password),
+			sessionCall("/api/sessions/refresh", "refreshToken", refresh),
+		} {
+			if got := s.do(t, c); got.status < 500 {
+				t.Errorf("%s %s without a key: %d %s", c.method, c.path, got.status, got.body)
+			}
+		}
+		execute(t, url, "alter table hidden_keys rename to signing_keys")
+		if got := written(); got != want {
+			t.Errorf("was %s, is %s", want, got)
+		}
+		s.refresh(t, refresh).want(t, 200, "")
+		s.do(t, registration("jane", "jane@test.com", password)).want(t, 201, "")
+	})
+}
+
+// TestSessionsWhenTheClockStepsBack: everything goes on behind the times at which keys and sessions began, and a login ends neither itself
+// nor the one before.
+func TestSessionsWhenTheClockStepsBack(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.sessions.Max = 3
+		s.register(t, "jake")
+		for range 2 {
+			s.clock.Advance(time.Minute)
+			s.do(t, login("jake@test.com", password)).want(t, 200, "")
+		}
+		s.clock.Advance(-time.Hour)
+		var tokens []string
+		for range 3 {
+			tokens = append(tokens, s.do(t, login("jake@test.com", password)).token(t))
+			for i, token := range tokens {
+				if got := s.do(t, get("/api/user", token)); got.status != 200 {
+					t.Fatalf("login %d of %d after the clock stepped back: %d %s", i+1, len(tokens), got.status, got.body)
+				}
+			}
+			s.clock.Advance(time.Minute)
+		}
+		s.do(t, registration("jane", "jane@test.com", password)).want(t, 201, "")
+		s.refresh(t, s.refreshToken(t)).want(t, 200, "")
+	})
+}
+
+// TestClockAhead: a token of an instance whose clock is ahead is good at once; one from the future is not.
+func TestClockAhead(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.clock.Advance(30 * time.Second)
+		ahead := s.register(t, "jake")
+		s.clock.Advance(-30 * time.Second)
+		s.do(t, get("/api/user", ahead)).want(t, 200, "")
+		s.do(t, get("/api/user/sessions", ahead)).want(t, 200, "")
+		s.clock.Advance(-time.Second)
+		s.do(t, get("/api/user", ahead)).wantError(t, 401, "token", "is invalid")
+	})
+}
+
+// TestTheLongestUnusedSessionEnds: beyond the limit a login ends the session that was unused longest, and the audit log
+// knows.
+func TestTheLongestUnusedSessionEnds(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.sessions.Max = 3
+		var tokens []string
+		tokens = append(tokens, s.register(t, "jake"))
+		for range 2 {
+			s.clock.Advance(time.Minute)
+			tokens = append(tokens, s.do(t, login("jake@test.com", password)).token(t))
+		}
+		s.clock.Advance(time.Minute)
+		s.do(t, get("/api/user", tokens[0])).want(t, 200, "") // noted, not yet written down
+		s.clock.Advance(time.Minute)
+		evicted := s.sessionOf(t, tokens[1]).ID
+		newest := s.do(t, login("jake@test.com", password)).token(t)
+		s.do(t, get("/api/user", tokens[1])).wantError(t, 401, "token", "is invalid")
+		for _, token := range []string{tokens[0], tokens[2], newest} {
+			s.do(t, get("/api/user", token)).want(t, 200, "")
+		}
+		var told int
+		for _, event := range s.events(t) {
+			if event.Action == conduit.SessionEvicted {
+				told++
+				if event.Target != "session:"+evicted || event.ActorID == nil {
+					t.Errorf("event %+v", event)
+				}
+			}
+		}
+		if told != 1 {
+			t.Errorf("%d evictions are recorded, want 1", told)
+		}
+		// What is over takes no place.
+		s.clock.Advance(25 * time.Hour)
+		last := s.do(t, login("jake@test.com", password)).token(t)
+		s.do(t, get("/api/user", last)).want(t, 200, "")
+		if got := len(s.events(t)); got != 6 {
+			t.Errorf("%d events, want 4 logins, a registration and an eviction", got)
+		}
+	})
+}
