@@ -65,22 +65,22 @@ type ArticlePage struct {
 	Next     *Position // where the next page begins; nil when this is the last
 }
 
-// ArticleStore keeps articles. A reader of 0 is anonymous. Slugs find articles also by the names they had before.
+// ArticleStore keeps articles. A reader of 0 is anonymous. Slugs find articles also by the names they had before. What
+// writes names the session of the writer, and is SessionOver if that has ended.
 type ArticleStore interface {
-	// CreateArticle records an article under the first slug that is free, and gives it with id and slug; NotFound("user") if
-	// its author is gone.
-	CreateArticle(ctx context.Context, article Article, slugs iter.Seq[string]) (Article, error)
+	// CreateArticle records an article under the first slug that is free, and gives it with id and slug.
+	CreateArticle(ctx context.Context, session string, article Article, slugs iter.Seq[string]) (Article, error)
 	// ArticleBySlug gives an article with its body, or the outline of it; NotFound("article") if there is none.
 	ArticleBySlug(ctx context.Context, slug string, reader int64, detail Detail) (ArticleView, error)
 	// UpdateArticle loads and locks an article, lets change alter it, and saves it, in one transaction. If change gives
 	// slugs, the first that is free or was this article's before becomes its slug.
-	UpdateArticle(ctx context.Context, slug string, change func(*Article) (slugs iter.Seq[string], err error)) (Article, error)
+	UpdateArticle(ctx context.Context, session, slug string, change func(*Article) (slugs iter.Seq[string], err error)) (Article, error)
 	// DeleteArticle loads and locks an article and deletes it with all that hangs on it, unless allow refuses.
-	DeleteArticle(ctx context.Context, slug string, allow func(Article) error) error
+	DeleteArticle(ctx context.Context, session, slug string, allow func(Article) error) error
 	// ListArticles gives a page, newest first, without bodies, and with authors as lists show them.
 	ListArticles(ctx context.Context, filter ArticleFilter, page Page, reader int64) (ArticlePage, error)
 	// SetFavorite makes an article a favourite of the user, or not. What is so already is no error, nor is an unknown slug.
-	SetFavorite(ctx context.Context, slug string, userID int64, favorite bool) error
+	SetFavorite(ctx context.Context, session Session, slug string, favorite bool) error
 	// Tags gives tags in use, most used first, then by name: of many the most used, up to so many, and those of the newest
 	// articles, up to so many more.
 	Tags(ctx context.Context, used, newest int) ([]string, error)
@@ -132,13 +132,10 @@ func (a *Articles) Publish(ctx context.Context, caller Caller, draft Draft) (Art
 		return ArticleView{}, err
 	}
 	now := stamp(a.Now())
-	article, err := a.Store.CreateArticle(ctx, Article{
+	article, err := a.Store.CreateArticle(ctx, caller.Session.ID, Article{
 		Title: draft.Title, Description: draft.Description, Body: draft.Body, TagList: tags,
 		AuthorID: caller.User.ID, CreatedAt: now, UpdatedAt: now,
 	}, slugsFor(draft.Title, a.NewID))
-	if isNotFound(err) {
-		return ArticleView{}, Unauthenticated("token", "is invalid")
-	}
 	return ArticleView{Article: article, Author: profileOf(caller.User)}, err
 }
 
@@ -183,7 +180,7 @@ func (a *Articles) Update(ctx context.Context, caller Caller, slug string, chang
 	if err := problems.Err(); err != nil {
 		return ArticleView{}, err
 	}
-	article, err := a.Store.UpdateArticle(ctx, slug, func(article *Article) (slugs iter.Seq[string], err error) {
+	article, err := a.Store.UpdateArticle(ctx, caller.Session.ID, slug, func(article *Article) (slugs iter.Seq[string], err error) {
 		if article.AuthorID != caller.User.ID {
 			return nil, Forbidden("article")
 		}
@@ -215,7 +212,7 @@ func orElse(text, other string) string {
 
 // Delete removes an article of the caller, with its comments and favourites; Forbidden if it is somebody else's.
 func (a *Articles) Delete(ctx context.Context, caller Caller, slug string) error {
-	return a.Store.DeleteArticle(ctx, slug, func(article Article) error {
+	return a.Store.DeleteArticle(ctx, caller.Session.ID, slug, func(article Article) error {
 		if article.AuthorID != caller.User.ID {
 			return Forbidden("article")
 		}
@@ -260,7 +257,7 @@ func (a *Articles) Unfavorite(ctx context.Context, caller Caller, slug string) (
 }
 
 func (a *Articles) setFavorite(ctx context.Context, caller Caller, slug string, favorite bool) (ArticleView, error) {
-	if err := a.Store.SetFavorite(ctx, slug, caller.User.ID, favorite); err != nil {
+	if err := a.Store.SetFavorite(ctx, caller.Session, slug, favorite); err != nil {
 		return ArticleView{}, err
 	}
 	return a.Article(ctx, caller, slug, Whole)

@@ -45,15 +45,15 @@ const (
 	MaxPageBytes = 1 << 20 // of their texts together
 )
 
-// CommentStore keeps comments.
+// CommentStore keeps comments. What writes names the session of the writer, and is SessionOver if that has ended.
 type CommentStore interface {
 	// AddComment records a comment below the article with this slug and gives it with its ids; NotFound("article").
-	AddComment(ctx context.Context, slug string, comment Comment) (Comment, error)
+	AddComment(ctx context.Context, session, slug string, comment Comment) (Comment, error)
 	// Comments gives a page of the comments of an article, oldest first, with authors as lists show them; NotFound("article").
 	Comments(ctx context.Context, slug string, page CommentFilter, reader int64) (CommentPage, error)
 	// DeleteComment deletes a comment of an article, unless allow refuses; NotFound("article"), or NotFound("comment") if
 	// the article has none with this id.
-	DeleteComment(ctx context.Context, slug string, id int64, allow func(Comment) error) error
+	DeleteComment(ctx context.Context, session, slug string, id int64, allow func(Comment) error) error
 }
 
 // Comments adds, lists and deletes comments.
@@ -70,7 +70,9 @@ func (c *Comments) Add(ctx context.Context, caller Caller, slug, body string) (C
 		return CommentView{}, err
 	}
 	now := stamp(c.Now())
-	comment, err := c.Store.AddComment(ctx, slug, Comment{AuthorID: caller.User.ID, Body: body, CreatedAt: now, UpdatedAt: now})
+	comment, err := c.Store.AddComment(ctx, caller.Session.ID, slug, Comment{
+		AuthorID: caller.User.ID, Body: body, CreatedAt: now, UpdatedAt: now,
+	})
 	return CommentView{Comment: comment, Author: profileOf(caller.User)}, err
 }
 
@@ -83,7 +85,7 @@ func (c *Comments) List(ctx context.Context, caller Caller, slug string, page Co
 
 // Delete removes a comment of the caller; Forbidden if it is somebody else's, also for the article's author.
 func (c *Comments) Delete(ctx context.Context, caller Caller, slug string, id int64) error {
-	return c.Store.DeleteComment(ctx, slug, id, func(comment Comment) error {
+	return c.Store.DeleteComment(ctx, caller.Session.ID, slug, id, func(comment Comment) error {
 		if comment.AuthorID != caller.User.ID {
 			return Forbidden("comment")
 		}

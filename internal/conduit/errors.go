@@ -88,6 +88,9 @@ func is(kind Kind, err error) bool {
 	return errors.As(err, &refusal) && refusal.Kind == kind
 }
 
+// SessionOver says that the session has ended since it was looked at: a request's body may take a while.
+func SessionOver() error { return Unauthenticated("token", "is invalid") }
+
 // Taken says that other people have the values of these fields.
 func Taken(fields ...string) error {
 	taken := Fields{}

@@ -24,8 +24,9 @@ type ProfileStore interface {
 	// ProfileByUsername finds the person whose name has the same [Key], as the reader sees them; reader 0 is anonymous.
 	// NotFound("profile") if there is nobody.
 	ProfileByUsername(ctx context.Context, username string, reader int64) (Profile, error)
-	// SetFollowing has the follower follow that person, or not. What is so already is no error, nor is a name nobody has.
-	SetFollowing(ctx context.Context, follower int64, username string, following bool) error
+	// SetFollowing has the user of a session follow that person, or not; SessionOver if the session has ended. What is so
+	// already is no error, nor is a name nobody has.
+	SetFollowing(ctx context.Context, session Session, username string, following bool) error
 }
 
 // Profiles shows people to each other.
@@ -52,7 +53,7 @@ func (p *Profiles) Unfollow(ctx context.Context, caller Caller, username string)
 }
 
 func (p *Profiles) setFollowing(ctx context.Context, caller Caller, username string, following bool) (Profile, error) {
-	if err := p.Store.SetFollowing(ctx, caller.User.ID, username, following); err != nil {
+	if err := p.Store.SetFollowing(ctx, caller.Session, username, following); err != nil {
 		return Profile{}, err
 	}
 	return p.Profile(ctx, caller, username)

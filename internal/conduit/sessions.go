@@ -61,10 +61,11 @@ type SessionStore interface {
 	EndSessionIfOver(ctx context.Context, id string, now time.Time) error
 	// SessionsOf gives a user's sessions that are not over by now, the one last used first.
 	SessionsOf(ctx context.Context, userID int64, now time.Time) ([]Session, error)
-	// EndSessionOf is EndSession for a session of this user; NotFound("session") for any other.
-	EndSessionOf(ctx context.Context, userID int64, id string) error
-	// EndSessionsOf ends all sessions of a user but the kept one.
-	EndSessionsOf(ctx context.Context, userID int64, keep string) error
+	// EndSessionOf is EndSession for a session of the same user; NotFound("session") for any other, SessionOver if the one
+	// that asks has ended itself.
+	EndSessionOf(ctx context.Context, by Session, id string) error
+	// EndSessionsOf ends all sessions of a user but the one that asks; SessionOver if that has ended.
+	EndSessionsOf(ctx context.Context, by Session) error
 	// TouchSessions notes that sessions were used at that time.
 	TouchSessions(ctx context.Context, ids []string, at time.Time) error
 	// Rotate replaces the newest refresh token of a session. NotFound("session") unless it is the newest, the session is
@@ -207,7 +208,7 @@ func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, error) {
 
 // EndOne ends one of the caller's own sessions; NotFound("session") for any other.
 func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string, client Client) error {
-	if err := s.Store.EndSessionOf(ctx, caller.User.ID, id); err != nil {
+	if err := s.Store.EndSessionOf(ctx, caller.Session, id); err != nil {
 		return err
 	}
 	return record(ctx, s.Audit, client.event(s.Now(), caller.User.ID, SessionRevoked, sessionTarget(id)))
@@ -215,7 +216,7 @@ func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string, client 
 
 // EndOthers ends all of the caller's sessions but the one they came with.
 func (s *Sessions) EndOthers(ctx context.Context, caller Caller, client Client) error {
-	if err := s.Store.EndSessionsOf(ctx, caller.User.ID, caller.Session.ID); err != nil {
+	if err := s.Store.EndSessionsOf(ctx, caller.Session); err != nil {
 		return err
 	}
 	return record(ctx, s.Audit, client.event(s.Now(), caller.User.ID, SessionsRevoked, UserTarget(caller.User.ID)))
@@ -226,16 +227,16 @@ func (s *Sessions) Expired(ctx context.Context, sessionID string) error {
 	return s.Store.EndSessionIfOver(ctx, sessionID, s.Now())
 }
 
-// End logs the caller out of the session they came with.
+// End logs the caller out of the session they came with, as one that has ended already is.
 func (s *Sessions) End(ctx context.Context, caller Caller, client Client) error {
 	return s.endAs(ctx, LoggedOut, caller.Session, client)
 }
 
 // endAs ends a session and records why, unless it has ended meanwhile.
 func (s *Sessions) endAs(ctx context.Context, why Action, session Session, client Client) error {
-	err := s.Store.EndSessionOf(ctx, session.UserID, session.ID)
+	err := s.Store.EndSessionOf(ctx, session, session.ID)
 	switch {
-	case isNotFound(err):
+	case is(KindUnauthenticated, err):
 		return nil
 	case err != nil:
 		return err

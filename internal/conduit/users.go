@@ -40,12 +40,12 @@ type UserStore interface {
 	// reserved, unless both keys are ASCII. ErrKeyGone unless the key with this kid counts.
 	CreateUser(ctx context.Context, user User, first Session, kid string, complete func(id int64) (Event, error)) (User, error)
 	// DeleteUser removes the user of a session with all that is theirs, keeps their name from being taken until then, and
-	// records what happened. NotFound("session") if the session has ended meanwhile.
+	// records what happened. SessionOver if the session has ended meanwhile.
 	DeleteUser(ctx context.Context, session Session, reserve time.Time, happened Event) error
 	// UserByEmail finds the user whose address has the same [Key]; NotFound("user") if there is none.
 	UserByEmail(ctx context.Context, email string) (User, error)
 	// UpdateUser loads and locks the user of a session, lets change alter them, and saves them with what comes of it, in
-	// one transaction. NotFound("session") if the session has ended meanwhile; Taken as with CreateUser.
+	// one transaction. SessionOver if the session has ended meanwhile; Taken as with CreateUser.
 	UpdateUser(ctx context.Context, session Session, change func(*User) (Outcome, error)) (User, error)
 	// SetPasswordHash replaces a hash by one of the same password with newer settings, unless the password was changed
 	// in between.
@@ -351,9 +351,6 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		user.UpdatedAt = later(u.Now(), user.UpdatedAt)
 		return outcome, nil
 	})
-	if isNotFound(err) {
-		return Caller{}, Unauthenticated("token", "is invalid")
-	}
 	if isTaken(err) {
 		return Caller{}, u.Throttle.refused(ctx, err, sighting{
 			action: ChangeRefused, client: client, by: caller.User.ID, target: named(UserTarget(caller.User.ID)),
@@ -380,7 +377,7 @@ func (u *Users) confirm(ctx context.Context, caller Caller, field, password stri
 	user, err := u.verify(ctx, attempt{caller.User.Email, password, client, caller.User.ID})
 	if err == nil && user.ID != caller.User.ID {
 		// The caller's address has become somebody else's since the request began, and the password was theirs.
-		return Unauthenticated("token", "is invalid")
+		return SessionOver()
 	}
 	if is(KindUnauthenticated, err) {
 		return Invalid(field, "is not right")
@@ -394,12 +391,8 @@ func (u *Users) Delete(ctx context.Context, caller Caller, password string, clie
 		return err
 	}
 	now := stamp(u.Now())
-	err := u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
+	return u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
 		client.event(now, caller.User.ID, AccountDeleted, UserTarget(caller.User.ID)))
-	if isNotFound(err) {
-		return Unauthenticated("token", "is invalid")
-	}
-	return err
 }
 
 // noneIfEmpty makes the empty text nothing: RealWorld's bio and image are null or have content.

@@ -2,12 +2,16 @@ package httpapi_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -156,5 +160,91 @@ func TestStatementsOfTheThrottle(t *testing.T) {
 		if got := cost(test.call); got != test.most {
 			t.Errorf("%s: %d statements, want %d", test.name, got, test.most)
 		}
+	}
+}
+
+// deadlocks counts the statements that PostgreSQL ended because transactions waited for each other.
+type deadlocks struct{ count atomic.Int64 }
+
+func (d *deadlocks) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+func (d *deadlocks) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
+	var err *pgconn.PgError
+	if errors.As(data.Err, &err) && err.Code == "40P01" {
+		d.count.Add(1)
+	}
+}
+
+// TestNobodyWaitsForEachOther: whatever begins, uses and ends sessions of one user at once, and changes them, goes on. What
+// is repeated after a deadlock would have cost a second.
+func TestNobodyWaitsForEachOther(t *testing.T) {
+	t.Parallel()
+	found := &deadlocks{}
+	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: found, Timeout: 30 * time.Second})
+	s.sessions.Max = 20
+	s.publish(t, s.register(t, "jake"), "Known", "t")
+	account := s.sessionOf(t, s.do(t, login("jake@test.com", password)).token(t)).UserID
+	ctx := context.Background()
+	fresh := func() (access, refresh string) {
+		got, err := s.try(sessionCall("/api/sessions", "email", "jake@test.com", "password", password))
+		if err != nil || got.status != http.StatusCreated {
+			return "", ""
+		}
+		return got.at(t, "session", "accessToken").(string), got.at(t, "session", "refreshToken").(string)
+	}
+	works := []func(n int, access, refresh string) []call{
+		func(_ int, access, refresh string) []call {
+			renew := sessionCall("/api/sessions/refresh", "refreshToken", refresh)
+			return []call{renew, get("/api/user", access), renew, post("/api/users/logout", access)}
+		},
+		func(n int, access, _ string) []call {
+			return []call{
+				{method: "PUT", path: "/api/user", token: access, body: userJSON("password", password, "bio", fmt.Sprint(n))},
+				{method: "PUT", path: "/api/user", token: access, body: userJSON("email", "Jake@test.com")},
+				{method: "PUT", path: "/api/user", token: access, body: userJSON("email", "jake@test.com")},
+			}
+		},
+		func(_ int, access, _ string) []call { return []call{del("/api/user/sessions", access)} },
+		func(_ int, access, refresh string) []call {
+			return []call{get("/api/user", access), sessionCall("/api/sessions/refresh", "refreshToken", refresh)}
+		},
+		func(n int, access, _ string) []call {
+			return []call{
+				publishing(access, fmt.Sprint("New ", n), "t"), post("/api/articles/known/favorite", access),
+				{method: "POST", path: "/api/articles/known/comments", token: access, body: `{"comment":{"body":"x"}}`},
+				{method: "PUT", path: "/api/articles/known", token: access, body: `{"article":{"description":"x","tagList":["u"]}}`},
+				del("/api/articles/known/favorite", access), del("/api/articles/"+fmt.Sprint("new-", n), access),
+			}
+		},
+	}
+	var group sync.WaitGroup
+	for n := range 150 {
+		group.Go(func() {
+			access, refresh := fresh()
+			for _, c := range works[n%len(works)](n, access, refresh) {
+				got, err := s.try(c)
+				if err != nil || got.status >= 500 {
+					t.Error(c.method, c.path, got, err)
+				}
+			}
+			var err error
+			switch n % 6 {
+			case 0:
+				err = s.sessions.WriteDownSeen(ctx)
+			case 1:
+				_, err = s.db.SweepSessions(ctx, s.clock.Now().Add(24*time.Hour), 3)
+			case 2:
+				_, err = s.db.RemoveSessions(ctx, account, 2)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if got := found.count.Load(); got != 0 {
+		t.Errorf("%d deadlocks", got)
 	}
 }

@@ -97,7 +97,9 @@ func (s *Store) ArticleBySlug(ctx context.Context, slug string, reader int64, de
 }
 
 // CreateArticle implements [conduit.ArticleStore].
-func (s *Store) CreateArticle(ctx context.Context, article conduit.Article, slugs iter.Seq[string]) (conduit.Article, error) {
+func (s *Store) CreateArticle(
+	ctx context.Context, session string, article conduit.Article, slugs iter.Seq[string],
+) (conduit.Article, error) {
 	row := articleRow{articleColumns: articleColumns(article)}
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.shareSums(ctx, tx); err != nil {
@@ -110,13 +112,13 @@ func (s *Store) CreateArticle(ctx context.Context, article conduit.Article, slug
 		if err := takeSlug(ctx, tx, &row, slugs); err != nil {
 			return err
 		}
-		if _, err := tx.NewUpdate().Model(&row).Column("slug").WherePK().Exec(ctx); err != nil {
+		if err := written(tx.NewUpdate().Model(&row).Column("slug").WherePK().Where(sessionThere, session).Exec(ctx)); err != nil {
 			return err
 		}
 		return importRows(ctx, tx, row.tagRows())
 	})
-	if violatesForeignKey(err) {
-		return conduit.Article{}, conduit.NotFound("user")
+	if violatesForeignKey(err) { // the author is gone
+		return conduit.Article{}, conduit.SessionOver()
 	}
 	return row.article(), err
 }
@@ -189,7 +191,7 @@ func (s *Store) lockArticle(ctx context.Context, tx bun.Tx, slug string) (articl
 
 // UpdateArticle implements [conduit.ArticleStore].
 func (s *Store) UpdateArticle(
-	ctx context.Context, slug string, change func(*conduit.Article) (iter.Seq[string], error),
+	ctx context.Context, session, slug string, change func(*conduit.Article) (iter.Seq[string], error),
 ) (conduit.Article, error) {
 	var updated conduit.Article
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -221,15 +223,15 @@ func (s *Store) UpdateArticle(
 			}
 		}
 		// Not the count of favourites, which may have moved since and is the trigger's to keep.
-		_, err = tx.NewUpdate().Model(&row).ExcludeColumn("id", "favorites_count", "created_at", "author_id").WherePK().Exec(ctx)
 		updated = row.article()
-		return err
+		return written(tx.NewUpdate().Model(&row).ExcludeColumn("id", "favorites_count", "created_at", "author_id").WherePK().
+			Where(sessionThere, session).Exec(ctx))
 	})
 	return updated, err
 }
 
 // DeleteArticle implements [conduit.ArticleStore].
-func (s *Store) DeleteArticle(ctx context.Context, slug string, allow func(conduit.Article) error) error {
+func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow func(conduit.Article) error) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.ownSums(ctx, tx); err != nil {
 			return err
@@ -241,22 +243,18 @@ func (s *Store) DeleteArticle(ctx context.Context, slug string, allow func(condu
 		if err := allow(row.article()); err != nil {
 			return err
 		}
-		_, err = tx.NewDelete().Model(&row).WherePK().Exec(ctx)
-		return err
+		return written(tx.NewDelete().Model(&row).WherePK().Where(sessionThere, session).Exec(ctx))
 	})
 }
 
 // SetFavorite implements [conduit.ArticleStore].
-func (s *Store) SetFavorite(ctx context.Context, slug string, userID int64, favorite bool) error {
-	query := "delete from favorites where user_id = ? and article_id = " + slugSQL
+func (s *Store) SetFavorite(ctx context.Context, session conduit.Session, slug string, favorite bool) error {
+	query := "delete from favorites where user_id = ? and article_id = " + slugSQL + " and " + sessionThere
 	if favorite {
 		query = `insert into favorites (user_id, article_id, created_at)
-			select ?, id, created_at from articles where id = ` + slugSQL + ` on conflict do nothing`
+			select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessionThere + " on conflict do nothing"
 	}
-	err := s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.ExecContext(ctx, query, userID, slug)
-		return err
-	})
+	err := s.bySession(ctx, session.ID, query, session.UserID, slug, session.ID)
 	if violatesForeignKey(err) { // deleted since it was found
 		return conduit.NotFound("article")
 	}

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -35,14 +37,19 @@ type commentViewRow struct {
 }
 
 // AddComment implements [conduit.CommentStore].
-func (s *Store) AddComment(ctx context.Context, slug string, comment conduit.Comment) (conduit.Comment, error) {
+func (s *Store) AddComment(ctx context.Context, session, slug string, comment conduit.Comment) (conduit.Comment, error) {
 	row := commentRow{commentColumns: commentColumns(comment)}
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		row.ID = 0
 		if err := tx.NewRaw("select article_id from article_slugs where slug = ?", slug).Scan(ctx, &row.ArticleID); err != nil {
 			return missing(err, "article")
 		}
-		_, err := tx.NewInsert().Model(&row).Returning("id").Exec(ctx)
+		err := tx.NewRaw("insert into comments (article_id, author_id, body, created_at, updated_at) select ?, ?, ?, ?, ? where "+
+			sessionThere+" returning id",
+			row.ArticleID, row.AuthorID, row.Body, row.CreatedAt, row.UpdatedAt, session).Scan(ctx, &row.ID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return conduit.SessionOver()
+		}
 		return err
 	})
 	if violatesForeignKey(err) {
@@ -116,7 +123,7 @@ func (s *Store) Comments(
 }
 
 // DeleteComment implements [conduit.CommentStore].
-func (s *Store) DeleteComment(ctx context.Context, slug string, id int64, allow func(conduit.Comment) error) error {
+func (s *Store) DeleteComment(ctx context.Context, session, slug string, id int64, allow func(conduit.Comment) error) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var articleID int64
 		if err := tx.NewRaw("select article_id from article_slugs where slug = ?", slug).Scan(ctx, &articleID); err != nil {
@@ -133,7 +140,6 @@ func (s *Store) DeleteComment(ctx context.Context, slug string, id int64, allow 
 		if err := allow(row.comment()); err != nil {
 			return err
 		}
-		_, err := tx.NewDelete().Model(&row).WherePK().Exec(ctx)
-		return err
+		return written(tx.NewDelete().Model(&row).WherePK().Where(sessionThere, session).Exec(ctx))
 	})
 }

@@ -47,16 +47,14 @@ func (s *Store) ProfileByUsername(ctx context.Context, username string, reader i
 }
 
 // SetFollowing implements [conduit.ProfileStore].
-func (s *Store) SetFollowing(ctx context.Context, follower int64, username string, following bool) error {
-	query := "delete from follows where follower_id = ? and followee_id = (select id from users where username_key = ?)"
+func (s *Store) SetFollowing(ctx context.Context, session conduit.Session, username string, following bool) error {
+	query := "delete from follows where follower_id = ? and followee_id = (select id from users where username_key = ?) and " +
+		sessionThere
 	if following {
 		query = `insert into follows (follower_id, followee_id)
-			select ?, id from users where username_key = ? on conflict do nothing`
+			select ?, id from users where username_key = ? and ` + sessionThere + " on conflict do nothing"
 	}
-	err := s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.ExecContext(ctx, query, follower, conduit.Key(username))
-		return err
-	})
+	err := s.bySession(ctx, session.ID, query, session.UserID, conduit.Key(username), session.ID)
 	if violatesForeignKey(err) { // deleted since they were found
 		return conduit.NotFound("profile")
 	}

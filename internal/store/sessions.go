@@ -180,27 +180,68 @@ func (s *Store) Session(ctx context.Context, id, kid string) (conduit.Session, e
 }
 
 // EndSessionOf implements [conduit.SessionStore].
-func (s *Store) EndSessionOf(ctx context.Context, userID int64, id string) error {
-	var ended string
+func (s *Store) EndSessionOf(ctx context.Context, by conduit.Session, id string) error {
 	again := false
-	err := s.retry(ctx, func(ctx context.Context) error {
-		err := s.writes.NewRaw("delete from sessions where user_id = ? and id = ? returning id", userID, id).Scan(ctx, &ended)
-		if again && errors.Is(err, sql.ErrNoRows) { // ended by the try before, whose answer was lost
-			return nil
+	return s.retry(ctx, func(ctx context.Context) error {
+		var ended string
+		err := s.writes.NewRaw("delete from sessions where user_id = ? and id = ? and "+sessionThere+" returning id",
+			by.UserID, id, by.ID).Scan(ctx, &ended)
+		if errors.Is(err, sql.ErrNoRows) {
+			if again { // ended by the try before, whose answer was lost
+				return nil
+			}
+			if err := stillThere(ctx, s.writes, by.ID); err != nil {
+				return err
+			}
+			return conduit.NotFound("session")
 		}
 		again = true
 		return err
 	})
-	return missing(err, "session")
 }
 
 // EndSessionsOf implements [conduit.SessionStore].
-func (s *Store) EndSessionsOf(ctx context.Context, userID int64, keep string) error {
+func (s *Store) EndSessionsOf(ctx context.Context, by conduit.Session) error {
+	return s.bySession(ctx, by.ID, "delete from sessions where user_id in (?) and id <> ? and "+sessionThere,
+		s.owner(by.UserID), by.ID, by.ID)
+}
+
+// sessionThere is the condition on whatever a session writes. It was there when the request began, whose body may have taken
+// a while.
+const sessionThere = "exists (select 1 from sessions as here where here.id = ?)"
+
+// bySession runs a statement under sessionThere. If it changes nothing, that may be because the session has ended.
+func (s *Store) bySession(ctx context.Context, id, statement string, args ...any) error {
 	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("user_id in (?)", s.owner(userID)).
-			Where("id <> ?", keep).Exec(ctx)
-		return err
+		result, err := s.writes.ExecContext(ctx, statement, args...)
+		if err != nil {
+			return err
+		}
+		if rows, err := result.RowsAffected(); err != nil || rows > 0 {
+			return err
+		}
+		return stillThere(ctx, s.writes, id)
 	})
+}
+
+// stillThere gives SessionOver for a session that has ended.
+func stillThere(ctx context.Context, db bun.IDB, id string) error {
+	there, err := db.NewSelect().Model((*sessionRow)(nil)).Where("id = ?", id).Exists(ctx)
+	if err == nil && !there {
+		return conduit.SessionOver()
+	}
+	return err
+}
+
+// written gives SessionOver for a change of a row, under sessionThere, that did not come about.
+func written(result sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if rows, err := result.RowsAffected(); err != nil || rows > 0 {
+		return err
+	}
+	return conduit.SessionOver()
 }
 
 // TouchSessions implements [conduit.SessionStore].

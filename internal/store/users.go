@@ -91,8 +91,10 @@ func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		// With the session as a condition: one that has ended meanwhile deletes nothing.
 		if err := s.removeUser(ctx, tx, reserve, "id = ? and exists (select 1 from sessions where sessions.id = ?)",
-			session.UserID, session.ID); err != nil {
-			return missing(err, "session")
+			session.UserID, session.ID); errors.Is(err, sql.ErrNoRows) {
+			return conduit.SessionOver()
+		} else if err != nil {
+			return err
 		}
 		return insertEvents(ctx, tx, happened)
 	})
@@ -152,16 +154,14 @@ func (s *Store) UpdateUser(
 		if s.postgres { // SQLite's transactions are exclusive from their beginning
 			query = query.For("no key update")
 		}
-		if err := query.Scan(ctx); err != nil {
-			return missing(err, "session")
-		}
-		// A statement of its own, behind the lock: one that waited for the lock would not see what the other did.
-		there, err := tx.NewSelect().Model((*sessionRow)(nil)).Where("id = ?", session.ID).Exists(ctx)
-		if err != nil {
+		if err := query.Scan(ctx); errors.Is(err, sql.ErrNoRows) {
+			return conduit.SessionOver()
+		} else if err != nil {
 			return err
 		}
-		if !there {
-			return conduit.NotFound("session")
+		// A statement of its own, behind the lock: one that waited for the lock would not see what the other did.
+		if err := stillThere(ctx, tx, session.ID); err != nil {
+			return err
 		}
 		user := found.user()
 		outcome, err := change(&user)

@@ -1,0 +1,148 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"testing"
+	"time"
+
+	"conduit/internal/conduit"
+	"conduit/internal/httpapi"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// TestBodiesAfterTheLogout: what comes when its session has ended changes nothing, though the session was there when the
+// request began.
+func TestBodiesAfterTheLogout(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		author := s.register(t, "jake")
+		s.publish(t, author, "Known", "t")
+		const article = `{"article":{"title":"Late","description":"d","body":"b","tagList":["late"]}}`
+		for name, c := range map[string]call{
+			"publishing":           {method: "POST", path: "/api/articles", body: article},
+			"changing an article":  {method: "PUT", path: "/api/articles/known", body: article},
+			"commenting":           {method: "POST", path: "/api/articles/known/comments", body: `{"comment":{"body":"late"}}`},
+			"changing oneself":     {method: "PUT", path: "/api/user", body: userJSON("bio", "late")},
+			"changing a password":  {method: "PUT", path: "/api/user", body: userJSON("password", "late-password")},
+			"deleting the account": {method: "DELETE", path: "/api/user", body: userJSON("password", password)},
+		} {
+			c.token = s.do(t, login("jake@test.com", password)).token(t)
+			if got := s.doLate(t, c, func() {
+				s.do(t, post("/api/users/logout", c.token)).want(t, 204, "")
+			}); got.status != http.StatusUnauthorized {
+				t.Errorf("%s after the logout: %d %s", name, got.status, got.body)
+			}
+		}
+		for _, path := range []string{"/api/articles", "/api/articles/known/comments", "/api/tags", "/api/user"} {
+			if got := s.do(t, get(path, author)); strings.Contains(strings.ToLower(got.body), "late") {
+				t.Errorf("%s: %s", path, got.body)
+			}
+		}
+		s.do(t, login("jake@test.com", password)).want(t, 200, "")
+	})
+}
+
+// doLate makes a call whose body is sent once the server has begun to wait for it, and meanwhile has run.
+func (s *server) doLate(t *testing.T, c call, meanwhile func()) answer {
+	t.Helper()
+	body, send := io.Pipe()
+	waits := make(chan struct{})
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(waits) }})
+	request, err := http.NewRequestWithContext(ctx, c.method, s.URL+c.path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Token "+c.token)
+	request.Header.Set("Expect", "100-continue")
+	go func() {
+		<-waits
+		meanwhile()
+		_, err := io.WriteString(send, c.body)
+		_ = send.CloseWithError(err)
+	}()
+	response, err := s.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, string(text)}
+}
+
+// TestWritesAfterTheLogout: between the look at the session and the write that a request asks for any time may pass.
+func TestWritesAfterTheLogout(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		var rooms httpapi.Config
+		s := newServerWith(t, storetest.Open(t, url, store.Options{Timeout: 30 * time.Second}), issuer, conduit.PasswordPolicy{},
+			func(c *httpapi.Config) { rooms = *c })
+		author := s.register(t, "jake")
+		s.register(t, "jane")
+		s.publish(t, author, "Known", "t")
+		s.publish(t, author, "Other", "t")
+		s.do(t, post("/api/articles/other/favorite", author)).want(t, 200, "")
+		s.do(t, post("/api/profiles/jane/follow", author)).want(t, 200, "")
+		s.do(t, call{method: "POST", path: "/api/articles/known/comments", token: author, body: `{"comment":{"body":"first"}}`}).want(t, 201, "")
+		other := s.sessionOf(t, author).ID
+		ctx := context.Background()
+		for name, write := range map[string]func(conduit.Caller) error{
+			"publish": func(c conduit.Caller) error {
+				_, err := rooms.Articles.Publish(ctx, c, conduit.Draft{Title: "Late", Description: "d", Body: "b", TagList: []string{"late"}})
+				return err
+			},
+			"change": func(c conduit.Caller) error {
+				_, err := rooms.Articles.Update(ctx, c, "known", conduit.ArticleChanges{Title: "Late"})
+				return err
+			},
+			"delete":           func(c conduit.Caller) error { return rooms.Articles.Delete(ctx, c, "known") },
+			"favour":           func(c conduit.Caller) error { _, err := rooms.Articles.Favorite(ctx, c, "known"); return err },
+			"favour again":     func(c conduit.Caller) error { _, err := rooms.Articles.Favorite(ctx, c, "other"); return err },
+			"favour no longer": func(c conduit.Caller) error { _, err := rooms.Articles.Unfavorite(ctx, c, "other"); return err },
+			"follow again":     func(c conduit.Caller) error { _, err := rooms.Profiles.Follow(ctx, c, "jane"); return err },
+			"follow no longer": func(c conduit.Caller) error { _, err := rooms.Profiles.Unfollow(ctx, c, "jane"); return err },
+			"comment":          func(c conduit.Caller) error { _, err := rooms.Comments.Add(ctx, c, "known", "late"); return err },
+			"delete a comment": func(c conduit.Caller) error { return rooms.Comments.Delete(ctx, c, "known", 1) },
+			"end a session":    func(c conduit.Caller) error { return rooms.Sessions.EndOne(ctx, c, other, conduit.Client{}) },
+			"end others":       func(c conduit.Caller) error { return rooms.Sessions.EndOthers(ctx, c, conduit.Client{}) },
+			"change oneself": func(c conduit.Caller) error {
+				_, err := rooms.Users.Update(ctx, c, conduit.UserChanges{Username: "late"}, conduit.Client{})
+				return err
+			},
+			"delete oneself": func(c conduit.Caller) error { return rooms.Users.Delete(ctx, c, password, conduit.Client{}) },
+		} {
+			token := s.do(t, login("jake@test.com", password)).token(t)
+			claims, err := rooms.Tokens.Verify(ctx, token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			caller, err := rooms.Sessions.Resume(ctx, claims.SessionID, claims.KeyID, claims.UserID, token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.do(t, post("/api/users/logout", token)).want(t, 204, "")
+			var refusal *conduit.Error
+			if err := write(caller); !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnauthenticated {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		s.do(t, get("/api/user", author)).want(t, 200, "")
+		for path, want := range map[string]string{
+			"/api/articles/known": `"favoritesCount":0`, "/api/articles/other": `"favorited":true`, "/api/profiles/jane": `"following":true`,
+			"/api/articles?limit=9": `"articlesCount":2`, "/api/articles/known/comments": "first", "/api/user": `"username":"jake"`,
+		} {
+			if got := s.do(t, get(path, author)); !strings.Contains(got.body, want) || strings.Contains(got.body, "late") {
+				t.Errorf("%s lacks %s: %s", path, want, got.body)
+			}
+		}
+	})
+}
+
