@@ -504,6 +504,34 @@ type NewUserRequest struct {
 	User NewUserInput `json:"user"`
 }
 
+// Notice Something that happened to the account, of which its owner should know.
+//
+// Example: {"at":"2026-02-17T20:01:00.000Z","event":"refresh-reused","ipAddress":"198.51.100.3","userAgent":"curl/8.5.0"}
+type Notice struct {
+	// At When, in UTC.
+	//
+	// Example: 2026-02-17T20:01:00.000Z
+	At Timestamp `json:"at"`
+
+	// Event What happened. `refresh-reused`: a refresh token came back that had been used, so that two had it, and the session
+	// ended. `session-evicted`: a login beyond the limit ended the session that was unused longest. `password-changed` and
+	// `email-changed`, which ended all other sessions. There may be other words in time.
+	//
+	//
+	// Example: refresh-reused
+	Event string `json:"event"`
+
+	// IpAddress The IP address it came from; empty if unknown.
+	//
+	// Example: 198.51.100.3
+	IpAddress string `json:"ipAddress"`
+
+	// UserAgent How the client called itself; empty if it did not.
+	//
+	// Example: curl/8.5.0
+	UserAgent string `json:"userAgent"`
+}
+
 // Profile What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
 //
 // Example: {"bio":null,"following":false,"image":null,"username":"jake"}
@@ -626,8 +654,13 @@ type Session struct {
 
 // SessionList Where somebody is logged in.
 //
-// Example: {"sessions":[]}
+// Example: {"notices":[],"sessions":[]}
 type SessionList struct {
+	// Notices What happened to the account in the last 30 days, the newest first.
+	//
+	// Example: []
+	Notices []Notice `json:"notices"`
+
 	// Sessions The sessions, the one last used first.
 	//
 	// Example: []
@@ -1280,9 +1313,10 @@ type ClientInterface interface {
 
 	// RefreshSessionWithBody Get the next short tokens
 	//
-	// Each refresh token is good once, and gives its successor. Sent again within a few seconds it gives the same successor,
-	// so that a lost answer or a second tab logs nobody out. Later, or once the successor was used, it has leaked: the whole
-	// session ends, access tokens included.
+	// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
+	// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
+	// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
+	// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1291,9 +1325,10 @@ type ClientInterface interface {
 
 	// RefreshSession Get the next short tokens
 	//
-	// Each refresh token is good once, and gives its successor. Sent again within a few seconds it gives the same successor,
-	// so that a lost answer or a second tab logs nobody out. Later, or once the successor was used, it has leaked: the whole
-	// session ends, access tokens included.
+	// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
+	// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
+	// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
+	// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1369,7 +1404,8 @@ type ClientInterface interface {
 
 	// GetSessions List where one is logged in
 	//
-	// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two.
+	// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
+	// happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
 	//
 	// Corresponds with GET /user/sessions (the `GetSessions` operationId).
 	GetSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1805,9 +1841,10 @@ func (c *Client) CreateSession(ctx context.Context, body CreateSessionJSONReques
 
 // RefreshSessionWithBody Get the next short tokens
 //
-// Each refresh token is good once, and gives its successor. Sent again within a few seconds it gives the same successor,
-// so that a lost answer or a second tab logs nobody out. Later, or once the successor was used, it has leaked: the whole
-// session ends, access tokens included.
+// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
+// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
+// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
+// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1826,9 +1863,10 @@ func (c *Client) RefreshSessionWithBody(ctx context.Context, contentType string,
 
 // RefreshSession Get the next short tokens
 //
-// Each refresh token is good once, and gives its successor. Sent again within a few seconds it gives the same successor,
-// so that a lost answer or a second tab logs nobody out. Later, or once the successor was used, it has leaked: the whole
-// session ends, access tokens included.
+// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
+// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
+// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
+// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1984,7 +2022,8 @@ func (c *Client) DeleteOtherSessions(ctx context.Context, reqEditors ...RequestE
 
 // GetSessions List where one is logged in
 //
-// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two.
+// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
+// happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
 //
 // Corresponds with GET /user/sessions (the `GetSessions` operationId).
 func (c *Client) GetSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3490,9 +3529,10 @@ type ClientWithResponsesInterface interface {
 
 	// RefreshSessionWithBodyWithResponse Get the next short tokens
 	//
-	// Each refresh token is good once, and gives its successor. Sent again within a few seconds it gives the same successor,
-	// so that a lost answer or a second tab logs nobody out. Later, or once the successor was used, it has leaked: the whole
-	// session ends, access tokens included.
+	// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
+	// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
+	// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
+	// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3501,9 +3541,10 @@ type ClientWithResponsesInterface interface {
 
 	// RefreshSessionWithResponse Get the next short tokens
 	//
-	// Each refresh token is good once, and gives its successor. Sent again within a few seconds it gives the same successor,
-	// so that a lost answer or a second tab logs nobody out. Later, or once the successor was used, it has leaked: the whole
-	// session ends, access tokens included.
+	// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
+	// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
+	// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
+	// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3585,7 +3626,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetSessionsWithResponse List where one is logged in
 	//
-	// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two.
+	// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
+	// happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6643,9 +6685,10 @@ func (c *ClientWithResponses) CreateSessionWithResponse(ctx context.Context, bod
 
 // RefreshSessionWithBodyWithResponse Get the next short tokens
 //
-// Each refresh token is good once, and gives its successor. Sent again within a few seconds it gives the same successor,
-// so that a lost answer or a second tab logs nobody out. Later, or once the successor was used, it has leaked: the whole
-// session ends, access tokens included.
+// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
+// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
+// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
+// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6660,9 +6703,10 @@ func (c *ClientWithResponses) RefreshSessionWithBodyWithResponse(ctx context.Con
 
 // RefreshSessionWithResponse Get the next short tokens
 //
-// Each refresh token is good once, and gives its successor. Sent again within a few seconds it gives the same successor,
-// so that a lost answer or a second tab logs nobody out. Later, or once the successor was used, it has leaked: the whole
-// session ends, access tokens included.
+// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
+// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
+// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
+// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6792,7 +6836,8 @@ func (c *ClientWithResponses) DeleteOtherSessionsWithResponse(ctx context.Contex
 
 // GetSessionsWithResponse List where one is logged in
 //
-// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two.
+// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
+// happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -2,6 +2,7 @@ package conduit
 
 import (
 	"context"
+	"strconv"
 	"time"
 )
 
@@ -23,7 +24,7 @@ type RefreshLimits struct {
 	Access   time.Duration // an access token
 	Idle     time.Duration // a refresh token that is not used
 	Absolute time.Duration // the whole session, however often it is refreshed
-	Grace    time.Duration // for how long a refresh token gives its successor again
+	Grace    time.Duration // for how long a refresh token gives its successor again, also when that was used
 }
 
 // Grant is a session with the tokens that an app keeps.
@@ -55,7 +56,7 @@ func (s *Sessions) startRefreshing(ctx context.Context, user User, client Client
 	session.ExpiresAt = session.CreatedAt.Add(min(s.Limits.Idle, s.Limits.Absolute))
 	var grant Grant
 	return grant, s.signing(ctx, func(kid string, sign signer) (err error) {
-		if grant, err = s.grant(sign, session, token, session.CreatedAt); err != nil {
+		if grant, err = s.grant(sign, session, first, token, session.CreatedAt); err != nil {
 			return err
 		}
 		return s.add(ctx, user, session, kid, client)
@@ -63,20 +64,24 @@ func (s *Sessions) startRefreshing(ctx context.Context, user User, client Client
 }
 
 // grant makes an access token to go with the refresh token.
-func (s *Sessions) grant(sign signer, session Session, refreshToken string, now time.Time) (Grant, error) {
+func (s *Sessions) grant(sign signer, session Session, generation int64, refreshToken string, now time.Time) (Grant, error) {
 	// Tokens count in whole seconds, and what the answer says is what the token says.
 	expires := now.Add(s.Limits.Access)
 	if session.ExpiresAt.Before(expires) {
 		expires = session.ExpiresAt
 	}
 	expires = expires.Truncate(time.Second)
-	access, err := sign(session.UserID, session.ID, "", now, expires)
+	access, err := sign(session.UserID, session.ID, mark(generation), now, expires)
 	return Grant{Session: session, AccessToken: access, AccessExpiresAt: expires, RefreshToken: refreshToken}, err
 }
 
-// Renew exchanges a refresh token for its successor and a new access token. Presented again within the grace time, it
-// gives the same successor: the answer may have been lost, or two tabs asked at once. Any other token of the chain has
-// been used before, so that two hold what one was given: the whole session ends (RFC 9700 §4.14.2).
+// mark ends the ids of access tokens that came with the refresh token at this place of a chain.
+func mark(generation int64) string { return "." + strconv.FormatInt(generation, 10) }
+
+// Renew exchanges a refresh token for its successor and a new access token. Presented again it gives the same successor while
+// that is unused, however late, for the answer may have been lost; and within the grace time, for two tabs may have asked at
+// once. The successor is used as soon as it is presented itself, or an access token that came with it is. Any other token of
+// the chain has been used before, so that two hold what one was given: the whole session ends (RFC 9700 §4.14.2).
 func (s *Sessions) Renew(ctx context.Context, token string, client Client) (grant Grant, err error) {
 	sessionID, generation, ok := s.Refresh.Read(token)
 	if !ok {
@@ -119,7 +124,7 @@ func (s *Sessions) rotate(ctx context.Context, session Session, token, kid strin
 	if session.EndsAt.Before(session.ExpiresAt) {
 		session.ExpiresAt = *session.EndsAt
 	}
-	grant, err := s.grant(sign, session, successor, now)
+	grant, err := s.grant(sign, session, generation+1, successor, now)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -145,9 +150,10 @@ func (s *Sessions) again(
 		// The newest, and refused: its user is disabled. Or newer than the newest: the database is older than the token.
 		return Grant{}, Unauthenticated("refreshToken", "is invalid")
 	}
-	if *session.RefreshGeneration == generation+1 && session.RefreshedAt != nil && now.Sub(*session.RefreshedAt) <= s.Limits.Grace {
+	unused := !session.RefreshUsed || session.RefreshedAt != nil && now.Sub(*session.RefreshedAt) <= s.Limits.Grace
+	if *session.RefreshGeneration == generation+1 && unused {
 		if successor, ok := s.Refresh.Open(token, session.RefreshSealed); ok {
-			return s.grant(sign, session, successor, now)
+			return s.grant(sign, session, generation+1, successor, now)
 		}
 	}
 	if err := s.endAs(ctx, RefreshReused, session, client); err != nil {

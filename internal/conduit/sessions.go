@@ -3,6 +3,7 @@ package conduit
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type Session struct {
 	RefreshedAt       *time.Time // when it replaced the one before; nil for the first
 	RefreshSealed     []byte     // it, sealed under the one before
 	EndsAt            *time.Time // the latest that ExpiresAt can become
+	RefreshUsed       bool       // whether an access token that came with the newest refresh token was used
 }
 
 // Client is where a request comes from, so that people recognise their sessions, and the audit log what happened.
@@ -53,7 +55,7 @@ type SessionStore interface {
 	EvictSessions(ctx context.Context, session Session, keep int, now time.Time) (ended []string, err error)
 	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there, or the key with
 	// this kid does not count. Each request asks it, so it reads no more than requests need: ids, expiry, names, bio, image,
-	// and whether the user is disabled.
+	// the newest refresh token's place and whether it was used, and whether the user is disabled.
 	SessionWithUser(ctx context.Context, id, kid string) (Session, User, error)
 	// EndSession removes a session; one that is not there is no error.
 	EndSession(ctx context.Context, id string) error
@@ -66,6 +68,8 @@ type SessionStore interface {
 	EndSessionOf(ctx context.Context, by Session, id string) error
 	// EndSessionsOf ends all sessions of a user but the one that asks; SessionOver if that has ended.
 	EndSessionsOf(ctx context.Context, by Session) error
+	// UseRefresh notes that an access token was used which came with the refresh token at this place of a session's chain.
+	UseRefresh(ctx context.Context, id string, generation int64) error
 	// TouchSessions notes that sessions were used at that time.
 	TouchSessions(ctx context.Context, ids []string, at time.Time) error
 	// Rotate replaces the newest refresh token of a session. NotFound("session") unless it is the newest, the session is
@@ -179,17 +183,22 @@ func (s *Sessions) add(ctx context.Context, user User, session Session, kid stri
 	return s.Audit.Record(context.WithoutCancel(ctx), events...)
 }
 
-// Resume finds the caller of a token whose signature, by the key with this kid, and claims are good already: the session
-// must be there and not be over, the key must count, and the user must be who the token says and may be active. A session
-// that is over is removed on sight.
-func (s *Sessions) Resume(ctx context.Context, sessionID, kid string, userID int64, token string) (Caller, error) {
-	session, user, err := s.Store.SessionWithUser(ctx, sessionID, kid)
+// Presented is what a token says whose signature and claims are good.
+type Presented struct {
+	Token, ID, KeyID, SessionID string
+	UserID                      int64
+}
+
+// Resume finds the caller of a token: the session must be there and not be over, the key must count, and the user must be who
+// the token says and may be active. A session that is over is removed on sight.
+func (s *Sessions) Resume(ctx context.Context, token Presented) (Caller, error) {
+	session, user, err := s.Store.SessionWithUser(ctx, token.SessionID, token.KeyID)
 	switch {
 	case isNotFound(err):
 		return Caller{}, Unauthenticated("token", "is invalid")
 	case err != nil:
 		return Caller{}, err
-	case user.ID != userID || user.DisabledAt != nil:
+	case user.ID != token.UserID || user.DisabledAt != nil:
 		return Caller{}, Unauthenticated("token", "is invalid")
 	case !s.Now().Before(session.ExpiresAt):
 		if err := s.Store.EndSession(ctx, session.ID); err != nil {
@@ -197,13 +206,33 @@ func (s *Sessions) Resume(ctx context.Context, sessionID, kid string, userID int
 		}
 		return Caller{}, Unauthenticated("token", "has expired")
 	}
+	// The first does not matter: no refresh token came before it.
+	if at := session.RefreshGeneration; at != nil && *at > 0 && !session.RefreshUsed && strings.HasSuffix(token.ID, mark(*at)) {
+		if err := s.Store.UseRefresh(ctx, session.ID, *at); err != nil {
+			return Caller{}, err
+		}
+	}
 	s.seen.note(session.ID)
-	return Caller{User: user, Session: session, Token: token}, nil
+	return Caller{User: user, Session: session, Token: token.Token}, nil
 }
 
-// List gives the caller's sessions, the one last used first.
-func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, error) {
-	return s.Store.SessionsOf(ctx, caller.User.ID, s.Now())
+// Told beside the sessions is what their owner should know of, and may not have done themselves.
+var noticed = []Action{RefreshReused, SessionEvicted, PasswordChanged, EmailChanged}
+
+// For how long, and how much of it.
+const (
+	noticedFor  = 30 * 24 * time.Hour
+	mostNotices = 20
+)
+
+// List gives the caller's sessions, the one last used first, and what happened to their account lately, the newest first.
+func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, []Event, error) {
+	sessions, err := s.Store.SessionsOf(ctx, caller.User.ID, s.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	notices, err := s.Audit.EventsOf(ctx, caller.User.ID, noticed, s.Now().Add(-noticedFor), mostNotices)
+	return sessions, notices, err
 }
 
 // EndOne ends one of the caller's own sessions; NotFound("session") for any other.

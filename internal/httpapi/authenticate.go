@@ -47,7 +47,9 @@ func (a authenticator) caller(r *http.Request) (conduit.Caller, error) {
 	case err != nil:
 		return conduit.Caller{}, err
 	}
-	return a.sessions.Resume(r.Context(), claims.SessionID, claims.KeyID, claims.UserID, token)
+	return a.sessions.Resume(r.Context(), conduit.Presented{
+		Token: token, ID: claims.TokenID, KeyID: claims.KeyID, SessionID: claims.SessionID, UserID: claims.UserID,
+	})
 }
 
 // bearerToken takes the token out of the Authorization headers: "Bearer", as the contract says, or "Token", as RealWorld's

@@ -124,7 +124,9 @@ func TestWritesAfterTheLogout(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			caller, err := rooms.Sessions.Resume(ctx, claims.SessionID, claims.KeyID, claims.UserID, token)
+			caller, err := rooms.Sessions.Resume(ctx, conduit.Presented{
+				Token: token, ID: claims.TokenID, KeyID: claims.KeyID, SessionID: claims.SessionID, UserID: claims.UserID,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

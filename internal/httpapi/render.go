@@ -122,6 +122,12 @@ func sessionOf(session conduit.Session, caller conduit.Caller) api.Session {
 	}
 }
 
+func noticeOf(event conduit.Event) api.Notice {
+	return api.Notice{
+		Event: string(event.Action), At: api.Timestamp(event.At), IpAddress: event.IPAddress, UserAgent: event.UserAgent,
+	}
+}
+
 func tokensEnvelope(grant conduit.Grant) api.SessionTokensEnvelope {
 	return api.SessionTokensEnvelope{Session: api.SessionTokens{
 		Id:                    grant.Session.ID,

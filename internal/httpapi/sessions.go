@@ -9,15 +9,20 @@ import (
 // GetSessions implements GET /user/sessions.
 func (h *handlers) GetSessions(ctx context.Context, _ api.GetSessionsRequestObject) (api.GetSessionsResponseObject, error) {
 	caller := callerFrom(ctx)
-	sessions, err := h.Sessions.List(ctx, caller)
+	sessions, notices, err := h.Sessions.List(ctx, caller)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]api.Session, len(sessions))
-	for i, session := range sessions {
-		list[i] = sessionOf(session, caller)
+	answer := api.GetSessions200JSONResponse{
+		Sessions: make([]api.Session, len(sessions)), Notices: make([]api.Notice, len(notices)),
 	}
-	return api.GetSessions200JSONResponse{Sessions: list}, nil
+	for i, session := range sessions {
+		answer.Sessions[i] = sessionOf(session, caller)
+	}
+	for i, event := range notices {
+		answer.Notices[i] = noticeOf(event)
+	}
+	return answer, nil
 }
 
 // DeleteSession implements DELETE /user/sessions/{sessionId}.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"conduit/internal/conduit"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -140,19 +141,105 @@ func TestRefresh(t *testing.T) {
 func TestRefreshTokenReuse(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.register(t, "jake")
-		for name, use := range map[string]func(first, second string) string{
-			"older than the predecessor": func(first, second string) string { s.refresh(t, second).want(t, 200, ""); return first },
-			"after the grace time":       func(first, _ string) string { s.clock.Advance(11 * time.Second); return first },
+		told := 0
+		for name, use := range map[string]func(refresh, access string){
+			"the successor was presented": func(refresh, _ string) { s.refresh(t, refresh).want(t, 200, "") },
+			"its access token was used": func(_, access string) {
+				s.do(t, get("/api/user", access)).want(t, 200, "")
+				s.clock.Advance(11 * time.Second)
+			},
 		} {
 			first := s.refreshToken(t)
 			second := s.refresh(t, first)
 			newest := second.at(t, "session", "refreshToken").(string)
-			reused := use(first, newest)
-			s.refresh(t, reused).wantError(t, 401, "refreshToken", "is invalid")
+			use(newest, second.at(t, "session", "accessToken").(string))
+			s.refresh(t, first).wantError(t, 401, "refreshToken", "is invalid")
 			s.do(t, get("/api/user", second.at(t, "session", "accessToken").(string))).wantError(t, 401, "token", "is invalid")
 			if got := s.refresh(t, newest); got.status != 401 {
 				t.Errorf("%s: the newest token still works: %s", name, got.body)
 			}
+			told++
+			notices := s.do(t, get("/api/user/sessions", s.do(t, login("jake@test.com", password)).token(t))).at(t, "notices").([]any)
+			if len(notices) != told || notices[0].(map[string]any)["event"] != "refresh-reused" {
+				t.Errorf("%s: the owner is told %v", name, notices)
+			}
+		}
+	})
+}
+
+// TestLostRefresh: an answer may be lost, and asked for again much later; also when the one to that is lost, and though other
+// tokens of the session are in use meanwhile.
+func TestLostRefresh(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		created := s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password))
+		token := created.at(t, "session", "refreshToken").(string)
+		for range 3 {
+			lost := s.refresh(t, token)
+			lost.want(t, 200, "")
+			s.do(t, get("/api/user", created.at(t, "session", "accessToken").(string))).want(t, 200, "")
+			var got answer
+			for _, later := range []time.Duration{11 * time.Second, 5 * time.Minute, 2 * 24 * time.Hour} {
+				s.clock.Advance(later)
+				got = s.refresh(t, token)
+				got.want(t, 200, "")
+				if got.at(t, "session", "refreshToken") != lost.at(t, "session", "refreshToken") {
+					t.Fatal("another successor")
+				}
+			}
+			token, created = got.at(t, "session", "refreshToken").(string), got
+		}
+		s.clock.Advance(8 * 24 * time.Hour)
+		s.refresh(t, token).wantError(t, 401, "refreshToken", "has expired")
+	})
+}
+
+// TestNotices: owners are told what happened to their account; no others are, and not for ever.
+func TestNotices(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.sessions.Max = 2
+		jane := s.register(t, "jane")
+		token := s.register(t, "jake")
+		for range 2 {
+			s.clock.Advance(time.Minute)
+			token = s.do(t, as("login", login("jake@test.com", password))).token(t)
+		}
+		s.clock.Advance(time.Minute)
+		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("email", "jake2@test.com")}).want(t, 200, "")
+		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", "password124")}).want(t, 200, "")
+		accounts := &conduit.Accounts{Store: s.db, Audit: s.db, Passwords: s.passwords, Now: s.clock.Now}
+		user, err := accounts.Find(t.Context(), "jake")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := accounts.SetPassword(t.Context(), user, password); err != nil {
+			t.Fatal(err)
+		}
+		token = s.do(t, login("jake2@test.com", password)).token(t)
+		notices := s.do(t, get("/api/user/sessions", token)).at(t, "notices").([]any)
+		var events []string
+		for _, notice := range notices {
+			events = append(events, notice.(map[string]any)["event"].(string))
+		}
+		if got := strings.Join(events, " "); got != "password-changed password-changed email-changed session-evicted" {
+			t.Errorf("notices %s", got)
+		}
+		if first := notices[3].(map[string]any); first["at"] != "2026-02-18T03:24:56.637Z" || first["ipAddress"] != "192.0.2.7" || first["userAgent"] != "agent of login" {
+			t.Errorf("the first notice: %v", first)
+		}
+		if others := s.do(t, get("/api/user/sessions", jane)).at(t, "notices").([]any); len(others) != 0 {
+			t.Errorf("somebody else is told %v", others)
+		}
+		s.clock.Advance(31 * 24 * time.Hour)
+		token = s.do(t, login("jake2@test.com", password)).token(t)
+		if later := s.do(t, get("/api/user/sessions", token)).at(t, "notices").([]any); len(later) != 0 {
+			t.Errorf("a month later: %v", later)
+		}
+		for range 25 {
+			s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", password)}).want(t, 200, "")
+		}
+		if many := s.do(t, get("/api/user/sessions", token)).at(t, "notices").([]any); len(many) != 20 {
+			t.Errorf("%d notices, want at most 20", len(many))
 		}
 	})
 }

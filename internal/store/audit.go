@@ -130,12 +130,33 @@ func (s *Store) events(
 		}
 		return query.Scan(ctx)
 	})
+	return eventsOf(rows), err
+}
+
+func eventsOf(rows []eventRow) []conduit.Event {
 	events := make([]conduit.Event, len(rows))
 	for i, row := range rows {
 		row.At = row.At.UTC() // drivers answer in local time
 		events[i] = conduit.Event(row.eventColumns)
 	}
-	return events, err
+	return events
+}
+
+// EventsOf implements [conduit.AuditStore].
+func (s *Store) EventsOf(
+	ctx context.Context, userID int64, actions []conduit.Action, since time.Time, limit int,
+) ([]conduit.Event, error) {
+	var rows []eventRow
+	err := s.retry(ctx, func(ctx context.Context) error {
+		newest := func(who string, value any) *bun.SelectQuery { // by one index each
+			return s.reads.NewSelect().Table("audit_events").Column("id").Where(who, value).
+				Where("action in (?)", bun.List(actions)).Where("at > ?", since)
+		}
+		return s.reads.NewSelect().Model(&rows).
+			Where("id in (?)", newest("actor_id = ?", userID).Union(newest("target = ?", conduit.UserTarget(userID)))).
+			Order("id desc").Limit(int64(limit)).Scan(ctx)
+	})
+	return eventsOf(rows), err
 }
 
 // UserID gives the id of the user with this name; NotFound("user") if there is none.

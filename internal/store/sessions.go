@@ -26,6 +26,7 @@ type sessionColumns struct {
 	RefreshedAt       *time.Time
 	RefreshSealed     []byte
 	EndsAt            *time.Time
+	RefreshUsed       bool
 }
 
 func (c sessionColumns) session() conduit.Session {
@@ -116,7 +117,7 @@ func (s *Store) owner(userID int64) *bun.SelectQuery {
 
 // sessionUserSQL is the query of every authenticated request. $1 works in both databases.
 const sessionUserSQL = `
-select sessions.user_id, sessions.expires_at, users.username, users.email, users.bio, users.image, users.disabled_at
+select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessions.refresh_used, users.username, users.email, users.bio, users.image, users.disabled_at
   from sessions
   join users on users.id = sessions.user_id
  where sessions.id = $1
@@ -131,7 +132,7 @@ func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (conduit.Se
 		if err != nil {
 			return err
 		}
-		return row.Scan(&user.ID, &session.ExpiresAt, &user.Username, &user.Email, &user.Bio, &user.Image, &user.DisabledAt)
+		return row.Scan(&user.ID, &session.ExpiresAt, &session.RefreshGeneration, &session.RefreshUsed, &user.Username, &user.Email, &user.Bio, &user.Image, &user.DisabledAt)
 	})
 	if err != nil {
 		return conduit.Session{}, conduit.User{}, missing(err, "session")
@@ -244,6 +245,15 @@ func written(result sql.Result, err error) error {
 	return conduit.SessionOver()
 }
 
+// UseRefresh implements [conduit.SessionStore].
+func (s *Store) UseRefresh(ctx context.Context, id string, generation int64) error {
+	return s.retry(ctx, func(ctx context.Context) error {
+		_, err := s.writes.NewUpdate().Model((*sessionRow)(nil)).Set("refresh_used = ?", true).
+			Where("id = ?", id).Where("refresh_generation = ?", generation).Exec(ctx)
+		return err
+	})
+}
+
 // TouchSessions implements [conduit.SessionStore].
 func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) error {
 	return s.retry(ctx, func(ctx context.Context) error {
@@ -262,7 +272,7 @@ func (s *Store) Rotate(ctx context.Context, r conduit.Rotation) error {
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.writes.NewRaw(`
    update sessions
-      set refresh_generation = refresh_generation + 1, refresh_hash = ?, refresh_sealed = ?, refreshed_at = ?, last_seen_at = ?,
+      set refresh_generation = refresh_generation + 1, refresh_used = false, refresh_hash = ?, refresh_sealed = ?, refreshed_at = ?, last_seen_at = ?,
           expires_at = ?
     where id = ? and refresh_generation = ? and refresh_hash = ? and expires_at > ?
       and exists (select 1 from users where users.id = sessions.user_id and users.disabled_at is null)

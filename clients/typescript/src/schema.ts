@@ -108,7 +108,8 @@ export interface paths {
         };
         /**
          * List where one is logged in
-         * @description The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two.
+         * @description The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
+         *     happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
          */
         get: operations["getSessions"];
         put?: never;
@@ -180,9 +181,10 @@ export interface paths {
         put?: never;
         /**
          * Get the next short tokens
-         * @description Each refresh token is good once, and gives its successor. Sent again within a few seconds it gives the same successor,
-         *     so that a lost answer or a second tab logs nobody out. Later, or once the successor was used, it has leaked: the whole
-         *     session ends, access tokens included.
+         * @description Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
+         *     however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
+         *     successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
+         *     leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
          */
         post: operations["refreshSession"];
         delete?: never;
@@ -840,7 +842,8 @@ export interface components {
         /**
          * @description Where somebody is logged in.
          * @example {
-         *       "sessions": []
+         *       "sessions": [],
+         *       "notices": []
          *     }
          */
         SessionList: {
@@ -849,6 +852,45 @@ export interface components {
              * @example []
              */
             sessions: components["schemas"]["Session"][];
+            /**
+             * @description What happened to the account in the last 30 days, the newest first.
+             * @example []
+             */
+            notices: components["schemas"]["Notice"][];
+        };
+        /**
+         * @description Something that happened to the account, of which its owner should know.
+         * @example {
+         *       "event": "refresh-reused",
+         *       "at": "2026-02-17T20:01:00.000Z",
+         *       "ipAddress": "198.51.100.3",
+         *       "userAgent": "curl/8.5.0"
+         *     }
+         */
+        Notice: {
+            /**
+             * @description What happened. `refresh-reused`: a refresh token came back that had been used, so that two had it, and the session
+             *     ended. `session-evicted`: a login beyond the limit ended the session that was unused longest. `password-changed` and
+             *     `email-changed`, which ended all other sessions. There may be other words in time.
+             * @example refresh-reused
+             */
+            event: string;
+            /**
+             * Format: date-time
+             * @description When, in UTC.
+             * @example 2026-02-17T20:01:00.000Z
+             */
+            at: string;
+            /**
+             * @description The IP address it came from; empty if unknown.
+             * @example 198.51.100.3
+             */
+            ipAddress: string;
+            /**
+             * @description How the client called itself; empty if it did not.
+             * @example curl/8.5.0
+             */
+            userAgent: string;
         };
         /**
          * @description A device on which somebody is logged in.
@@ -2013,6 +2055,7 @@ export type NewCommentInput = components['schemas']['NewCommentInput'];
 export type UserEnvelope = components['schemas']['UserEnvelope'];
 export type User = components['schemas']['User'];
 export type SessionList = components['schemas']['SessionList'];
+export type Notice = components['schemas']['Notice'];
 export type Session = components['schemas']['Session'];
 export type SessionTokensEnvelope = components['schemas']['SessionTokensEnvelope'];
 export type SessionTokens = components['schemas']['SessionTokens'];
@@ -2352,6 +2395,14 @@ export interface operations {
                      *           "ipAddress": "192.0.2.7",
                      *           "userAgent": "Mozilla/5.0",
                      *           "current": true
+                     *         }
+                     *       ],
+                     *       "notices": [
+                     *         {
+                     *           "event": "refresh-reused",
+                     *           "at": "2026-02-17T20:01:00.000Z",
+                     *           "ipAddress": "198.51.100.3",
+                     *           "userAgent": "curl/8.5.0"
                      *         }
                      *       ]
                      *     }

@@ -1,0 +1,4 @@
+drop table token_issuers;
+drop index audit_events_target_action;
+drop index audit_events_actor_id_action;
+alter table sessions drop column refresh_used;
