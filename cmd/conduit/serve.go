@@ -95,7 +95,11 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		return sealedOtherwise(err)
 	}
 	go keys.Follow(ctx, 10*time.Second, keyMade, func(err error) { log.Warn("signing keys not tended", "error", err) })
-	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Now: now})
+	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Issuers: db, Now: now})
+	if err := tokens.NoteIssuer(ctx); err != nil {
+		return err
+	}
+	go tokens.FollowIssuer(ctx, func(err error) { log.Warn("issuer not noted", "error", err) })
 	sessions := &conduit.Sessions{
 		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Max: s.maxSessions, Now: now, NewID: newID,
 	}

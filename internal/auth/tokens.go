@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jws"
@@ -44,9 +45,12 @@ type Claims struct {
 
 // TokenOptions sets whose tokens are issued and accepted.
 type TokenOptions struct {
-	Issuer   string           // iss, required
-	Audience string           // aud, required
-	Now      func() time.Time // the clock; default time.Now
+	Issuer   string // iss, required
+	Audience string // aud, required
+	// Issuers keeps under which names tokens were issued, so that those from before
+	// a change of Issuer or Audience are accepted to their end; nil to accept none.
+	Issuers IssuerStore
+	Now     func() time.Time // the clock; default time.Now
 	// CacheSize is how many verified tokens are remembered; default 10000. An
 	// entry takes a few hundred bytes.
 	CacheSize int
@@ -54,12 +58,13 @@ type TokenOptions struct {
 
 // Tokens issues and verifies access tokens. It is safe for concurrent use.
 type Tokens struct {
-	ring     *KeyRing
-	issuer   string
-	audience string
-	now      func() time.Time
-	checks   []jwt.ValidateOption
-	cache    tokenCache
+	ring    *KeyRing
+	names   names
+	issuers IssuerStore
+	former  atomic.Pointer[map[names]time.Time] // until when they are accepted
+	now     func() time.Time
+	checks  []jwt.ValidateOption
+	cache   tokenCache
 }
 
 // NewTokens returns an issuer and verifier which uses the keys of the ring. It
@@ -75,23 +80,22 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 		o.CacheSize = 10_000
 	}
 	t := &Tokens{
-		ring:     ring,
-		issuer:   o.Issuer,
-		audience: o.Audience,
-		now:      o.Now,
-		cache:    tokenCache{size: o.CacheSize},
+		ring:    ring,
+		names:   names{o.Issuer, o.Audience},
+		issuers: o.Issuers,
+		now:     o.Now,
+		cache:   tokenCache{size: o.CacheSize},
 	}
 	// The library's own defaults ask for none of iss, aud, sub, jti, and take a
 	// token without exp for one which never expires, so they are switched off
-	// and every check is asked for, but that of exp: recheck comes to it last,
-	// which makes "expired" mean that all else is good.
+	// and every check is asked for. Before them come iss and aud, for which there
+	// may be several, and exp last, in recheck: which makes "expired" mean that all
+	// else is good.
 	t.checks = []jwt.ValidateOption{
 		jwt.WithResetValidators(true),
 		jwt.WithClock(jwt.ClockFunc(t.now)),
 		jwt.WithAcceptableSkew(leeway),
 		jwt.WithTruncation(0), // compare as precisely as the cache does
-		jwt.WithIssuer(t.issuer),
-		jwt.WithAudience(t.audience),
 		jwt.WithRequiredClaim(jwt.SubjectKey),
 		jwt.WithRequiredClaim(jwt.JwtIDKey),
 		jwt.WithRequiredClaim(sessionClaim),
@@ -144,9 +148,9 @@ func (t *Tokens) sign(
 		return "", fmt.Errorf("auth: issue a token: the lifetime %v is not within 0 and %v", lifetime, t.ring.lifetime)
 	}
 	unsigned, err := jwt.NewBuilder().
-		Issuer(t.issuer).
+		Issuer(t.names.issuer).
 		Subject(strconv.FormatInt(userID, 10)).
-		Audience([]string{t.audience}).
+		Audience([]string{t.names.audience}).
 		IssuedAt(issuedAt).
 		NotBefore(issuedAt).
 		Expiration(expiresAt).
@@ -200,7 +204,9 @@ func (t *Tokens) Verify(ctx context.Context, token string) (Claims, error) {
 	if err != nil {
 		return v.claims, err
 	}
-	t.cache.put(keys, digest, v)
+	if keys != nil {
+		t.cache.put(keys, digest, v)
+	}
 	return v.claims, nil
 }
 
@@ -228,6 +234,7 @@ func (t *Tokens) recheck(v verified) (Claims, error) {
 // Made once, because a front end with an expired token asks often.
 var (
 	errKeyState    = fmt.Errorf("%w: the key is not active yet, retired or revoked", ErrInvalid)
+	errIssuer      = fmt.Errorf("%w: not an issuer and audience of ours", ErrInvalid)
 	errNotYetValid = fmt.Errorf("%w: not valid yet", ErrInvalid)
 	errExpired     = fmt.Errorf("%w: after exp", ErrExpired)
 )
@@ -255,6 +262,10 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 	if err := key.verifier.Verify([]byte(c.signed), c.signature, key.public); err != nil {
 		return verified{}, nil, fmt.Errorf("%w: the signature does not match", ErrInvalid)
 	}
+	issuer := names{c.claims.issuer, c.claims.audience}
+	if err := t.accepts(ctx, issuer); err != nil {
+		return verified{}, nil, err
+	}
 	believed := jwt.New()
 	if err := json.Unmarshal(c.payload, believed); err != nil {
 		return verified{}, nil, fmt.Errorf("%w: the claims are malformed", ErrInvalid)
@@ -276,6 +287,9 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 	}
 	if _, err := t.recheck(said); err != nil {
 		return said, nil, err
+	}
+	if issuer != t.names {
+		keys = nil // not remembered, for its issuer may end meanwhile
 	}
 	return said, keys, nil
 }

@@ -184,7 +184,7 @@ func issue(
 // sessionOf gives the session that a token names.
 func (s *server) sessionOf(t *testing.T, token string) conduit.Session {
 	t.Helper()
-	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
+	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Issuers: s.db, Now: s.clock.Now})
 	claims, err := tokens.Verify(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)

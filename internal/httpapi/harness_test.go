@@ -130,7 +130,10 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
+	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Issuers: db, Now: s.clock.Now})
+	if err := tokens.NoteIssuer(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	refresh, err := auth.NewRefreshTokens(kek)
 	if err != nil {
 		t.Fatal(err)

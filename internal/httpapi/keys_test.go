@@ -178,3 +178,57 @@ func TestTheLongestUnusedSessionEnds(t *testing.T) {
 		}
 	})
 }
+
+// TestFormerIssuers: tokens from before a change of the issuer are good to their end, on instances with the new settings and
+// on those with the old ones, but none under a name that nobody has used.
+func TestFormerIssuers(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
+		before := newServerOf(t, db, "conduit")
+		former := before.register(t, "jake")
+		refresh := before.refreshToken(t)
+		after := newServerOf(t, db, "https://conduit.example.com")
+		present := after.do(t, login("jake@test.com", password)).token(t)
+		for range 2 {
+			for _, s := range []*server{before, after} {
+				s.do(t, get("/api/user", former)).want(t, 200, "")
+				s.do(t, get("/api/user", present)).want(t, 200, "")
+			}
+		}
+		refreshed := after.refresh(t, refresh)
+		refreshed.want(t, 200, "")
+		before.do(t, get("/api/user", refreshed.at(t, "session", "accessToken").(string))).want(t, 200, "")
+
+		session := before.sessionOf(t, former)
+		forge := func(issuer, audience string) string {
+			tokens := auth.NewTokens(after.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: after.clock.Now})
+			token, err := issue(t.Context(), tokens, session.UserID, session.ID, after.clock.Now(), after.clock.Now().Add(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return token
+		}
+		after.do(t, get("/api/user", forge("conduit", audience))).want(t, 200, "")
+		for _, names := range [][2]string{{"elsewhere", audience}, {"conduit", "elsewhere"}, {audience, "conduit"}} {
+			after.do(t, get("/api/user", forge(names[0], names[1]))).wantError(t, 401, "token", "is invalid")
+		}
+		after.clock.Advance(23 * time.Hour)
+		after.do(t, get("/api/user", former)).want(t, 200, "")
+		after.do(t, get("/api/user", forge("conduit", audience))).want(t, 200, "")
+		after.clock.Advance(58 * time.Minute)
+		longer := after.do(t, login("jake@test.com", password)).token(t)
+		session = after.sessionOf(t, longer)
+		after.do(t, get("/api/user", forge("conduit", audience))).want(t, 200, "")
+		after.clock.Advance(23 * time.Minute)
+		after.do(t, get("/api/user", longer)).want(t, 200, "")
+		after.do(t, get("/api/user", forge("conduit", audience))).wantError(t, 401, "token", "is invalid")
+
+		// What cannot be found out is an outage.
+		other := forge("elsewhere", audience)
+		execute(t, url, "drop table token_issuers")
+		if got := after.do(t, get("/api/user", other)); got.status < 500 {
+			t.Errorf("without the issuers: %d %s", got.status, got.body)
+		}
+	})
+}

@@ -147,4 +147,3 @@ func TestWritesAfterTheLogout(t *testing.T) {
 		}
 	})
 }
-

@@ -46,6 +46,41 @@ func signingKeys(ctx context.Context, db bun.IDB) ([]auth.StoredKey, error) {
 	return keys, nil
 }
 
+// usedIssuerColumns has the fields of auth.UsedIssuer in their order.
+type usedIssuerColumns struct {
+	Issuer, Audience string
+	LastUsedAt       time.Time
+}
+
+type usedIssuerRow struct {
+	bun.BaseModel `bun:"table:token_issuers"`
+	usedIssuerColumns
+}
+
+// UseIssuer implements [auth.IssuerStore].
+func (s *Store) UseIssuer(ctx context.Context, used auth.UsedIssuer, forget time.Time) error {
+	row := usedIssuerRow{usedIssuerColumns: usedIssuerColumns(used)}
+	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.NewInsert().Model(&row).On("conflict (issuer, audience) do update").
+			Set("last_used_at = excluded.last_used_at").Exec(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewDelete().Model((*usedIssuerRow)(nil)).Where("last_used_at < ?", forget).Exec(ctx)
+		return err
+	})
+}
+
+// UsedIssuers implements [auth.IssuerStore].
+func (s *Store) UsedIssuers(ctx context.Context) ([]auth.UsedIssuer, error) {
+	var rows []usedIssuerRow
+	err := s.retry(ctx, func(ctx context.Context) error { return s.reads.NewSelect().Model(&rows).Scan(ctx) })
+	issuers := make([]auth.UsedIssuer, len(rows))
+	for i, row := range rows {
+		issuers[i] = auth.UsedIssuer(row.usedIssuerColumns)
+	}
+	return issuers, err
+}
+
 // ChangeSigningKeys implements [auth.KeyStore].
 func (s *Store) ChangeSigningKeys(ctx context.Context, decide func([]auth.StoredKey) (auth.KeyChanges, error)) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
