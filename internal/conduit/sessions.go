@@ -217,7 +217,7 @@ func (s *Sessions) Resume(ctx context.Context, token Presented) (Caller, error) 
 }
 
 // Told beside the sessions is what their owner should know of, and may not have done themselves.
-var noticed = []Action{RefreshReused, SessionEvicted, PasswordChanged, EmailChanged}
+var noticed = []Action{RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, EmailChanged}
 
 // For how long, and how much of it.
 const (

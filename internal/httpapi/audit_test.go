@@ -118,7 +118,7 @@ func TestAudit(t *testing.T) {
 		}
 		seen++
 		reused := sessionCall("/api/sessions/refresh", "refreshToken", first.at(t, "session", "refreshToken").(string))
-		does(200, reused)
+		does(200, get("/api/user", does(200, reused).at(t, "session", "accessToken").(string)))
 		does(401, sessionCall("/api/sessions/refresh", "refreshToken", "nonsense"))
 		s.clock.Advance(time.Minute)
 		does(401, reused, by(conduit.RefreshReused, refreshing))
@@ -188,7 +188,7 @@ func TestNoSecretsAreKept(t *testing.T) {
 		keep(got, 201, "session", "accessToken")
 		refresh := keep(got, 201, "session", "refreshToken")
 		got = s.refresh(t, refresh)
-		keep(got, 200, "session", "accessToken")
+		s.do(t, get("/api/user", keep(got, 200, "session", "accessToken"))).want(t, 200, "")
 		keep(got, 200, "session", "refreshToken")
 		s.clock.Advance(time.Hour)
 		s.refresh(t, refresh).want(t, 401, "")

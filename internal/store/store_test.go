@@ -95,15 +95,20 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		_, err = db.UserByEmail(ctx, "nobody@test.com")
 		wantNotFound(t, err)
 		_, err = db.UpdateUser(ctx, conduit.Session{ID: "S2", UserID: user.ID}, func(*conduit.User) (conduit.Outcome, error) { return conduit.Outcome{}, nil })
-		wantNotFound(t, err)
+		wantKind(t, err, conduit.KindUnauthenticated)
 	})
 }
 
 func wantNotFound(t *testing.T, err error) {
 	t.Helper()
+	wantKind(t, err, conduit.KindNotFound)
+}
+
+func wantKind(t *testing.T, err error, kind conduit.Kind) {
+	t.Helper()
 	var refusal *conduit.Error
-	if !errors.As(err, &refusal) || refusal.Kind != conduit.KindNotFound {
-		t.Errorf("error %v, want not found", err)
+	if !errors.As(err, &refusal) || refusal.Kind != kind {
+		t.Errorf("error %v, want kind %v", err, kind)
 	}
 }
 

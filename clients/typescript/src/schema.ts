@@ -871,7 +871,7 @@ export interface components {
             /**
              * @description What happened. `refresh-reused`: a refresh token came back that had been used, so that two had it, and the session
              *     ended. `session-evicted`: a login beyond the limit ended the session that was unused longest. `password-changed` and
-             *     `email-changed`, which ended all other sessions. There may be other words in time.
+             *     `email-changed`, which ended all other sessions, and `username-changed`. There may be other words in time.
              * @example refresh-reused
              */
             event: string;
