@@ -81,6 +81,7 @@ const (
 type counted struct {
 	throttle *Throttle
 	count    Count
+	network  string // whose attempts are counted by turns
 	found    []Counted
 	held     Bucket // the first that refused it
 }
@@ -109,7 +110,7 @@ func (t *Throttle) login(ctx context.Context, email string, client Client) (coun
 	}
 	of := t.byNetwork("network", HoldsStrangers, t.PerNetwork, networkDrain, takenBack, networks)
 	count.Buckets = append(count.Buckets, of...)
-	return t.try(ctx, count, "credentials", "too many attempts")
+	return t.try(ctx, client, count, "credentials", "too many attempts")
 }
 
 // registration counts an attempt to register, or refuses it with KindTooMany. It also counts as one with a taken name,
@@ -122,7 +123,7 @@ func (t *Throttle) registration(ctx context.Context, email string, client Client
 	}
 	taken := t.byNetwork("taken", HoldsAll, t.PerNetwork, networkDrain, takenBack, networks)
 	count.Buckets = append(count.Buckets, taken...)
-	return t.try(ctx, count, "username", "too many registrations from this network")
+	return t.try(ctx, client, count, "username", "too many registrations from this network")
 }
 
 // change counts an attempt to change one's name, password or email, the last to the one given unless that is empty, or
@@ -142,7 +143,7 @@ func (t *Throttle) change(ctx context.Context, userID int64, email string, clien
 	}
 	refused := t.byNetwork("changes", HoldsAll, t.PerNetwork, networkDrain, takenBack, networks)
 	count.Buckets = append(count.Buckets, refused...)
-	return t.try(ctx, count, "user", "too many changes")
+	return t.try(ctx, client, count, "user", "too many changes")
 }
 
 // byNetwork returns the buckets of a network and the wider ones around it: each takes twice as much as the one inside.
@@ -163,14 +164,16 @@ func (t *Throttle) byNetwork(
 }
 
 // try counts an attempt or refuses it. The context must outlive the request: who hangs up has still tried.
-func (t *Throttle) try(ctx context.Context, count Count, field, message string) (counted, error) {
-	c := counted{throttle: t, count: count}
+func (t *Throttle) try(ctx context.Context, client Client, count Count, field, message string) (counted, error) {
+	c := counted{throttle: t, count: count, network: "counting " + widest(client.IPAddress)}
 	if len(count.Buckets) == 0 {
 		return c, nil
 	}
 	c.count.At = stamp(t.Now())
+	leave := t.turns.take(ctx, c.network, countingAtOnce, countingQueue)
 	var err error
-	if c.found, err = t.Store.CountAttempt(ctx, c.count); err != nil {
+	c.found, err = t.Store.CountAttempt(ctx, c.count)
+	if leave(); err != nil {
 		return c, err
 	}
 	var wait time.Duration
@@ -255,8 +258,16 @@ func (c counted) settle(ctx context.Context, after func(Bucket) afterSuccess, kn
 	if len(lower) == 0 && known == nil {
 		return nil
 	}
+	defer c.throttle.turns.take(ctx, c.network, countingAtOnce, countingQueue)()
 	return c.throttle.Store.SettleAttempt(ctx, lower, known)
 }
+
+// How many attempts of a network are counted at once, and how many wait for that. They all count in the same rows, and who
+// waits for a row in the database keeps a connection from everybody: of a hundred that register from one network, few may.
+const (
+	countingAtOnce = 4
+	countingQueue  = 10_000
+)
 
 // turn waits until few others are trying the same account from the same network. The function it returns lets the next
 // one in.
@@ -264,7 +275,7 @@ func (t *Throttle) turn(ctx context.Context, email string, client Client) (leave
 	if t.PerPair == 0 {
 		return func() {}
 	}
-	return t.turns.take(ctx, t.hash("pair", t.account(email), networksOf(client.IPAddress)[0]), t.PerPair)
+	return t.turns.take(ctx, t.hash("pair", t.account(email), networksOf(client.IPAddress)[0]), t.PerPair, turnQueue)
 }
 
 // refused notes a refusal, which it returns, unless it could not be noted.

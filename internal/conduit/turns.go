@@ -9,7 +9,7 @@ import (
 // turns lets few go ahead at a time where each of them is counted before anybody knows whether they succeed. Without
 // it eight browsers that log in as one person in the same moment, all with the right password, would be more than are
 // free: here they wait for those before them, whose success takes their count back. Those who guess wait as well, and
-// are then refused.
+// are then refused. And of those that are counted in the same rows few go to the database at a time.
 type turns struct {
 	mutex sync.Mutex
 	of    map[string]*turn
@@ -20,16 +20,16 @@ type turn struct {
 	users  int // who wait for a place or have one
 }
 
-// How long one waits for a turn, and how many do under one key. It is a courtesy: who gets none goes ahead all the
+// How long one waits for a turn, and how many do at one account. It is a courtesy: who gets none goes ahead all the
 // same, and is counted.
 const (
 	turnWait  = 10 * time.Second
 	turnQueue = 64
 )
 
-// take waits for one of so many places under a key, also no longer than ctx lasts. The function it returns gives it
-// back.
-func (t *turns) take(ctx context.Context, key string, places int) (leave func()) {
+// take waits for one of so many places under a key, unless too many do, and no longer than ctx lasts. The function it
+// returns gives it back.
+func (t *turns) take(ctx context.Context, key string, places, queue int) (leave func()) {
 	t.mutex.Lock()
 	mine := t.of[key]
 	if mine == nil {
@@ -41,7 +41,7 @@ func (t *turns) take(ctx context.Context, key string, places int) (leave func())
 	}
 	mine.users++
 	wait := turnWait
-	if mine.users > cap(mine.places)+turnQueue {
+	if mine.users > cap(mine.places)+queue {
 		wait = 0
 	}
 	t.mutex.Unlock()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"conduit/internal/auth"
 	"conduit/internal/store"
@@ -414,4 +415,44 @@ func TestHashingIsShared(t *testing.T) {
 		close(done)
 		flood.Wait()
 	})
+}
+
+// TestCountingIsShared: those who are counted in the same rows wait for each other, and keep no connections to the
+// database from others meanwhile.
+func TestCountingIsShared(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	s := newServer(t, url, store.Options{Timeout: 10 * time.Second})
+	s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork, s.throttle.Registrations = 5, 20, 100, 3600
+	s.do(t, registrationFrom("192.0.2.7", "first")).want(t, 201, "")
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	held, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Exec(t.Context(), "select from attempts for update"); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for i := range 60 {
+		group.Go(func() {
+			if got, err := s.try(registrationFrom("192.0.2.7", fmt.Sprint("name", i))); err != nil || got.status != http.StatusCreated {
+				t.Errorf("registration: %d %v", got.status, err)
+			}
+		})
+	}
+	until(t, "four wait for the row", func() bool {
+		return len(columnOf(t, url, "select pid::text from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")) >= 4
+	})
+	others := login("first@test.com", password)
+	others.headers = map[string]string{"X-Forwarded-For": "198.51.100.1"}
+	s.do(t, others).want(t, http.StatusOK, "")
+	if err := held.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+	group.Wait()
 }
