@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 
-import { block, closeBrowser, execute, lockIs, locked, unlocked, visit } from './page.js'
+import { audit, block, closeBrowser, execute, lockIs, locked, unlocked, visit } from './page.js'
 
 const example = { username: 'jake', email: 'jake@example.com', password: 'jakes secret' } // the contract's own
 
@@ -77,6 +77,94 @@ describe('the documentation page', { concurrency: 2 }, () => {
     await lockIs(page, unlocked)
     assert.deepEqual(complaints, [])
   })
+
+  // run executes an operation as it stands and returns its answer.
+  const run = async (page, tag, operation, status) => {
+    const response = await execute(page, tag, operation)
+    const body = await response.text()
+    assert.equal(response.status(), status, `${operation}: ${response.url()} ${body}`)
+    return body && JSON.parse(body)
+  }
+
+  // Every operation, in the order in which somebody would try it.
+  test('each operation shows what a reader hopes for as it stands', async (t) => {
+    const { page, complaints } = await visit(t, '/', { args: ['--demo'] })
+    const seen = new Set()
+    const shows = async (tag, operation, status, isRight = () => true) => {
+      const body = await run(page, tag, operation, status)
+      assert.ok(isRight(body), `${operation}: ${JSON.stringify(body)}`)
+      seen.add(operation)
+      await block(page, tag, operation).locator('.opblock-summary-control').click() // a long page is a slow one
+    }
+    await shows('Users', 'createUser', 201)
+    await shows('Users', 'login', 200)
+    await shows('Users', 'getCurrentUser', 200)
+    await shows('Articles', 'getArticles', 200, ({ articles }) => articles.length === 20)
+    await shows('Articles', 'getArticle', 200)
+    await shows('Favorites', 'createArticleFavorite', 200, ({ article }) => article.favorited)
+    await shows('Favorites', 'deleteArticleFavorite', 200, ({ article }) => !article.favorited)
+    await shows('Profiles', 'getProfileByUsername', 200, ({ profile }) => !profile.following)
+    await shows('Profiles', 'followUserByUsername', 200, ({ profile }) => profile.following)
+    await shows('Articles', 'getArticlesFeed', 200, ({ articles }) => articles.length > 0)
+    await shows('Profiles', 'unfollowUserByUsername', 200, ({ profile }) => !profile.following)
+    await shows('Tags', 'getTags', 200, ({ tags }) => tags.length > 10)
+    await shows('Keys', 'getJwks', 200)
+    await shows('Articles', 'createArticle', 201)
+    await shows('Articles', 'updateArticle', 200)
+    await shows('Comments', 'createArticleComment', 201)
+    await shows('Comments', 'getArticleComments', 200, ({ comments }) => comments.length === 1)
+    await shows('Comments', 'deleteArticleComment', 204)
+    await shows('Articles', 'deleteArticle', 204)
+    await shows('Users', 'updateCurrentUser', 200)
+    await shows('Sessions', 'createSession', 201)
+    await shows('Sessions', 'refreshSession', 200)
+    await shows('Sessions', 'refreshSession', 200)
+    await shows('Sessions', 'getSessions', 200, ({ sessions }) => sessions.length > 1)
+    await shows('Sessions', 'deleteOtherSessions', 204)
+    await shows('Sessions', 'deleteSession', 204)
+    await shows('Users', 'login', 200)
+    await shows('Users', 'logout', 204)
+    await shows('Users', 'login', 200)
+    await shows('Users', 'deleteCurrentUser', 204)
+    const operations = await page
+      .locator('.opblock')
+      .evaluateAll((blocks) => blocks.map(({ id }) => id.split('-').at(-1)))
+    assert.deepEqual(
+      operations.filter((id) => !seen.has(id)),
+      ['getServerMetadata'], // needs a public URL
+    )
+    assert.deepEqual(complaints, [])
+  })
+
+  test('on an empty server operations take what was made on the page', async (t) => {
+    const { page } = await visit(t)
+    await run(page, 'Users', 'createUser', 201)
+    assert.deepEqual((await run(page, 'Articles', 'getArticles', 200)).articles, [])
+    await run(page, 'Articles', 'createArticle', 201)
+    await run(page, 'Articles', 'createArticle', 201) // the second one, whose slug is no longer the example's
+    const { article } = await run(page, 'Articles', 'getArticle', 200)
+    assert.notEqual(article.slug, 'how-to-train-your-dragon')
+  })
+
+  for (const options of [{}, { colorScheme: 'dark' }, { viewport: { width: 320, height: 700 } }]) {
+    test(`it can be read by everybody: ${JSON.stringify(options)}`, async (t) => {
+      const { page, complaints } = await visit(t, '/', options)
+      await execute(page, 'Users', 'createUser')
+      await execute(page, 'Articles', 'getArticles')
+      // Of the page's own making, beside what Swagger UI is: buttons within buttons, and its colours.
+      const found = await audit(page, ['color-contrast', 'nested-interactive'])
+      assert.deepEqual(found, [])
+      const [width, colour] = await page.evaluate(() => [
+        document.documentElement.scrollWidth - innerWidth,
+        getComputedStyle(document.body).backgroundColor,
+      ])
+      assert.equal(width, 0, 'the page scrolls sideways')
+      assert.equal(colour, options.colorScheme === 'dark' ? 'rgb(28, 32, 34)' : 'rgb(250, 250, 250)')
+      await page.emulateMedia({ colorScheme: options.colorScheme === 'dark' ? 'light' : 'dark' })
+      await page.locator(options.colorScheme === 'dark' ? 'html:not(.dark-mode)' : 'html.dark-mode').waitFor()
+      assert.deepEqual(complaints, [])
+    })
+  }
 
   test('links lead to an operation, the filter finds one, and the files are a click away', async (t) => {
     const { page, server, complaints } = await visit(t, '/docs#/Articles/getArticlesFeed')

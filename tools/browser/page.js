@@ -1,4 +1,6 @@
 // What the checks of the documentation page do with it.
+import { readFile } from 'node:fs/promises'
+
 import { chromium } from 'playwright-core'
 
 import { browser } from '../chromium.mjs'
@@ -12,10 +14,10 @@ export const closeBrowser = async () => (await launched)?.close()
 
 // visit starts a server of the test's own and opens its page as somebody who has never been there. complaints is what the browser
 // finds wrong: errors, what the policy forbids, requests to anybody else.
-export async function visit(t, path = '/') {
-  const server = await serve({ args: ['--database=sqlite::memory:'] })
+export async function visit(t, path = '/', { args = [], ...options } = {}) {
+  const server = await serve({ args: ['--database=sqlite::memory:', ...args] })
   t.after(() => server.stop())
-  const context = await (await open()).newContext({ viewport: { width: 1200, height: 860 } })
+  const context = await (await open()).newContext({ viewport: { width: 1200, height: 860 }, ...options })
   t.after(() => context.close())
   const complaints = []
   context.on('request', (request) => {
@@ -47,12 +49,21 @@ export async function execute(page, tag, operation, body) {
   const it = block(page, tag, operation)
   if (!(await it.locator('.execute').isVisible())) await it.locator('.opblock-summary-control').click()
   if (body) await it.locator('.body-param__text').fill(JSON.stringify(body))
-  const answered = page.waitForResponse((response) => response.url().includes('/api/'))
+  const answered = page.waitForResponse((response) => /\/(api|\.well-known)\//.test(response.url()))
   await it.locator('.execute').click()
   const response = await answered
   const shown = it.locator('.live-responses-table .response .response-col_status')
   await shown.filter({ hasText: String(response.status()) }).waitFor()
   return response
+}
+
+// audit returns what axe-core finds wrong for people who use the page in other ways, as far as it is serious, but for some rules.
+export async function audit(page, without) {
+  await page.evaluate(await readFile(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8'))
+  const rules = Object.fromEntries(without.map((rule) => [rule, { enabled: false }]))
+  const { violations } = await page.evaluate((rules) => globalThis.axe.run({ rules }), rules)
+  const serious = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
+  return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 100)).join(', ')}`)
 }
 
 export const lockIs = (page, state) => page.locator(`.auth-wrapper .authorize.${state}`).waitFor()

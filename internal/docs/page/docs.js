@@ -1,7 +1,35 @@
-// Opens Swagger UI on this server's own contract and keeps its lock in step with what is executed: whoever registers or
-// logs in here is authorized for the locked operations, and whoever logs out no longer is.
+// Opens Swagger UI on this server's own contract, so that each operation can be executed as it stands: with what there is on this
+// server, and what was made on the page before. It keeps the lock in step: whoever registers or logs in here is authorized for the
+// locked operations, and whoever logs out no longer is.
 
 const scheme = 'bearerAuth'
+
+let newestRefreshToken
+
+// Swagger UI's dark mode is a class on the root, which follows the browser.
+const dark = matchMedia('(prefers-color-scheme: dark)')
+const followColours = () => document.documentElement.classList.toggle('dark-mode', dark.matches)
+dark.addEventListener('change', followColours)
+followColours()
+
+// What Swagger UI leaves without a name for screen readers, and what scrolls but cannot be reached by the keyboard.
+const names = { '.body-param__text': 'Request body', '#servers': 'Server', '.examples-select-element': 'Example' }
+let namingIsDue = false
+new MutationObserver(() => {
+  if (namingIsDue) return
+  namingIsDue = true
+  requestAnimationFrame(nameElements)
+}).observe(document.documentElement, { childList: true, subtree: true })
+
+function nameElements() {
+  namingIsDue = false
+  for (const [selector, name] of Object.entries(names)) {
+    for (const element of document.querySelectorAll(`${selector}:not([aria-label])`))
+      element.setAttribute('aria-label', name)
+  }
+  for (const element of document.querySelectorAll('pre.microlight:not([tabindex]), .opblock-body:not([tabindex])'))
+    element.tabIndex = 0
+}
 
 const ui = SwaggerUIBundle({
   // The file that people edit, since it has the operations in their order.
@@ -17,11 +45,81 @@ const ui = SwaggerUIBundle({
   tryItOutEnabled: true,
   // The badge would ask a server on the internet what it thinks of the contract.
   validatorUrl: null,
+  plugins: [
+    {
+      statePlugins: {
+        spec: { wrapActions: { updateJsonSpec: (update) => (spec) => update(withoutExamples(spec)) } },
+        oas3: { wrapActions: { setRequestBodyValue: (set) => (change) => set(withNewestToken(change)) } },
+      },
+    },
+  ],
+  onComplete: suggestWhatThereIs,
   responseInterceptor: (response) => {
     followAuthorization(response)
+    followWhatWasMade(response)
     return response
   },
 })
+
+// withoutExamples takes the examples out of parameters that can be left out: all at once they would find nothing.
+function withoutExamples(spec) {
+  const shared = Object.values(spec.components?.parameters ?? {})
+  const own = Object.values(spec.paths ?? {}).flatMap((path) =>
+    [path, ...Object.values(path)].flatMap((item) => item.parameters ?? []),
+  )
+  for (const parameter of [...shared, ...own]) {
+    if (parameter.in === 'query' && !parameter.required) {
+      delete parameter.example
+      delete parameter.schema.default // the server's own, whether it is sent or not
+    }
+  }
+  return spec
+}
+
+// suggestWhatThereIs fills in an article and a person of this server, if there are any.
+async function suggestWhatThereIs() {
+  const { articles = [] } = await fetch('api/articles?limit=1').then((response) => (response.ok ? response.json() : {}))
+  if (articles.length > 0) {
+    suggest('slug', articles[0].slug)
+    suggest('username', articles[0].author.username)
+  }
+}
+
+// followWhatWasMade fills in what an operation made, for the operations that take it.
+function followWhatWasMade({ status, body }) {
+  if (status === 201 && body.article) suggest('slug', body.article.slug)
+  if (status === 201 && body.comment) suggest('commentId', body.comment.id)
+  if (body?.session?.refreshToken) {
+    suggest('sessionId', body.session.id)
+    newestRefreshToken = body.session.refreshToken
+    ui.oas3Actions.setRequestBodyValue({ value: refreshExample(), pathMethod: ['/sessions/refresh', 'post'] })
+  }
+}
+
+// withNewestToken puts the newest refresh token where the page shows the contract's example of one, as it does when an operation
+// is opened.
+function withNewestToken(change) {
+  if (!newestRefreshToken || change.value !== refreshExample()) return change
+  return { ...change, value: change.value.replace(exampleToken(), newestRefreshToken) }
+}
+
+function exampleToken() {
+  return ui.specSelectors.specJson().getIn(['components', 'schemas', 'RefreshSessionInput', 'example', 'refreshToken'])
+}
+
+function refreshExample() {
+  return JSON.stringify({ session: { refreshToken: exampleToken() } }, null, 2)
+}
+
+// suggest fills in a value wherever a path has a parameter of that name.
+function suggest(name, value) {
+  for (const [path, item] of Object.entries(ui.specSelectors.specJson().get('paths').toJS())) {
+    if (!path.includes(`{${name}}`)) continue
+    for (const method of Object.keys(item).filter((key) => item[key].operationId)) {
+      ui.specActions.changeParam([path, method], name, 'path', String(value), false)
+    }
+  }
+}
 
 function followAuthorization({ url, status, headers, body }) {
   // `login` and its kin answer with a user, `createSession` and `refreshSession` with a session.
