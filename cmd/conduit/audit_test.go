@@ -131,7 +131,7 @@ func TestAuditExportAndPrune(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
 		day := time.Date(2026, 2, 18, 0, 0, 0, 0, time.UTC)
-		const old = 5001 // more than a batch, of both
+		const old = 1001 // more than a batch, of both
 		var events []conduit.Event
 		for i := range old + 1 {
 			event := conduit.KeyEvent(conduit.ActorSystem, conduit.KeyMade, fmt.Sprint("K", i), day)
@@ -161,7 +161,7 @@ func TestAuditExportAndPrune(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSuffix(string(written), "\n"), "\n")
 		if len(lines) != old || !strings.Contains(lines[0], `"target":"key:K0"`) ||
-			!strings.Contains(lines[old-1], `"target":"key:K5000"`) || !strings.Contains(lines[0], `"clientRequestId":"C"`) {
+			!strings.Contains(lines[old-1], `"target":"key:K1000"`) || !strings.Contains(lines[0], `"clientRequestId":"C"`) {
 			t.Errorf("%d lines, from %s to %s", len(lines), lines[0], lines[len(lines)-1])
 		}
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -182,13 +182,13 @@ func TestAuditExportAndPrune(t *testing.T) {
 		if out := run("", "prune", "--older-than=60000d", "--yes"); !strings.HasPrefix(out, "0 events from before ") {
 			t.Error(out)
 		}
-		if out := run("", "prune", "--before=2026-02-18", "--yes"); out != "5001 events from before 2026-02-18 00:00:00Z are removed\n" {
+		if out := run("", "prune", "--before=2026-02-18", "--yes"); out != "1001 events from before 2026-02-18 00:00:00Z are removed\n" {
 			t.Error(out)
 		}
 		left := strings.Split(strings.TrimSuffix(run("", "export"), "\n"), "\n")
-		if len(left) != 3 || !strings.Contains(left[0], "key:K5001") ||
+		if len(left) != 3 || !strings.Contains(left[0], "key:K1001") ||
 			!strings.Contains(left[1], `"action":"audit-pruned","target":"before:2026-02-18T00:00:00Z"`) ||
-			!strings.Contains(left[1], `"count":5000`) || !strings.Contains(left[2], `"count":1,`) {
+			!strings.Contains(left[1], `"count":1000`) || !strings.Contains(left[2], `"count":1,`) {
 			t.Errorf("left are %s", left)
 		}
 		if got := run("", "export", "--action=audit-pruned"); strings.Count(got, "\n") != 2 {

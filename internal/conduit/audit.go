@@ -95,7 +95,7 @@ type EventFilter struct {
 }
 
 // pruneBatch is how many events go in one transaction, with one that says so.
-const pruneBatch = 5000
+const pruneBatch = 1000
 
 // PruneEvents removes the events from before a moment, in the order in which they happened, and returns how many. It is
 // on record who had them removed.
