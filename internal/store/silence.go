@@ -50,8 +50,12 @@ func (c *toldConn) tell(ctx context.Context) *try {
 
 // ResetSession is called before a connection is used again, and asks it for a sign of life when it was idle.
 func (c *toldConn) ResetSession(ctx context.Context) error {
-	c.tell(ctx)
-	return c.Conn.ResetSession(ctx)
+	t := c.tell(ctx)
+	err := c.Conn.ResetSession(ctx)
+	if t != nil && err != nil {
+		t.backend.Store(0) // it gets another one
+	}
+	return err
 }
 
 func (c *toldConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {

@@ -88,8 +88,9 @@ func (s *Store) openPostgres(dsn string, tracer pgx.QueryTracer) error {
 	// Bun writes the arguments into the statement, so that nearly every text is new: preparing it would cost a round trip
 	// and fill the server's cache. The hot reads ask for the other mode one by one.
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	if config.ConnectTimeout == 0 || config.ConnectTimeout > s.timeout {
-		config.ConnectTimeout = s.timeout
+	// database/sql opens connections for those who wait one after the other: one that does not come holds up all.
+	if config.ConnectTimeout == 0 || config.ConnectTimeout > s.part() {
+		config.ConnectTimeout = s.part()
 	}
 	if config.Config.RuntimeParams["application_name"] == "" {
 		config.Config.RuntimeParams["application_name"] = "conduit"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 )
 
@@ -97,8 +98,12 @@ func (s *Store) try(ctx context.Context, run func(ctx context.Context) error) (*
 	})
 	defer watch.Stop()
 	err := run(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+	var connect *pgconn.ConnectError
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errSilent):
 		err = errSilent
+	case ctx.Err() == nil && errors.As(err, &connect) && errors.Is(err, context.DeadlineExceeded):
+		err = errSilent // it went silent while it was made
 	}
 	return t, err
 }
