@@ -83,6 +83,7 @@ func TestStatements(t *testing.T) {
 	counter := &statementCounter{}
 	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: counter})
 	token := s.register(t, "jake")
+	refresh := s.refreshToken(t)
 	s.publish(t, token, "Known", "t")
 	for i := range 40 {
 		s.publish(t, token, fmt.Sprint("Article ", i), "t", "u")
@@ -98,6 +99,8 @@ func TestStatements(t *testing.T) {
 		{"login", login("jake@test.com", password), 3},
 		{"login, wrong password", login("jake@test.com", "wrong"), 2},
 		{"login, unknown address", login("nobody@test.com", "wrong"), 2},
+		{"session with a refresh token", sessionCall("/api/sessions", "email", "jake@test.com", "password", password), 3},
+		{"refresh", sessionCall("/api/sessions/refresh", "refreshToken", refresh), 2},
 		{"registration", registration("other", "other@test.com", password), 5},
 		{"anonymous", call{method: "GET", path: "/api/user"}, 0},
 		{"forged token", call{method: "GET", path: "/api/user", token: token[:len(token)-4] + "AAAA"}, 0},
