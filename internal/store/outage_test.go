@@ -56,14 +56,24 @@ func TestChangesThatCannotLook(t *testing.T) {
 // TestSlowIsNotSilent: a change that waits for somebody else is left waiting, for as long as the store's time lasts.
 func TestSlowIsNotSilent(t *testing.T) {
 	t.Parallel()
-	url := storetest.Postgres(t)
+	t.Run("direct", func(t *testing.T) { t.Parallel(); slowIsNotSilent(t, false) })
+	t.Run("behind a pooler", func(t *testing.T) { t.Parallel(); slowIsNotSilent(t, true) })
+}
+
+func slowIsNotSilent(t *testing.T, pooled bool) {
+	t.Helper()
+	direct := storetest.Postgres(t)
+	url, proxy := storetest.NewProxy(t, direct)
+	if pooled {
+		proxy.Pool()
+	}
 	db := storetest.Open(t, url, store.Options{Timeout: 3 * time.Second})
 	addKey(t, db)
 	user, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1"), kid, registered)
 	if err != nil {
 		t.Fatal(err)
 	}
-	locker, err := pgx.Connect(t.Context(), url)
+	locker, err := pgx.Connect(t.Context(), direct)
 	if err != nil {
 		t.Fatal(err)
 	}

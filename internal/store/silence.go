@@ -128,6 +128,11 @@ func (s *Store) silent(ctx context.Context, t *try) bool {
 		return false
 	}
 	defer func() { _ = fresh.Close(context.WithoutCancel(ctx)) }()
+	// A pooler gives process ids of its own, by which no backend can be found: then nothing is known of it.
+	var named bool
+	if err := fresh.QueryRow(ctx, "select pg_backend_pid() = $1", fresh.PgConn().PID()).Scan(&named); err != nil || !named {
+		return false
+	}
 	if _, err := fresh.Exec(ctx, `
 select pg_terminate_backend(pid, 200)
   from pg_stat_activity

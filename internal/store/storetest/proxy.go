@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -24,6 +25,7 @@ type Proxy struct {
 	run     *proxyRun     // Nil while stopped.
 	flowing chan struct{} // Closed while bytes are forwarded, open while frozen.
 	opened  *lines        // The connections since the last silence.
+	pooling bool          // Whether new connections are given other process ids.
 }
 
 // proxyRun is what happens between a Start and a Stop.
@@ -127,6 +129,16 @@ func (p *Proxy) Silence() { close(p.silence().requests) }
 // LoseAnswers is Silence for what the server sends: it goes on hearing what the client sends.
 func (p *Proxy) LoseAnswers() { p.silence() }
 
+// Pool gives new connections other process ids than the server does, as poolers do.
+func (p *Proxy) Pool() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pooling = true
+}
+
+// backendKeyData begins the message that tells a client its process id.
+var backendKeyData = []byte{'K', 0, 0, 0, 12}
+
 func (p *Proxy) silence() *lines {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,8 +174,19 @@ func (p *Proxy) forward(run *proxyRun, client net.Conn, opened *lines) {
 
 	ctx, leave := context.WithCancel(run)
 	var both sync.WaitGroup
-	both.Go(func() { defer leave(); p.pump(ctx, server, client, opened.requests) })
-	both.Go(func() { defer leave(); p.pump(ctx, client, server, opened.answers) })
+	p.mu.Lock()
+	pooling := p.pooling
+	p.mu.Unlock()
+	both.Go(func() { defer leave(); p.pump(ctx, server, client, opened.requests, func([]byte) {}) })
+	both.Go(func() {
+		defer leave()
+		p.pump(ctx, client, server, opened.answers, func(text []byte) {
+			if at := bytes.Index(text, backendKeyData); pooling && at >= 0 {
+				pooling = false // it comes once
+				copy(text[at+len(backendKeyData):], []byte{0, 0, 0, 1})
+			}
+		})
+	})
 	// PostgreSQL knows no half-closed connections: the end of one direction is the end of both.
 	<-ctx.Done()
 	client.Close()
@@ -172,7 +195,7 @@ func (p *Proxy) forward(run *proxyRun, client net.Conn, opened *lines) {
 }
 
 // pump copies bytes while they flow and are not lost, until an end is closed or the context is done.
-func (p *Proxy) pump(ctx context.Context, to, from net.Conn, lost <-chan struct{}) {
+func (p *Proxy) pump(ctx context.Context, to, from net.Conn, lost <-chan struct{}, change func(text []byte)) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -193,6 +216,7 @@ func (p *Proxy) pump(ctx context.Context, to, from net.Conn, lost <-chan struct{
 			return
 		default:
 		}
+		change(buffer[:n])
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}
