@@ -198,8 +198,11 @@ func (p *program) attack(t *testing.T) {
 			continue
 		}
 		token, ipAddress := p.tokens[i%20], fmt.Sprintf("192.0.2.%d", 1+i%20)
-		path := []string{"GET /api/articles/controls", "GET /api/articles?limit=100", "GET /api/articles/angles/comments"}[i%3]
+		path := []string{
+			"GET /api/articles/controls", "GET /api/articles?limit=100", "GET /api/articles/angles/comments", "GET /openapi.json", "GET /api/profiles/user1",
+		}[i%5]
 		text := path + " HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: " + ipAddress + "\r\nAuthorization: Bearer " + token + "\r\nAccept-Encoding: gzip, identity\r\n\r\n"
+		text = strings.Repeat(text, 30)
 		if i%8 == 1 {
 			text = "POST /api/articles HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: " + ipAddress + "\r\nAuthorization: Bearer " + token +
 				"\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n" + strings.Repeat(" ", 900_000)

@@ -37,11 +37,18 @@ func (c *contractMux) mountDocument(version string) {
 
 // asFile answers with content that is the same for everybody until the program changes.
 func asFile(mediaType string, content func() []byte) http.HandlerFunc {
-	return conditional(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", mediaType)
-		w.Header().Set("Cache-Control", "no-cache")
-		_, _ = w.Write(content()) // into memory
-	}, "")
+	tag := sync.OnceValue(func() string { return tagOf(content()) })
+	return func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-cache")
+		header.Set("ETag", tag())
+		if matches(r.Header.Values("If-None-Match"), tag()) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		header.Set("Content-Type", mediaType)
+		_, _ = w.Write(content()) // fails when the client has gone
+	}
 }
 
 // infoVersion is info.version in openapi.yaml: no other member called version stands so far left.

@@ -1,13 +1,17 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
 	"golang.org/x/sync/semaphore"
 
 	"conduit/internal/conduit"
@@ -20,12 +24,13 @@ const (
 	answerMemory = 48 << 20
 )
 
-// What an answer may take while it is made: the texts as the database gives them and as JSON, in which a byte may take six.
+// What an answer may take while it is made: the texts as the database gives them and as JSON, in which a byte may take six. What
+// asks for none of these is charged when it is written, if it is long enough to be compressed.
 const (
 	articleMemory = 4 << 20  // an article with its text
 	summaryMemory = 64 << 10 // a row of a list of articles
-	commentMemory = 8 << 10  // a comment without its text
-	textMemory    = 3        // times the size of a text
+	commentMemory = 24 << 10 // a comment without its text
+	textMemory    = 12       // times the size of a text: six, as JSON, which is held twice while it is made
 	storedMemory  = 8        // times the size of a body: as it came, decoded, as SQL, and as it is shown again
 	gzipMemory    = 1 << 20  // for compressing an answer as long as it is sent
 )
@@ -173,6 +178,75 @@ func bounded(next http.Handler, bodies, answers *memory) http.Handler {
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// charged has what is read and long enough to be compressed take memory before it is sent, unless it has done so before it was
+// made. What there is no memory for is 503. A change that was made is never answered so: its answer is short, and goes out as
+// it is, since compressing costs the most.
+func charged(next http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.Header().Set(gzhttp.HeaderNoCompression, "change")
+			next.ServeHTTP(w, r)
+			return
+		}
+		answer := &chargedAnswer{ResponseWriter: w, request: r, log: log}
+		next.ServeHTTP(answer, r)
+		if answer.status != 0 && !answer.begun { // without a body
+			answer.ResponseWriter.WriteHeader(answer.status)
+		}
+	})
+}
+
+type chargedAnswer struct {
+	http.ResponseWriter
+	request *http.Request
+	log     *slog.Logger
+	status  int
+	begun   bool
+	refused bool
+}
+
+// WriteHeader implements [http.ResponseWriter]. The status waits for the first bytes of the body, which decide.
+func (c *chargedAnswer) WriteHeader(status int) {
+	if status < http.StatusOK {
+		c.ResponseWriter.WriteHeader(status)
+	} else if c.status == 0 {
+		c.status = status
+	}
+}
+
+// Write implements [http.ResponseWriter]. Our answers are written in one piece.
+func (c *chargedAnswer) Write(text []byte) (int, error) {
+	if c.refused {
+		return len(text), nil
+	}
+	if !c.begun {
+		c.begun = true
+		if err := c.charge(int64(len(text))); err != nil {
+			c.refused = true
+			header := c.Header()
+			header.Del("Content-Encoding")
+			header.Del("ETag")
+			header.Set("Cache-Control", noStore)
+			writeError(c.ResponseWriter, c.request, c.log, err)
+			return len(text), nil
+		}
+		c.ResponseWriter.WriteHeader(cmp.Or(c.status, http.StatusOK))
+	}
+	return c.ResponseWriter.Write(text)
+}
+
+// Unwrap lets http.ResponseController through.
+func (c *chargedAnswer) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+func (c *chargedAnswer) charge(size int64) error {
+	request := requestFrom(c.request.Context())
+	holds := slices.ContainsFunc(request.leases, func(l *lease) bool { return l.memory == request.answers })
+	if size < minGzip || holds {
+		return nil
+	}
+	return roomForAnswer(c.request.Context(), size+gzipMemory)
 }
 
 // roomForBody takes memory for a body of so many bytes, until the request has been answered.

@@ -93,6 +93,42 @@ func TestSlowReaders(t *testing.T) {
 	})
 }
 
+// TestLongAnswersAreCharged: whatever is long, also the contract itself, as often as it is asked for at once on one connection.
+func TestLongAnswersAreCharged(t *testing.T) {
+	eachWithMemory(t, 64<<20, 3<<20, func(t *testing.T, s *server, transfers *clock) {
+		jake := s.register(t, "jake")
+		s.do(t, call{method: "PUT", path: "/api/user", token: jake, body: userJSON("bio", strings.Repeat("🦊", 10_000))}).want(t, 200, "")
+		for _, ipAddress := range []string{"192.0.2.1", "192.0.2.2"} {
+			conn := s.open(t, ipAddress, jake, "GET /openapi.json", "")
+			for range 40 { // more than the operating system keeps
+				_, _ = fmt.Fprintf(conn, "GET /openapi.json HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\n\r\n", ipAddress)
+			}
+			reader := bufio.NewReader(conn)
+			if _, err := reader.Peek(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Between two answers of a connection somebody else may get one, until the operating system keeps no more of them.
+		for tries := 0; s.do(t, comingFrom("192.0.2.3", get("/openapi.json", ""))).status == 200; tries++ {
+			if tries == 100 {
+				t.Fatal("what nobody reads holds nothing")
+			}
+		}
+		for _, path := range []string{"/openapi.yaml", "/api/profiles/jake", "/docs/swagger-ui.css"} {
+			refused := s.do(t, comingFrom("192.0.2.3", get(path, "")))
+			refused.wantError(t, 503, "server", "is not available")
+			if refused.header.Get("Retry-After") == "" || refused.header.Get("ETag") != "" || refused.header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s: %v", path, refused.header)
+			}
+		}
+		// What changes something says what it did.
+		s.do(t, comingFrom("192.0.2.3", call{method: "PUT", path: "/api/user", token: jake, body: userJSON("image", "x")})).want(t, 200, "")
+		transfers.Advance(3 * time.Second)
+		s.do(t, comingFrom("192.0.2.3", get("/openapi.json", ""))).want(t, 200, "")
+		s.do(t, comingFrom("192.0.2.3", get("/api/profiles/jake", ""))).want(t, 200, "")
+	})
+}
+
 // TestSlowWriters: so do bodies that do not come.
 func TestSlowWriters(t *testing.T) {
 	eachWithMemory(t, 16<<20, 64<<20, func(t *testing.T, s *server, transfers *clock) {

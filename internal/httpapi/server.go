@@ -106,7 +106,7 @@ func New(config Config) (http.Handler, error) {
 	})
 
 	var handler http.Handler = operations
-	handler = compressed(handler)
+	handler = compressed(charged(handler, config.Log))
 	handler = crossOrigin(handler, config.Origins)
 	handler = secure(handler)
 	handler = bounded(handler, newMemory(cmp.Or(config.BodyMemory, bodyMemory), config.Now),
