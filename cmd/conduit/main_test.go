@@ -371,5 +371,33 @@ func TestDemo(t *testing.T) {
 		if err := i.stop(); err != nil {
 			t.Error(err)
 		}
+		if !strings.HasPrefix(url, "sqlite:") {
+			return
+		}
+		// Everybody knows the password: for others, only who asks gets the accounts served, and no empty database is filled.
+		for _, flags := range [][]string{{"--public-url=https://conduit.example.com"}, {"--trusted-proxies=10.0.0.0/8"}, {"--listen=0.0.0.0:0"}} {
+			all := append([]string{"serve", "--listen=127.0.0.1:0", "--database", url, "--key-file", keyFile}, flags...)
+			if _, err := invoke(t, nil, all...); err == nil || !strings.Contains(err.Error(), "johndoe@example.com, whose password everybody knows") {
+				t.Errorf("%v: %v", flags, err)
+			}
+			asked := serveOn(t, url, keyFile, append(flags, "--demo")...)
+			if err := asked.stop(); err != nil {
+				t.Errorf("%v --demo: %v", flags, err)
+			}
+			folder := t.TempDir()
+			empty := serveOn(t, "sqlite:"+filepath.Join(folder, "c.db"), filepath.Join(folder, "k"), append(flags, "--demo")...)
+			if _, text := empty.do(t, "GET", "/articles", "", ""); !strings.Contains(text, `"articlesCount":0`) {
+				t.Errorf("%v: filled", flags)
+			}
+			if err := empty.stop(); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, flags := range [][]string{{"--public-url=http://localhost:8080"}, {"--public-url=http://[::1]:8080"}} {
+			here := serveOn(t, url, keyFile, flags...)
+			if err := here.stop(); err != nil {
+				t.Errorf("%v: %v", flags, err)
+			}
+		}
 	})
 }

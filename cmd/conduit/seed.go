@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"conduit/internal/auth"
+	"conduit/internal/conduit"
 	"conduit/internal/demo"
 	"conduit/internal/store"
 )
@@ -112,7 +113,41 @@ func (s settings) fillsNew(address net.Addr) bool {
 	if s.database == inMemory {
 		return s.demo && (s.demoAsked || s.seed != 0)
 	}
-	tcp, ok := address.(*net.TCPAddr)
 	return s.demo && (s.demoAsked || s.database == defaultDatabase) &&
-		strings.HasPrefix(s.database, "sqlite:") && ok && tcp.IP.IsLoopback()
+		strings.HasPrefix(s.database, "sqlite:") && !s.othersReach(address)
+}
+
+// othersReach tells whether the server is for others than who runs it: it listens on more than loopback, has a public URL that is
+// elsewhere, or stands behind proxies.
+func (s settings) othersReach(address net.Addr) bool {
+	tcp, ok := address.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsLoopback() || len(s.trustedProxies) > 0 {
+		return true
+	}
+	public, err := url.Parse(s.publicURL)
+	return err != nil || public.Hostname() != "localhost" && !net.ParseIP(public.Hostname()).IsLoopback()
+}
+
+// refuseDemo refuses to serve demo accounts to others unless that is asked for: everybody knows their password.
+func refuseDemo(ctx context.Context, s settings, db *store.Store, passwords *auth.Passwords, address net.Addr) error {
+	if s.database == inMemory || s.demo && s.demoAsked || !s.othersReach(address) {
+		return nil
+	}
+	user, err := db.UserByEmail(ctx, demo.John+"@example.com")
+	var refusal *conduit.Error
+	if errors.As(err, &refusal) && refusal.Kind == conduit.KindNotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for demo accounts: %w", err)
+	}
+	known, _, err := passwords.Verify(ctx, user.PasswordHash, demo.Password)
+	if err != nil {
+		return fmt.Errorf("looking for demo accounts: %w", err)
+	}
+	if known {
+		return usagef("%s has demo accounts, as %s, whose password everybody knows, and others reach this server: "+
+			"use another database, or say --demo (CONDUIT_DEMO=true)", db, user.Email)
+	}
+	return nil
 }

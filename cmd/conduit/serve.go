@@ -133,6 +133,9 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err := fillNew(ctx, s, db, passwords, listener.Addr(), log); err != nil {
 		return err
 	}
+	if err := refuseDemo(ctx, s, db, passwords, listener.Addr()); err != nil {
+		return err
+	}
 	proxies, err := httpapi.ParseProxies(s.trustedProxies)
 	if err != nil {
 		return badSetting("trusted-proxies", err)
