@@ -170,7 +170,7 @@ func TestAuditExportAndPrune(t *testing.T) {
 
 		for want, args := range map[string][]string{
 			"takes --before or --older-than": {},
-			"CONDUIT_OLDER_THAN":             {"--older-than=a year"},
+			"--older-than: ":                 {"--older-than=a year"},
 			"want a time as":                 {"--before=yesterday"},
 			"want a time that has passed":    {"--before=9999-01-01"},
 			"must not be negative":           {"--older-than=-1h"},

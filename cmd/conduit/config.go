@@ -20,15 +20,35 @@ func variable(flag string) string {
 // formerly are the names that flags had once, which are still taken, as are their variables.
 var formerly = map[string]string{"network-attempts": "address-attempts"}
 
-// flagsFromEnvironment sets the flags that were not given from their variables.
-func flagsFromEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
+// settingFlags are the flags that say how an installation is. Those that say what one command is to do have no variables: whoever
+// has set CONDUIT_YES for something would else be asked nothing by anything.
+var settingFlags = func() *pflag.FlagSet {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	(&settings{}).addTo(flags)
+	return flags
+}()
+
+// hasVariable tells whether a flag of a command is a setting: it is one of the server, too, and means the same there.
+func hasVariable(command *cobra.Command, flag string) bool {
+	if command.Name() == "seed" && flag == "seed" {
+		return false // another number than the server's, which also stops the clock
+	}
+	return settingFlags.Lookup(flag) != nil
+}
+
+// flagsFromEnvironment sets the flags that were not given from their variables, without the blanks that editors and shells leave
+// around values.
+func flagsFromEnvironment(command *cobra.Command, getenv func(string) string) error {
 	var problem error
-	flags.VisitAll(func(flag *pflag.Flag) {
+	command.Flags().VisitAll(func(flag *pflag.Flag) {
+		if problem != nil || flag.Changed || !hasVariable(command, flag.Name) {
+			return
+		}
 		value := getenv(variable(flag.Name))
 		if former, renamed := formerly[flag.Name]; renamed {
 			value = cmp.Or(value, getenv(variable(former)))
 		}
-		if problem != nil || flag.Changed || value == "" || flag.Name == "help" {
+		if value = strings.TrimSpace(value); value == "" {
 			return
 		}
 		if err := flag.Value.Set(value); err != nil {
@@ -40,6 +60,9 @@ func flagsFromEnvironment(flags *pflag.FlagSet, getenv func(string) string) erro
 
 // badSetting says which setting is wrong, by both its names, and why.
 func badSetting(flag string, why error) error {
+	if settingFlags.Lookup(flag) == nil {
+		return usagef("--%s: %w", flag, why)
+	}
 	return usagef("--%s (%s): %w", flag, variable(flag), why)
 }
 
@@ -52,14 +75,15 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("%w; see %s --help", err, cmd.CommandPath())
 }
 
-// nameVariables adds the variable to each flag's help text.
+// nameVariables adds the variable to the help text of each flag that has one.
 func nameVariables(command *cobra.Command) {
-	command.Flags().VisitAll(func(flag *pflag.Flag) {
-		flag.Usage += " (" + variable(flag.Name) + ")"
-	})
-	command.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
-		flag.Usage += " (" + variable(flag.Name) + ")"
-	})
+	name := func(flag *pflag.Flag) {
+		if hasVariable(command, flag.Name) {
+			flag.Usage += " (" + variable(flag.Name) + ")"
+		}
+	}
+	command.Flags().VisitAll(name)
+	command.PersistentFlags().VisitAll(name)
 }
 
 // days is a flag with a duration, which may be in days.

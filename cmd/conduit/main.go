@@ -46,7 +46,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		Short: "The RealWorld API from one contract, on SQLite or PostgreSQL",
 		Long: `Conduit serves the RealWorld ("Conduit") API that openapi.yaml describes.
 
-Every flag can be given as an environment variable: --listen is CONDUIT_LISTEN, and so on. A flag wins over its variable.`,
+Every setting can be given as an environment variable: --listen is CONDUIT_LISTEN, and so on. A flag wins over its variable.
+What a command is to do, as --yes or --all, can only be said by its flag.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -57,7 +58,7 @@ Every flag can be given as an environment variable: --listen is CONDUIT_LISTEN, 
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return flagsFromEnvironment(cmd.Flags(), getenv)
+			return flagsFromEnvironment(cmd, getenv)
 		},
 	}
 	root.SetArgs(args)

@@ -67,9 +67,9 @@ func TestUsage(t *testing.T) {
 		"seed that lasts":              {[]string{"serve", "--seed=7"}, nil, "--seed (CONDUIT_SEED): the clock stands still, which is for --database sqlite::memory: only"},
 		"seed of letters":              {[]string{"serve", "--seed=x"}, nil, "--seed (CONDUIT_SEED): must be a non-negative integer"},
 		"health of nowhere":            {[]string{"health", "--listen=8080"}, nil, "--listen (CONDUIT_LISTEN): want HOST:PORT, for example 127.0.0.1:8080"},
-		"no events":                    {[]string{"audit", "--limit=0"}, nil, "--limit (CONDUIT_LIMIT): want at least 1"},
-		"action":                       {[]string{"audit", "--action=lunch"}, nil, "--action (CONDUIT_ACTION): want one of registered, login, "},
-		"few users":                    {[]string{"seed", "--users=1"}, nil, "--users (CONDUIT_USERS): want at least 2"},
+		"no events":                    {[]string{"audit", "--limit=0"}, nil, "--limit: want at least 1"},
+		"action":                       {[]string{"audit", "--action=lunch"}, nil, "--action: want one of registered, login, "},
+		"few users":                    {[]string{"seed", "--users=1"}, nil, "--users: want at least 2"},
 		"word":                         {[]string{"serve", "--log-level=loud"}, nil, "--log-level (CONDUIT_LOG_LEVEL): want one of debug, info, warn, error"},
 		"database":                     {[]string{"serve", "--database=mysql://x"}, nil, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
 		"migrate's database":           {[]string{"migrate", "up"}, map[string]string{"CONDUIT_DATABASE": "x"}, "--database (CONDUIT_DATABASE): want sqlite:FILE"},
@@ -95,6 +95,33 @@ func TestUsage(t *testing.T) {
 				t.Errorf("the error holds the key: %v", err)
 			}
 		})
+	}
+}
+
+// TestVerbsHaveNoVariables: a variable that was left behind ends nobody's sessions and answers no question.
+func TestVerbsHaveNoVariables(t *testing.T) {
+	t.Parallel()
+	file := "sqlite:" + filepath.Join(t.TempDir(), "c.db")
+	left := map[string]string{
+		"CONDUIT_DATABASE": " " + file + " \n", "CONDUIT_ALL": "true", "CONDUIT_YES": "true", "CONDUIT_NOW": "true", "CONDUIT_SEED": "x", "CONDUIT_USERS": "1",
+		"CONDUIT_BEFORE": "2999-01-01", "CONDUIT_OLDER_THAN": "1h", "CONDUIT_USER": "nobody", "CONDUIT_LIMIT": "0", "CONDUIT_HELP": "true",
+	}
+	for _, test := range []struct {
+		command string
+		want    string // an error; "" for none
+	}{
+		{"migrate up", ""},
+		{"seed --users=2 --articles=1", ""},
+		{"sessions list", ""},
+		{"audit", ""},
+		{"sessions revoke", "takes one of ID, --user USER and --all"},
+		{"users delete johndoe", "--yes"},
+		{"audit prune", "--before"},
+		{"migrate down", "--yes"},
+	} {
+		if _, err := invoke(t, left, strings.Fields(test.command)...); test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v, want %q", test.command, err, test.want)
+		}
 	}
 }
 
