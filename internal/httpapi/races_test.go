@@ -251,3 +251,35 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 		t.Errorf("%d deadlocks", got)
 	}
 }
+
+// TestOnesOwnWritesGoOn: what somebody publishes and favours does not wait for changes of themselves, nor those for it.
+func TestOnesOwnWritesGoOn(t *testing.T) {
+	t.Parallel()
+	found := &deadlocks{}
+	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: found, Timeout: 30 * time.Second})
+	token := s.register(t, "jake")
+	s.publish(t, token, "Known", "t")
+	works := []func(n int) call{
+		func(n int) call { return put(token, "bio", fmt.Sprint(n)) },
+		func(n int) call { return put(token, "bio", fmt.Sprint("other ", n)) },
+		func(n int) call { return put(token, "email", fmt.Sprint("jake", n, "@test.com")) },
+		func(n int) call { return put(token, "username", fmt.Sprint("jake", n)) },
+		func(int) call { return post("/api/articles/known/favorite", token) },
+		func(int) call { return del("/api/articles/known/favorite", token) },
+		func(int) call { return publishing(token, "New", "t") },
+	}
+	var group sync.WaitGroup
+	for _, work := range works {
+		group.Go(func() {
+			for n := range 40 {
+				if got, err := s.try(work(n)); err != nil || got.status >= 300 {
+					t.Error(got, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if got := found.count.Load(); got != 0 {
+		t.Errorf("%d deadlocks", got)
+	}
+}

@@ -1,0 +1,2 @@
+-- Loses nothing.
+select 1;
