@@ -51,7 +51,7 @@ type SessionStore interface {
 	// and still has the email and the password hash given, which is what was verified; ErrKeyGone unless the key counts.
 	AddSession(ctx context.Context, user User, session Session, kid string) (others int, err error)
 	// EvictSessions ends those of a user's sessions that were unused longest and are not over by now, so that keep are left
-	// beside the one given, and gives the ids of the ended.
+	// beside the one given, and gives the ids of the ended. It ends none for a session that has been evicted itself.
 	EvictSessions(ctx context.Context, session Session, keep int, now time.Time) (ended []string, err error)
 	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there, or the key with
 	// this kid does not count. Each request asks it, so it reads no more than requests need: ids, expiry, names, bio, image,
@@ -66,8 +66,8 @@ type SessionStore interface {
 	// EndSessionOf is EndSession for a session of the same user; NotFound("session") for any other, SessionOver if the one
 	// that asks has ended itself.
 	EndSessionOf(ctx context.Context, by Session, id string) error
-	// EndSessionsOf ends all sessions of a user but the one that asks; SessionOver if that has ended.
-	EndSessionsOf(ctx context.Context, by Session) error
+	// EndSessionsOf ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has ended.
+	EndSessionsOf(ctx context.Context, by Session) (int, error)
 	// UseRefresh notes that an access token was used which came with the refresh token at this place of a session's chain.
 	UseRefresh(ctx context.Context, id string, generation int64) error
 	// TouchSessions notes that sessions were used at that time.
@@ -245,10 +245,13 @@ func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string, client 
 
 // EndOthers ends all of the caller's sessions but the one they came with.
 func (s *Sessions) EndOthers(ctx context.Context, caller Caller, client Client) error {
-	if err := s.Store.EndSessionsOf(ctx, caller.Session); err != nil {
+	ended, err := s.Store.EndSessionsOf(ctx, caller.Session)
+	if err != nil || ended == 0 {
 		return err
 	}
-	return record(ctx, s.Audit, client.event(s.Now(), caller.User.ID, SessionsRevoked, UserTarget(caller.User.ID)))
+	event := client.event(s.Now(), caller.User.ID, SessionsRevoked, UserTarget(caller.User.ID))
+	event.Count = int64(ended)
+	return record(ctx, s.Audit, event)
 }
 
 // Expired removes the session of a token that has expired, unless it outlives the token.

@@ -16,13 +16,15 @@ type seenSessions struct {
 	ids   map[string]struct{}
 }
 
-func (s *seenSessions) note(id string) {
+func (s *seenSessions) note(ids ...string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.ids == nil {
 		s.ids = map[string]struct{}{}
 	}
-	s.ids[id] = struct{}{}
+	for _, id := range ids {
+		s.ids[id] = struct{}{}
+	}
 }
 
 func (s *seenSessions) take() []string {
@@ -33,14 +35,18 @@ func (s *seenSessions) take() []string {
 	return ids
 }
 
-// WriteDownSeen notes in the store which sessions were used since the last time.
+// WriteDownSeen notes in the store which sessions were used since the last time. What it cannot, the next time may.
 func (s *Sessions) WriteDownSeen(ctx context.Context) error {
+	var failed error
 	for ids := range slices.Chunk(s.seen.take(), 500) {
-		if err := s.Store.TouchSessions(ctx, ids, stamp(s.Now())); err != nil {
-			return err
+		if failed == nil {
+			failed = s.Store.TouchSessions(ctx, ids, stamp(s.Now()))
+		}
+		if failed != nil {
+			s.seen.note(ids...)
 		}
 	}
-	return nil
+	return failed
 }
 
 // How the sweep goes about it: in batches that hold no lock for long, with a breath in between.

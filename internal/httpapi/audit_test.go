@@ -103,7 +103,17 @@ func TestAudit(t *testing.T) {
 		seen++
 		does(404, call{method: "DELETE", path: "/api/user/sessions/" + strings.Repeat("A", 26), token: token})
 		does(204, call{method: "DELETE", path: "/api/user/sessions/" + secondID, token: token}, by(conduit.SessionRevoked, "session:"+secondID))
-		does(204, call{method: "DELETE", path: "/api/user/sessions", token: token}, by(conduit.SessionsRevoked, "user:1"))
+		does(204, del("/api/user/sessions", token)) // there was no other
+		does(204, del("/api/user/sessions", token))
+		for i := range 2 {
+			s.do(t, as(fmt.Sprint("other-", i), login("jake@test.com", password))).want(t, 200, "")
+			seen++
+		}
+		s.do(t, as("all", del("/api/user/sessions", token))).want(t, 204, "")
+		if got := s.events(t)[seen:]; len(got) != 1 || got[0].Action != conduit.SessionsRevoked || got[0].Target != "user:1" || got[0].Count != 2 {
+			t.Errorf("two sessions ended: %+v", got)
+		}
+		seen++
 
 		third := s.do(t, as("third", login("jake@test.com", password))).token(t)
 		thirdID := s.sessionOf(t, third).ID

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -175,6 +176,53 @@ func TestTheLongestUnusedSessionEnds(t *testing.T) {
 		s.do(t, get("/api/user", last)).want(t, 200, "")
 		if got := len(s.events(t)); got != 6 {
 			t.Errorf("%d events, want 4 logins, a registration and an eviction", got)
+		}
+	})
+}
+
+// TestOneSessionAtMost: a limit of one ends all others, and of those that begin at once one is left.
+func TestOneSessionAtMost(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.sessions.Max = 1
+		first := s.register(t, "jake")
+		second := s.do(t, login("jake@test.com", password)).token(t)
+		s.do(t, get("/api/user", first)).wantError(t, 401, "token", "is invalid")
+		s.do(t, get("/api/user", second)).want(t, 200, "")
+		for _, most := range []int{1, 1, 1, 2, 2, 2} {
+			s.sessions.Max = most
+			s.clock.Advance(time.Second)
+			calls := make([]call, 6)
+			for i := range calls {
+				calls[i] = login("jake@test.com", password)
+			}
+			if got := s.together(t, calls); got[200] != len(calls) {
+				t.Errorf("logins at once: %v", got)
+			}
+			live, err := s.db.SessionsOf(t.Context(), 1, s.clock.Now())
+			if err != nil || len(live) != most {
+				t.Errorf("%d sessions after logins at once, %v, want %d", len(live), err, most)
+			}
+		}
+	})
+}
+
+// TestSeenSessionsAreKept: which sessions were used is not forgotten when it cannot be written down.
+func TestSeenSessionsAreKept(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		s.clock.Advance(time.Minute)
+		s.do(t, get("/api/user", token)).want(t, 200, "")
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.sessions.WriteDownSeen(over); err == nil {
+			t.Error("it was written down after the end")
+		}
+		if err := s.sessions.WriteDownSeen(t.Context()); err != nil {
+			t.Error(err)
+		}
+		live, err := s.db.SessionsOf(t.Context(), 1, s.clock.Now())
+		if err != nil || len(live) != 1 || !live[0].LastSeenAt.Equal(s.clock.Now()) {
+			t.Errorf("sessions %+v, %v", live, err)
 		}
 	})
 }

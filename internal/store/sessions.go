@@ -79,28 +79,46 @@ select ?, id, ?,
 	// An id is never used twice, so a row that is there already is this one, from the try before.
 	query += `
     on conflict (id) do update set id = excluded.id
-returning (select count(*) from sessions as mine where mine.user_id = ? and mine.id <> ? and mine.expires_at > ?)`
-	var others int
+returning id`
+	var id string
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.writes.NewRaw(query,
 			session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent, session.IPAddress,
 			session.RefreshGeneration, session.RefreshHash, session.EndsAt,
-			user.ID, user.PasswordHash, conduit.Key(user.Email), kid,
-			user.ID, session.ID, session.CreatedAt).Scan(ctx, &others)
+			user.ID, user.PasswordHash, conduit.Key(user.Email), kid).Scan(ctx, &id)
 	})
-	return others, s.orKeyGone(ctx, err, kid, "user")
+	if err != nil {
+		return 0, s.orKeyGone(ctx, err, kid, "user")
+	}
+	// Behind the insert: of those that begin at once, the last to count sees all.
+	var others int64
+	err = s.retry(ctx, func(ctx context.Context) (err error) {
+		others, err = s.reads.NewSelect().Model((*sessionRow)(nil)).Where("user_id = ?", user.ID).Where("id <> ?", session.ID).
+			Where("expires_at > ?", session.CreatedAt).Count(ctx)
+		return err
+	})
+	return int(others), err
 }
 
 // EvictSessions implements [conduit.SessionStore].
 func (s *Store) EvictSessions(ctx context.Context, session conduit.Session, keep int, now time.Time) (ended []string, err error) {
-	err = s.retry(ctx, func(ctx context.Context) error {
-		others := func() *bun.SelectQuery {
-			return s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("user_id = ?", session.UserID).
-				Where("id <> ?", session.ID).Where("expires_at > ?", now)
+	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		// A statement of its own: of those that evict at once, each sees whom the one before has left.
+		var owner int64
+		if err := s.owner(session.UserID).Conn(tx).Scan(ctx, &owner); errors.Is(err, sql.ErrNoRows) {
+			return nil
+		} else if err != nil {
+			return err
 		}
-		newest := others().Order("last_seen_at desc", "created_at desc", "id desc").Limit(int64(keep))
-		return s.writes.NewRaw("delete from sessions where id in (?) returning id",
-			others().Where("user_id in (?)", s.owner(session.UserID)).Where("id not in (?)", newest)).Scan(ctx, &ended)
+		live := func() *bun.SelectQuery {
+			return tx.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("user_id = ?", owner).Where("expires_at > ?", now)
+		}
+		// The one given is the first of them: a limit of 0 would be none.
+		newest := live().OrderExpr("id = ? desc", session.ID).Order("last_seen_at desc", "created_at desc", "id desc").
+			Limit(int64(keep) + 1)
+		ended = nil
+		return tx.NewRaw("delete from sessions where id in (?) and "+sessionThere+" returning id",
+			live().Where("id not in (?)", newest), session.ID).Scan(ctx, &ended)
 	})
 	return ended, err
 }
@@ -202,9 +220,20 @@ func (s *Store) EndSessionOf(ctx context.Context, by conduit.Session, id string)
 }
 
 // EndSessionsOf implements [conduit.SessionStore].
-func (s *Store) EndSessionsOf(ctx context.Context, by conduit.Session) error {
-	return s.bySession(ctx, by.ID, "delete from sessions where user_id in (?) and id <> ? and "+sessionThere,
-		s.owner(by.UserID), by.ID, by.ID)
+func (s *Store) EndSessionsOf(ctx context.Context, by conduit.Session) (int, error) {
+	var ended int64
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { // which knows the number, also of a lost answer
+		result, err := tx.NewRaw("delete from sessions where user_id in (?) and id <> ? and "+sessionThere,
+			s.owner(by.UserID), by.ID, by.ID).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if ended, err = result.RowsAffected(); err != nil || ended > 0 {
+			return err
+		}
+		return stillThere(ctx, tx, by.ID)
+	})
+	return int(ended), err
 }
 
 // sessionThere is the condition on whatever a session writes. It was there when the request began, whose body may have taken
