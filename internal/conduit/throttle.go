@@ -126,15 +126,12 @@ func (t *Throttle) registration(ctx context.Context, email string, client Client
 	return t.try(ctx, client, count, "username", "too many registrations from this network")
 }
 
-// change counts an attempt to change one's name, password or email, the last to the one given unless that is empty, or
-// refuses it with KindTooMany. A success stays counted for the user: it tells as much as a refusal, that nobody else
-// has the name.
-func (t *Throttle) change(ctx context.Context, userID int64, email string, client Client) (counted, error) {
+// change counts an attempt to change one's name, password or email, or refuses it with KindTooMany. A success stays
+// counted for the user: it tells as much as a refusal, that nobody else has the name. It is at no account, which would
+// know the network by it: a token was presented, which may be stolen, and not a password.
+func (t *Throttle) change(ctx context.Context, userID int64, client Client) (counted, error) {
 	networks := networksOf(client.IPAddress)
 	count := Count{Network: t.hash("network", networks[0])}
-	if email != "" {
-		count.Account = t.account(email)
-	}
 	if m := t.PerAccount; m > 0 {
 		count.Buckets = []Bucket{{
 			Key: t.hash("changes", UserTarget(userID)), Kind: HoldsAll, Cost: changeDrain, Dear: changeDrain,
@@ -227,7 +224,7 @@ func (c counted) unlooked(ctx context.Context, why error) error {
 	return why
 }
 
-// succeeded takes back what success takes back, and lets the account know the network. If it cannot, the level drains
+// succeeded takes back what success takes back, and lets the account, if there is one, know the network. If it cannot, the level drains
 // all the same, and the next success will do: what has succeeded must not fail by it.
 func (c counted) succeeded(ctx context.Context) {
 	if c.throttle == nil {

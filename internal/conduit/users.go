@@ -285,6 +285,13 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		problems.Add("image", fmt.Sprintf("is too long (maximum is %d bytes)", MaxImage))
 	}
 	renamed, moved := username != "" && username != caller.User.Username, email != "" && email != caller.User.Email
+	// What the caller had when the request began is no change, also if they have another one by now.
+	if !renamed {
+		username = ""
+	}
+	if !moved {
+		email = ""
+	}
 	if u.RequireCurrentPassword && changes.CurrentPassword == "" && (moved || password != "") {
 		problems.Add("currentPassword", blank)
 	}
@@ -299,7 +306,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	var asked counted
 	if renamed || moved || password != "" {
 		var err error
-		asked, err = u.Throttle.change(context.WithoutCancel(ctx), caller.User.ID, email, client)
+		asked, err = u.Throttle.change(context.WithoutCancel(ctx), caller.User.ID, client)
 		if isTooMany(err) {
 			return Caller{}, u.Throttle.refused(ctx, err, sighting{
 				ChangeThrottled, client, caller.User.ID, asked.held.Key, named(UserTarget(caller.User.ID)),

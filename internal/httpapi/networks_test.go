@@ -169,13 +169,33 @@ func TestKnownForAWhile(t *testing.T) {
 		s.clock.Advance(91 * 24 * time.Hour)
 		fill(1)
 		wantTooMany(t, s.do(t, from(ipAddress(1), "jake@test.com", password)), 5)
-		// With another email the account knows the network from which that was set.
-		jane := s.register(t, "jane")
-		s.do(t, call{method: "PUT", path: "/api/user", token: jane, body: userJSON("email", "new@test.com")}).want(t, 200, "")
-		for j := range 3 {
-			s.do(t, login(fmt.Sprint(j, "@test.com"), "wrong"))
+	})
+}
+
+// TestChangesMakeNoNetworkKnown: who has a token, which may be stolen, stays a stranger to the account whatever they change.
+func TestChangesMakeNoNetworkKnown(t *testing.T) {
+	throttled(t, 5, 100, 3, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		fill := func() {
+			s.clock.Advance(time.Hour)
+			for j := range 3 {
+				s.do(t, from("192.0.2.7", fmt.Sprint(j, "@test.com"), "wrong"))
+			}
 		}
-		s.do(t, login("new@test.com", password)).want(t, 200, "")
+		for _, change := range [][]string{
+			{"username", "JAKE", "email", "jake@test.com"}, {"password", password, "email", "jake@test.com"}, {"email", "new@test.com"},
+			{"username", "jake"}, {"password", password},
+		} {
+			c := put(token, change...)
+			c.headers = map[string]string{"X-Forwarded-For": "192.0.2.7"}
+			email, _ := s.do(t, c).at(t, "user", "email").(string)
+			fill()
+			wantTooMany(t, s.do(t, from("192.0.2.7", email, password)), 5)
+		}
+		s.clock.Advance(time.Hour)
+		s.do(t, from("192.0.2.7", "new@test.com", password)).want(t, 200, "")
+		fill()
+		s.do(t, from("192.0.2.7", "new@test.com", password)).want(t, 200, "")
 	})
 }
 

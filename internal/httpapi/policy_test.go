@@ -93,6 +93,18 @@ func TestCurrentPassword(t *testing.T) {
 		strict.do(t, login("new@test.com", "another secret")).want(t, 200, "")
 		lax.do(t, put(token, "password", password)).want(t, 200, "")
 
+		// What was no change when the headers came does not become one by the time that the body is there.
+		s := strict
+		held := put(token, "email", "new@test.com", "username", "Jake", "bio", "held")
+		s.doLate(t, held, func() {
+			s.do(t, put(token, "email", "moved@test.com", "username", "moved", field, password)).want(t, 200, "")
+		}).want(t, 200, "")
+		for name, want := range map[string]string{"email": "moved@test.com", "username": "moved", "bio": "held"} {
+			if got := s.do(t, get("/api/user", token)).at(t, "user", name); got != want {
+				t.Errorf("a held body made the %s %v", name, got)
+			}
+		}
+
 		for range 3 {
 			lax.do(t, put(token, "bio", "x", field, "wrong")).wantError(t, 422, field, wrong)
 		}
