@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,6 +297,74 @@ func TestBanner(t *testing.T) {
 }
 
 // TestStopWaitsForRequests: a request under way when the signal comes gets its answer.
+// TestShutdownDelay: whoever keeps connections and heeds /healthz loses no request when an instance stops.
+func TestShutdownDelay(t *testing.T) {
+	t.Parallel()
+	i := serveOn(t, "sqlite::memory:", "", "--shutdown-delay=3s")
+	health := strings.TrimSuffix(i.url, "/api") + "/healthz"
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+	get := func(url string) (status int, closes bool, err error) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			return 0, false, err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return 0, false, err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		return response.StatusCode, response.Close, errors.Join(err, response.Body.Close())
+	}
+	draining := make(chan struct{})
+	var requests, closed atomic.Int64
+	var workers sync.WaitGroup
+	for range 4 {
+		workers.Go(func() {
+			for after := 0; after < 200; { // so many after it was noticed, too
+				select {
+				case <-draining:
+					after++
+				default:
+				}
+				status, closes, err := get(i.url + "/tags")
+				if err != nil || status != http.StatusOK {
+					t.Errorf("%d %v", status, err)
+					return
+				}
+				requests.Add(1)
+				if closes {
+					closed.Add(1)
+				}
+			}
+		})
+	}
+	for requests.Load() < 500 && !t.Failed() {
+		if status, _, err := get(health); err != nil || status != http.StatusOK {
+			t.Errorf("before: %d %v", status, err)
+		}
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- i.stop() }()
+	for {
+		status, _, err := get(health)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		if status == http.StatusServiceUnavailable {
+			break
+		}
+	}
+	close(draining)
+	workers.Wait()
+	if closed.Load() < 800 {
+		t.Errorf("of %d answers %d closed their connection", requests.Load(), closed.Load())
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStopWaitsForRequests(t *testing.T) {
 	t.Parallel()
 	i := serveOn(t, "sqlite::memory:", "")

@@ -277,7 +277,7 @@ func listenAndServe(
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      40 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       s.idleTimeout,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken connections, which are no news
 	}
@@ -292,6 +292,14 @@ func listenAndServe(
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
+	}
+	if s.shutdownDelay > 0 {
+		log.Info("about to stop: serving on until load balancers have noticed", "delay", s.shutdownDelay)
+		select {
+		case err := <-failed:
+			return err
+		case <-time.After(s.shutdownDelay):
+		}
 	}
 	log.Info("stopping: no new requests, those under way end", "timeout", s.shutdownTimeout)
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)

@@ -40,7 +40,9 @@ type settings struct {
 	corsOrigins     []string
 	logLevel        string
 	logFormat       string
+	shutdownDelay   time.Duration
 	shutdownTimeout time.Duration
+	idleTimeout     time.Duration
 	publicURL       string
 	demo, demoAsked bool
 	seed            uint64
@@ -88,6 +90,8 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.checkResponses, "check-responses", false, "check each answer against the contract; log and count those that break it")
 	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "how much to log; debug logs each request")
 	flags.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log")
+	flags.DurationVar(&s.idleTimeout, "idle-timeout", 2*time.Minute, "how long a connection is kept without a request; more than the proxy in front keeps it")
+	flags.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "how long to go on serving after a signal, while /healthz is 503 and connections close")
 	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "how long requests may take to end after a signal")
 }
 
@@ -132,6 +136,12 @@ func (s settings) check() error {
 	}
 	if s.seed != 0 && s.database != inMemory {
 		return badSetting("seed", errors.New("the clock stands still, which is for --database "+inMemory+" only"))
+	}
+	if s.idleTimeout < time.Second {
+		return badSetting("idle-timeout", errors.New("want at least 1s"))
+	}
+	if s.shutdownDelay < 0 {
+		return badSetting("shutdown-delay", errors.New("must not be negative"))
 	}
 	if s.shutdownTimeout < 0 {
 		return badSetting("shutdown-timeout", errors.New("must not be negative"))

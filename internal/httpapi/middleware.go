@@ -113,6 +113,25 @@ func (a *answerWriter) Write(text []byte) (int, error) {
 // Unwrap lets http.ResponseController through.
 func (a *answerWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
+// draining has clients and proxies take new connections, to another instance, once this one is about to stop.
+func draining(next http.Handler, stopping <-chan struct{}) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isClosed(stopping) {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isClosed(signal <-chan struct{}) bool {
+	select {
+	case <-signal:
+		return true
+	default:
+		return false
+	}
+}
+
 const noStore = "no-store"
 
 // secure sets what browsers should know about any answer of an API (OWASP REST Security Cheat Sheet, "Security Headers").

@@ -47,7 +47,8 @@ type Config struct {
 
 	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
 	Rehearse bool
-	// Stopping, if set, is closed when the server is about to stop: delays that were asked for end.
+	// Stopping, if set, is closed when the server is about to stop: /healthz is 503, answers close their connections, and delays
+	// that were asked for end.
 	Stopping <-chan struct{}
 	// CheckResponses has every answer of an operation checked against the contract. Those which break it are logged and
 	// counted; /healthz has the figures.
@@ -111,6 +112,7 @@ func New(config Config) (http.Handler, error) {
 	handler = secure(handler)
 	handler = bounded(handler, newMemory(cmp.Or(config.BodyMemory, bodyMemory), config.Now),
 		newMemory(cmp.Or(config.AnswerMemory, answerMemory), config.Now))
+	handler = draining(handler, config.Stopping)
 	return observe(handler, config.Log, config.Now, config.TrustedProxies), nil
 }
 
@@ -138,6 +140,10 @@ func health(config Config, responses *responseCheck) http.HandlerFunc {
 		Responses *counted `json:"responses,omitempty"`
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
+		if isClosed(config.Stopping) {
+			sendError(w, http.StatusServiceUnavailable, conduit.Fields{"server": {"is stopping"}}, time.Second)
+			return
+		}
 		if err := config.Ping(r.Context()); err != nil {
 			writeError(w, r, config.Log, err)
 			return
