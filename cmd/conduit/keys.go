@@ -109,7 +109,7 @@ A KID that begins with a dash is written after two: conduit keys revoke -- -KID`
 		Short: "Make the signing keys new and end all sessions, when the key-encryption key is lost",
 		Long: `Make the signing keys new and end all sessions, when the key-encryption key is lost: nobody can open the signing keys any
 more. The new one rests under the key-encryption key of CONDUIT_KEY_ENCRYPTION_KEY or of the file, which is made when there
-is none. End the servers before, for they go on with the keys that they have.`,
+is none. End the servers before: those with another key-encryption key can log nobody in afterwards, and /healthz is 503.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.reset(cmd, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), yes)

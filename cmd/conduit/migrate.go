@@ -59,6 +59,9 @@ func migrateDown(cmd *cobra.Command, db *store.Store, yes bool) error {
 	if err != nil {
 		return err
 	}
+	if err := store.Unknown(history); err != nil {
+		return err
+	}
 	last := store.LastApplied(history)
 	if last == nil {
 		_, _ = fmt.Fprintln(cmd.OutOrStdout(), "nothing to undo")
@@ -82,6 +85,9 @@ func printStatus(cmd *cobra.Command, db *store.Store) error {
 		state := "pending"
 		if !migration.AppliedAt.IsZero() {
 			state = migration.AppliedAt.UTC().Format("applied 2006-01-02 15:04:05Z")
+		}
+		if !migration.Known() {
+			state += ", unknown to this version"
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\n", migration.Name, state)
 	}

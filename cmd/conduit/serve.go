@@ -97,7 +97,10 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	go keys.Follow(ctx, 10*time.Second, keyMade, func(err error) { log.Warn("signing keys not tended", "error", err) })
 	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: s.issuer, Audience: s.audience, Issuers: db, Now: now})
 	if err := tokens.NoteIssuer(ctx); err != nil {
-		return err
+		if !issuerKnown(ctx, s, db, err) {
+			return err
+		}
+		log.Warn("issuer not noted", "error", err)
 	}
 	go tokens.FollowIssuer(ctx, func(err error) { log.Warn("issuer not noted", "error", err) })
 	sessions := &conduit.Sessions{
@@ -169,6 +172,19 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	return listenAndServe(ctx, s, db, address, listener, handler, log, stdout)
 }
 
+// issuerKnown says whether the issuer was noted before, where it cannot be now: as while PostgreSQL is read-only, during a
+// failover.
+func issuerKnown(ctx context.Context, s settings, db *store.Store, err error) bool {
+	var refusal *conduit.Error
+	if !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnavailable {
+		return false
+	}
+	used, err := db.UsedIssuers(ctx)
+	return err == nil && slices.ContainsFunc(used, func(u auth.UsedIssuer) bool {
+		return u.Issuer == s.issuer && u.Audience == s.audience
+	})
+}
+
 // memoryLimit is how much memory the garbage collector lets the program grow to, in bytes, before it works harder. What is
 // needed at once is less: passwords being hashed, and what requests may take, see [httpapi.Config].
 const memoryLimit = 300 << 20
@@ -194,7 +210,6 @@ func openDatabase(ctx context.Context, database string, migrate bool, log *slog.
 		if len(applied) > 0 {
 			log.Info("database migrated", "applied", strings.Join(applied, ", "))
 		}
-		return db, nil
 	}
 	history, err := db.Migrations(ctx)
 	if err != nil {
@@ -204,6 +219,9 @@ func openDatabase(ctx context.Context, database string, migrate bool, log *slog.
 		if migration.AppliedAt.IsZero() {
 			return nil, errors.Join(fmt.Errorf("the database lacks the migration %s: run conduit migrate up", migration.Name), db.Close())
 		}
+	}
+	if err := store.Unknown(history); err != nil {
+		log.Warn("the database was migrated by a newer version", "error", err)
 	}
 	return db, nil
 }

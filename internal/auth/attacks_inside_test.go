@@ -131,8 +131,8 @@ func TestForgeriesWithTheKey(t *testing.T) {
 		{name: "EXP beside exp", payload: edit{`{`, `{"EXP":` + exp + `,`}, want: ErrInvalid},
 		{name: "EXP instead", payload: edit{`"exp"`, `"EXP"`}, want: ErrInvalid},
 		{name: "exp at iat", payload: edit{`"exp":` + exp, `"exp":` + iat}, want: ErrInvalid},
-		{name: "exp within the longest life", payload: edit{`"exp":` + exp, `"exp":` + at(testLifetime)}},
-		{name: "exp beyond it", payload: edit{`"exp":` + exp, `"exp":` + at(testLifetime+leeway+time.Second)}, want: ErrInvalid},
+		{name: "exp within the longest life", payload: edit{`"exp":` + exp, `"exp":` + at(longestLife)}},
+		{name: "exp beyond it", payload: edit{`"exp":` + exp, `"exp":` + at(longestLife+leeway+time.Second)}, want: ErrInvalid},
 		{name: "iat missing", payload: edit{`"iat":` + iat + `,`, ``}, want: ErrInvalid},
 		{name: "iat a string", payload: edit{`"iat":` + iat, `"iat":"` + iat + `"`}, want: ErrInvalid},
 		{name: "iat with a fraction", payload: edit{`"iat":` + iat, `"iat":` + iat + `.1`}, want: ErrInvalid},
@@ -248,7 +248,7 @@ func TestExpiredComesLast(t *testing.T) {
 		"other audience":   {forge(t, key, header, strings.Replace(payload, `"aud":"conduit"`, `"aud":"x"`, 1)), ErrInvalid},
 		"other type":       {forge(t, key, strings.Replace(header, "at+jwt", "JWT", 1), payload), ErrInvalid},
 		"no session":       {forge(t, key, header, strings.Replace(payload, `"sid":"session-1",`, ``, 1)), ErrInvalid},
-		"too long a life":  {forge(t, key, header, goodPayload(start.Add(-2*testLifetime), testLifetime+time.Hour)), ErrInvalid},
+		"too long a life":  {forge(t, key, header, goodPayload(start.Add(-2*longestLife), longestLife+time.Hour)), ErrInvalid},
 	} {
 		if _, err := f.tokens.Verify(t.Context(), tt.token); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)

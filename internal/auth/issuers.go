@@ -33,7 +33,7 @@ const noteEvery = 10 * time.Minute
 func (t *Tokens) NoteIssuer(ctx context.Context) error {
 	now := stored(t.now())
 	used := UsedIssuer{Issuer: t.names.issuer, Audience: t.names.audience, LastUsedAt: now}
-	if err := t.issuers.UseIssuer(ctx, used, now.Add(-2*noteEvery-t.ring.lifetime)); err != nil {
+	if err := t.issuers.UseIssuer(ctx, used, now.Add(-2*noteEvery-t.ring.longest())); err != nil {
 		return fmt.Errorf("auth: note the issuer: %w", err)
 	}
 	return nil
@@ -76,7 +76,7 @@ func (t *Tokens) accepts(ctx context.Context, n names) error {
 	}
 	former := make(map[names]time.Time, len(used))
 	for _, u := range used {
-		former[names{u.Issuer, u.Audience}] = u.LastUsedAt.Add(2*noteEvery + t.ring.lifetime)
+		former[names{u.Issuer, u.Audience}] = u.LastUsedAt.Add(2*noteEvery + t.ring.longest())
 	}
 	t.former.Store(&former)
 	if !t.now().Before(former[n]) {

@@ -65,8 +65,7 @@ type KeyRingOptions struct {
 	// the active key, and "EdDSA" without one. Keys which exist stay as they are.
 	Algorithm string
 	// TokenLifetime is the longest lifetime of any token; required. Longer
-	// tokens are neither issued nor accepted, and a retired key verifies for
-	// this long.
+	// tokens are not issued, and a retired key verifies for this long.
 	TokenLifetime time.Duration
 	// Rotation is the age at which the active key is followed by a new one; 0 for
 	// never.
@@ -102,6 +101,7 @@ type KeyRing struct {
 	interval  time.Duration
 
 	snapshot atomic.Pointer[keySnapshot]
+	sealed   atomic.Bool // the stored keys do not open
 
 	// loading is a mutex which can be awaited with a context. It guards the two
 	// fields below.
@@ -146,8 +146,8 @@ func LoadKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingO
 }
 
 // ResetKeyRing is for when the key-encryption key is lost: it removes all keys, which nobody can open any more, and makes a
-// new one, which signs at once. It returns the kids that are gone. Instances that run with another key-encryption key keep
-// the keys which they have until they end.
+// new one, which signs at once. It returns the kids that are gone. Instances that run with another key-encryption key cannot
+// open it: until they end they sign nothing, see [KeyRing.Opens].
 func ResetKeyRing(
 	ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions,
 ) (made KeyInfo, gone []string, err error) {
@@ -209,6 +209,13 @@ func newKeyRing(store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, err
 
 var errNoSigner = errors.New("auth: no active signing key")
 
+// longestLife bounds the lifetime of tokens that are accepted. It is not that of those
+// which are issued, since a shorter setting is not to end the tokens of before: their
+// sessions say when they end.
+const longestLife = 400 * 24 * time.Hour
+
+func (k *KeyRing) longest() time.Duration { return max(k.lifetime, longestLife) }
+
 // MaxAge is for how long others may keep what JWKS returns.
 func (k *KeyRing) MaxAge() time.Duration { return k.maxAge }
 
@@ -254,7 +261,12 @@ func (k *KeyRing) unlock() { <-k.loading }
 // load replaces the snapshot if the stored keys changed. The same keys keep the
 // same snapshot, because caches are emptied with it.
 func (k *KeyRing) load(ctx context.Context) (err error) {
-	defer func() { k.loadErr = err }()
+	defer func() {
+		k.loadErr = err
+		if sealed := errors.Is(err, ErrSealed); sealed || err == nil {
+			k.sealed.Store(sealed)
+		}
+	}()
 	stored, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("auth: load the signing keys: %w", err)
@@ -268,6 +280,15 @@ func (k *KeyRing) load(ctx context.Context) (err error) {
 		return err
 	}
 	k.snapshot.Store(next)
+	return nil
+}
+
+// Opens returns ErrSealed if the stored keys did not open when they were read last: somebody
+// has made them new under another key-encryption key, and this instance can sign nothing.
+func (k *KeyRing) Opens() error {
+	if k.sealed.Load() {
+		return ErrSealed
+	}
 	return nil
 }
 

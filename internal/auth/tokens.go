@@ -101,7 +101,7 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 		jwt.WithRequiredClaim(sessionClaim),
 		jwt.WithRequiredClaim(jwt.IssuedAtKey),
 		jwt.WithRequiredClaim(jwt.NotBeforeKey),
-		jwt.WithMaxDelta(ring.lifetime, jwt.ExpirationKey, jwt.IssuedAtKey),
+		jwt.WithMaxDelta(ring.longest(), jwt.ExpirationKey, jwt.IssuedAtKey),
 		jwt.WithValidator(jwt.IsIssuedAtValid()),
 		jwt.WithValidator(jwt.IsNbfValid()),
 	}

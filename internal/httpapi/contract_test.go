@@ -14,6 +14,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"conduit/internal/auth"
 	"conduit/internal/conduit"
 	"conduit/internal/httpapi/strictjson"
 )
@@ -100,7 +101,7 @@ func TestResponseCheckFinds(t *testing.T) {
 				t.Errorf("the log holds a value: %s", &logged)
 			}
 			healthy := httptest.NewRecorder()
-			health(Config{Ping: func(context.Context) error { return nil }}, c.responses)(healthy, r)
+			health(Config{Ping: func(context.Context) error { return nil }, Keys: new(auth.KeyRing)}, c.responses)(healthy, r)
 			if want := fmt.Sprintf(`{"status":"ok","responses":{"checked":1,"violations":%d}}`, len(found)); healthy.Body.String() != want {
 				t.Errorf("/healthz says %s, want %s", healthy.Body, want)
 			}

@@ -52,7 +52,7 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	if errors.Is(err, auth.ErrBusy) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, auth.ErrBusy) || errors.Is(err, auth.ErrSealed) || errors.Is(err, context.Canceled) {
 		err = conduit.Unavailable(err)
 	}
 	switch {

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -264,7 +265,7 @@ func TestFormerIssuers(t *testing.T) {
 		after.clock.Advance(23 * time.Hour)
 		after.do(t, get("/api/user", former)).want(t, 200, "")
 		after.do(t, get("/api/user", forge("conduit", audience))).want(t, 200, "")
-		after.clock.Advance(58 * time.Minute)
+		after.clock.Advance(399*24*time.Hour + 58*time.Minute)
 		longer := after.do(t, login("jake@test.com", password)).token(t)
 		session = after.sessionOf(t, longer)
 		after.do(t, get("/api/user", forge("conduit", audience))).want(t, 200, "")
@@ -278,5 +279,65 @@ func TestFormerIssuers(t *testing.T) {
 		if got := after.do(t, get("/api/user", other)); got.status < 500 {
 			t.Errorf("without the issuers: %d %s", got.status, got.body)
 		}
+	})
+}
+
+// TestShorterLifetime: a shorter lifetime is for new logins; neither the tokens of before nor their issuer end by it.
+func TestShorterLifetime(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		s.clock.Advance(3 * time.Hour)
+		sealer, err := auth.NewSealer(kek)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shorter, err := auth.OpenKeyRing(t.Context(), s.db, sealer, auth.KeyRingOptions{TokenLifetime: time.Hour, Now: s.clock.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{issuer, "renamed"} {
+			tokens := auth.NewTokens(shorter, auth.TokenOptions{Issuer: name, Audience: audience, Issuers: s.db, Now: s.clock.Now})
+			if name != issuer {
+				if err := tokens.NoteIssuer(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := tokens.Verify(t.Context(), token); err != nil {
+				t.Errorf("a token of before, as %s: %v", name, err)
+			}
+		}
+	})
+}
+
+// TestServerBesideReset: when somebody makes the keys new under another key-encryption key, a server that runs on answers 503
+// to whoever needs a key, and at /healthz once it has read them.
+func TestServerBesideReset(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		old := s.register(t, "jake")
+		sealer, err := auth.NewSealer(bytes.Repeat([]byte{8}, 32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := auth.KeyRingOptions{TokenLifetime: 24 * time.Hour, Now: s.clock.Now}
+		if _, _, err := auth.ResetKeyRing(t.Context(), s.db, sealer, options); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := auth.OpenKeyRing(t.Context(), s.db, sealer, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
+		foreign, err := issue(t.Context(), tokens, 1, "session", s.clock.Now(), s.clock.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []call{
+			login("jake@test.com", password), registration("jane", "jane@test.com", password),
+			sessionCall("/api/sessions", "email", "jake@test.com", "password", password),
+			get("/api/user", foreign), get("/healthz", ""),
+		} {
+			s.do(t, c).wantError(t, 503, "server", "is not available")
+		}
+		s.do(t, get("/api/user", old)).wantError(t, 401, "token", "is invalid")
 	})
 }

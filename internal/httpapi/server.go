@@ -128,8 +128,8 @@ func loadContract() (*openapi3.T, error) {
 	return document, nil
 }
 
-// health answers 200 as long as the database does, and can be written to: an instance without one can serve nobody, and a
-// load balancer should know. Where answers are checked against the contract, it says how many were and how many broke it.
+// health answers 200 as long as the database does, can be written to, and has signing keys that open: an instance without
+// them can serve nobody, and a load balancer should know. Where answers are checked against the contract, it says how many were and how many broke it.
 func health(config Config, responses *responseCheck) http.HandlerFunc {
 	type counted struct {
 		Checked    int64 `json:"checked"`
@@ -144,7 +144,7 @@ func health(config Config, responses *responseCheck) http.HandlerFunc {
 			sendError(w, http.StatusServiceUnavailable, conduit.Fields{"server": {"is stopping"}}, time.Second)
 			return
 		}
-		if err := config.Ping(r.Context()); err != nil {
+		if err := cmp.Or(config.Ping(r.Context()), config.Keys.Opens()); err != nil {
 			writeError(w, r, config.Log, err)
 			return
 		}

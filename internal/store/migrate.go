@@ -35,6 +35,9 @@ type Migration struct {
 	up, down  string
 }
 
+// Known says whether this version has the migration; one that it does not know was applied by a newer one.
+func (m Migration) Known() bool { return m.up != "" }
+
 // number is what Bun's table of migrations calls it.
 func (m Migration) number() string {
 	number, _, _ := strings.Cut(m.Name, "_")
@@ -78,6 +81,9 @@ func (s *Store) MigrateUp(ctx context.Context) (applied []string, err error) {
 // MigrateDown takes back the migration with this name, data included. It has to be the last one that was applied.
 func (s *Store) MigrateDown(ctx context.Context, name string) error {
 	return s.migrate(ctx, func(ctx context.Context, tx bun.Tx, history []Migration) error {
+		if err := Unknown(history); err != nil {
+			return err
+		}
 		last := LastApplied(history)
 		if last == nil || last.Name != name {
 			return fmt.Errorf("%s is not the last migration that was applied", name)
@@ -89,6 +95,21 @@ func (s *Store) MigrateDown(ctx context.Context, name string) error {
 			Where("name = ?", last.number()).Exec(ctx)
 		return err
 	})
+}
+
+// Unknown returns an error that names the migrations of a history which this version does not know: what they built upon is
+// not to be taken back. It returns nil if there are none.
+func Unknown(history []Migration) error {
+	var names []string
+	for _, migration := range history {
+		if !migration.Known() {
+			names = append(names, migration.Name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return fmt.Errorf("the database has %s, which this version does not know", strings.Join(names, ", "))
 }
 
 func pending(history []Migration) *Migration {
@@ -120,7 +141,7 @@ func halfMade(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// Migrations returns the schema's history, oldest first.
+// Migrations returns the schema's history, oldest first, and last what this version does not know of it.
 func (s *Store) Migrations(ctx context.Context) (list []Migration, err error) {
 	exists := "select count(*) > 0 from sqlite_master where name = 'bun_migrations'"
 	if s.postgres {
@@ -149,7 +170,7 @@ func (s *Store) history(ctx context.Context, db bun.IDB, table bool) (history []
 	}
 	var rows []migrate.Migration
 	if table {
-		if err := db.NewSelect().Model(&rows).ModelTableExpr("bun_migrations").ColumnExpr("*").Scan(ctx); err != nil {
+		if err := db.NewSelect().Model(&rows).ModelTableExpr("bun_migrations").ColumnExpr("*").Order("name").Scan(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -166,9 +187,15 @@ func (s *Store) history(ctx context.Context, db bun.IDB, table bool) (history []
 		}
 		migration := Migration{Name: strings.TrimPrefix(path, folder), up: string(up), down: string(down)}
 		migration.AppliedAt = appliedAt[migration.number()]
+		delete(appliedAt, migration.number())
 		first, _, _ := strings.Cut(migration.down, "\n")
 		migration.Loses = strings.TrimPrefix(first, losesPrefix)
 		history = append(history, migration)
+	}
+	for _, row := range rows {
+		if _, unknown := appliedAt[row.Name]; unknown {
+			history = append(history, Migration{Name: row.Name, AppliedAt: row.MigratedAt})
+		}
 	}
 	return history, nil
 }

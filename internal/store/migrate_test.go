@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"conduit/internal/auth"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -114,6 +115,60 @@ func TestMigrationsSayWhatTheyLose(t *testing.T) {
 		for _, migration := range history {
 			if migration.Loses == "" || !strings.HasSuffix(migration.Loses, ".") {
 				t.Errorf("%s.down.sql does not begin with a line \"-- Loses ….\"; it loses %q", migration.Name, migration.Loses)
+			}
+		}
+	})
+}
+
+// TestIssuerFromBefore: tokens that were signed before there was a list of issuers have the default one.
+func TestIssuerFromBefore(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := t.Context()
+		again := func() []auth.UsedIssuer {
+			t.Helper()
+			for undone := ""; !strings.HasPrefix(undone, "0010_"); {
+				history, err := db.Migrations(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				undone = store.LastApplied(history).Name
+				if err := db.MigrateDown(ctx, undone); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := db.MigrateUp(ctx); err != nil {
+				t.Fatal(err)
+			}
+			used, err := db.UsedIssuers(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return used
+		}
+		if used := again(); len(used) != 0 {
+			t.Errorf("without keys: %v", used)
+		}
+		if err := db.ChangeSigningKeys(ctx, func([]auth.StoredKey) (auth.KeyChanges, error) {
+			return auth.KeyChanges{Put: []auth.StoredKey{newKey("1")}}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		used := again()
+		if len(used) != 1 || used[0].Issuer != "conduit" || used[0].Audience != "conduit" || time.Since(used[0].LastUsedAt).Abs() > time.Minute {
+			t.Fatalf("with a key: %v", used)
+		}
+		// It compares like what the program notes.
+		for _, step := range []struct {
+			forget time.Duration
+			want   int
+		}{{-time.Second, 2}, {time.Second, 1}} {
+			now := auth.UsedIssuer{Issuer: "new", Audience: "new", LastUsedAt: time.Now().Add(time.Hour)}
+			if err := db.UseIssuer(ctx, now, used[0].LastUsedAt.Add(step.forget)); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := db.UsedIssuers(ctx); err != nil || len(left) != step.want {
+				t.Errorf("%v, %v, want %d", left, err, step.want)
 			}
 		}
 	})
