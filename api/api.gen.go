@@ -656,7 +656,7 @@ type Session struct {
 //
 // Example: {"notices":[],"sessions":[]}
 type SessionList struct {
-	// Notices What happened to the account in the last 30 days, the newest first.
+	// Notices What happened to the account in the last 30 days, the newest first, and the last four of a kind.
 	//
 	// Example: []
 	Notices []Notice `json:"notices"`
@@ -1374,7 +1374,7 @@ type ClientInterface interface {
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 	// An empty `password` changes nothing, and is refused if it is all there is.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
+	// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes any type of body and a specified content type.
@@ -1387,7 +1387,7 @@ type ClientInterface interface {
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 	// An empty `password` changes nothing, and is refused if it is all there is.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
+	// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1962,7 +1962,7 @@ func (c *Client) GetCurrentUser(ctx context.Context, reqEditors ...RequestEditor
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 // An empty `password` changes nothing, and is refused if it is all there is.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
+// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes any type of body and a specified content type.
@@ -1985,7 +1985,7 @@ func (c *Client) UpdateCurrentUserWithBody(ctx context.Context, contentType stri
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 // An empty `password` changes nothing, and is refused if it is all there is.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
+// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes a body of the `application/json` content type.
@@ -3594,7 +3594,7 @@ type ClientWithResponsesInterface interface {
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 	// An empty `password` changes nothing, and is refused if it is all there is.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
+	// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -3607,7 +3607,7 @@ type ClientWithResponsesInterface interface {
 	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 	// An empty `password` changes nothing, and is refused if it is all there is.
 	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-	// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
+	// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
 	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6786,7 +6786,7 @@ func (c *ClientWithResponses) GetCurrentUserWithResponse(ctx context.Context, re
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 // An empty `password` changes nothing, and is refused if it is all there is.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
+// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6805,7 +6805,7 @@ func (c *ClientWithResponses) UpdateCurrentUserWithBodyWithResponse(ctx context.
 // Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
 // An empty `password` changes nothing, and is refused if it is all there is.
 // A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-// A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
+// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
 // Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

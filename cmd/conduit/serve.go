@@ -163,7 +163,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	go func() {
 		defer close(ended)
 		conduit.Upkeep{
-			Sessions: sessions, Throttle: throttle, Audit: db, AuditRetention: time.Duration(s.auditRetention), Now: now,
+			Sessions: sessions, Throttle: throttle, Users: db, Audit: db, AuditRetention: time.Duration(s.auditRetention), Now: now,
 			Swept:  func(removed int) { log.Info("sessions swept", "removed", removed) },
 			Failed: func(err error) { log.Warn("upkeep", "error", err) },
 		}.Run(upkeep)

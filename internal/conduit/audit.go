@@ -79,8 +79,8 @@ func Actions() []Action {
 type AuditStore interface {
 	// Record adds events, in their order.
 	Record(ctx context.Context, events ...Event) error
-	// EventsOf gives events by or about a user since a time, of some actions, the newest first and up to limit.
-	EventsOf(ctx context.Context, userID int64, actions []Action, since time.Time, limit int) ([]Event, error)
+	// EventsOf gives events by or about a user since a time, of some actions, the newest first and up to so many of each.
+	EventsOf(ctx context.Context, userID int64, actions []Action, since time.Time, each int) ([]Event, error)
 	// PruneEvents removes up to limit of the events from before a moment, and records what happened, with their number
 	// as its count. It returns the number; of none nothing is recorded.
 	PruneEvents(ctx context.Context, before time.Time, limit int, happened Event) (int, error)

@@ -100,6 +100,13 @@ func Taken(fields ...string) error {
 	return &Error{Kind: KindTaken, Fields: taken}
 }
 
+// TooManyNames says that as many former names of a user rest as may, and for how long the first of them still does.
+func TooManyNames(wait time.Duration) error {
+	// The header's limit. Who asks again then is told how it stands.
+	wait = min(wait, time.Hour)
+	return &Error{Kind: KindTooMany, Fields: Fields{"username": {"too many former names"}}, RetryAfter: wait}
+}
+
 // Unavailable says that a needed part does not answer just now, and why, for the log.
 func Unavailable(cause error) error {
 	return &Error{

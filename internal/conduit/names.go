@@ -40,7 +40,7 @@ func Look(name string) string {
 	for _, r := range norm.NFD.String(name) {
 		// Skeletons do not know all forms of ASCII, as superscripts; those which they do know may look like something else:
 		// a long s is an s, and looks like an f.
-		if form := norm.NFKC.String(string(r)); isASCII(form) && !isASCII(confusable.GetReplacement(r)) {
+		if form := norm.NFKC.String(string(r)); IsASCII(form) && !IsASCII(confusable.GetReplacement(r)) {
 			known.WriteString(form)
 		} else {
 			known.WriteRune(r)
@@ -53,8 +53,8 @@ func Look(name string) string {
 	return strings.ReplaceAll(look, "i", "l") // a capital i is l already
 }
 
-// isASCII tells whether a text is in ASCII, and any.
-func isASCII(text string) bool {
+// IsASCII tells whether a text is in ASCII, and any.
+func IsASCII(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 

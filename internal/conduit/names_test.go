@@ -55,11 +55,11 @@ func TestLook(t *testing.T) {
 			continue
 		}
 		plain := confusable.GetReplacement(r)
-		if !isASCII(plain) {
+		if !IsASCII(plain) {
 			plain = norm.NFKC.String(string(r))
 		}
 		other := "x" + plain + "y"
-		if !isASCII(plain) || Key(name) == Key(other) {
+		if !IsASCII(plain) || Key(name) == Key(other) {
 			continue
 		}
 		found++

@@ -219,10 +219,10 @@ func (s *Sessions) Resume(ctx context.Context, token Presented) (Caller, error) 
 // Told beside the sessions is what their owner should know of, and may not have done themselves.
 var noticed = []Action{RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, EmailChanged}
 
-// For how long, and how much of it.
+// For how long, and how many of each, so that nobody can hide one behind many others: 20 in all.
 const (
 	noticedFor  = 30 * 24 * time.Hour
-	mostNotices = 20
+	noticesEach = 4
 )
 
 // List gives the caller's sessions, the one last used first, and what happened to their account lately, the newest first.
@@ -231,7 +231,7 @@ func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, []Event,
 	if err != nil {
 		return nil, nil, err
 	}
-	notices, err := s.Audit.EventsOf(ctx, caller.User.ID, noticed, s.Now().Add(-noticedFor), mostNotices)
+	notices, err := s.Audit.EventsOf(ctx, caller.User.ID, noticed, s.Now().Add(-noticedFor), noticesEach)
 	return sessions, notices, err
 }
 

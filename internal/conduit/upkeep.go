@@ -80,9 +80,12 @@ func (s *Sessions) Sweep(ctx context.Context) (removed int, err error) {
 
 // Sweep removes what attempts have left behind: any number of instances may be at it.
 func (t *Throttle) Sweep(ctx context.Context) error {
-	now := t.Now()
+	return sweep(ctx, t.Now(), t.Store.SweepAttempts)
+}
+
+func sweep(ctx context.Context, now time.Time, batch func(ctx context.Context, now time.Time, limit int) (int, error)) error {
 	for {
-		if count, err := t.Store.SweepAttempts(ctx, now, sweepBatch); err != nil || count < sweepBatch {
+		if count, err := batch(ctx, now, sweepBatch); err != nil || count < sweepBatch {
 			return err
 		}
 		select {
@@ -97,6 +100,7 @@ func (t *Throttle) Sweep(ctx context.Context) error {
 type Upkeep struct {
 	Sessions *Sessions
 	Throttle *Throttle
+	Users    UserStore
 	Audit    AuditStore
 	// AuditRetention is for how long events are kept; 0 for good.
 	AuditRetention time.Duration
@@ -138,6 +142,7 @@ func (u Upkeep) Sweep(ctx context.Context) {
 	}
 	u.report(err)
 	u.report(u.Throttle.Sweep(ctx))
+	u.report(sweep(ctx, u.Now(), u.Users.SweepNames))
 	if u.AuditRetention > 0 {
 		now := u.Now()
 		_, err := PruneEvents(ctx, u.Audit, ActorSystem, now.Add(-u.AuditRetention), now)

@@ -37,7 +37,7 @@ type UserStore interface {
 	// CreateUser records a user together with their first session, and with what happened, and gives the user with their id,
 	// which complete is told before: what it cannot complete is not recorded. Taken names the fields ("username", "email")
 	// that other users have; also a username that is reserved still, or has the [Look] of one that somebody has or that is
-	// reserved, unless both keys are ASCII. ErrKeyGone unless the key with this kid counts.
+	// reserved, unless both are in ASCII. ErrKeyGone unless the key with this kid counts.
 	CreateUser(ctx context.Context, user User, first Session, kid string, complete func(id int64) (Event, error)) (User, error)
 	// DeleteUser removes the user of a session with all that is theirs, keeps their name from being taken until then, and
 	// records what happened. SessionOver if the session has ended meanwhile.
@@ -45,8 +45,11 @@ type UserStore interface {
 	// UserByEmail finds the user whose address has the same [Key]; NotFound("user") if there is none.
 	UserByEmail(ctx context.Context, email string) (User, error)
 	// UpdateUser loads and locks the user of a session, lets change alter them, and saves them with what comes of it, in
-	// one transaction. SessionOver if the session has ended meanwhile; Taken as with CreateUser.
+	// one transaction. SessionOver if the session has ended meanwhile; Taken as with CreateUser; TooManyNames if
+	// [MostReserved] former ones rest, and the new one is none of them.
 	UpdateUser(ctx context.Context, session Session, change func(*User) (Outcome, error)) (User, error)
+	// SweepNames removes up to limit reserved names that are free by now, and tells how many.
+	SweepNames(ctx context.Context, now time.Time, limit int) (int, error)
 	// SetPasswordHash replaces a hash by one of the same password with newer settings, unless the password was changed
 	// in between.
 	SetPasswordHash(ctx context.Context, id int64, from, to string) error
@@ -333,9 +336,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		if username != "" {
 			if Key(username) != Key(user.Username) {
 				outcome.Reserve = stamp(u.Now()).Add(reservation)
-			}
-			if username != user.Username {
-				happened(UsernameChanged)
+				happened(UsernameChanged) // another writing of the same name is none
 			}
 			user.Username = username
 		}
@@ -358,6 +359,12 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		user.UpdatedAt = later(u.Now(), user.UpdatedAt)
 		return outcome, nil
 	})
+	if isTooMany(err) {
+		target := UserTarget(caller.User.ID)
+		return Caller{}, u.Throttle.refused(ctx, err, sighting{
+			ChangeThrottled, client, caller.User.ID, "names " + target, named(target),
+		})
+	}
 	if isTaken(err) {
 		return Caller{}, u.Throttle.refused(ctx, err, sighting{
 			action: ChangeRefused, client: client, by: caller.User.ID, target: named(UserTarget(caller.User.ID)),
@@ -374,8 +381,8 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 // reservation is for how long the name of somebody who left, or has another one now, is kept from others.
 const reservation = 30 * 24 * time.Hour
 
-// MostReserved is how many former names are kept for a user. Of more the oldest are free: else one user could keep very
-// many.
+// MostReserved is how many former names are kept for a user, who gets no other beyond them: else one user could keep very
+// many, or a thief set the owner's free.
 const MostReserved = 10
 
 // confirm tells whether a password is the caller's, whom it refuses otherwise, by the name of the field. Guessing it is as

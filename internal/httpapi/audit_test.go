@@ -137,7 +137,8 @@ func TestAudit(t *testing.T) {
 		put := func(pairs ...string) call { return put(token, pairs...) }
 		does(200, put("bio", "x"))
 		does(200, put("email", "jake@test.com", "username", "jake"))
-		does(200, put("username", "Jake"), by(conduit.UsernameChanged, "user:1"))
+		does(200, put("username", "Jacob"), by(conduit.UsernameChanged, "user:1"))
+		does(200, put("username", "JACOB"))
 		does(200, put("email", "new@test.com"), by(conduit.EmailChanged, "user:1"))
 		does(200, put("password", "another password"), by(conduit.PasswordChanged, "user:1"))
 		does(200, put("email", "jake@test.com", "password", password), by(conduit.EmailChanged, "user:1"), by(conduit.PasswordChanged, "user:1"))
@@ -250,7 +251,7 @@ func TestAuditRetention(t *testing.T) {
 		s.clock.Advance(48*time.Hour + time.Millisecond)
 		s.register(t, "jane")
 		upkeep := conduit.Upkeep{
-			Sessions: s.sessions, Throttle: s.throttle, Audit: s.db, Now: s.clock.Now,
+			Sessions: s.sessions, Throttle: s.throttle, Users: s.db, Audit: s.db, Now: s.clock.Now,
 			Swept:  func(int) {},
 			Failed: func(err error) { t.Error(err) },
 		}

@@ -4,6 +4,12 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"conduit/internal/conduit"
 )
 
 // TestFormerNamesRest: whoever takes a new name keeps the old one from others for a while, and can have it back.
@@ -36,25 +42,63 @@ func TestFormerNamesRest(t *testing.T) {
 	})
 }
 
-// TestFormerNamesAreFew: nobody can keep many names from others.
+// TestFormerNamesAreFew: nobody can keep many names from others, nor set one free before its time by taking many others.
 func TestFormerNamesAreFew(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "name0")
-		for i := range 12 {
+		rename := func(name string) answer { return s.do(t, put(jake, "username", name)) }
+		for i := range 10 {
 			s.clock.Advance(time.Minute)
-			s.do(t, put(jake, "username", fmt.Sprint("name", i+1))).want(t, 200, "")
+			rename(fmt.Sprint("name", i+1)).want(t, 200, "")
 		}
-		for i := range 12 {
-			want := 409
-			if i < 2 {
-				want = 201
-			}
-			s.do(t, registration(fmt.Sprint("name", i), fmt.Sprint(i, "@test.com"), password)).want(t, want, "")
+		const tooMany = "too many former names"
+		for _, name := range []string{"name11", "name12"} {
+			wantTooManyOf(t, rename(name), 3600, "username", tooMany)
 		}
-		// Those are still theirs, and taking one back keeps the other nine and the one before.
-		s.do(t, put(jake, "username", "name5")).want(t, 200, "")
-		for _, name := range []string{"name2", "name12"} {
-			s.do(t, registration(name, "x@test.com", password)).want(t, 409, "")
+		if got := s.recorded(t); got["change-throttled"] != 1 || got["username-changed"] != 10 {
+			t.Errorf("recorded %v", got)
+		}
+		for i := range 11 {
+			s.do(t, registration(fmt.Sprint("name", i), "x@test.com", password)).wantError(t, 409, "username", "has already been taken")
+		}
+		// The name that they have may be written otherwise, and what is theirs taken back, which makes another rest.
+		rename("NAME10").want(t, 200, "")
+		rename("name0").want(t, 200, "")
+		s.do(t, registration("name10", "x@test.com", password)).wantError(t, 409, "username", "has already been taken")
+		wantTooManyOf(t, rename("name11"), 3600, "username", tooMany)
+
+		// Of name1, left at 2 minutes, until 30 days later; it is 10 minutes now.
+		s.clock.Advance(30*24*time.Hour - 9*time.Minute)
+		jake = s.do(t, login("name0@test.com", password)).token(t)
+		wantTooManyOf(t, rename("name11"), 60, "username", tooMany)
+		s.clock.Advance(time.Minute)
+		rename("name11").want(t, 200, "")
+		s.do(t, registration("name1", "x@test.com", password)).want(t, 201, "")
+	})
+}
+
+// TestFormerNamesAreSwept: what is free again is not kept.
+func TestFormerNamesAreSwept(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		for _, name := range []string{"jim", "joe"} {
+			s.do(t, put(jake, "username", name)).want(t, 200, "")
+			s.clock.Advance(time.Hour)
+		}
+		s.clock.Advance(30*24*time.Hour - 2*time.Hour)
+		upkeep := conduit.Upkeep{
+			Sessions: s.sessions, Throttle: s.throttle, Users: s.db, Audit: s.db, Now: s.clock.Now,
+			Swept:  func(int) {},
+			Failed: func(err error) { t.Error(err) },
+		}
+		upkeep.Sweep(t.Context())
+		if left, err := s.db.SweepNames(t.Context(), s.clock.Now(), 10); err != nil || left != 0 {
+			t.Errorf("the sweep left %d, %v", left, err)
+		}
+		s.do(t, registration("jim", "jim@test.com", password)).want(t, 409, "")
+		s.clock.Advance(2 * time.Hour)
+		if over, err := s.db.SweepNames(t.Context(), s.clock.Now(), 10); err != nil || over != 1 {
+			t.Errorf("an hour after the other one is free: %d, %v", over, err)
 		}
 	})
 }
@@ -99,6 +143,66 @@ func TestLookAlikes(t *testing.T) {
 		// A beta is no b, and a capital one is.
 		s.do(t, put(own, "username", "βοb")).want(t, 200, "")
 		s.do(t, put(own, "username", "Βοb")).wantError(t, 409, "username", "has already been taken")
+	})
+}
+
+// TestLookAlikesThatFoldToASCII: a name counts as one in ASCII by how it is written, and not by what case folding makes of it.
+func TestLookAlikesThatFoldToASCII(t *testing.T) {
+	folding := map[rune]string{}
+	for r := rune(unicode.MaxASCII + 1); r <= unicode.MaxRune; r++ {
+		if key := conduit.Key(string(r)); r != utf8.RuneError && conduit.IsASCII(key) && !conduit.IsASCII(norm.NFC.String(string(r))) {
+			folding[r] = key
+		}
+	}
+	if len(folding) < 10 || folding['ſ'] != "s" || folding['ﬅ'] != "st" || folding['ß'] != "ss" {
+		t.Fatalf("folding to ASCII: %q", folding)
+	}
+	each(t, func(t *testing.T, s *server) {
+		tries := 0
+		try := func(status int, name string) string {
+			t.Helper()
+			tries++
+			got := s.do(t, registration(name, fmt.Sprintf("%d@test.com", tries), password))
+			if got.want(t, status, ""); status != 201 {
+				return ""
+			}
+			return got.token(t)
+		}
+		const taken = "has already been taken"
+		n := 0
+		for r := range folding {
+			n++
+			// What it looks like, in ASCII; ß looks like a Greek beta, and that like the same skeleton in ASCII.
+			odd := func(i int) string { return fmt.Sprintf("%cx%dx%dx", r, n, i) }
+			ascii := func(i int) string { return conduit.Look(odd(i)) }
+			if !conduit.IsASCII(ascii(0)) {
+				t.Fatalf("%q looks like %q", odd(0), ascii(0))
+			}
+			try(201, ascii(0))
+			try(409, odd(0))
+			other := try(201, fmt.Sprintf("other%d", n))
+			s.do(t, put(other, "username", odd(0))).wantError(t, 409, "username", taken)
+
+			leaving := try(201, odd(1))
+			try(409, ascii(1))
+			s.do(t, put(other, "username", ascii(1))).wantError(t, 409, "username", taken)
+			s.do(t, put(leaving, "username", fmt.Sprintf("left%d", n))).want(t, 200, "")
+			try(409, ascii(1)) // it rests
+
+			leaving = try(201, ascii(2))
+			s.do(t, put(leaving, "username", fmt.Sprintf("gone%d", n))).want(t, 200, "")
+			try(409, odd(2))
+
+			// Written otherwise it is the same name, and may look like another one's all the same.
+			plain := fmt.Sprintf("%sm%dx", folding[r], n)
+			try(201, fmt.Sprintf("%srn%dx", ascii(0)[:len(ascii(0))-len(fmt.Sprintf("x%dx0x", n))], n))
+			own := try(201, plain)
+			s.do(t, put(own, "username", fmt.Sprintf("%cm%dx", r, n))).wantError(t, 409, "username", taken)
+		}
+		// KELVIN SIGN is K, so it is one in ASCII.
+		try(201, "\u212Aim")
+		try(409, "kim")
+		try(201, "kirn")
 	})
 }
 

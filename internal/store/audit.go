@@ -144,17 +144,22 @@ func eventsOf(rows []eventRow) []conduit.Event {
 
 // EventsOf implements [conduit.AuditStore].
 func (s *Store) EventsOf(
-	ctx context.Context, userID int64, actions []conduit.Action, since time.Time, limit int,
+	ctx context.Context, userID int64, actions []conduit.Action, since time.Time, each int,
 ) ([]conduit.Event, error) {
 	var rows []eventRow
 	err := s.retry(ctx, func(ctx context.Context) error {
-		newest := func(who string, value any) *bun.SelectQuery { // by one index each
-			return s.reads.NewSelect().Table("audit_events").Column("id").Where(who, value).
-				Where("action in (?)", bun.List(actions)).Where("at > ?", since)
+		newest := func(from string, arguments ...any) *bun.SelectQuery {
+			return s.reads.NewSelect().Column("id").TableExpr(from, arguments...).Order("id desc").Limit(int64(each))
 		}
-		return s.reads.NewSelect().Model(&rows).
-			Where("id in (?)", newest("actor_id = ?", userID).Union(newest("target = ?", conduit.UserTarget(userID)))).
-			Order("id desc").Limit(int64(limit)).Scan(ctx)
+		query := s.reads.NewSelect().Model(&rows).Where("at > ?", since).Order("id desc")
+		return query.WhereGroup(" and ", func(query *bun.SelectQuery) *bun.SelectQuery {
+			for _, action := range actions { // by one index each
+				by := newest("audit_events").Where("actor_id = ?", userID).Where("action = ?", action)
+				about := newest("audit_events").Where("target = ?", conduit.UserTarget(userID)).Where("action = ?", action)
+				query = query.WhereOr("id in (?)", newest("(select id from (?) as a union select id from (?) as b) as newest", by, about))
+			}
+			return query
+		}).Scan(ctx)
 	})
 	return eventsOf(rows), err
 }

@@ -114,24 +114,45 @@ func (s *Store) removeUser(ctx context.Context, tx bun.Tx, reserve time.Time, co
 
 // reserveName keeps a name from everybody but the keeper, who may be nobody.
 func reserveName(ctx context.Context, tx bun.Tx, name string, keeper int64, until time.Time) error {
-	_, err := tx.NewRaw(`insert into reserved_names (username_key, username_look, user_id, until) values (?, ?, ?, ?)
-		on conflict (username_key) do update set username_look = excluded.username_look, user_id = excluded.user_id, until = excluded.until`,
-		conduit.Key(name), conduit.Look(name), sql.NullInt64{Int64: keeper, Valid: keeper != 0}, until).Exec(ctx)
+	_, err := tx.NewRaw(`insert into reserved_names (username_key, username_look, plain, user_id, until) values (?, ?, ?, ?, ?)
+		on conflict (username_key) do update
+		set username_look = excluded.username_look, plain = excluded.plain, user_id = excluded.user_id, until = excluded.until`,
+		conduit.Key(name), conduit.Look(name), conduit.IsASCII(name), sql.NullInt64{Int64: keeper, Valid: keeper != 0}, until).Exec(ctx)
 	return err
 }
 
-// keepName keeps the former name of a user, who has another one now, from others.
+// keepName keeps the former name of a user, who has another one now, from others; or refuses, when too many rest.
 func keepName(ctx context.Context, tx bun.Tx, former, now userRow, until time.Time) error {
-	if err := reserveName(ctx, tx, former.Username, former.ID, until); err != nil {
+	if _, err := tx.NewRaw("delete from reserved_names where user_id = ? and username_key = ?", former.ID, now.UsernameKey).
+		Exec(ctx); err != nil {
 		return err
 	}
-	_, err := tx.NewRaw(`delete from reserved_names
- where user_id = ?
-   and (username_key = ? or username_key not in
-        (select username_key from reserved_names where user_id = ? and username_key <> ?
-          order by until desc, username_key limit ?))`,
-		former.ID, now.UsernameKey, former.ID, now.UsernameKey, conduit.MostReserved).Exec(ctx)
-	return err
+	var resting []time.Time
+	if err := tx.NewRaw("select until from reserved_names where user_id = ? and until > ? order by until limit ?",
+		former.ID, now.UpdatedAt, conduit.MostReserved).Scan(ctx, &resting); err != nil {
+		return err
+	}
+	if len(resting) == conduit.MostReserved {
+		return conduit.TooManyNames(resting[0].Sub(now.UpdatedAt))
+	}
+	return reserveName(ctx, tx, former.Username, former.ID, until)
+}
+
+// SweepNames implements [conduit.UserStore].
+func (s *Store) SweepNames(ctx context.Context, now time.Time, limit int) (int, error) {
+	over := "select username_key from reserved_names where until <= ? order by until limit ?"
+	if s.postgres { // what somebody is leaving or taking back just now is not over
+		over += " for update skip locked"
+	}
+	var swept int64
+	err := s.retry(ctx, func(ctx context.Context) error {
+		result, err := s.writes.NewRaw("delete from reserved_names where username_key in ("+over+")", now, limit).Exec(ctx)
+		if err == nil {
+			swept, err = result.RowsAffected()
+		}
+		return err
+	})
+	return int(swept), err
 }
 
 // UserByEmail implements [conduit.UserStore].

@@ -83,7 +83,7 @@ export interface paths {
          * @description Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
          *     An empty `password` changes nothing, and is refused if it is all there is.
          *     A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-         *     A former username is not given to anybody else for 30 days; the user can have it back. Of more than ten the oldest are free.
+         *     A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
          *     Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
          */
         put: operations["updateCurrentUser"];
@@ -853,7 +853,7 @@ export interface components {
              */
             sessions: components["schemas"]["Session"][];
             /**
-             * @description What happened to the account in the last 30 days, the newest first.
+             * @description What happened to the account in the last 30 days, the newest first, and the last four of a kind.
              * @example []
              */
             notices: components["schemas"]["Notice"][];
@@ -1906,7 +1906,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Too many changes of name, email or password, made or refused, or wrong current passwords; wait before the next. */
+        /** @description Too many changes of name, email or password, made or refused, or wrong current passwords, or ten former names rest; wait before the next. */
         TooManyChanges: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
