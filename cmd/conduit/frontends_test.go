@@ -75,7 +75,7 @@ func TestThrowAway(t *testing.T) {
 	} {
 		i := serveOn(t, inMemory, "", strings.Fields(flags)...)
 		if host, _, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(i.url, "http://"), "/api")); err != nil || host != "127.0.0.1" {
-			t.Errorf("%s: the banner names an address that no browser opens: %s", flags, i.url)
+			t.Errorf("%s: the banner names a URL that no browser opens: %s", flags, i.url)
 		}
 		_, text := i.do(t, "GET", "/articles?limit=100", "", "")
 		if !strings.Contains(text, want) {

@@ -341,7 +341,7 @@ func banner(s settings, address string, database fmt.Stringer) string {
 	return text + fmt.Sprintf("  Database  %s\n", database)
 }
 
-// localURL is where this machine reaches a server that listens on an address, HOST:PORT: one that listens everywhere also
+// localURL is where this machine reaches a server that listens on HOST:PORT: one that listens everywhere also
 // listens on loopback.
 func localURL(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)

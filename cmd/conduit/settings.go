@@ -83,7 +83,7 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.Var(&s.auditRetention, "audit-retention", "`age` at which events leave the audit log, as 365d; 0 for never")
 	flags.StringSliceVar(&s.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For or Forwarded is believed, by commas, as 10.0.0.0/8")
 	flags.StringSliceVar(&s.corsOrigins, "cors-origins", []string{"*"}, "`origins` whose pages may call, by commas; * for all")
-	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which others reach the server (default http:// and the address)")
+	flags.StringVar(&s.publicURL, "public-url", "", "`url` under which others reach the server (default http:// and what it listens on)")
 	flags.BoolVar(&s.demo, "demo", true, "fill an empty SQLite database with demo content: by itself conduit.db, else when asked; if others can reach the server, only one in memory")
 	flags.Uint64Var(&s.seed, "seed", 0, "`number` to draw demo content and ids from, while the clock stands still, for screenshots; for sqlite::memory: only; 0 for none")
 	flags.BoolVar(&s.rehearse, "rehearse", false, "let requests ask for the contract's examples (Prefer: code=422) and for delays (Prefer: wait=2); not for production")

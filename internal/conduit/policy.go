@@ -10,7 +10,7 @@ type CommonPasswords interface {
 // PasswordPolicy says which passwords people may choose; those they have are not asked about. The zero value is the
 // standard one, by which length is the only rule.
 type PasswordPolicy struct {
-	// Strict also refuses common passwords, those which hold the username or the address, and short ones of more
+	// Strict also refuses common passwords, those which hold the username or the email, and short ones of more
 	// characters; Common is needed with it.
 	Strict bool
 	Common CommonPasswords

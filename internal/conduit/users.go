@@ -137,7 +137,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	return caller, nil
 }
 
-// Login starts a session for the user with this address and password.
+// Login starts a session for the user with this email and password.
 func (u *Users) Login(ctx context.Context, email, password string, client Client) (Caller, error) {
 	user, err := u.verify(ctx, attempt{email, password, client, 0})
 	if err != nil {

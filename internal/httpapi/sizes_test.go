@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"database/sql"
 	"fmt"
 	"net/url"
 	"slices"
@@ -14,19 +13,12 @@ import (
 )
 
 // eachWithDatabase is each for tests that write rows as they cannot come in, or too many of them.
-func eachWithDatabase(t *testing.T, test func(t *testing.T, s *server, db *sql.DB)) {
+func eachWithDatabase(t *testing.T, test func(t *testing.T, s *server, url string)) {
 	t.Helper()
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		test(t, newServer(t, url, store.Options{Timeout: 30 * time.Second}), openPastStore(t, url))
+		test(t, newServer(t, url, store.Options{Timeout: 30 * time.Second}), url)
 	})
-}
-
-func write(t *testing.T, db *sql.DB, statement string) {
-	t.Helper()
-	if _, err := db.ExecContext(t.Context(), statement); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // numbers is a table of the numbers from 1 to n, in both databases.
@@ -39,13 +31,13 @@ func text(text string) string { return "'" + strings.ReplaceAll(text, "'", "''")
 
 // TestListsKeepAuthorsShort: what somebody says of themselves is in every row, and what an earlier version took stays readable.
 func TestListsKeepAuthorsShort(t *testing.T) {
-	eachWithDatabase(t, func(t *testing.T, s *server, db *sql.DB) {
+	eachWithDatabase(t, func(t *testing.T, s *server, database string) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
 		s.publish(t, jake, "One", "t")
 		s.do(t, call{method: "POST", path: "/api/articles/one/comments", token: jake, body: `{"comment":{"body":"c"}}`}).want(t, 201, "")
 		s.do(t, post("/api/profiles/jake/follow", jane)).want(t, 200, "")
 		bio, image := strings.Repeat("🦊", 10_000), strings.Repeat("🦊", 90_000)
-		write(t, db, "update users set bio = "+text(bio)+", image = "+text(image)+" where username = 'jake'")
+		execute(t, database, "update users set bio = "+text(bio)+", image = "+text(image)+" where username = 'jake'")
 		for _, path := range []string{"/api/articles", "/api/articles?tag=t", "/api/articles/feed", "/api/articles/one/comments"} {
 			got := s.do(t, get(path, jane))
 			if got.want(t, 200, ""); len(got.body) > 2_500 {
@@ -62,7 +54,7 @@ func TestListsKeepAuthorsShort(t *testing.T) {
 			}
 		}
 		// What is not too long stays as it is.
-		write(t, db, "update users set bio = "+text(strings.Repeat("é", 300))+", image = "+text(strings.Repeat("a", 2048))+" where username = 'jake'")
+		execute(t, database, "update users set bio = "+text(strings.Repeat("é", 300))+", image = "+text(strings.Repeat("a", 2048))+" where username = 'jake'")
 		if got := s.do(t, get("/api/articles", "")); !strings.Contains(got.body, strings.Repeat("é", 300)+`"`) || !strings.Contains(got.body, strings.Repeat("a", 2048)) {
 			t.Errorf("cut short: %s", got.body)
 		}
@@ -90,12 +82,12 @@ func (s *server) comments(t *testing.T, path string) (pages []int, ids []float64
 }
 
 func TestCommentPages(t *testing.T) {
-	eachWithDatabase(t, func(t *testing.T, s *server, db *sql.DB) {
+	eachWithDatabase(t, func(t *testing.T, s *server, database string) {
 		jake := s.register(t, "jake")
 		s.publish(t, jake, "One")
 		path := "/api/articles/one/comments?"
 		fill := func(count int, body string) {
-			write(t, db, "insert into comments (article_id, author_id, body, created_at, updated_at) "+numbers(count)+
+			execute(t, database, "insert into comments (article_id, author_id, body, created_at, updated_at) "+numbers(count)+
 				"select articles.id, users.id, "+text(body)+", users.created_at, users.created_at from numbers, articles, users")
 		}
 		for _, test := range []struct {
@@ -115,7 +107,7 @@ func TestCommentPages(t *testing.T) {
 			{60, strings.Repeat("🦊", 10_000), "", []int{26, 26, 8}}, // 40,000 bytes each
 			{2, strings.Repeat("🦊", 10_000), "limit=1", []int{1, 1}},
 		} {
-			if write(t, db, "delete from comments"); test.count > 0 {
+			if execute(t, database, "delete from comments"); test.count > 0 {
 				fill(test.count, test.body)
 			}
 			pages, ids := s.comments(t, path+test.query)
@@ -228,5 +220,83 @@ func TestVersions(t *testing.T) {
 				t.Errorf("%s: the same for somebody who follows nobody", path)
 			}
 		}
+	})
+}
+
+// bodyLimit is how many bytes the body of an operation may have.
+func (o documentedOperation) bodyLimit() int {
+	if limit, ok := o.RequestBody.Value.Extensions["x-max-bytes"].(float64); ok {
+		return int(limit)
+	}
+	return 16 << 10
+}
+
+// TestBodyLimits: each operation takes as much as the contract says, and the largest of what the contract allows fits.
+func TestBodyLimits(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		s.publish(t, jake, "Dragons")
+		limits := map[int]int{}
+		for _, operation := range operations() {
+			if operation.RequestBody == nil {
+				continue
+			}
+			limit := operation.bodyLimit()
+			limits[limit]++
+			c := operation.goodCall()
+			c.token = jake
+			c.body += strings.Repeat(" ", limit+1-len(c.body))
+			s.do(t, c).wantError(t, 413, "body", fmt.Sprintf("is too large (maximum is %d bytes)", limit))
+		}
+		if len(limits) != 3 {
+			t.Errorf("limits and how many have them: %v", limits)
+		}
+		// Six bytes for each character, as encoders write that escape all they can.
+		bio, comment, text := strings.Repeat(`\u00e9`, 10_000), strings.Repeat(`\u0416`, 10_000), strings.Repeat("é", 500_000)
+		s.do(t, call{method: "PUT", path: "/api/user", token: jake, body: `{"user":{"bio":"` + bio + `"}}`}).want(t, 200, "")
+		s.do(t, call{method: "POST", path: "/api/articles/dragons/comments", token: jake, body: `{"comment":{"body":"` + comment + `"}}`}).want(t, 201, "")
+		s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: articleJSON("title", "Long", "description", "d", "body", text)}).want(t, 201, "")
+	})
+}
+
+// TestManyElements: what is too much is refused before it costs more than its bytes. Half a million numbers, each with a
+// refusal of its own, took 250 MB.
+func TestManyElements(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		many := strings.Repeat("1,", 500_000)
+		for tags, message := range map[string]string{
+			"[" + many + "1]":                       "has too many items (maximum is 50)",
+			"[" + strings.Repeat("[],", 49) + "[]]": "item 1 must be a string",
+			"[" + strings.Repeat(`"a",`, 50) + `{"a":[` + strings.Repeat(`{"b":1},`, 50_000) + "1]}]": "has too many items (maximum is 50)",
+		} {
+			got := s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: `{"article":{"tagList":` + tags + `,"title":"t","description":"d","body":" "}}`})
+			// What comes behind the list is looked at all the same.
+			got.want(t, 422, fmt.Sprintf(`{"errors":{"tagList":[%q],"body":["can't be blank"]}}`, message))
+		}
+		for _, body := range []string{
+			`{"article":[` + many + `1]}`, `[` + many + `1]`,
+			`{"article":{"title":"t","x":{` + strings.Repeat(`"a":{},`, 50_000) + `"b":1}}}`,
+			`{"article":{"x":[` + many + `1]}}`,
+		} {
+			got := s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: body})
+			if got.want(t, 422, ""); len(got.body) > 300 {
+				t.Errorf("%d bytes: %.200s", len(got.body), got.body)
+			}
+		}
+	})
+}
+
+// TestPictures: about two thousand bytes, whatever they are made of.
+func TestPictures(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		image := func(image string) answer {
+			return s.do(t, call{method: "PUT", path: "/api/user", token: jake, body: userJSON("image", image)})
+		}
+		image("data:image/png;base64,"+strings.Repeat("A", 2048-22)).want(t, 200, "")
+		image(strings.Repeat("a", 2049)).wantError(t, 422, "image", "is too long (maximum is 2048 characters)")
+		image(strings.Repeat("\U0001f98a", 513)).wantError(t, 422, "image", "is too long (maximum is 2048 bytes)")
+		image(strings.Repeat("\U0001f98a", 512)).want(t, 200, "")
 	})
 }

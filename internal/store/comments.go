@@ -69,16 +69,21 @@ func (s *Store) Comments(
 		commentViewRow
 		Size int
 	}
-	// The page is cut out of the index before anything is joined to it: else PostgreSQL may sort all comments of the article.
-	views := func(columns string, limit int) *bun.SelectQuery {
-		cut := s.reads.NewSelect().Table("comments").ColumnExpr(columns).Where("article_id = "+slugSQL, slug).
+	cut := func(columns string, limit int) *bun.SelectQuery {
+		return s.reads.NewSelect().Table("comments").ColumnExpr(columns).Where("article_id = "+slugSQL, slug).
 			Where("id > ?", asked.After).Order("id").Limit(int64(limit))
+	}
+	// The page is cut out of the index before anything is joined to it: else PostgreSQL may sort all comments of the article.
+	views := func(cut *bun.SelectQuery, author string) *bun.SelectQuery {
 		return s.reads.NewSelect().TableExpr("(?) as c", cut).Join("join users as u on u.id = c.author_id").
-			ColumnExpr("c.*").ColumnExpr(followingExpr).Join(followingJoin, reader).OrderExpr("c.id")
+			ColumnExpr("c.*").ColumnExpr(author).ColumnExpr(followingExpr).Join(followingJoin, reader).OrderExpr("c.id")
 	}
 	if err := s.retry(ctx, func(ctx context.Context) error {
-		return views("id, author_id, octet_length(body) as size", asked.Limit+1). // one more, to know whether there is a next page
-												ColumnExpr(outlinedAuthor).Scan(ctx, &outline)
+		query := cut("id, author_id, octet_length(body) as size", asked.Limit+1) // one more, to know whether there is a next page
+		if asked.Detail == conduit.Outline {
+			query = views(query, outlinedAuthor)
+		}
+		return query.Scan(ctx, &outline)
 	}); err != nil {
 		return page, err
 	}
@@ -108,7 +113,7 @@ func (s *Store) Comments(
 			rows = append(rows, row.commentViewRow)
 		}
 	} else if err := s.retry(ctx, func(ctx context.Context) error {
-		return views("*", length).ColumnExpr(listedAuthor).Scan(ctx, &rows)
+		return views(cut("*", length), listedAuthor).Scan(ctx, &rows)
 	}); err != nil {
 		return page, err
 	}
