@@ -216,10 +216,10 @@ func (s *Sessions) Resume(ctx context.Context, token Presented) (Caller, error) 
 	return Caller{User: user, Session: session, Token: token.Token}, nil
 }
 
-// Told beside the sessions is what their owner should know of, and may not have done themselves.
+// noticed are the actions that owners are told of beside their sessions, since somebody else may have done them.
 var noticed = []Action{RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, EmailChanged}
 
-// For how long, and how many of each, so that nobody can hide one behind many others: 20 in all.
+// For how long they are told of, and how many of each: nobody can hide one behind many of another kind. That is 20 in all.
 const (
 	noticedFor  = 30 * 24 * time.Hour
 	noticesEach = 4

@@ -224,8 +224,8 @@ func (c counted) unlooked(ctx context.Context, why error) error {
 	return why
 }
 
-// succeeded takes back what success takes back, and lets the account, if there is one, know the network. If it cannot, the level drains
-// all the same, and the next success will do: what has succeeded must not fail by it.
+// succeeded takes back what success takes back, and lets the account, if there is one, know the network. If it cannot, the
+// level drains all the same, and the next success will do: what has succeeded must not fail by it.
 func (c counted) succeeded(ctx context.Context) {
 	if c.throttle == nil {
 		return

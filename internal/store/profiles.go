@@ -19,14 +19,14 @@ type profileColumns struct {
 
 // How authors are shown: with all that is theirs, as lists show them, and for an outline. The database shortens what is too
 // long, so that neither it nor the program carries it around.
-const wholeAuthor = "u.username, u.bio, u.image, u.updated_at as changed_at"
-
-var (
-	listedAuthor = fmt.Sprintf(`u.username, u.updated_at as changed_at,
-		case when length(u.bio) > %[1]d then substr(u.bio, 1, %[1]d - 1) || '…' else u.bio end as bio,
-		case when octet_length(u.image) <= %[2]d then u.image end as image`, conduit.ListBio, conduit.MaxImage)
+const (
+	wholeAuthor    = "u.username, u.bio, u.image, u.updated_at as changed_at"
 	outlinedAuthor = "u.updated_at as changed_at"
 )
+
+var listedAuthor = fmt.Sprintf(`u.username, u.updated_at as changed_at,
+		case when length(u.bio) > %[1]d then substr(u.bio, 1, %[1]d - 1) || '…' else u.bio end as bio,
+		case when octet_length(u.image) <= %[2]d then u.image end as image`, conduit.ListBio, conduit.MaxImage)
 
 // What reads of people join, to know whether the reader, the argument, follows the user that the query calls u. It is a
 // join, for PostgreSQL turns "exists" into a list of all that the reader follows.

@@ -200,13 +200,13 @@ func (s *Store) Session(ctx context.Context, id, kid string) (conduit.Session, e
 
 // EndSessionOf implements [conduit.SessionStore].
 func (s *Store) EndSessionOf(ctx context.Context, by conduit.Session, id string) error {
-	again := false
+	lost := false // whether an answer may have been
 	return s.retry(ctx, func(ctx context.Context) error {
 		var ended string
 		err := s.writes.NewRaw("delete from sessions where user_id = ? and id = ? and "+sessionThere+" returning id",
 			by.UserID, id, by.ID).Scan(ctx, &ended)
 		if errors.Is(err, sql.ErrNoRows) {
-			if again { // ended by the try before, whose answer was lost
+			if lost { // ended by the try before, as far as anybody can tell
 				return nil
 			}
 			if err := stillThere(ctx, s.writes, by.ID); err != nil {
@@ -214,7 +214,7 @@ func (s *Store) EndSessionOf(ctx context.Context, by conduit.Session, id string)
 			}
 			return conduit.NotFound("session")
 		}
-		again = true
+		lost = lost || err != nil && !inTheWay(err)
 		return err
 	})
 }
