@@ -66,7 +66,7 @@ Actions are ` + strings.Join(words, ", ") + `.`,
 type eventsFlags struct{ database, user, action, before string }
 
 func (e *eventsFlags) addTo(flags *pflag.FlagSet, words []string) {
-	flags.StringVar(&e.database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
+	databaseFlag(flags, &e.database)
 	flags.StringVar(&e.user, "user", "", "only what this user did, or what was done to them: a `name`, or user:ID for one who is gone")
 	flags.Var(oneOf{&e.action, words}, "action", "only what was done so")
 	flags.StringVar(&e.before, "before", "", "only what happened before this `time`, as 2026-01-31 or 2026-01-31T12:00:00Z")
@@ -207,7 +207,7 @@ func auditPruneCommand() *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
+	databaseFlag(flags, &database)
 	flags.StringVar(&before, "before", "", "what happened before this `time`, as 2026-01-31 or 2026-01-31T12:00:00Z")
 	flags.Var(&olderThan, "older-than", "what is older than this `age`, as 90d or 36h")
 	flags.BoolVar(&yes, "yes", false, "do not ask")

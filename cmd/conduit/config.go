@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -40,8 +41,11 @@ func hasVariable(command *cobra.Command, flag string) bool {
 // around values.
 func flagsFromEnvironment(command *cobra.Command, getenv func(string) string) error {
 	var problem error
+	// These two name one thing: whichever was given as a flag wins over both variables.
+	database := command.Flags().Changed("database") || command.Flags().Changed("database-file")
 	command.Flags().VisitAll(func(flag *pflag.Flag) {
-		if problem != nil || flag.Changed || !hasVariable(command, flag.Name) {
+		said := flag.Changed || database && (flag.Name == "database" || flag.Name == "database-file")
+		if problem != nil || said || !hasVariable(command, flag.Name) {
 			return
 		}
 		value := getenv(variable(flag.Name))
@@ -51,11 +55,31 @@ func flagsFromEnvironment(command *cobra.Command, getenv func(string) string) er
 		if value = strings.TrimSpace(value); value == "" {
 			return
 		}
-		if err := flag.Value.Set(value); err != nil {
-			problem = badSetting(flag.Name, err)
+		if err := command.Flags().Set(flag.Name, value); err != nil {
+			problem = flagError(command, err)
 		}
 	})
 	return problem
+}
+
+// databaseFromFile sets --database from the file that --database-file names, if that is given.
+func databaseFromFile(flags *pflag.FlagSet) error {
+	file := flags.Lookup("database-file")
+	if file == nil || !file.Changed {
+		return nil
+	}
+	if flags.Changed("database") {
+		return badSetting("database-file", errors.New("--database is given too; say one"))
+	}
+	text, err := os.ReadFile(file.Value.String())
+	if err != nil {
+		return badSetting("database-file", err)
+	}
+	url := strings.TrimSpace(string(text))
+	if url == "" || strings.ContainsAny(url, "\r\n") {
+		return badSetting("database-file", fmt.Errorf("want one line in %s, the URL of the database", file.Value))
+	}
+	return flags.Set("database", url)
 }
 
 // badSetting says which setting is wrong, by both its names, and why.

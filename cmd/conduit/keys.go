@@ -36,7 +36,7 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := command.PersistentFlags()
-	flags.StringVar(&s.database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
+	databaseFlag(flags, &s.database)
 	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key")
 	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key (default that of the active one)")
 	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts, as the server has it")

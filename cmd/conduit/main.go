@@ -58,7 +58,10 @@ What a command is to do, as --yes or --all, can only be said by its flag.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return flagsFromEnvironment(cmd, getenv)
+			if err := flagsFromEnvironment(cmd, getenv); err != nil {
+				return err
+			}
+			return databaseFromFile(cmd.Flags())
 		},
 	}
 	root.SetArgs(args)
@@ -67,7 +70,7 @@ What a command is to do, as --yes or --all, can only be said by its flag.`,
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(serveCommand(getenv), migrateCommand(), seedCommand(), keysCommand(getenv), versionCommand())
-	root.AddCommand(usersCommand(), sessionsCommand(), auditCommand(), healthCommand())
+	root.AddCommand(usersCommand(), sessionsCommand(), auditCommand(), backupCommand(), healthCommand())
 	for _, command := range root.Commands() {
 		nameVariables(command)
 	}

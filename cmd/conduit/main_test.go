@@ -152,6 +152,11 @@ func TestMigrate(t *testing.T) {
 			}
 			return out
 		}
+		if file, sqlite := strings.CutPrefix(url, "sqlite:"); sqlite {
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		step("status", "pending")
 		if _, err := invoke(t, nil, "serve", "--listen=127.0.0.1:0", "--database", url, "--migrate=false"); err == nil || !strings.Contains(err.Error(), "run conduit migrate up") {
 			t.Errorf("serve without its schema: %v", err)

@@ -19,10 +19,12 @@ func migrateCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.PersistentFlags().StringVar(&database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
+	databaseFlag(command.PersistentFlags(), &database)
 	on := func(run func(*cobra.Command, *store.Store) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, _ []string) error {
-			db, err := store.Open(database, store.Options{Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))})
+			db, err := store.Open(database, store.Options{
+				Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)), Existing: cmd.Name() != "up",
+			})
 			if err != nil {
 				return badSetting("database", err)
 			}

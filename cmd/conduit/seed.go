@@ -52,7 +52,7 @@ Every account has the password "` + demo.Password + `"; the first is ` + demo.Jo
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
+	databaseFlag(flags, &database)
 	flags.IntVar(&options.Users, "users", 20, "how many people")
 	flags.IntVar(&options.Articles, "articles", 100, "how many articles")
 	flags.Uint64Var(&options.Seed, "seed", 1, "`number` to draw from; another one gives other content")

@@ -39,7 +39,7 @@ CONDUIT_KEY_ENCRYPTION_KEY, else from the file --key-file names, which the first
 database need the same one.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s.demoAsked = cmd.Flags().Changed("demo") || getenv(variable("demo")) != ""
+			s.demoAsked = cmd.Flags().Changed("demo")
 			err := serve(cmd.Context(), s, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
 				return nil // told to stop before it had started
@@ -198,7 +198,7 @@ func limitMemory() {
 
 // openDatabase opens the database and sees to its schema.
 func openDatabase(ctx context.Context, database string, migrate bool, log *slog.Logger) (*store.Store, error) {
-	db, err := store.Open(database, store.Options{Log: log})
+	db, err := store.Open(database, store.Options{Log: log, Existing: !migrate})
 	if err != nil {
 		return nil, badSetting("database", err)
 	}

@@ -23,7 +23,7 @@ func sessionsCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.PersistentFlags().StringVar(&database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
+	databaseFlag(command.PersistentFlags(), &database)
 
 	list := &cobra.Command{
 		Use: "list", Short: "List the sessions that are not over", Args: noArguments,

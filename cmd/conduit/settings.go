@@ -61,7 +61,7 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		return pflag.NormalizedName(name)
 	})
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, HOST:PORT")
-	flags.StringVar(&s.database, "database", defaultDatabase, "`url` of the database: sqlite:FILE, sqlite::memory: or postgres://…")
+	databaseFlag(flags, &s.database)
 	flags.BoolVar(&s.migrate, "migrate", true, "bring the database's schema up to date first")
 	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made when missing")
 	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key")
@@ -93,6 +93,13 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.idleTimeout, "idle-timeout", 2*time.Minute, "how long a connection is kept without a request; more than the proxy in front keeps it")
 	flags.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "how long to go on serving after a signal, while /healthz is 503 and connections close")
 	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "how long requests may take to end after a signal")
+}
+
+// databaseFlag adds --database, and --database-file for what is not to stand in process lists.
+func databaseFlag(flags *pflag.FlagSet, database *string) {
+	flags.StringVar(database, "database", defaultDatabase,
+		"`url` of the database: sqlite:FILE, postgres://… or, to serve, sqlite::memory:")
+	flags.String("database-file", "", "`file` that has the URL of the database in it, as secrets are mounted")
 }
 
 // check finds values that are of the right kind and make no sense.

@@ -55,7 +55,7 @@ never arguments, which show in process lists.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.PersistentFlags().StringVar(&database, "database", defaultDatabase, "`url` of the database: sqlite:FILE or postgres://…")
+	databaseFlag(command.PersistentFlags(), &database)
 	add := func(use, short string, action accountsAction) *cobra.Command {
 		added := &cobra.Command{Use: use, Short: short, Args: argumentsOf(use), RunE: onAccounts(&database, &policy, action)}
 		command.AddCommand(added)

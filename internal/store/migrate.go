@@ -230,6 +230,9 @@ func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, 
 			return step(ctx, tx, history)
 		})
 		var postgres *pgconn.PgError
+		if errors.As(err, &postgres) && postgres.Code == "42501" {
+			return fmt.Errorf("%w; migrate as the role that owns the tables, see docs/postgresql.md", err)
+		}
 		if !inTheWay(err) && (!errors.As(err, &postgres) || postgres.Code != "55P03") {
 			return explain(ctx, err)
 		}

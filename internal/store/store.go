@@ -37,6 +37,8 @@ type Options struct {
 	Tracer pgx.QueryTracer
 	// Log is told for whom migrating waits; nil for nobody.
 	Log *slog.Logger
+	// Existing refuses a SQLite file that is not there: a mistyped name is not to become an empty database.
+	Existing bool
 }
 
 // Store is an open database. It satisfies the store interfaces of internal/conduit and internal/auth, and is safe for
@@ -58,8 +60,8 @@ type Store struct {
 }
 
 // Open opens the database that rawURL names: "sqlite:FILE", "sqlite::memory:", or "postgres://…" as libpq takes it. A
-// SQLite file is created; a PostgreSQL server is not asked before the first query. Errors never hold the URL, which may
-// hold a password.
+// SQLite file is created, unless options say otherwise; a PostgreSQL server is not asked before the first query. Errors
+// never hold the URL, which may hold a password.
 func Open(rawURL string, options Options) (*Store, error) {
 	if options.Timeout == 0 {
 		options.Timeout = 1500 * time.Millisecond
@@ -72,7 +74,7 @@ func Open(rawURL string, options Options) (*Store, error) {
 	case scheme == "sqlite" && strings.HasPrefix(rest, "//"):
 		return nil, errors.New("a file is named by sqlite:FILE, without //")
 	case scheme == "sqlite" && rest != "":
-		return s, s.openSQLite(rest)
+		return s, s.openSQLite(rest, options.Existing)
 	case scheme == "postgres" || scheme == "postgresql":
 		return s, s.openPostgres(rawURL, options.Tracer)
 	}
@@ -109,7 +111,7 @@ func (s *Store) openPostgres(dsn string, tracer pgx.QueryTracer) error {
 	return nil
 }
 
-func (s *Store) openSQLite(file string) error {
+func (s *Store) openSQLite(file string, existing bool) error {
 	open := func(conns int, pragmas ...string) (*bun.DB, error) {
 		pragmas = append(pragmas,
 			fmt.Sprintf("busy_timeout(%d)", s.timeout.Milliseconds()), "foreign_keys(1)", "journal_mode(WAL)", "synchronous(NORMAL)")
@@ -124,7 +126,11 @@ func (s *Store) openSQLite(file string) error {
 	}
 	if file != ":memory:" {
 		// SQLite would make it readable by everybody; it holds password hashes.
-		made, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+		mode := os.O_RDWR | os.O_CREATE
+		if existing {
+			mode = os.O_RDWR
+		}
+		made, err := os.OpenFile(file, mode, 0o600)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"conduit/internal/store"
+)
+
+func backupCommand() *cobra.Command {
+	var database string
+	command := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Copy a SQLite database to a new file, while servers go on",
+		Long: `Copy a SQLite database to a new file, while servers go on. The file appears whole or not at all, and only
+its owner may read it. It holds what was committed when the command began.
+
+The key-encryption key is not in it, and without that key nobody can use the signing keys that are: keep both, apart.
+PostgreSQL has pg_dump. docs/backup.md says how to restore either.`,
+		Args: argumentsOf("backup FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// Whatever its schema is: a backup comes before an upgrade.
+			db, err := store.Open(database, store.Options{Existing: true})
+			if err != nil {
+				return badSetting("database", err)
+			}
+			size, err := db.Backup(cmd.Context(), args[0])
+			if errors.Is(err, store.ErrNoBackup) {
+				err = badSetting("database", err)
+			}
+			if err := errors.Join(err, db.Close()); err != nil {
+				return err
+			}
+			return saying(cmd, nil, "%s: %d bytes, without the key-encryption key, which it needs", args[0], size)
+		},
+	}
+	databaseFlag(command.Flags(), &database)
+	return command
+}
