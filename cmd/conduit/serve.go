@@ -139,6 +139,11 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err := refuseDemo(ctx, s, db, passwords, listener.Addr()); err != nil {
 		return err
 	}
+	if moved, err := demo.MovePictures(ctx, db, s.publicURL); err != nil {
+		log.Warn("pictures of demo accounts may be elsewhere", "error", err)
+	} else if moved > 0 {
+		log.Info("pictures of demo accounts moved", "to", s.publicURL, "accounts", moved)
+	}
 	proxies, err := httpapi.ParseProxies(s.trustedProxies)
 	if err != nil {
 		return badSetting("trusted-proxies", err)

@@ -43,6 +43,12 @@ type ArticleFilter struct {
 // Pair is a user with somebody they follow, or with an article that is a favourite of theirs.
 type Pair struct{ UserID, OtherID int64 }
 
+// ImageChange replaces a user's image, if it still is as it was.
+type ImageChange struct {
+	UserID   int64
+	From, To string
+}
+
 // Position is a place in a list that is newest first.
 type Position struct {
 	CreatedAt time.Time

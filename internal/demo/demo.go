@@ -107,14 +107,17 @@ func (m *maker) makeUsers() {
 		if i > 0 {
 			name = fmt.Sprintf("%s%d", strings.ToLower(m.fake.FirstName()), i)
 		}
-		joined := newest.AddDate(-1, 0, 0).Add(time.Duration(i) * time.Minute)
-		user := conduit.User{Username: name, Email: name + "@example.com", PasswordHash: m.PasswordHash, CreatedAt: joined, UpdatedAt: joined, Role: conduit.RoleUser}
+		made := joined.Add(time.Duration(i) * time.Minute)
+		user := conduit.User{
+			Username: name, Email: name + "@example.com", PasswordHash: m.PasswordHash,
+			CreatedAt: made, UpdatedAt: made, Role: conduit.RoleUser,
+		}
 		if i%4 != 3 { // some have written nothing about themselves
 			bio := fmt.Sprintf("%s from %s. Likes %s.", m.fake.JobTitle(), m.fake.City(), m.fake.Hobby())
 			user.Bio = &bio
 		}
 		if i%5 != 4 { // and some have no picture
-			image := fmt.Sprintf("%s/avatars/%d.svg", m.PublicURL, i+1)
+			image := picture(m.PublicURL, i)
 			user.Image = &image
 		}
 		m.users = append(m.users, user)

@@ -158,3 +158,29 @@ func (i *Import) ImportFavorites(ctx context.Context, pairs []conduit.Pair) erro
 	}
 	return nil
 }
+
+// UsersAfter implements [demo.Gallery].
+func (s *Store) UsersAfter(ctx context.Context, id int64, limit int) ([]conduit.User, error) {
+	var rows []userRow
+	err := s.retry(ctx, func(ctx context.Context) error {
+		return s.reads.NewSelect().Model(&rows).Where("id > ?", id).Order("id").Limit(int64(limit)).Scan(ctx)
+	})
+	users := make([]conduit.User, len(rows))
+	for n, row := range rows {
+		users[n] = row.user()
+	}
+	return users, err
+}
+
+// ReplaceImages implements [demo.Gallery].
+func (s *Store) ReplaceImages(ctx context.Context, changes []conduit.ImageChange) error {
+	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		for _, change := range changes {
+			if _, err := tx.NewRaw("update users set image = ? where id = ? and image = ?",
+				change.To, change.UserID, change.From).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,87 @@
+package demo_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"conduit/internal/conduit"
+	"conduit/internal/demo"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// TestPicturesMove with the server, those of all demo accounts and of nobody else.
+func TestPicturesMove(t *testing.T) {
+	t.Parallel()
+	const people = 1100 // more than are moved at a time
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx := t.Context()
+		shown(t, db, demo.Options{
+			Users: people, Articles: 1, Seed: 1, PasswordHash: "x", PublicURL: "http://here:8080",
+		})
+		images := func() map[string]string {
+			users, err := db.UsersAfter(ctx, 0, 2*people)
+			if err != nil {
+				t.Fatal(err)
+			}
+			images := map[string]string{}
+			for _, user := range users {
+				if user.Image != nil {
+					images[user.Email] = *user.Image
+				}
+			}
+			return images
+		}
+		change := func(email string, apply func(*conduit.User)) {
+			user, err := db.UserByEmail(ctx, email)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changing := func(user *conduit.User) (bool, error) { apply(user); return false, nil }
+			if err := db.ChangeUser(ctx, user.ID, changing); err != nil {
+				t.Fatal(err)
+			}
+		}
+		users, err := db.UsersAfter(ctx, 0, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen := "https://elsewhere.example/avatars/1.svg?mine"
+		change("johndoe@example.com", func(john *conduit.User) { john.Image = &chosen })
+		change(users[1].Email, func(user *conduit.User) { user.Username, user.Email = "jake", "jake@example.com" })
+		theirs := "http://here:8080/avatars/3.svg"
+		stranger := conduit.User{
+			Username: "jane", Email: "jane@example.com", Image: &theirs,
+			CreatedAt: demo.Now, UpdatedAt: demo.Now, Role: conduit.RoleUser,
+		}
+		if _, err := db.AddUser(ctx, stranger); err != nil {
+			t.Fatal(err)
+		}
+
+		want := map[string]string{}
+		for email, image := range images() {
+			want[email] = strings.Replace(image, "http://here:8080", "https://there.example/blog", 1)
+		}
+		want["johndoe@example.com"], want["jane@example.com"] = chosen, theirs
+		moved, err := demo.MovePictures(ctx, db, "https://there.example/blog")
+		if diff := cmp.Diff(want, images()); diff != "" || err != nil || moved != len(want)-2 {
+			t.Errorf("moved %d of %d, %v (-want +got):\n%s", moved, len(want), err, diff)
+		}
+		if want["jake@example.com"] != "https://there.example/blog/avatars/2.svg" {
+			t.Error(want["jake@example.com"])
+		}
+		if moved, err := demo.MovePictures(ctx, db, "https://there.example/blog"); moved != 0 || err != nil {
+			t.Errorf("again: %d, %v", moved, err)
+		}
+		// What somebody chose while it went on is not replaced.
+		late := conduit.ImageChange{UserID: users[2].ID, From: "what was there", To: "x"}
+		if err := db.ReplaceImages(ctx, []conduit.ImageChange{late}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, images()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
