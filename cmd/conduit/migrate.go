@@ -28,6 +28,9 @@ func migrateCommand() *cobra.Command {
 			if err != nil {
 				return badSetting("database", err)
 			}
+			if err := checkDatabase(cmd.Context(), db); err != nil {
+				return errors.Join(err, db.Close())
+			}
 			return errors.Join(run(cmd, db), db.Close())
 		}
 	}

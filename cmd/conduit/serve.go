@@ -207,6 +207,9 @@ func openDatabase(ctx context.Context, database string, migrate bool, log *slog.
 	if err != nil {
 		return nil, badSetting("database", err)
 	}
+	if err := checkDatabase(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	if migrate {
 		applied, err := db.MigrateUp(ctx)
 		if err != nil {
@@ -229,6 +232,19 @@ func openDatabase(ctx context.Context, database string, migrate bool, log *slog.
 		log.Warn("the database was migrated by a newer version", "error", err)
 	}
 	return db, nil
+}
+
+// checkDatabase refuses a database on which the program would not work as promised.
+func checkDatabase(ctx context.Context, db *store.Store) error {
+	err := db.Check(ctx)
+	var unfit store.Unfit
+	switch {
+	case errors.As(err, &unfit):
+		return badSetting("database", unfit)
+	case err != nil:
+		return fmt.Errorf("looking at the database: %w", err)
+	}
+	return nil
 }
 
 // lostKEK refuses to make a key-encryption key for a database whose keys are sealed under another.

@@ -20,7 +20,7 @@ func (s *Store) Import(ctx context.Context, fill func(*Import) error) error {
 		if !s.postgres {
 			return fill(&Import{tx})
 		}
-		if _, err := tx.ExecContext(ctx, withoutSums); err != nil {
+		if _, err := tx.ExecContext(ctx, unhurried+";"+withoutSums); err != nil {
 			return err
 		}
 		if err := fill(&Import{tx}); err != nil {

@@ -215,7 +215,8 @@ func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, 
 				}
 				defer waiting()
 				if _, err := tx.Tx.ExecContext(ctx, fmt.Sprintf(
-					"set local lock_timeout = %d; select pg_advisory_xact_lock(%d)", lockTimeout.Milliseconds(), migrationLock)); err != nil {
+					unhurried+"; set local lock_timeout = %d; select pg_advisory_xact_lock(%d)",
+					lockTimeout.Milliseconds(), migrationLock)); err != nil {
 					return err
 				}
 			}
@@ -233,7 +234,11 @@ func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, 
 		if errors.As(err, &postgres) && postgres.Code == "42501" {
 			return fmt.Errorf("%w; migrate as the role that owns the tables, see docs/postgresql.md", err)
 		}
-		if !inTheWay(err) && (!errors.As(err, &postgres) || postgres.Code != "55P03") {
+		if postgres != nil && postgres.Code == "25006" {
+			standby := postgres.Routine == "PreventCommandDuringRecovery"
+			return fmt.Errorf("the database takes no writes; %s: %w", readOnlyRemedy(standby), err)
+		}
+		if !inTheWay(err) && (postgres == nil || postgres.Code != "55P03") {
 			return explain(ctx, err)
 		}
 		s.log.Warn("migrating waits: somebody else is at the database; it is tried again", "error", err)

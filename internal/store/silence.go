@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -69,11 +70,16 @@ func (c *toldConn) QueryContext(ctx context.Context, query string, args []driver
 }
 
 // beginSQL gives the id by which a transaction can be asked for later, without a round trip of its own.
-const beginSQL = "begin; select pg_current_xact_id()"
+const beginSQL = "begin isolation level read committed; select pg_current_xact_id()"
 
 func (c *toldConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
 	t := c.tell(ctx)
-	if t == nil || options != (driver.TxOptions{}) {
+	if options == (driver.TxOptions{}) { // whatever the database's default is
+		options.Isolation = driver.IsolationLevel(sql.LevelReadCommitted)
+	} else {
+		t = nil
+	}
+	if t == nil {
 		return c.Conn.BeginTx(ctx, options)
 	}
 	conn := c.Conn.Conn()

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -52,9 +53,10 @@ type Store struct {
 	log           *slog.Logger
 	maxIdle       int
 	fresh         *pgx.ConnConfig // for PostgreSQL's connections outside of the pool
-	name          string          // for people, without secrets
-	path          string          // SQLite's file
-	file          os.FileInfo     // what it was when it was opened; nil without one
+	searchPath    atomic.Pointer[string]
+	name          string      // for people, without secrets
+	path          string      // SQLite's file
+	file          os.FileInfo // what it was when it was opened; nil without one
 	sessionUser   fixedQuery
 	probe         writeProbe
 }
@@ -97,11 +99,13 @@ func (s *Store) openPostgres(dsn string, tracer pgx.QueryTracer) error {
 	if config.Config.RuntimeParams["application_name"] == "" {
 		config.Config.RuntimeParams["application_name"] = "conduit"
 	}
+	settle(config)
 	config.Tracer = tracer
 	s.name = fmt.Sprintf("PostgreSQL, %s at %s port %d", config.Database, config.Host, config.Port)
 	s.fresh = config.Copy()
 	s.fresh.Tracer = nil
-	pool := sql.OpenDB(connector{stdlib.GetConnector(*config)})
+	config.AfterConnect = s.greet
+	pool := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(readBytea))})
 	s.postgres, s.maxIdle = true, max(16, 4*runtime.GOMAXPROCS(0))
 	pool.SetMaxOpenConns(s.maxIdle)
 	pool.SetMaxIdleConns(s.maxIdle)

@@ -1,0 +1,199 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// A PostgreSQL server, a database and a role have settings which change what statements mean and how values are
+// written. What can be set for a connection is set, in a way that poolers take; what cannot is looked at by Check.
+
+// settled are the settings with which a connection begins. They win over those of a database or role, and poolers carry
+// them to whichever connection of theirs is used. Bun writes texts into statements as standard_conforming_strings wants
+// it.
+var settled = map[string]string{
+	"client_encoding":             "UTF8",
+	"datestyle":                   "ISO, MDY",
+	"timezone":                    "UTC",
+	"standard_conforming_strings": "on",
+}
+
+// settle makes connections begin with these settings, however the URL spells others.
+func settle(config *pgx.ConnConfig) {
+	maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool {
+		_, ours := settled[strings.ToLower(name)]
+		return ours
+	})
+	maps.Copy(config.RuntimeParams, settled)
+}
+
+// greetSQL sets what a connection cannot begin with behind a pooler, unless there is one: it would be set for others.
+// Statements find their tables where those of the first connection did.
+const greetSQL = `
+select pg_backend_pid(), current_setting('search_path'),
+       case when pg_backend_pid() = %d then set_config('default_transaction_isolation', 'read committed', false) end,
+       case when pg_backend_pid() = %d then set_config('search_path', %s, false) end`
+
+// greet is what happens on a connection before anything else does.
+func (s *Store) greet(ctx context.Context, conn *pgconn.PgConn) error {
+	for name, want := range map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8"} {
+		if is := conn.ParameterStatus(name); is != want {
+			return fmt.Errorf("%s is %q although the connection began with %q: a pooler in between has to pass it on",
+				name, is, want)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.part())
+	defer cancel()
+	path := "current_setting('search_path')"
+	if first := s.searchPath.Load(); first != nil {
+		path = "'" + strings.ReplaceAll(*first, "'", "''") + "'"
+	}
+	results, err := conn.Exec(ctx, fmt.Sprintf(greetSQL, conn.PID(), conn.PID(), path)).ReadAll()
+	if err != nil {
+		return err
+	}
+	first := string(results[0].Rows[0][1])
+	s.searchPath.CompareAndSwap(nil, &first)
+	return nil
+}
+
+// readBytea lets a connection read binary values in both forms that bytea_output knows.
+func readBytea(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{Name: "bytea", OID: pgtype.ByteaOID, Codec: byteaCodec{}})
+	return nil
+}
+
+// byteaCodec is pgx's, which reads the form of before PostgreSQL 9.0 too.
+type byteaCodec struct{ pgtype.ByteaCodec }
+
+func (c byteaCodec) PlanScan(m *pgtype.Map, oid uint32, format int16, target any) pgtype.ScanPlan {
+	if _, bytes := target.(*[]byte); bytes && format == pgtype.TextFormatCode {
+		return byteaText{}
+	}
+	return c.ByteaCodec.PlanScan(m, oid, format, target)
+}
+
+type byteaText struct{}
+
+func (byteaText) Scan(src []byte, target any) (err error) {
+	into := target.(*[]byte)
+	switch digits, isHex := strings.CutPrefix(string(src), `\x`); {
+	case src == nil:
+		*into = nil
+	case isHex:
+		*into, err = hex.DecodeString(digits)
+	default:
+		*into, err = unescape(src)
+	}
+	return err
+}
+
+// unescape reads the form that is called escape: a backslash begins three octal digits, or stands before another.
+func unescape(src []byte) ([]byte, error) {
+	into := make([]byte, 0, len(src))
+	for i := 0; i < len(src); i++ {
+		switch {
+		case src[i] != '\\':
+			into = append(into, src[i])
+		case i+1 < len(src) && src[i+1] == '\\':
+			into = append(into, '\\')
+			i++
+		case i+3 < len(src):
+			octet, err := strconv.ParseUint(string(src[i+1:i+4]), 8, 8)
+			if err != nil {
+				return nil, fmt.Errorf("reading bytea: %w", err)
+			}
+			into = append(into, byte(octet))
+			i += 3
+		default:
+			return nil, errors.New("reading bytea: it ends within an escape")
+		}
+	}
+	return into, nil
+}
+
+// nature is what a server, a database and a role are like, as far as it matters.
+type nature struct {
+	encoding, isolation, replication string
+	schema                           *string
+	role, database                   string
+	readOnly, standby                bool
+	statementTimeout                 int64
+}
+
+// Unfit says why Conduit would not work as promised on a database, and what to do about it.
+type Unfit string
+
+func (u Unfit) Error() string { return string(u) }
+
+// Check returns an [Unfit] for a PostgreSQL database that it refuses. What only makes it slow, or may pass, is logged.
+// A SQLite file has no such settings.
+func (s *Store) Check(ctx context.Context) error {
+	if !s.postgres {
+		return nil
+	}
+	var n nature
+	if err := s.retry(ctx, func(ctx context.Context) error {
+		return s.reads.QueryRowContext(ctx, `
+select current_setting('server_encoding'), current_setting('default_transaction_isolation'),
+       current_setting('session_replication_role'), current_schema(), current_user, current_database(),
+       current_setting('transaction_read_only')::boolean, pg_is_in_recovery(),
+       (select setting::bigint from pg_settings where name = 'statement_timeout')`).
+			Scan(&n.encoding, &n.isolation, &n.replication, &n.schema, &n.role, &n.database, &n.readOnly, &n.standby,
+				&n.statementTimeout)
+	}); err != nil {
+		return err
+	}
+	if n.readOnly {
+		s.log.Warn("the database takes no writes, so only reading works", "remedy", readOnlyRemedy(n.standby))
+	}
+	if timeout := time.Duration(n.statementTimeout) * time.Millisecond; timeout != 0 && timeout < s.timeout {
+		s.log.Warn("PostgreSQL ends statements early, which are then answered 503",
+			"statement_timeout", timeout, "want at least", s.timeout)
+	}
+	return n.refusal()
+}
+
+func unfit(format string, args ...any) error { return Unfit(fmt.Sprintf(format, args...)) }
+
+func (n nature) refusal() error {
+	role, database := pgx.Identifier{n.role}.Sanitize(), pgx.Identifier{n.database}.Sanitize()
+	switch {
+	case n.encoding != "UTF8":
+		return unfit("the database %s is encoded in %s, which does not hold all that people write: make another one, "+
+			"create database … encoding 'UTF8' template template0", database, n.encoding)
+	case n.isolation != "read committed":
+		return unfit("default_transaction_isolation is %s, which a pooler keeps from being set by connection: "+
+			"alter role %s set default_transaction_isolation = 'read committed'", n.isolation, role)
+	case n.replication != "origin":
+		return unfit("session_replication_role is %s, so that no trigger counts or refuses anything: "+
+			"alter role %s set session_replication_role = origin", n.replication, role)
+	case n.schema == nil || *n.schema == "pg_catalog":
+		return unfit("the search_path does not begin with a schema that is there and is yours: "+
+			"alter role %s set search_path = public", role)
+	}
+	return nil
+}
+
+// unhurried lets a transaction take as long as it takes, whatever a database or role says about time.
+const unhurried = `
+select set_config(name, '0', true) from pg_settings
+ where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')`
+
+// readOnlyRemedy says what helps when nothing can be written.
+func readOnlyRemedy(standby bool) string {
+	if standby {
+		return "name the primary server, or promote this standby"
+	}
+	return "reset default_transaction_read_only, by alter role, alter database or alter system"
+}
