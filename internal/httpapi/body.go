@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -98,6 +99,9 @@ func (b *bodyRules) read(w http.ResponseWriter, r *http.Request) (any, error) {
 	case err != nil && lease != nil && lease.broken.Load():
 		return nil, conduit.Unavailable(err)
 	case err != nil:
+		if hungUp(err) {
+			requestFrom(r.Context()).gone = err
+		}
 		return nil, &malformed{http.StatusBadRequest, strictjson.Whole, "could not be read"}
 	}
 	value, problems := strictjson.Decode(bytes.TrimPrefix(text.Bytes(), byteOrderMark), b.bounds)
@@ -109,6 +113,12 @@ func (b *bodyRules) read(w http.ResponseWriter, r *http.Request) (any, error) {
 		fields[field] = []string{message}
 	}
 	return value, fields.Err()
+}
+
+// hungUp tells whether a body ended early because its client did.
+func hungUp(err error) bool {
+	var network *net.OpError
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) && !network.Timeout()
 }
 
 // byteOrderMark is what some editors and frameworks put before UTF-8; RFC 8259 §8.1 lets readers ignore it.

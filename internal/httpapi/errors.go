@@ -48,8 +48,12 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 		status    int
 		fields    conduit.Fields
 	)
-	if errors.Is(err, errOutlined) {
+	request := requestFrom(r.Context())
+	switch {
+	case errors.Is(err, errOutlined):
 		w.WriteHeader(http.StatusNotModified)
+		return
+	case request.answer.failed != nil: // half an answer is out: the client has gone, or does not read
 		return
 	}
 	if errors.Is(err, auth.ErrBusy) || errors.Is(err, auth.ErrSealed) || errors.Is(err, context.Canceled) {
@@ -63,10 +67,14 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	default:
 		status, fields = http.StatusInternalServerError, conduit.Fields{"server": {"internal error"}}
 	}
-	if status >= http.StatusInternalServerError && r.Context().Err() == nil {
+	switch {
+	case status < http.StatusInternalServerError:
+	case r.Context().Err() == nil || request.brokenOff():
 		log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.Int("status", status),
 			slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.String("error", err.Error()),
-			requestFrom(r.Context()).named())
+			request.named())
+	default:
+		request.gone = err
 	}
 	var wait time.Duration
 	if refusal != nil {

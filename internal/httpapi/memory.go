@@ -271,6 +271,11 @@ func (r *request) take(ctx context.Context, memory *memory, size int64, deadline
 	return lease, err
 }
 
+// brokenOff tells that the request had to make way for others.
+func (r *request) brokenOff() bool {
+	return slices.ContainsFunc(r.leases, func(l *lease) bool { return l.broken.Load() })
+}
+
 // made is told how many bytes the answer has, so that no more memory is held while it is sent.
 func (r *request) made(size int64) {
 	if size >= minGzip {

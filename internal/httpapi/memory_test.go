@@ -90,6 +90,9 @@ func TestSlowReaders(t *testing.T) {
 			}
 			_ = response.Body.Close()
 		}
+		if log := s.log.String(); strings.Contains(log, "status=500") {
+			t.Errorf("what could not be sent is called a fault: %s", log)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -22,6 +23,9 @@ type request struct {
 	caller conduit.Caller
 	client conduit.Client
 	known  *known // in operations whose answers have an ETag
+
+	answer *answerWriter
+	gone   error // what failed because the client had gone away before there was an answer
 
 	control         *http.ResponseController
 	bodies, answers *memory
@@ -47,6 +51,26 @@ func (r *request) named() slog.Attr {
 	return slog.Group("", ours, slog.String("client_request_id", r.client.ClientRequestID))
 }
 
+// clientGone stands for a status in the log, as in nginx's, where the client went away before it could be answered. That
+// is nobody's fault, so it is no 503. Who has only stopped sending gets an answer all the same.
+const clientGone = 499
+
+// status is what the log calls the request's end.
+func (r *request) status() int {
+	if r.gone != nil {
+		return clientGone
+	}
+	return r.answer.status
+}
+
+// cutShort says in the log why the client has no answer, or half of one.
+func (r *request) cutShort() slog.Attr {
+	if err := cmp.Or(r.gone, r.answer.failed); err != nil {
+		return slog.String("cut_short", err.Error())
+	}
+	return slog.Attr{}
+}
+
 // saneID is what a client may call its request: nothing that could forge a line in somebody's log.
 var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
 
@@ -62,6 +86,7 @@ func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies 
 		}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, asked))
 		answer := &answerWriter{ResponseWriter: w}
+		asked.answer = answer
 		header := w.Header()
 		header.Set("X-Request-Id", asked.client.RequestID)
 		began := now()
@@ -76,8 +101,9 @@ func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies 
 			}
 			// Requests are of interest to who looks for something; what went wrong is logged where it is known.
 			if log.Enabled(r.Context(), slog.LevelDebug) {
-				log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.String("path", r.URL.Path),
-					slog.Int("status", answer.status), slog.Duration("took", now().Sub(began)), asked.named())
+				log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method),
+					slog.String("path", r.URL.Path), slog.Int("status", asked.status()),
+					slog.Duration("took", now().Sub(began)), asked.cutShort(), asked.named())
 			}
 			if fault != nil {
 				panic(http.ErrAbortHandler) // half an answer is out: break the connection, so that nobody takes it for a whole one
@@ -87,10 +113,12 @@ func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies 
 	})
 }
 
-// answerWriter notes the status, and completes the media type: the generated code names it without the charset.
+// answerWriter notes the status and whether the answer could be sent, and completes the media type: the generated code
+// names it without the charset.
 type answerWriter struct {
 	http.ResponseWriter
 	status int
+	failed error
 }
 
 func (a *answerWriter) WriteHeader(status int) {
@@ -107,7 +135,9 @@ func (a *answerWriter) Write(text []byte) (int, error) {
 	if a.status == 0 {
 		a.WriteHeader(http.StatusOK)
 	}
-	return a.ResponseWriter.Write(text)
+	n, err := a.ResponseWriter.Write(text)
+	a.failed = cmp.Or(a.failed, err)
+	return n, err
 }
 
 // Unwrap lets http.ResponseController through.
