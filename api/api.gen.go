@@ -874,6 +874,11 @@ type ArticleNotFound = ErrorEnvelope
 // Example: {"errors":{"email":["is not a valid email"]}}
 type BodyTooLarge = ErrorEnvelope
 
+// BodyTooSlow What every error looks like.
+//
+// Example: {"errors":{"email":["is not a valid email"]}}
+type BodyTooSlow = ErrorEnvelope
+
 // ChangeInvalid What every error looks like.
 //
 // Example: {"errors":{"email":["is not a valid email"]}}
@@ -3929,6 +3934,8 @@ type CreateArticleResponse struct {
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
@@ -3962,6 +3969,11 @@ func (r CreateArticleResponse) GetJSON400() *UnreadableBody {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r CreateArticleResponse) GetJSON401() *Unauthorized {
 	return r.JSON401
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r CreateArticleResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
@@ -4309,6 +4321,8 @@ type UpdateArticleResponse struct {
 	JSON403 *ArticleForbidden
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *ArticleNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
@@ -4350,6 +4364,11 @@ func (r UpdateArticleResponse) GetJSON403() *ArticleForbidden {
 // GetJSON404 returns the response for an HTTP 404 `application/json` response
 func (r UpdateArticleResponse) GetJSON404() *ArticleNotFound {
 	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r UpdateArticleResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
@@ -4520,6 +4539,8 @@ type CreateArticleCommentResponse struct {
 	JSON401 *Unauthorized
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *ArticleNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
@@ -4558,6 +4579,11 @@ func (r CreateArticleCommentResponse) GetJSON401() *Unauthorized {
 // GetJSON404 returns the response for an HTTP 404 `application/json` response
 func (r CreateArticleCommentResponse) GetJSON404() *ArticleNotFound {
 	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r CreateArticleCommentResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
@@ -5181,6 +5207,8 @@ type CreateSessionResponse struct {
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *InvalidCredentials
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
@@ -5218,6 +5246,11 @@ func (r CreateSessionResponse) GetJSON400() *UnreadableBody {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r CreateSessionResponse) GetJSON401() *InvalidCredentials {
 	return r.JSON401
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r CreateSessionResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
@@ -5303,6 +5336,8 @@ type RefreshSessionResponse struct {
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *InvalidRefreshToken
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
@@ -5334,6 +5369,11 @@ func (r RefreshSessionResponse) GetJSON400() *UnreadableBody {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r RefreshSessionResponse) GetJSON401() *InvalidRefreshToken {
 	return r.JSON401
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r RefreshSessionResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
@@ -5493,6 +5533,8 @@ type DeleteCurrentUserResponse struct {
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
@@ -5523,6 +5565,11 @@ func (r DeleteCurrentUserResponse) GetJSON400() *UnreadableBody {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r DeleteCurrentUserResponse) GetJSON401() *Unauthorized {
 	return r.JSON401
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r DeleteCurrentUserResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
@@ -5696,6 +5743,8 @@ type UpdateCurrentUserResponse struct {
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *UserTaken
 	// JSON413 the response for an HTTP 413 `application/json` response
@@ -5733,6 +5782,11 @@ func (r UpdateCurrentUserResponse) GetJSON400() *UnreadableBody {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r UpdateCurrentUserResponse) GetJSON401() *Unauthorized {
 	return r.JSON401
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r UpdateCurrentUserResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
 }
 
 // GetJSON409 returns the response for an HTTP 409 `application/json` response
@@ -6068,6 +6122,8 @@ type CreateUserResponse struct {
 	JSON201 *UserEnvelope
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *UnreadableBody
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *UserTaken
 	// JSON413 the response for an HTTP 413 `application/json` response
@@ -6100,6 +6156,11 @@ func (r CreateUserResponse) GetJSON201() *UserEnvelope {
 // GetJSON400 returns the response for an HTTP 400 `application/json` response
 func (r CreateUserResponse) GetJSON400() *UnreadableBody {
 	return r.JSON400
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r CreateUserResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
 }
 
 // GetJSON409 returns the response for an HTTP 409 `application/json` response
@@ -6195,6 +6256,8 @@ type LoginResponse struct {
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *InvalidCredentials
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *BodyTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
@@ -6230,6 +6293,11 @@ func (r LoginResponse) GetJSON400() *UnreadableBody {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r LoginResponse) GetJSON401() *InvalidCredentials {
 	return r.JSON401
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r LoginResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
@@ -7177,6 +7245,13 @@ func ParseCreateArticleResponse(rsp *http.Response) (*CreateArticleResponse, err
 		}
 		response.JSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -7566,6 +7641,13 @@ func ParseUpdateArticleResponse(rsp *http.Response) (*UpdateArticleResponse, err
 		}
 		response.JSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -7760,6 +7842,13 @@ func ParseCreateArticleCommentResponse(rsp *http.Response) (*CreateArticleCommen
 			return nil, err
 		}
 		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
@@ -8382,6 +8471,13 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 		}
 		response.JSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -8516,6 +8612,13 @@ func ParseRefreshSessionResponse(rsp *http.Response) (*RefreshSessionResponse, e
 			return nil, err
 		}
 		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
@@ -8693,6 +8796,13 @@ func ParseDeleteCurrentUserResponse(rsp *http.Response) (*DeleteCurrentUserRespo
 			return nil, err
 		}
 		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
@@ -8895,6 +9005,13 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 			return nil, err
 		}
 		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest UserTaken
@@ -9251,6 +9368,13 @@ func ParseCreateUserResponse(rsp *http.Response) (*CreateUserResponse, error) {
 		}
 		response.JSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest UserTaken
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -9382,6 +9506,13 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 			return nil, err
 		}
 		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
@@ -10506,6 +10637,8 @@ type ArticleNotFoundJSONResponse ErrorEnvelope
 
 type BodyTooLargeJSONResponse ErrorEnvelope
 
+type BodyTooSlowJSONResponse ErrorEnvelope
+
 type ChangeInvalidJSONResponse ErrorEnvelope
 
 type CommentForbiddenJSONResponse ErrorEnvelope
@@ -10865,6 +10998,20 @@ func (response CreateArticle401JSONResponse) VisitCreateArticleResponse(w http.R
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateArticle408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response CreateArticle408JSONResponse) VisitCreateArticleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11300,6 +11447,20 @@ func (response UpdateArticle404JSONResponse) VisitUpdateArticleResponse(w http.R
 	return err
 }
 
+type UpdateArticle408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response UpdateArticle408JSONResponse) VisitUpdateArticleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateArticle413JSONResponse struct{ BodyTooLargeJSONResponse }
 
 func (response UpdateArticle413JSONResponse) VisitUpdateArticleResponse(w http.ResponseWriter) error {
@@ -11532,6 +11693,20 @@ func (response CreateArticleComment404JSONResponse) VisitCreateArticleCommentRes
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateArticleComment408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response CreateArticleComment408JSONResponse) VisitCreateArticleCommentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12235,6 +12410,20 @@ func (response CreateSession401JSONResponse) VisitCreateSessionResponse(w http.R
 	return err
 }
 
+type CreateSession408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response CreateSession408JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateSession413JSONResponse struct{ BodyTooLargeJSONResponse }
 
 func (response CreateSession413JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
@@ -12373,6 +12562,20 @@ func (response RefreshSession401JSONResponse) VisitRefreshSessionResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshSession408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response RefreshSession408JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12566,6 +12769,20 @@ func (response DeleteCurrentUser401JSONResponse) VisitDeleteCurrentUserResponse(
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response DeleteCurrentUser408JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12785,6 +13002,20 @@ func (response UpdateCurrentUser401JSONResponse) VisitUpdateCurrentUserResponse(
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response UpdateCurrentUser408JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -13176,6 +13407,20 @@ func (response CreateUser400JSONResponse) VisitCreateUserResponse(w http.Respons
 	return err
 }
 
+type CreateUser408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response CreateUser408JSONResponse) VisitCreateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateUser409JSONResponse struct{ UserTakenJSONResponse }
 
 func (response CreateUser409JSONResponse) VisitCreateUserResponse(w http.ResponseWriter) error {
@@ -13328,6 +13573,20 @@ func (response Login401JSONResponse) VisitLoginResponse(w http.ResponseWriter) e
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Login408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response Login408JSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }

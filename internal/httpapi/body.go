@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,6 +21,7 @@ type bodyRules struct {
 	fields map[string]bool // the names of all members that the body may have
 	bounds strictjson.Bounds
 	limit  int64 // in bytes
+	pace   pace
 }
 
 const (
@@ -30,12 +30,13 @@ const (
 	maxValues = 10_000
 )
 
-func newBodyRules(contract *openapi3.RequestBody) *bodyRules {
+func newBodyRules(contract *openapi3.RequestBody, pace pace) *bodyRules {
 	b := &bodyRules{
 		schema: contract.Content.Get("application/json").Schema.Value,
 		fields: map[string]bool{},
 		bounds: strictjson.Bounds{Items: map[string]int{}, Values: maxValues},
 		limit:  smallBody,
+		pace:   pace,
 	}
 	if limit, ok := contract.Extensions["x-max-bytes"].(float64); ok {
 		b.limit = int64(limit)
@@ -91,19 +92,24 @@ func (b *bodyRules) read(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	var text bytes.Buffer
 	text.Grow(int(min(size, smallBody)))
-	_, err := text.ReadFrom(http.MaxBytesReader(w, r.Body, b.limit))
+	upload := b.pace.of(r, lease)
+	_, err := text.ReadFrom(http.MaxBytesReader(w, upload, b.limit))
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
 		return nil, tooLarge
 	case err != nil && lease != nil && lease.broken.Load():
 		return nil, conduit.Unavailable(err)
+	case err != nil && tooSlow(err):
+		w.Header().Set("Connection", "close") // RFC 9110 §15.5.9
+		return nil, &malformed{http.StatusRequestTimeout, strictjson.Whole, "did not come in time"}
 	case err != nil:
 		if hungUp(err) {
 			requestFrom(r.Context()).gone = err
 		}
 		return nil, &malformed{http.StatusBadRequest, strictjson.Whole, "could not be read"}
 	}
+	upload.done(r)
 	value, problems := strictjson.Decode(bytes.TrimPrefix(text.Bytes(), byteOrderMark), b.bounds)
 	fields := conduit.Fields{}
 	for field, message := range problems {
@@ -113,12 +119,6 @@ func (b *bodyRules) read(w http.ResponseWriter, r *http.Request) (any, error) {
 		fields[field] = []string{message}
 	}
 	return value, fields.Err()
-}
-
-// hungUp tells whether a body ended early because its client did.
-func hungUp(err error) bool {
-	var network *net.OpError
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) && !network.Timeout()
 }
 
 // byteOrderMark is what some editors and frameworks put before UTF-8; RFC 8259 §8.1 lets readers ignore it.

@@ -29,6 +29,7 @@ type contractMux struct {
 	log          *slog.Logger
 	responses    *responseCheck  // nil: answers are not checked
 	version      string          // of the program
+	pace         pace            // of bodies
 	rehearse     bool            // whether requests may ask for the contract's examples
 	stopping     <-chan struct{} // closed when nobody is to be kept waiting any longer
 }
@@ -204,7 +205,7 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 		o.parameters = append(o.parameters, parameter.Value)
 	}
 	if contract.RequestBody != nil {
-		o.body = newBodyRules(contract.RequestBody.Value)
+		o.body = newBodyRules(contract.RequestBody.Value, c.pace)
 	}
 	o.tagged = contract.Responses.Value("304") != nil
 	if o.tagged {

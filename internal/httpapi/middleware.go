@@ -51,8 +51,8 @@ func (r *request) named() slog.Attr {
 	return slog.Group("", ours, slog.String("client_request_id", r.client.ClientRequestID))
 }
 
-// clientGone stands for a status in the log, as in nginx's, where the client went away before it could be answered. That
-// is nobody's fault, so it is no 503. Who has only stopped sending gets an answer all the same.
+// clientGone stands for a status in the log, as in nginx's, where the client went away before it could be answered.
+// That is nobody's fault, so it is no 503. Who has only stopped sending gets an answer all the same.
 const clientGone = 499
 
 // status is what the log calls the request's end.

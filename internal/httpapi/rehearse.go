@@ -17,10 +17,7 @@ import (
 	"conduit/internal/conduit"
 )
 
-const (
-	maxWait  = 30 * time.Second // the longest delay that a request may ask for
-	bodyTime = 20 * time.Second // in which a delayed request has to have come whole
-)
+const maxWait = 30 * time.Second // the longest delay that a request may ask for
 
 // rehearsal lets a front end see any answer that the contract has for an operation, from the server it will talk to in
 // earnest. A request says what it wants in Prefer (RFC 7240), in the words of other mock servers: code=422 for the documented

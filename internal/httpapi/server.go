@@ -43,6 +43,11 @@ type Config struct {
 	// and 48 MiB.
 	BodyMemory, AnswerMemory int64
 
+	// BodyTime and BodyRate are how long a body may take at least, and how many bytes it then has to bring a second;
+	// zero for 20 seconds and 4 KiB.
+	BodyTime time.Duration
+	BodyRate int
+
 	TrustedProxies Proxies // whose X-Forwarded-For and Forwarded are believed
 
 	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
@@ -91,6 +96,7 @@ func New(config Config) (http.Handler, error) {
 	operations := newContractMux(document, authenticator{config.Tokens, config.Sessions}, config.Log)
 	operations.responses, operations.rehearse, operations.stopping = responses, config.Rehearse, config.Stopping
 	operations.version = config.Version
+	operations.pace = pace{cmp.Or(config.BodyTime, bodyTime), cmp.Or(config.BodyRate, bodyRate)}
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: fail})
 	if missing := operations.unmounted(); len(missing) > 0 {
 		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s", strings.Join(missing, ", "))

@@ -1684,6 +1684,24 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description The body came too slowly. The connection is closed. */
+        BodyTooSlow: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "body": [
+                 *           "did not come in time"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description The body is larger than the operation takes. */
         BodyTooLarge: {
             headers: {
@@ -2088,6 +2106,7 @@ export type ResponseProfileNotFound = components['responses']['ProfileNotFound']
 export type ResponseArticleNotFound = components['responses']['ArticleNotFound'];
 export type ResponseCommentNotFound = components['responses']['CommentNotFound'];
 export type ResponseUserTaken = components['responses']['UserTaken'];
+export type ResponseBodyTooSlow = components['responses']['BodyTooSlow'];
 export type ResponseBodyTooLarge = components['responses']['BodyTooLarge'];
 export type ResponseUnsupportedMediaType = components['responses']['UnsupportedMediaType'];
 export type ResponseParameterInvalid = components['responses']['ParameterInvalid'];
@@ -2162,6 +2181,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["UnreadableBody"];
+            408: components["responses"]["BodyTooSlow"];
             409: components["responses"]["UserTaken"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -2214,6 +2234,7 @@ export interface operations {
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["InvalidCredentials"];
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["CredentialsMissing"];
@@ -2323,6 +2344,7 @@ export interface operations {
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
+            408: components["responses"]["BodyTooSlow"];
             409: components["responses"]["UserTaken"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -2361,6 +2383,7 @@ export interface operations {
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["PasswordInvalid"];
@@ -2511,6 +2534,7 @@ export interface operations {
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["InvalidCredentials"];
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["CredentialsMissing"];
@@ -2561,6 +2585,7 @@ export interface operations {
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["InvalidRefreshToken"];
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["RefreshTokenMissing"];
@@ -2835,6 +2860,7 @@ export interface operations {
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ArticleInvalid"];
@@ -3028,6 +3054,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["ArticleForbidden"];
             404: components["responses"]["ArticleNotFound"];
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ArticleInvalid"];
@@ -3291,6 +3318,7 @@ export interface operations {
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ArticleNotFound"];
+            408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["CommentInvalid"];

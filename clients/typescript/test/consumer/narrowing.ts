@@ -91,7 +91,7 @@ export async function byOk() {
     same<Errors[string], string[]>(true)
     return login.error.errors.email?.[0]
   } else {
-    same<typeof login.status, 400 | 401 | 413 | 415 | 429 | 500 | 503>(true)
+    same<typeof login.status, 400 | 401 | 408 | 413 | 415 | 429 | 500 | 503>(true)
     // @ts-expect-error failures have none
     void login.data.user
   }

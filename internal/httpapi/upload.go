@@ -1,0 +1,71 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// How slow an upload may be, unless [Config] says otherwise: a body has bodyTime, and a second more for each bodyRate
+// bytes that have come. So a large body may come by a bad line, and one that hardly moves ends. net/http knows a fixed
+// time only.
+const (
+	bodyTime = 20 * time.Second
+	bodyRate = 4 << 10 // bytes a second
+)
+
+// pace is how slow uploads may be.
+type pace struct {
+	time time.Duration
+	rate int
+}
+
+// upload is a body that has to come at a least rate.
+type upload struct {
+	io.ReadCloser
+	control  *http.ResponseController
+	deadline time.Time     // without what came
+	byteTime time.Duration // that a byte is worth
+	lease    *lease        // nil: it takes no memory to speak of
+}
+
+func (p pace) of(r *http.Request, lease *lease) *upload {
+	return &upload{
+		ReadCloser: r.Body, control: requestFrom(r.Context()).control, lease: lease,
+		deadline: time.Now().Add(p.time), byteTime: time.Second / time.Duration(p.rate),
+	}
+}
+
+// Read implements [io.Reader].
+func (u *upload) Read(text []byte) (int, error) {
+	_ = u.control.SetReadDeadline(u.deadline) // a recorder in a test has none
+	if u.lease != nil && u.lease.broken.Load() {
+		u.lease.abandon() // after all: the line above may have undone it
+	}
+	n, err := u.ReadCloser.Read(text)
+	u.deadline = u.deadline.Add(time.Duration(n) * u.byteTime)
+	return n, err
+}
+
+// done gives the answer the time that it would have had if the body had come at once. Nothing more is read before it,
+// but whether the client is still there, which would be taken to have gone at the deadline.
+func (u *upload) done(r *http.Request) {
+	_ = u.control.SetReadDeadline(time.Time{})
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.WriteTimeout > 0 {
+		_ = u.control.SetWriteDeadline(time.Now().Add(server.WriteTimeout))
+	}
+}
+
+// tooSlow tells whether a body ended early because it did not come in time.
+func tooSlow(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
+}
+
+// hungUp tells whether a body ended early because its client did.
+func hungUp(err error) bool {
+	var network *net.OpError
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) && !network.Timeout()
+}
