@@ -27,6 +27,7 @@ build: ## Build the static binary bin/conduit
 .PHONY: test
 test: ## Run every test, on SQLite and on PostgreSQL
 	@tools/ensure-postgres.sh
+	@tools/ensure-pgbouncer.sh
 	go test $(RACE) -shuffle=on -timeout 25m ./...
 
 .PHONY: fuzz

@@ -80,7 +80,7 @@ func (e *eventsFlags) open(cmd *cobra.Command, use func(*store.Store, conduit.Ev
 		return badSetting("before", err)
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	db, err := openDatabase(cmd.Context(), e.database, false, log)
+	db, err := openDatabase(cmd.Context(), opening{database: e.database}, log)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func auditPruneCommand() *cobra.Command {
 				}
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			db, err := openDatabase(cmd.Context(), database, false, log)
+			db, err := openDatabase(cmd.Context(), opening{database: database}, log)
 			if err != nil {
 				return err
 			}

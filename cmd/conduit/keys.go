@@ -55,7 +55,7 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 			if err != nil {
 				return err
 			}
-			db, err := openDatabase(cmd.Context(), s.database, false, log)
+			db, err := openDatabase(cmd.Context(), opening{database: s.database}, log)
 			if err != nil {
 				return err
 			}
@@ -125,7 +125,7 @@ func (s keySettings) reset(cmd *cobra.Command, fromEnvironment string, yes bool)
 		return errKeysInMemory
 	}
 	ctx, log := cmd.Context(), slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	db, err := openDatabase(ctx, s.database, false, log)
+	db, err := openDatabase(ctx, opening{database: s.database}, log)
 	if err != nil {
 		return err
 	}

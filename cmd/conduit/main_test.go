@@ -82,6 +82,14 @@ func TestUsage(t *testing.T) {
 		"users of nowhere":             {[]string{"users", "list", "--database=sqlite::memory:"}, nil, "--database (CONDUIT_DATABASE): a database in memory"},
 		"sessions unnamed":             {[]string{"sessions", "revoke"}, nil, "conduit sessions revoke takes one of ID, --user USER and --all; see"},
 		"sessions twice":               {[]string{"sessions", "revoke", "ID", "--all"}, nil, "conduit sessions revoke takes one of"},
+		"negative connections": {
+			[]string{"serve", "--database-connections=-1"}, nil,
+			"--database-connections (CONDUIT_DATABASE_CONNECTIONS): want 1 to 10000, or 0 for the default",
+		},
+		"a pool's size in the URL": {
+			[]string{"serve", "--database=postgres://a:secret@b/c?pool_max_conns=9"}, nil,
+			"--database (CONDUIT_DATABASE): pool_max_conns means nothing in this URL: --database-connections is",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

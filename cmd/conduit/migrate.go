@@ -12,7 +12,7 @@ import (
 )
 
 func migrateCommand() *cobra.Command {
-	var database string
+	var database, migrationDatabase string
 	command := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database's schema up to date, or back",
@@ -20,15 +20,22 @@ func migrateCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	databaseFlag(command.PersistentFlags(), &database)
+	migrationDatabaseFlag(command.PersistentFlags(), &migrationDatabase)
 	on := func(run func(*cobra.Command, *store.Store) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, _ []string) error {
-			db, err := store.Open(database, store.Options{
-				Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)), Existing: cmd.Name() != "up",
-			})
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			if migrationDatabase != "" {
+				db, err := openMigrationDatabase(cmd.Context(), migrationDatabase, log)
+				if err != nil {
+					return err
+				}
+				return errors.Join(run(cmd, db), db.Close())
+			}
+			db, err := store.Open(database, store.Options{Log: log, Existing: cmd.Name() != "up"})
 			if err != nil {
 				return badSetting("database", err)
 			}
-			if err := checkDatabase(cmd.Context(), db); err != nil {
+			if err := checkDatabase(cmd.Context(), db, "database"); err != nil {
 				return errors.Join(err, db.Close())
 			}
 			return errors.Join(run(cmd, db), db.Close())

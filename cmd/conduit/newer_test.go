@@ -29,7 +29,8 @@ func execute(t *testing.T, url, statement string) {
 	}
 }
 
-// TestNewerDatabase: nothing is taken back from under a migration that only a newer version knows, and everybody is told of it.
+// TestNewerDatabase: nothing is taken back from under a migration that only a newer version knows, and everybody is
+// told of it.
 func TestNewerDatabase(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -51,7 +52,8 @@ func TestNewerDatabase(t *testing.T) {
 		}
 		for _, migrate := range []bool{true, false} {
 			var log bytes.Buffer
-			db, err := openDatabase(t.Context(), url, migrate, slog.New(slog.NewTextHandler(&log, nil)))
+			o := opening{database: url, migrate: migrate}
+			db, err := openDatabase(t.Context(), o, slog.New(slog.NewTextHandler(&log, nil)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +70,8 @@ func TestNewerDatabase(t *testing.T) {
 	})
 }
 
-// TestStartWhileReadOnly: an instance whose issuer is known starts while nothing can be written, one with a new issuer does not.
+// TestStartWhileReadOnly: an instance whose issuer is known starts while nothing can be written, one with a new issuer
+// does not.
 func TestStartWhileReadOnly(t *testing.T) {
 	t.Parallel()
 	url, keyFile := storetest.Postgres(t), filepath.Join(t.TempDir(), "conduit.key")

@@ -24,7 +24,7 @@ import (
 
 func seedCommand() *cobra.Command {
 	options := demo.Options{}
-	var database string
+	o := opening{migrate: true}
 	command := &cobra.Command{
 		Use:   "seed",
 		Short: "Fill an empty database with demo content",
@@ -44,7 +44,7 @@ Every account has the password "` + demo.Password + `"; the first is ` + demo.Jo
 			}
 			options.PublicURL = strings.TrimRight(options.PublicURL, "/")
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			db, err := openDatabase(cmd.Context(), database, true, log)
+			db, err := openDatabase(cmd.Context(), o, log)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,8 @@ Every account has the password "` + demo.Password + `"; the first is ` + demo.Jo
 		},
 	}
 	flags := command.Flags()
-	databaseFlag(flags, &database)
+	databaseFlag(flags, &o.database)
+	migrationDatabaseFlag(flags, &o.migrationDatabase)
 	flags.IntVar(&options.Users, "users", 20, "how many people")
 	flags.IntVar(&options.Articles, "articles", 100, "how many articles")
 	flags.Uint64Var(&options.Seed, "seed", 1, "`number` to draw from; another one gives other content")
@@ -107,8 +108,8 @@ func fillNew(ctx context.Context, s settings, db *store.Store, passwords *auth.P
 	return nil
 }
 
-// fillsNew tells whether an empty database gets demo content. Accounts with a known password are nothing for a database that
-// lasts, if others reach it; in one that ends with the process nobody has anything to lose.
+// fillsNew tells whether an empty database gets demo content. Accounts with a known password are nothing for a database
+// that lasts, if others reach it; in one that ends with the process nobody has anything to lose.
 func (s settings) fillsNew(address net.Addr) bool {
 	if s.database == inMemory {
 		return s.demo && (s.demoAsked || s.seed != 0)
@@ -117,8 +118,8 @@ func (s settings) fillsNew(address net.Addr) bool {
 		strings.HasPrefix(s.database, "sqlite:") && !s.othersReach(address)
 }
 
-// othersReach tells whether the server is for others than who runs it: it listens on more than loopback, has a public URL that is
-// elsewhere, or stands behind proxies.
+// othersReach tells whether the server is for others than who runs it: it listens on more than loopback, has a public
+// URL that is elsewhere, or stands behind proxies.
 func (s settings) othersReach(address net.Addr) bool {
 	tcp, ok := address.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsLoopback() || len(s.trustedProxies) > 0 {

@@ -63,7 +63,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if s.seed != 0 {
 		now, newID = standstill(s.seed)
 	}
-	db, err := openDatabase(ctx, s.database, s.migrate, log)
+	db, err := openDatabase(ctx, opening{s.database, s.migrations, s.connections, s.migrate}, log)
 	if err != nil {
 		return err
 	}
@@ -177,8 +177,8 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	return listenAndServe(ctx, s, db, address, listener, handler, log, stdout)
 }
 
-// issuerKnown says whether the issuer was noted before, where it cannot be now: as while PostgreSQL is read-only, during a
-// failover.
+// issuerKnown says whether the issuer was noted before, where it cannot be now: as while PostgreSQL is read-only,
+// during a failover.
 func issuerKnown(ctx context.Context, s settings, db *store.Store, err error) bool {
 	var refusal *conduit.Error
 	if !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnavailable {
@@ -190,8 +190,8 @@ func issuerKnown(ctx context.Context, s settings, db *store.Store, err error) bo
 	})
 }
 
-// memoryLimit is how much memory the garbage collector lets the program grow to, in bytes, before it works harder. What is
-// needed at once is less: passwords being hashed, and what requests may take, see [httpapi.Config].
+// memoryLimit is how much memory the garbage collector lets the program grow to, in bytes, before it works harder. What
+// is needed at once is less: passwords being hashed, and what requests may take, see [httpapi.Config].
 const memoryLimit = 300 << 20
 
 // limitMemory sets the limit unless GOMEMLIMIT does.
@@ -201,22 +201,26 @@ func limitMemory() {
 	}
 }
 
+// opening says how a database is opened.
+type opening struct {
+	database          string
+	migrationDatabase string // the same by another way or role; empty for none
+	connections       int    // at most; 0 for the default
+	migrate           bool
+}
+
 // openDatabase opens the database and sees to its schema.
-func openDatabase(ctx context.Context, database string, migrate bool, log *slog.Logger) (*store.Store, error) {
-	db, err := store.Open(database, store.Options{Log: log, Existing: !migrate})
+func openDatabase(ctx context.Context, o opening, log *slog.Logger) (*store.Store, error) {
+	db, err := store.Open(o.database, store.Options{Log: log, Existing: !o.migrate, Connections: o.connections})
 	if err != nil {
 		return nil, badSetting("database", err)
 	}
-	if err := checkDatabase(ctx, db); err != nil {
+	if err := checkDatabase(ctx, db, "database"); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	if migrate {
-		applied, err := db.MigrateUp(ctx)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("bringing the database up to date: %w", err), db.Close())
-		}
-		if len(applied) > 0 {
-			log.Info("database migrated", "applied", strings.Join(applied, ", "))
+	if o.migrate {
+		if err := bringUpToDate(ctx, db, o.migrationDatabase, log); err != nil {
+			return nil, errors.Join(err, db.Close())
 		}
 	}
 	history, err := db.Migrations(ctx)
@@ -225,7 +229,12 @@ func openDatabase(ctx context.Context, database string, migrate bool, log *slog.
 	}
 	for _, migration := range history {
 		if migration.AppliedAt.IsZero() {
-			return nil, errors.Join(fmt.Errorf("the database lacks the migration %s: run conduit migrate up", migration.Name), db.Close())
+			remedy := "run conduit migrate up"
+			if o.migrate && o.migrationDatabase != "" {
+				remedy = "--migration-database names another database, or has tables in another schema"
+			}
+			err := fmt.Errorf("the database lacks the migration %s: %s", migration.Name, remedy)
+			return nil, errors.Join(err, db.Close())
 		}
 	}
 	if err := store.Unknown(history); err != nil {
@@ -234,13 +243,48 @@ func openDatabase(ctx context.Context, database string, migrate bool, log *slog.
 	return db, nil
 }
 
-// checkDatabase refuses a database on which the program would not work as promised.
-func checkDatabase(ctx context.Context, db *store.Store) error {
+// bringUpToDate applies what is pending, by the migration database if there is one.
+func bringUpToDate(ctx context.Context, db *store.Store, migrationDatabase string, log *slog.Logger) (err error) {
+	if migrationDatabase != "" {
+		direct, err := openMigrationDatabase(ctx, migrationDatabase, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, direct.Close()) }()
+		db = direct
+	}
+	applied, err := db.MigrateUp(ctx)
+	if err != nil {
+		return fmt.Errorf("bringing the database up to date: %w", err)
+	}
+	if len(applied) > 0 {
+		log.Info("database migrated", "applied", strings.Join(applied, ", "))
+	}
+	return nil
+}
+
+// openMigrationDatabase opens what --migration-database names.
+func openMigrationDatabase(ctx context.Context, url string, log *slog.Logger) (*store.Store, error) {
+	if strings.HasPrefix(url, "sqlite:") {
+		return nil, badSetting("migration-database", errors.New("want postgres://…: a SQLite file has one way to it"))
+	}
+	db, err := store.Open(url, store.Options{Log: log})
+	if err != nil {
+		return nil, badSetting("migration-database", err)
+	}
+	if err := checkDatabase(ctx, db, "migration-database"); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// checkDatabase refuses a database on which the program would not work as promised, which that flag has named.
+func checkDatabase(ctx context.Context, db *store.Store, flag string) error {
 	err := db.Check(ctx)
 	var unfit store.Unfit
 	switch {
 	case errors.As(err, &unfit):
-		return badSetting("database", unfit)
+		return badSetting(flag, unfit)
 	case err != nil:
 		return fmt.Errorf("looking at the database: %w", err)
 	}
@@ -272,8 +316,8 @@ func sealedOtherwise(err error) error {
 	return err
 }
 
-// findKEK finds the key-encryption key, under which signing keys rest. Before a file is made for a new one it asks whether
-// it may be.
+// findKEK finds the key-encryption key, under which signing keys rest. Before a file is made for a new one it asks
+// whether it may be.
 func findKEK(database, keyFile, fromEnvironment string, log *slog.Logger, mayMake func() error) ([]byte, error) {
 	switch {
 	case fromEnvironment != "":

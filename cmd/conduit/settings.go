@@ -22,7 +22,9 @@ const (
 type settings struct {
 	listen          string
 	database        string
+	connections     int
 	migrate         bool
+	migrations      string
 	keyFile         string
 	keyAlgorithm    string
 	keyRotation     time.Duration
@@ -62,6 +64,9 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	})
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, HOST:PORT")
 	databaseFlag(flags, &s.database)
+	flags.IntVar(&s.connections, "database-connections", 0,
+		"connections to PostgreSQL at most; 0 for four by core, but at least 16 and at most 32")
+	migrationDatabaseFlag(flags, &s.migrations)
 	flags.BoolVar(&s.migrate, "migrate", true, "bring the database's schema up to date first")
 	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made when missing")
 	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key")
@@ -102,6 +107,12 @@ func databaseFlag(flags *pflag.FlagSet, database *string) {
 	flags.String("database-file", "", "`file` that has the URL of the database in it, as secrets are mounted")
 }
 
+// migrationDatabaseFlag adds --migration-database.
+func migrationDatabaseFlag(flags *pflag.FlagSet, database *string) {
+	flags.StringVar(database, "migration-database", "",
+		"`url` by which migrations reach the same database: past a pooler, or as the role that owns the tables")
+}
+
 // check finds values that are of the right kind and make no sense.
 func (s settings) check() error {
 	if _, err := localURL(s.listen); err != nil {
@@ -128,6 +139,9 @@ func (s settings) check() error {
 		if number < 0 || number > conduit.MostAttempts {
 			return badSetting(flag, fmt.Errorf("must not be negative, nor above %d", conduit.MostAttempts))
 		}
+	}
+	if s.connections < 0 || s.connections > 10_000 {
+		return badSetting("database-connections", errors.New("want 1 to 10000, or 0 for the default"))
 	}
 	if s.maxSessions < 1 || s.maxSessions > 1000 {
 		return badSetting("max-sessions", errors.New("want 1 to 1000"))
@@ -164,8 +178,8 @@ func (s settings) check() error {
 	return nil
 }
 
-// checkOrigin refuses what no browser sends as the origin of a page, and so could never match (RFC 6454 §6.2): a path, a
-// default port, letters that are not ASCII.
+// checkOrigin refuses what no browser sends as the origin of a page, and so could never match (RFC 6454 §6.2): a path,
+// a default port, letters that are not ASCII.
 func checkOrigin(origin string) error {
 	if origin == "*" {
 		return nil

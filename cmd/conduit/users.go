@@ -31,7 +31,7 @@ func onAccounts(database, policy *string, action accountsAction) func(*cobra.Com
 			return err
 		}
 		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-		db, err := openDatabase(cmd.Context(), *database, false, log)
+		db, err := openDatabase(cmd.Context(), opening{database: *database}, log)
 		if err != nil {
 			return err
 		}

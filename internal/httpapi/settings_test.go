@@ -128,6 +128,15 @@ func TestSettingsOfDatabases(t *testing.T) {
 			if diff := cmp.Diff(before, newServerOn(t, db).journey(t, "jake")); diff != "" {
 				t.Errorf("set before the start (-want +got):\n%s", diff)
 			}
+			if name == "transactions" { // refused behind a pooler
+				return
+			}
+			pooled := storetest.Postgres(t)
+			set(pooled)
+			pooled, _ = storetest.NewPgbouncer(t, pooled, byTransaction)
+			if diff := cmp.Diff(before, newServer(t, pooled, options).journey(t, "jake")); diff != "" {
+				t.Errorf("behind a pooler (-want +got):\n%s", diff)
+			}
 		})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
 
 	"conduit/internal/conduit"
@@ -114,7 +113,7 @@ func (s *Store) CountAttempt(ctx context.Context, count conduit.Count) ([]condui
 	args := []any{string(asked), now, count.Account, count.Network}
 	var found []foundRow
 	if s.postgres {
-		prepared := append([]any{pgx.QueryExecModeCacheStatement}, args...)
+		prepared := append([]any{hot}, args...)
 		err = s.retry(ctx, func(ctx context.Context) error {
 			found, err = scanFound(s.writes.DB.QueryContext(ctx, countSQL, prepared...))
 			return err
@@ -251,7 +250,7 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []conduit.Lower, known 
 		return s.retry(ctx, func(ctx context.Context) error {
 			asked := string(lowered)
 			lowered = []byte("[]") // once at most: the answer may be all that was lost
-			_, err := s.writes.DB.ExecContext(ctx, settleSQL, pgx.QueryExecModeCacheStatement,
+			_, err := s.writes.DB.ExecContext(ctx, settleSQL, hot,
 				asked, known.Account, known.Network, known.Until.UnixMilli(), known.Keep)
 			return err
 		})

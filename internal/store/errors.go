@@ -18,7 +18,8 @@ import (
 )
 
 // explain turns an error of the driver into what it means: a database that cannot be reached, is overloaded or takes
-// too long is Unavailable; everything else stays what it was. ctx is the caller's, whose end is no fault of the database.
+// too long is Unavailable; everything else stays what it was. ctx is the caller's, whose end is no fault of the
+// database.
 func explain(ctx context.Context, err error) error {
 	var refusal *conduit.Error
 	switch {
@@ -48,7 +49,7 @@ func unreachable(err error) bool {
 		// Codes: read-only (a standby, during a failover), lock not available, canceled by the server's own timeouts.
 		class := postgres.Code[:2]
 		return class == "08" || class == "53" || class == "58" || strings.HasPrefix(postgres.Code, "57P") ||
-			slices.Contains([]string{"25006", "25P03", "25P04", "55P03", "57014"}, postgres.Code)
+			slices.Contains([]string{"25006", "25P03", "25P04", "55P03", "57014"}, postgres.Code) || unprepared(err)
 	case errors.As(err, &lite):
 		switch lite.Code() & 0xff { // the upper bits only detail it
 		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
@@ -62,6 +63,18 @@ func unreachable(err error) bool {
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone)
 }
 
+// unprepared tells that a statement was not done because what the program takes for prepared is something else, or not
+// there: a pooler gave it another session of the server, somebody discarded all, or a table has other columns since.
+func unprepared(err error) bool {
+	var postgres *pgconn.PgError
+	return errors.As(err, &postgres) && (otherSession(postgres) ||
+		// Not by its message, which is in the server's language.
+		postgres.Code == "0A000" && postgres.Routine == "RevalidateCachedQuery")
+}
+
+// otherSession tells that a statement has a name which this session of the server does not have, or has for another.
+func otherSession(err *pgconn.PgError) bool { return err.Code == "26000" || err.Code == "42P05" }
+
 // stale tells that a connection which was open had ceased to be, so that a fresh one may do. A refused connect is not
 // that, nor is running out of time.
 func stale(err error) bool {
@@ -69,7 +82,8 @@ func stale(err error) bool {
 	return err != nil && unreachable(err) && !errors.As(err, &connect) && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// inTheWay tells that another transaction won and this one did not happen: serialization failure, deadlock, locked file.
+// inTheWay tells that another transaction won and this one did not happen: serialization failure, deadlock, locked
+// file.
 func inTheWay(err error) bool {
 	var postgres *pgconn.PgError
 	if errors.As(err, &postgres) {
@@ -80,8 +94,8 @@ func inTheWay(err error) bool {
 		(lite.Code()&0xff == sqlite3.SQLITE_BUSY || lite.Code()&0xff == sqlite3.SQLITE_LOCKED)
 }
 
-// violates tells whether err is a violation of the unique index with this name, or of the trigger which says that it is one.
-// SQLite names the index of an expression and, for one of plain columns, "table.column".
+// violates tells whether err is a violation of the unique index with this name, or of the trigger which says that it is
+// one. SQLite names the index of an expression and, for one of plain columns, "table.column".
 func violates(err error, index, sqliteColumn string) bool {
 	var postgres *pgconn.PgError
 	if errors.As(err, &postgres) {

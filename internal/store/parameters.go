@@ -5,13 +5,12 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
 )
 
-// parameters are the arguments of a query that PostgreSQL is to prepare. Bun writes arguments into the text, so that each
-// is a new statement: reading a page of articles PostgreSQL takes longer to plan it than to run it. With "$1" in their place
-// the text stays the same. SQLite plans in no time, and gets the values.
+// parameters are the arguments of a query that PostgreSQL is to prepare. Bun writes arguments into the text, so that
+// each is a new statement: reading a page of articles PostgreSQL takes longer to plan it than to run it. With "$1" in
+// their place the text stays the same. SQLite plans in no time, and gets the values.
 type parameters struct {
 	prepared bool
 	values   []any
@@ -33,7 +32,7 @@ func (s *Store) scan(ctx context.Context, query *bun.SelectQuery, p *parameters,
 	if !p.prepared {
 		return query.Scan(ctx, into...)
 	}
-	rows, err := s.reads.DB.QueryContext(ctx, query.String(), append([]any{pgx.QueryExecModeCacheStatement}, p.values...)...)
+	rows, err := s.reads.DB.QueryContext(ctx, query.String(), append([]any{hot}, p.values...)...)
 	if err != nil {
 		return err
 	}

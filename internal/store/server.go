@@ -62,6 +62,9 @@ func (s *Store) greet(ctx context.Context, conn *pgconn.PgConn) error {
 	if err != nil {
 		return err
 	}
+	if string(results[0].Rows[0][0]) != strconv.FormatUint(uint64(conn.PID()), 10) {
+		s.foundPooler(conn)
+	}
 	first := string(results[0].Rows[0][1])
 	s.searchPath.CompareAndSwap(nil, &first)
 	return nil
@@ -129,6 +132,7 @@ type nature struct {
 	role, database                   string
 	readOnly, standby                bool
 	statementTimeout                 int64
+	connections                      int // that the role may have at all
 }
 
 // Unfit says why Conduit would not work as promised on a database, and what to do about it.
@@ -148,9 +152,13 @@ func (s *Store) Check(ctx context.Context) error {
 select current_setting('server_encoding'), current_setting('default_transaction_isolation'),
        current_setting('session_replication_role'), current_schema(), current_user, current_database(),
        current_setting('transaction_read_only')::boolean, pg_is_in_recovery(),
-       (select setting::bigint from pg_settings where name = 'statement_timeout')`).
+       (select setting::bigint from pg_settings where name = 'statement_timeout'),
+       least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+             - coalesce(current_setting('reserved_connections', true)::int, 0),
+             (select nullif(rolconnlimit, -1) from pg_roles where rolname = session_user),
+             (select nullif(datconnlimit, -1) from pg_database where datname = current_database()))`).
 			Scan(&n.encoding, &n.isolation, &n.replication, &n.schema, &n.role, &n.database, &n.readOnly, &n.standby,
-				&n.statementTimeout)
+				&n.statementTimeout, &n.connections)
 	}); err != nil {
 		return err
 	}
@@ -161,7 +169,14 @@ select current_setting('server_encoding'), current_setting('default_transaction_
 		s.log.Warn("PostgreSQL ends statements early, which are then answered 503",
 			"statement_timeout", timeout, "want at least", s.timeout)
 	}
-	return n.refusal()
+	if pooled := s.modes.pooled.Load(); !pooled && n.connections < s.maxIdle {
+		s.log.Warn("PostgreSQL has fewer connections than the pool may want",
+			"pool", s.maxIdle, "PostgreSQL", n.connections, "remedy", "--database-connections")
+	}
+	if err := n.refusal(); err != nil || !s.modes.pooled.Load() {
+		return err
+	}
+	return s.checkPooler(ctx)
 }
 
 func unfit(format string, args ...any) error { return Unfit(fmt.Sprintf(format, args...)) }

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -99,6 +102,22 @@ func TestUnfitDatabases(t *testing.T) {
 			},
 			"set search_path = public",
 		},
+		"a pooler that cannot set the isolation": {
+			func(t *testing.T) string {
+				url := storetest.Postgres(t)
+				administer(t, url, "alter database %I set default_transaction_isolation = serializable")
+				url, _ = storetest.NewPgbouncer(t, url, "pool_mode = transaction")
+				return url
+			},
+			"set default_transaction_isolation = 'read committed'",
+		},
+		"a pooler of statements": {
+			func(t *testing.T) string {
+				url, _ := storetest.NewPgbouncer(t, storetest.Postgres(t), "pool_mode = statement")
+				return url
+			},
+			"want pool_mode = transaction",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -172,5 +191,75 @@ func TestHurriedDatabase(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMigratingBehindAPooler: instances that start at once take turns there too.
+func TestMigratingBehindAPooler(t *testing.T) {
+	t.Parallel()
+	url, _ := storetest.NewPgbouncer(t, storetest.Postgres(t), "pool_mode = transaction\ndefault_pool_size = 2")
+	var all sync.WaitGroup
+	var applied atomic.Int64
+	for range 4 {
+		db := open(t, url, store.Options{})
+		all.Go(func() {
+			names, err := db.MigrateUp(t.Context())
+			applied.Add(int64(len(names)))
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	history, err := open(t, url, store.Options{}).Migrations(t.Context())
+	if err != nil || int(applied.Load()) != len(history) {
+		t.Errorf("%d applied of %d; error %v", applied.Load(), len(history), err)
+	}
+}
+
+// TestPoolSize: there are no more connections than asked for, a few at least are enough for everything, and it is said
+// when the server may not have as many.
+func TestPoolSize(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	log := make(lines, 100)
+	options := store.Options{Connections: 3, Timeout: 30 * time.Second, Log: slog.New(slog.NewTextHandler(log, nil))}
+	db := storetest.Open(t, url, options)
+	if err := db.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	addKey(t, db)
+	var all sync.WaitGroup
+	for n := range 50 {
+		all.Go(func() {
+			name := fmt.Sprint("jake", n)
+			if _, err := db.CreateUser(t.Context(), newUser(name), newSession(name), kid, registered); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	var connections int
+	if err := conn.QueryRow(t.Context(), `
+select count(*) from pg_stat_activity where datname = current_database() and application_name = 'conduit'`,
+	).Scan(&connections); err != nil || connections != 3 {
+		t.Errorf("%d connections; error %v", connections, err)
+	}
+	administer(t, url, "alter database %I connection limit 2")
+	if err := db.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case line := <-log:
+		if !strings.Contains(line, "pool=3 PostgreSQL=2 remedy=--database-connections") {
+			t.Errorf("log: %s", line)
+		}
+	default:
+		t.Error("nothing said")
 	}
 }

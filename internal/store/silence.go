@@ -28,17 +28,23 @@ type try struct {
 type tryKey struct{}
 
 // connector makes connections that tell their try about themselves.
-type connector struct{ driver.Connector }
+type connector struct {
+	driver.Connector
+	store *Store
+}
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &toldConn{conn.(*stdlib.Conn)}, nil
+	return &toldConn{conn.(*stdlib.Conn), c.store}, nil
 }
 
-type toldConn struct{ *stdlib.Conn }
+type toldConn struct {
+	*stdlib.Conn
+	store *Store
+}
 
 // tell writes down who has what comes now, and gives the try; nil outside of one.
 func (c *toldConn) tell(ctx context.Context) *try {
@@ -61,12 +67,12 @@ func (c *toldConn) ResetSession(ctx context.Context) error {
 
 func (c *toldConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.tell(ctx)
-	return c.Conn.ExecContext(ctx, query, args)
+	return c.Conn.ExecContext(ctx, query, c.asked(args))
 }
 
 func (c *toldConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	c.tell(ctx)
-	return c.Conn.QueryContext(ctx, query, args)
+	return c.Conn.QueryContext(ctx, query, c.asked(args))
 }
 
 // beginSQL gives the id by which a transaction can be asked for later, without a round trip of its own.
@@ -152,8 +158,8 @@ select pg_terminate_backend(pid, 200)
 	return err == nil && !there && backend == t.backend.Load()
 }
 
-// committed tells whether the transaction of a try was committed although no answer said so. One that is still under way
-// is ended, and so has an outcome.
+// committed tells whether the transaction of a try was committed although no answer said so. One that is still under
+// way is ended, and so has an outcome.
 func (s *Store) committed(ctx context.Context, t *try) (bool, error) {
 	for {
 		var status *string

@@ -1,11 +1,12 @@
 // Package store keeps the domain's things in SQL, with Bun: the same queries for PostgreSQL and for SQLite.
 //
-// It knows both databases, what their errors mean and when a connection has gone stale. It decides nothing about who may
-// do what: where a change stands under a rule, it loads, locks and saves around a function of the domain. It does not know
-// HTTP.
+// It knows both databases, what their errors mean and when a connection has gone stale. It decides nothing about who
+// may do what: where a change stands under a rule, it loads, locks and saves around a function of the domain. It does
+// not know HTTP.
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -31,13 +32,15 @@ import (
 
 // Options are the few things that differ between programs and tests.
 type Options struct {
-	// Timeout bounds one operation of the store, so that a database which hangs is told from one that works. The default
-	// is 1.5 s: together with the way there and back an answer takes less than two.
+	// Timeout bounds one operation of the store, so that a database which hangs is told from one that works. The
+	// default is 1.5 s: together with the way there and back an answer takes less than two.
 	Timeout time.Duration
 	// Tracer sees every statement that PostgreSQL gets; nil for none.
 	Tracer pgx.QueryTracer
 	// Log is told for whom migrating waits; nil for nobody.
 	Log *slog.Logger
+	// Connections bounds how many PostgreSQL gets; 0 for the default. One more is opened where one of them is silent.
+	Connections int
 	// Existing refuses a SQLite file that is not there: a mistyped name is not to become an empty database.
 	Existing bool
 }
@@ -54,6 +57,7 @@ type Store struct {
 	maxIdle       int
 	fresh         *pgx.ConnConfig // for PostgreSQL's connections outside of the pool
 	searchPath    atomic.Pointer[string]
+	modes         modes
 	name          string      // for people, without secrets
 	path          string      // SQLite's file
 	file          os.FileInfo // what it was when it was opened; nil without one
@@ -78,19 +82,25 @@ func Open(rawURL string, options Options) (*Store, error) {
 	case scheme == "sqlite" && rest != "":
 		return s, s.openSQLite(rest, options.Existing)
 	case scheme == "postgres" || scheme == "postgresql":
-		return s, s.openPostgres(rawURL, options.Tracer)
+		return s, s.openPostgres(rawURL, options)
 	}
 	return nil, errors.New("want sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE")
 }
 
-func (s *Store) openPostgres(dsn string, tracer pgx.QueryTracer) error {
+func (s *Store) openPostgres(dsn string, options Options) error {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		// The parser's own message quotes what it was given.
 		return errors.New("the PostgreSQL URL cannot be parsed; want postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=MODE")
 	}
-	// Bun writes the arguments into the statement, so that nearly every text is new: preparing it would cost a round trip
-	// and fill the server's cache. The hot reads ask for the other mode one by one.
+	for name := range config.RuntimeParams {
+		if strings.HasPrefix(name, "pool_") { // of pgx's own pool
+			return fmt.Errorf("%s means nothing in this URL: --database-connections is the size of the pool", name)
+		}
+	}
+	s.modes.read(dsn, config)
+	// Bun writes the arguments into the statement, so that nearly every text is new: preparing it would cost a round
+	// trip and fill the server's cache. The hot reads are marked as such one by one.
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	// database/sql opens connections for those who wait one after the other: one that does not come holds up all.
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > s.part() {
@@ -100,13 +110,14 @@ func (s *Store) openPostgres(dsn string, tracer pgx.QueryTracer) error {
 		config.Config.RuntimeParams["application_name"] = "conduit"
 	}
 	settle(config)
-	config.Tracer = tracer
+	config.Tracer = options.Tracer
 	s.name = fmt.Sprintf("PostgreSQL, %s at %s port %d", config.Database, config.Host, config.Port)
 	s.fresh = config.Copy()
 	s.fresh.Tracer = nil
 	config.AfterConnect = s.greet
-	pool := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(readBytea))})
-	s.postgres, s.maxIdle = true, max(16, 4*runtime.GOMAXPROCS(0))
+	pool := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(readBytea)), s})
+	// Bounded, for the server has connections for all: a hundred, as it comes.
+	s.postgres, s.maxIdle = true, cmp.Or(options.Connections, min(max(16, 4*runtime.GOMAXPROCS(0)), 32))
 	pool.SetMaxOpenConns(s.maxIdle)
 	pool.SetMaxIdleConns(s.maxIdle)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
@@ -221,8 +232,8 @@ func (s *Store) writable(ctx context.Context) error {
 // patience is how long the start waits for others that start on the same file.
 const patience = 30 * time.Second
 
-// patiently runs something at the start again for as long as another process is in the way: SQLite does not wait by itself
-// while the other turns a new file to WAL, and migrating takes longer than requests may wait.
+// patiently runs something at the start again for as long as another process is in the way: SQLite does not wait by
+// itself while the other turns a new file to WAL, and migrating takes longer than requests may wait.
 func patiently(ctx context.Context, run func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -239,9 +250,9 @@ func patiently(ctx context.Context, run func(ctx context.Context) error) error {
 	}
 }
 
-// fixedQuery is a hot read whose text never changes. It bypasses Bun: as a prepared statement it costs a half to a third,
-// since neither database parses and plans it again. PostgreSQL's are prepared by pgx, once a connection; SQLite's
-// here, by database/sql, which does it once a connection too.
+// fixedQuery is a hot read whose text never changes. It bypasses Bun: as a prepared statement it costs a half to a
+// third, since neither database parses and plans it again. PostgreSQL's are prepared by pgx, once a connection, if that
+// is a session of the server; SQLite's here, by database/sql, which does it once a connection too.
 type fixedQuery struct {
 	mutex    sync.Mutex
 	prepared *sql.Stmt
@@ -249,7 +260,7 @@ type fixedQuery struct {
 
 func (q *fixedQuery) row(ctx context.Context, s *Store, text string, args ...any) (*sql.Row, error) {
 	if s.postgres {
-		return s.reads.DB.QueryRowContext(ctx, text, append([]any{pgx.QueryExecModeCacheStatement}, args...)...), nil
+		return s.reads.DB.QueryRowContext(ctx, text, append([]any{hot}, args...)...), nil
 	}
 	prepared, err := q.prepare(ctx, s, text) //nolint:sqlclosecheck // kept for the next request; close closes it
 	if err != nil {

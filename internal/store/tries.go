@@ -98,6 +98,7 @@ func (s *Store) try(ctx context.Context, run func(ctx context.Context) error) (*
 	})
 	defer watch.Stop()
 	err := run(ctx)
+	s.learn(err)
 	var connect *pgconn.ConnectError
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), errSilent):
