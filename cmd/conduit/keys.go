@@ -49,9 +49,7 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 				return badSetting("session-lifetime", errors.New("must be positive"))
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			sealer, err := s.sealer(getenv("CONDUIT_KEY_ENCRYPTION_KEY"), log, func() error {
-				return badSetting("key-file", fmt.Errorf("no key-encryption key: there is no file %s, and CONDUIT_KEY_ENCRYPTION_KEY is not set", s.keyFile))
-			})
+			sealer, err := s.sealer(getenv("CONDUIT_KEY_ENCRYPTION_KEY"), log, s.noKEK)
 			if err != nil {
 				return err
 			}
@@ -116,7 +114,7 @@ is none. End the servers before: those with another key-encryption key can log n
 		},
 	}
 	reset.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	command.AddCommand(reset)
+	command.AddCommand(reset, resealCommand(&s, getenv))
 	return command
 }
 

@@ -77,7 +77,11 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err != nil {
 		return err
 	}
-	refresh, err := auth.NewRefreshTokens(kek)
+	root, err := auth.OpenRoot(ctx, db, kek)
+	if err != nil {
+		return sealedOtherwise(err)
+	}
+	refresh, err := auth.NewRefreshTokens(root)
 	if err != nil {
 		return err
 	}
@@ -111,7 +115,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err != nil {
 		return err
 	}
-	secret, err := auth.DeriveSecret(kek, "conduit throttle: hashes of what is counted")
+	secret, err := auth.DeriveSecret(root, "conduit throttle: hashes of what is counted")
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ func (c *clock) advance(d time.Duration) {
 type keyStore struct {
 	mu    sync.Mutex
 	keys  []StoredKey
+	root  []byte
 	reads int
 	err   error
 }
@@ -64,15 +65,24 @@ func (s *keyStore) SigningKeys(ctx context.Context) ([]StoredKey, error) {
 	return slices.Clone(s.keys), s.err
 }
 
-func (s *keyStore) ChangeSigningKeys(_ context.Context, decide func([]StoredKey) (KeyChanges, error)) error {
+func (s *keyStore) SealedRoot(context.Context) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.root, s.err
+}
+
+func (s *keyStore) ChangeSigningKeys(_ context.Context, decide func([]StoredKey, []byte) (KeyChanges, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return s.err
 	}
-	changes, err := decide(slices.Clone(s.keys))
+	changes, err := decide(slices.Clone(s.keys), s.root)
 	if err != nil {
 		return err
+	}
+	if changes.Root != nil {
+		s.root = changes.Root
 	}
 	gone := slices.Clone(changes.Delete)
 	for _, key := range changes.Put {
@@ -145,7 +155,7 @@ func (f *fixture) addKey(t testing.TB, algorithm string, activeAt time.Time) str
 		t.Fatal(err)
 	}
 	key.ActiveAt = activeAt
-	if err := f.store.ChangeSigningKeys(t.Context(), func([]StoredKey) (KeyChanges, error) {
+	if err := f.store.ChangeSigningKeys(t.Context(), func([]StoredKey, []byte) (KeyChanges, error) {
 		return KeyChanges{Put: []StoredKey{key}}, nil
 	}); err != nil {
 		t.Fatal(err)

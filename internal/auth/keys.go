@@ -45,18 +45,23 @@ type StoredKey struct {
 type KeyStore interface {
 	// SigningKeys returns every key, in any order.
 	SigningKeys(ctx context.Context) ([]StoredKey, error)
-	// ChangeSigningKeys gives decide every key, in any order, and stores what it
-	// returns. No other change, by whichever instance, comes between: what
+	// SealedRoot returns what [KeyChanges] stored last as the root; nil for none.
+	SealedRoot(ctx context.Context) ([]byte, error)
+	// ChangeSigningKeys gives decide every key, in any order, and the sealed root,
+	// and stores what it returns. No other change, by whichever instance, comes between: what
 	// decide saw is still so when its changes are stored, all of them or none.
 	// Its error is returned, and nothing stored. It may be called again when the
 	// store has to begin anew.
-	ChangeSigningKeys(ctx context.Context, decide func(keys []StoredKey) (KeyChanges, error)) error
+	ChangeSigningKeys(ctx context.Context, decide func(keys []StoredKey, root []byte) (KeyChanges, error)) error
 }
 
 // KeyChanges is what becomes of the stored keys at once.
 type KeyChanges struct {
 	Put    []StoredKey // new keys, and what has become of those with the same ID
 	Delete []string    // IDs
+	// Root is the root as Sealer.Seal wrote it, see [OpenRoot]; nil leaves what is
+	// stored, and an empty one removes it.
+	Root []byte
 }
 
 // KeyRingOptions sets how keys are made and for how long they count.
@@ -160,6 +165,7 @@ func ResetKeyRing(
 			changes.Delete = append(changes.Delete, key.ID)
 		}
 		gone = changes.Delete
+		changes.Root = []byte{}
 		id, err = k.add(&changes, keys, now, now)
 		return changes, id, err
 	})
@@ -275,7 +281,17 @@ func (k *KeyRing) load(ctx context.Context) (err error) {
 	if old := k.current(); old != nil && slices.EqualFunc(old.stored, keys, sameKey) {
 		return nil
 	}
-	next, err := k.newSnapshot(keys)
+	next, err := k.newSnapshot(keys, false)
+	if errors.Is(err, ErrSealed) {
+		// Sealed anew under another key-encryption key, the keys are the same.
+		root, unread := k.store.SealedRoot(ctx)
+		if unread != nil {
+			return fmt.Errorf("auth: load the root: %w", unread)
+		}
+		if _, sealed := k.sealer.openRoot(root, nil); sealed != nil {
+			next, err = k.newSnapshot(keys, true)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -300,14 +316,20 @@ func sameKey(a, b datedKey) bool {
 
 // newSnapshot opens the keys. Those of which nothing is needed any more stay
 // sealed, but known: a token which names one is refused without asking the store.
-func (k *KeyRing) newSnapshot(stored timeline) (*keySnapshot, error) {
+// If they were resealed, those which were opened before need not open again.
+func (k *KeyRing) newSnapshot(stored timeline, resealed bool) (*keySnapshot, error) {
 	s := &keySnapshot{stored: stored, byID: make(map[string]*signingKey, len(stored))}
 	now := k.now()
 	for _, row := range stored {
 		key := &signingKey{id: row.ID, activeAt: row.ActiveAt, endsAt: row.endsAt, revoked: row.RevokedAt != nil}
 		if !key.revoked && !key.ended(now) {
 			var err error
-			if key, err = k.sealer.open(row.StoredKey); err != nil {
+			if key, err = k.sealer.open(row.StoredKey); resealed && errors.Is(err, ErrSealed) {
+				if known := k.opened(row.StoredKey); known != nil {
+					key, err = known, nil
+				}
+			}
+			if err != nil {
 				return nil, err
 			}
 			key.endsAt = row.endsAt
@@ -316,6 +338,23 @@ func (k *KeyRing) newSnapshot(stored timeline) (*keySnapshot, error) {
 		s.byID[row.ID] = key
 	}
 	return s, nil
+}
+
+// opened returns a key as it was opened before, or nil.
+func (k *KeyRing) opened(stored StoredKey) *signingKey {
+	old := k.current()
+	if old == nil {
+		return nil
+	}
+	i := slices.IndexFunc(old.ring, func(key *signingKey) bool { return key.id == stored.ID })
+	j := slices.IndexFunc(old.stored, func(row datedKey) bool { return row.ID == stored.ID })
+	if i < 0 || j < 0 || old.stored[j].Algorithm != stored.Algorithm ||
+		!bytes.Equal(old.stored[j].PublicJWK, stored.PublicJWK) {
+		return nil
+	}
+	key := *old.ring[i]
+	key.activeAt = stored.ActiveAt
+	return &key
 }
 
 func (k *KeyRing) current() *keySnapshot { return k.snapshot.Load() }

@@ -28,10 +28,10 @@ type RefreshTokens struct{ key []byte }
 // macLength is that of half an HMAC-SHA256 (RFC 2104 §5), in bytes.
 const macLength = 16
 
-// NewRefreshTokens derives its key from the key-encryption key, so that all
-// instances have the same. kek is 32 bytes.
-func NewRefreshTokens(kek []byte) (*RefreshTokens, error) {
-	key, err := DeriveSecret(kek, "conduit refresh tokens: MAC")
+// NewRefreshTokens derives its key from what [OpenRoot] returns, so that all
+// instances have the same. root is 32 bytes.
+func NewRefreshTokens(root []byte) (*RefreshTokens, error) {
+	key, err := DeriveSecret(root, "conduit refresh tokens: MAC")
 	return &RefreshTokens{key}, err
 }
 

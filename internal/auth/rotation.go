@@ -227,7 +227,7 @@ func (k *KeyRing) change(
 	ctx context.Context, decide func(keys timeline, now time.Time) (KeyChanges, string, error),
 ) (*KeyInfo, error) {
 	var id string
-	if err := k.store.ChangeSigningKeys(ctx, func(stored []StoredKey) (changes KeyChanges, err error) {
+	if err := k.store.ChangeSigningKeys(ctx, func(stored []StoredKey, _ []byte) (changes KeyChanges, err error) {
 		changes, id, err = decide(newTimeline(stored, k.lifetime), k.now())
 		return changes, err
 	}); err != nil {

@@ -73,14 +73,14 @@ func sealContext(kid string) []byte {
 	return append([]byte{sealVersion}, kid...)
 }
 
-// DeriveSecret returns 32 bytes that all instances with the same key-encryption
-// key have for a purpose, and that tell nothing of it or of other purposes'
-// (HKDF, RFC 5869). kek is 32 bytes.
-func DeriveSecret(kek []byte, purpose string) ([]byte, error) {
-	if len(kek) != kekLength {
+// DeriveSecret returns 32 bytes that all instances with the same root, see
+// [OpenRoot], have for a purpose, and that tell nothing of it or of other
+// purposes' (HKDF, RFC 5869). root is 32 bytes.
+func DeriveSecret(root []byte, purpose string) ([]byte, error) {
+	if len(root) != kekLength {
 		return nil, errKEK
 	}
-	return hkdf.Key(sha256.New, kek, nil, purpose, sha256.Size)
+	return hkdf.Key(sha256.New, root, nil, purpose, sha256.Size)
 }
 
 // errKEK says nothing of the value, which may be a good key but for a slip.

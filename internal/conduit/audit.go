@@ -63,6 +63,7 @@ const (
 	KeyMade               Action = "key-made"
 	KeyActivatedEarly     Action = "key-activated-early" // before everybody who keeps the public keys can know it
 	KeyRevoked            Action = "key-revoked"
+	KeyResealed           Action = "key-resealed" // under another key-encryption key
 	AuditPruned           Action = "audit-pruned" // of so many events from before the target
 )
 
@@ -71,7 +72,8 @@ func Actions() []Action {
 	return []Action{
 		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut, SessionRevoked,
 		SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged, ChangeRefused, ChangeThrottled,
-		AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked, AuditPruned,
+		AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked,
+		KeyResealed, AuditPruned,
 	}
 }
 

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -46,6 +48,36 @@ func signingKeys(ctx context.Context, db bun.IDB) ([]auth.StoredKey, error) {
 	return keys, nil
 }
 
+// SealedRoot implements [auth.KeyStore].
+func (s *Store) SealedRoot(ctx context.Context) (sealed []byte, err error) {
+	err = s.retry(ctx, func(ctx context.Context) error {
+		sealed, err = sealedRoot(ctx, s.reads)
+		return err
+	})
+	return sealed, err
+}
+
+func sealedRoot(ctx context.Context, db bun.IDB) (sealed []byte, err error) {
+	err = db.NewRaw("select sealed from sealed_secrets where name = 'root'").Scan(ctx, &sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return sealed, err
+}
+
+// putRoot stores a root, removes it if it is empty, and leaves what is there if it is nil.
+func putRoot(ctx context.Context, db bun.IDB, sealed []byte) (err error) {
+	switch {
+	case sealed == nil:
+	case len(sealed) == 0:
+		_, err = db.NewRaw("delete from sealed_secrets where name = 'root'").Exec(ctx)
+	default:
+		_, err = db.NewRaw(`insert into sealed_secrets (name, sealed) values ('root', ?)
+			on conflict (name) do update set sealed = excluded.sealed`, sealed).Exec(ctx)
+	}
+	return err
+}
+
 // usedIssuerColumns has the fields of auth.UsedIssuer in their order.
 type usedIssuerColumns struct {
 	Issuer, Audience string
@@ -82,7 +114,9 @@ func (s *Store) UsedIssuers(ctx context.Context) ([]auth.UsedIssuer, error) {
 }
 
 // ChangeSigningKeys implements [auth.KeyStore].
-func (s *Store) ChangeSigningKeys(ctx context.Context, decide func([]auth.StoredKey) (auth.KeyChanges, error)) error {
+func (s *Store) ChangeSigningKeys(
+	ctx context.Context, decide func(keys []auth.StoredKey, root []byte) (auth.KeyChanges, error),
+) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if s.postgres {
 			// Rows cannot be locked which do not exist yet, so the table is, against other changes; it can be read. SQLite
@@ -95,8 +129,15 @@ func (s *Store) ChangeSigningKeys(ctx context.Context, decide func([]auth.Stored
 		if err != nil {
 			return err
 		}
-		changes, err := decide(keys)
+		root, err := sealedRoot(ctx, tx)
 		if err != nil {
+			return err
+		}
+		changes, err := decide(keys, root)
+		if err != nil {
+			return err
+		}
+		if err := putRoot(ctx, tx, changes.Root); err != nil {
 			return err
 		}
 		for _, key := range changes.Put {

@@ -27,7 +27,9 @@ func TestSigningKeysComeBackAsTheyWere(t *testing.T) {
 		ctx := t.Context()
 		change := func(changes auth.KeyChanges, want ...auth.StoredKey) {
 			t.Helper()
-			if err := db.ChangeSigningKeys(ctx, func([]auth.StoredKey) (auth.KeyChanges, error) { return changes, nil }); err != nil {
+			if err := db.ChangeSigningKeys(ctx, func([]auth.StoredKey, []byte) (auth.KeyChanges, error) {
+				return changes, nil
+			}); err != nil {
 				t.Fatal(err)
 			}
 			got, err := db.SigningKeys(ctx)
@@ -47,7 +49,7 @@ func TestSigningKeysComeBackAsTheyWere(t *testing.T) {
 		change(auth.KeyChanges{Delete: []string{"1", "3", "unknown"}}, second)
 
 		refused := errors.New("refused")
-		if err := db.ChangeSigningKeys(ctx, func(keys []auth.StoredKey) (auth.KeyChanges, error) {
+		if err := db.ChangeSigningKeys(ctx, func(keys []auth.StoredKey, _ []byte) (auth.KeyChanges, error) {
 			if diff := cmp.Diff([]auth.StoredKey{second}, keys); diff != "" {
 				t.Errorf("keys to decide on (-want +got):\n%s", diff)
 			}

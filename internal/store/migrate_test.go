@@ -149,7 +149,7 @@ func TestIssuerFromBefore(t *testing.T) {
 		if used := again(); len(used) != 0 {
 			t.Errorf("without keys: %v", used)
 		}
-		if err := db.ChangeSigningKeys(ctx, func([]auth.StoredKey) (auth.KeyChanges, error) {
+		if err := db.ChangeSigningKeys(ctx, func([]auth.StoredKey, []byte) (auth.KeyChanges, error) {
 			return auth.KeyChanges{Put: []auth.StoredKey{newKey("1")}}, nil
 		}); err != nil {
 			t.Fatal(err)

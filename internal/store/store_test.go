@@ -39,7 +39,7 @@ const kid = "K1"
 func addKey(t testing.TB, db *store.Store) {
 	t.Helper()
 	key := auth.StoredKey{ID: kid, Algorithm: "EdDSA", PublicJWK: []byte("{}"), SealedPrivateJWK: []byte{1}, CreatedAt: at, ActiveAt: at}
-	if err := db.ChangeSigningKeys(t.Context(), func([]auth.StoredKey) (auth.KeyChanges, error) {
+	if err := db.ChangeSigningKeys(t.Context(), func([]auth.StoredKey, []byte) (auth.KeyChanges, error) {
 		return auth.KeyChanges{Put: []auth.StoredKey{key}}, nil
 	}); err != nil {
 		t.Fatal(err)

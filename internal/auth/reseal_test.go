@@ -1,0 +1,107 @@
+package auth
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+)
+
+// TestReseal seals everything under another key-encryption key: no key and nothing derived changes, an instance that
+// runs goes on, and what such an instance still seals under the former one is mended by doing it again.
+func TestReseal(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	former, next := bytes.Repeat([]byte{1}, kekLength), bytes.Repeat([]byte{2}, kekLength)
+	renewed := *f
+	renewed.sealer = newSealer(t, 2)
+	kid := f.ring.Keys()[0].ID
+	rootBefore, err := OpenRoot(t.Context(), f.store, former)
+	if err != nil || !bytes.Equal(rootBefore, former) {
+		t.Fatalf("the first root: %x, %v", rootBefore, err)
+	}
+	reseal := func(from, to []byte, want int) {
+		t.Helper()
+		if n, err := Reseal(t.Context(), f.store, from, to); err != nil || n != want {
+			t.Fatalf("%d keys, %v, want %d", n, err, want)
+		}
+	}
+
+	stranger := bytes.Repeat([]byte{9}, kekLength)
+	if _, err := Reseal(t.Context(), f.store, stranger, next); !errors.Is(err, ErrSealed) {
+		t.Errorf("by a key that opens nothing: %v", err)
+	}
+	f.open(t, "") // nothing has changed
+
+	reseal(former, next, 1)
+	reseal(former, next, 0)
+	if root, err := OpenRoot(t.Context(), f.store, next); err != nil || !bytes.Equal(root, rootBefore) {
+		t.Errorf("the root afterwards: %x, %v", root, err)
+	}
+	if _, err := OpenRoot(t.Context(), f.store, former); !errors.Is(err, ErrSealed) {
+		t.Errorf("the root under the former key: %v", err)
+	}
+	options := KeyRingOptions{TokenLifetime: testLifetime, Now: f.clock.Now}
+	if _, err := LoadKeyRing(t.Context(), f.store, f.sealer, options); !errors.Is(err, ErrSealed) {
+		t.Errorf("a start with the former key: %v", err)
+	}
+	ring := renewed.open(t, "")
+	if keys := ring.Keys(); len(keys) != 1 || keys[0].ID != kid {
+		t.Errorf("keys %v, want %s alone", keys, kid)
+	}
+
+	// The instance that runs with the former key.
+	if err := errors.Join(f.ring.Reload(t.Context()), f.ring.Opens()); err != nil {
+		t.Errorf("beside the reseal: %v", err)
+	}
+	if signer, err := f.ring.signer(t.Context()); err != nil || signer.id != kid {
+		t.Errorf("it signs with %v, %v", signer, err)
+	}
+	f.clock.advance(time.Second)
+	made, _, err := f.ring.Rotate(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ring.Reload(t.Context()); !errors.Is(err, ErrSealed) || !errors.Is(ring.Opens(), ErrSealed) {
+		t.Errorf("a key under the former key was read: %v", err)
+	}
+	reseal(former, next, 1)
+	if err := errors.Join(ring.Reload(t.Context()), ring.Opens()); err != nil {
+		t.Errorf("after doing it again: %v", err)
+	}
+	if signer, err := ring.signer(t.Context()); err != nil || signer.id != made.ID {
+		t.Errorf("it signs with %v, %v, want %s", signer, err, made.ID)
+	}
+	f.clock.advance(time.Second)
+	if _, _, err := ring.Rotate(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.ring.Reload(t.Context()); !errors.Is(err, ErrSealed) || !errors.Is(f.ring.Opens(), ErrSealed) {
+		t.Errorf("a key that was made under the other key was read by the former: %v", err)
+	}
+
+	reseal(next, stranger, 3)
+	if root, err := OpenRoot(t.Context(), f.store, stranger); err != nil || !bytes.Equal(root, rootBefore) {
+		t.Errorf("the root after another reseal: %x, %v", root, err)
+	}
+	if _, _, err := ResetKeyRing(t.Context(), f.store, renewed.sealer, options); err != nil {
+		t.Fatal(err)
+	}
+	if root, err := OpenRoot(t.Context(), f.store, next); err != nil || !bytes.Equal(root, next) {
+		t.Errorf("the root after a reset: %x, %v", root, err)
+	}
+}
+
+// TestReplacedKeyIsNotTaken: that an opened key is remembered does not make another one of its name pass for it.
+func TestReplacedKeyIsNotTaken(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "EdDSA")
+	f.store.root = []byte{sealVersion, 1} // by a reseal, as it seems
+	f.store.change(func(keys []StoredKey) {
+		keys[0].SealedPrivateJWK = []byte{sealVersion, 1}
+		keys[0].PublicJWK = bytes.Replace(keys[0].PublicJWK, []byte(`"x":"`), []byte(`"x":"A`), 1)
+	})
+	if err := f.ring.Reload(t.Context()); !errors.Is(err, ErrSealed) {
+		t.Errorf("read: %v", err)
+	}
+}
