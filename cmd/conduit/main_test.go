@@ -222,6 +222,24 @@ func serveOn(t *testing.T, database, keyFile string, flags ...string) instance {
 	return i
 }
 
+// forwarded returns the status for somebody who comes through a proxy or tunnel.
+func (i instance) forwarded(t *testing.T) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), "GET", i.url+"/articles", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Forwarded-For", "203.0.113.7")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode
+}
+
 func (i instance) do(t *testing.T, method, path, token, body string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, i.url+path, strings.NewReader(body))
@@ -370,6 +388,9 @@ func TestDemo(t *testing.T) {
 				t.Errorf("%v: %v", flags, err)
 			}
 			asked := serveOn(t, url, keyFile, append(flags, "--demo")...)
+			if status := asked.forwarded(t); status != http.StatusOK {
+				t.Errorf("%v --demo: somebody who came through a proxy: %d", flags, status)
+			}
 			if err := asked.stop(); err != nil {
 				t.Errorf("%v --demo: %v", flags, err)
 			}
@@ -378,12 +399,18 @@ func TestDemo(t *testing.T) {
 			if _, text := empty.do(t, "GET", "/articles", "", ""); !strings.Contains(text, `"articlesCount":0`) {
 				t.Errorf("%v: filled", flags)
 			}
+			if status := empty.forwarded(t); status != http.StatusOK {
+				t.Errorf("%v: somebody who came through a proxy to a server without demo accounts: %d", flags, status)
+			}
 			if err := empty.stop(); err != nil {
 				t.Error(err)
 			}
 		}
 		for _, flags := range [][]string{{"--public-url=http://localhost:8080"}, {"--public-url=http://[::1]:8080"}} {
 			here := serveOn(t, url, keyFile, flags...)
+			if status := here.forwarded(t); status != http.StatusForbidden {
+				t.Errorf("%v: somebody who came through a proxy: %d", flags, status)
+			}
 			if err := here.stop(); err != nil {
 				t.Errorf("%v: %v", flags, err)
 			}

@@ -129,26 +129,30 @@ func (s settings) othersReach(address net.Addr) bool {
 	return err != nil || public.Hostname() != "localhost" && !net.ParseIP(public.Hostname()).IsLoopback()
 }
 
-// refuseDemo refuses to serve demo accounts to others unless that is asked for: everybody knows their password.
-func refuseDemo(ctx context.Context, s settings, db *store.Store, passwords *auth.Passwords, address net.Addr) error {
-	if s.database == inMemory || s.demo && s.demoAsked || !s.othersReach(address) {
-		return nil
+// hereOnly tells whether the server has demo accounts, whose password everybody knows, and is to be for its own machine
+// for that reason. It refuses a server that others reach by its settings. Neither is so when others are to have demo
+// accounts.
+func hereOnly(
+	ctx context.Context, s settings, db *store.Store, passwords *auth.Passwords, address net.Addr,
+) (bool, error) {
+	if s.database == inMemory || s.demo && s.demoAsked {
+		return false, nil
 	}
 	user, err := db.UserByEmail(ctx, demo.John+"@example.com")
 	var refusal *conduit.Error
 	if errors.As(err, &refusal) && refusal.Kind == conduit.KindNotFound {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("looking for demo accounts: %w", err)
+		return false, fmt.Errorf("looking for demo accounts: %w", err)
 	}
 	known, _, err := passwords.Verify(ctx, user.PasswordHash, demo.Password)
 	if err != nil {
-		return fmt.Errorf("looking for demo accounts: %w", err)
+		return false, fmt.Errorf("looking for demo accounts: %w", err)
 	}
-	if known {
-		return usagef("%s has demo accounts, as %s, whose password everybody knows, and others reach this server: "+
-			"use another database, or say --demo (CONDUIT_DEMO=true)", db, user.Email)
+	if known && s.othersReach(address) {
+		return false, usagef("%s has demo accounts, as %s, whose password everybody knows, and others reach this server"+
+			": use another database, or say --demo (CONDUIT_DEMO=true)", db, user.Email)
 	}
-	return nil
+	return known, nil
 }

@@ -140,7 +140,8 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err := fillNew(ctx, s, db, passwords, listener.Addr(), log); err != nil {
 		return err
 	}
-	if err := refuseDemo(ctx, s, db, passwords, listener.Addr()); err != nil {
+	hereOnly, err := hereOnly(ctx, s, db, passwords, listener.Addr())
+	if err != nil {
 		return err
 	}
 	if moved, err := demo.MovePictures(ctx, db, s.publicURL); err != nil {
@@ -153,10 +154,10 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		return badSetting("trusted-proxies", err)
 	}
 	handler, err := httpapi.New(httpapi.Config{
-		TrustedProxies: proxies,
-		Issuer:         s.issuer,
-		Version:        version,
-		Users:          users, Sessions: sessions, Tokens: tokens, Keys: keys,
+		TrustedProxies: proxies, HereOnly: hereOnly,
+		Issuer:  s.issuer,
+		Version: version,
+		Users:   users, Sessions: sessions, Tokens: tokens, Keys: keys,
 		Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: now, NewID: newID},
 		Comments: &conduit.Comments{Store: db, Now: now},

@@ -50,6 +50,8 @@ type Config struct {
 
 	TrustedProxies Proxies // whose X-Forwarded-For and Forwarded are believed
 
+	// HereOnly refuses requests that do not come from this machine: 403.
+	HereOnly bool
 	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
 	Rehearse bool
 	// Stopping, if set, is closed when the server is about to stop: /healthz is 503, answers close their connections, and delays
@@ -114,6 +116,9 @@ func New(config Config) (http.Handler, error) {
 
 	var handler http.Handler = operations
 	handler = compressed(charged(handler, config.Log))
+	if config.HereOnly {
+		handler = hereOnly(handler, config.Log)
+	}
 	handler = crossOrigin(handler, config.Origins)
 	handler = secure(handler)
 	handler = bounded(handler, newMemory(cmp.Or(config.BodyMemory, bodyMemory), config.Now),

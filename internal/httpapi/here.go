@@ -1,0 +1,74 @@
+package httpapi
+
+import (
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"conduit/internal/conduit"
+)
+
+// hereOnly refuses whoever is not on this machine: a server with accounts whose password everybody knows listens on
+// loopback, and a tunnel or a proxy there may hand on others to it.
+func hereOnly(next http.Handler, log *slog.Logger) http.Handler {
+	var warned sync.Once
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isHere(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		warned.Do(func() {
+			log.Warn("somebody from elsewhere was refused: this server has demo accounts, whose password everybody knows; " +
+				"--demo (CONDUIT_DEMO=true) serves them to others too")
+		})
+		sendError(w, http.StatusForbidden, conduit.Fields{"server": {
+			"has demo accounts and is for its own machine only; start it with --demo to serve others"}}, 0)
+	})
+}
+
+// isHere tells whether a request was made on this machine, as far as it can be told: its peer, all who are said to have
+// sent or forwarded it, and the host that it asks for are loopback. Development servers which forward on the machine
+// say so of themselves, and are let through.
+func isHere(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !plain(peer.Addr()).IsLoopback() || !isLocalHost(r.Host) {
+		return false
+	}
+	for _, name := range []string{
+		forwardedFor, "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fly-Client-Ip", "Fastly-Client-Ip",
+	} {
+		if !allLoopback(hopsOf(r.Header[name], parseNode)) {
+			return false
+		}
+	}
+	for _, host := range r.Header["X-Forwarded-Host"] {
+		if !isLocalHost(host) {
+			return false
+		}
+	}
+	return allLoopback(hopsOf(r.Header[forwarded], parseElement))
+}
+
+func allLoopback(hops iter.Seq[netip.Addr]) bool {
+	for hop := range hops {
+		if !hop.IsLoopback() { // nor is one that could not be read
+			return false
+		}
+	}
+	return true
+}
+
+// isLocalHost tells whether a Host header names this machine: nothing, an IP address of loopback, or localhost and what
+// is below it (RFC 6761 §6.3).
+func isLocalHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	ip, err := netip.ParseAddr(host)
+	return host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && plain(ip).IsLoopback()
+}
