@@ -225,7 +225,7 @@ func serveOn(t *testing.T, database, keyFile string, flags ...string) instance {
 // forwarded returns the status for somebody who comes through a proxy or tunnel.
 func (i instance) forwarded(t *testing.T) int {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), "GET", i.url+"/articles", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+"/articles", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

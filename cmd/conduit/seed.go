@@ -151,8 +151,8 @@ func hereOnly(
 		return false, fmt.Errorf("looking for demo accounts: %w", err)
 	}
 	if known && s.othersReach(address) {
-		return false, usagef("%s has demo accounts, as %s, whose password everybody knows, and others reach this server"+
-			": use another database, or say --demo (CONDUIT_DEMO=true)", db, user.Email)
+		return false, usagef("%s has demo accounts, as %s, whose password everybody knows, and others reach this "+
+			"server: use another database, or say --demo (CONDUIT_DEMO=true)", db, user.Email)
 	}
 	return known, nil
 }

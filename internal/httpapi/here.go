@@ -22,8 +22,8 @@ func hereOnly(next http.Handler, log *slog.Logger) http.Handler {
 			return
 		}
 		warned.Do(func() {
-			log.Warn("somebody from elsewhere was refused: this server has demo accounts, whose password everybody knows; " +
-				"--demo (CONDUIT_DEMO=true) serves them to others too")
+			log.Warn("somebody from elsewhere was refused: this server has demo accounts, whose password everybody " +
+				"knows; --demo (CONDUIT_DEMO=true) serves them to others too")
 		})
 		sendError(w, http.StatusForbidden, conduit.Fields{"server": {
 			"has demo accounts and is for its own machine only; start it with --demo to serve others"}}, 0)
@@ -39,7 +39,8 @@ func isHere(r *http.Request) bool {
 		return false
 	}
 	for _, name := range []string{
-		forwardedFor, "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fly-Client-Ip", "Fastly-Client-Ip",
+		forwardedFor, "X-Real-Ip", "X-Client-Ip", "True-Client-Ip",
+		"Cf-Connecting-Ip", "Fly-Client-Ip", "Fastly-Client-Ip",
 	} {
 		if !allLoopback(hopsOf(r.Header[name], parseNode)) {
 			return false
@@ -69,6 +70,8 @@ func isLocalHost(host string) bool {
 		host = name
 	}
 	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
-	ip, err := netip.ParseAddr(host)
-	return host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && plain(ip).IsLoopback()
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return plain(ip).IsLoopback()
+	}
+	return host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

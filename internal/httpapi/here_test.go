@@ -46,7 +46,7 @@ func TestHereOnly(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			for _, path := range []string{"/api/tags", "/docs", "/healthz", "/no/such"} {
-				request, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+path, nil)
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"conduit/internal/conduit"
 )
 
 // ErrNoBackup says that a database is not a file of ours to copy.
@@ -36,7 +34,7 @@ func (s *Store) Backup(ctx context.Context, file string) (size int64, err error)
 	}
 	defer func() { _ = os.Remove(temp.Name()) }() // after the link it is only one of two names
 	if _, err := s.writes.ExecContext(ctx, "vacuum into ?", temp.Name()); err != nil {
-		return 0, errors.Join(conduit.Unavailable(err), temp.Close())
+		return 0, errors.Join(explain(ctx, err), temp.Close())
 	}
 	info, err := temp.Stat()
 	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
