@@ -175,7 +175,7 @@ func TestHurriedDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := locker.Exec(t.Context(), `set statement_timeout = 0;
-		begin; lock table users, reserved_names in access exclusive mode`); err != nil {
+		begin; lock table bun_migrations in access exclusive mode`); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
