@@ -37,10 +37,17 @@ var rules = map[string]struct {
 	}},
 	"conduit/internal/httpapi/strictjson": {may: []string{"github.com/go-json-experiment/json/"}, noHTTP: true},
 	"conduit/internal/docs":               {},
-	"conduit/internal/weak":               {may: []string{"github.com/ccojocar/zxcvbn-go/data"}, noHTTP: true},
-	"conduit/internal/demo":               {may: []string{"conduit/internal/conduit", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true},
-	"conduit/internal/bench":              {may: []string{"conduit/internal/store/storetest"}},
-	"conduit/cmd/conduit":                 {may: []string{"conduit*", "github.com/spf13/", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
+	"conduit/internal/metrics": {may: []string{
+		"conduit/internal/conduit", "conduit/internal/auth", "github.com/prometheus/client_golang/",
+	}},
+	"conduit/internal/weak": {may: []string{"github.com/ccojocar/zxcvbn-go/data"}, noHTTP: true},
+	"conduit/internal/demo": {
+		may: []string{"conduit/internal/conduit", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true,
+	},
+	"conduit/internal/bench": {may: []string{"conduit/internal/store/storetest"}},
+	"conduit/cmd/conduit": {may: []string{
+		"conduit*", "github.com/spf13/", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+	}},
 }
 
 func TestBoundaries(t *testing.T) {

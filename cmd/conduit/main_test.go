@@ -194,13 +194,18 @@ type instance struct {
 
 func serveOn(t *testing.T, database, keyFile string, flags ...string) instance {
 	t.Helper()
+	return serveLogging(t, io.Discard, database, keyFile, flags...)
+}
+
+func serveLogging(t *testing.T, log io.Writer, database, keyFile string, flags ...string) instance {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	reader, writer := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
 		args := []string{"serve", "--listen=127.0.0.1:0", "--database", database, "--key-file", keyFile}
 		args = append(args, flags...)
-		err := run(ctx, args, func(string) string { return "" }, strings.NewReader(""), writer, io.Discard)
+		err := run(ctx, args, func(string) string { return "" }, strings.NewReader(""), writer, log)
 		_ = writer.CloseWithError(io.EOF)
 		ended <- err
 	}()

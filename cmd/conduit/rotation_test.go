@@ -99,7 +99,8 @@ func newFleet(t *testing.T, url string) *fleet {
 			Profiles: &conduit.Profiles{Store: db},
 			Articles: &conduit.Articles{Store: db, Now: now},
 			Comments: &conduit.Comments{Store: db, Now: now},
-			Ping:     db.Ping, Log: slog.New(slog.DiscardHandler), Now: time.Now, Origins: []string{"*"},
+			Ping:     db.Ping, Schema: db.UpToDate,
+			Log: slog.New(slog.DiscardHandler), Now: time.Now, Origins: []string{"*"},
 		})
 		if err != nil {
 			t.Fatal(err)

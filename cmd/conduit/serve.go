@@ -24,6 +24,7 @@ import (
 	"conduit/internal/conduit"
 	"conduit/internal/demo"
 	"conduit/internal/httpapi"
+	"conduit/internal/metrics"
 	"conduit/internal/store"
 )
 
@@ -68,6 +69,8 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		return err
 	}
 	defer closing(log, db)
+	figures := metrics.New(version)
+	db.Watch(figures.Recorded)
 
 	kek, err := findKEK(s.database, s.keyFile, keyEncryptionKey, log, func() error { return lostKEK(ctx, db, s.keyFile) })
 	if err != nil {
@@ -110,7 +113,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	sessions := &conduit.Sessions{
 		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Max: s.maxSessions, Now: now, NewID: newID,
 	}
-	passwords := auth.NewPasswords(auth.PasswordOptions{})
+	passwords := auth.NewPasswords(auth.PasswordOptions{Waited: figures.Waited})
 	policy, err := passwordPolicy(s.passwordPolicy)
 	if err != nil {
 		return err
@@ -161,12 +164,24 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		Profiles: &conduit.Profiles{Store: db},
 		Articles: &conduit.Articles{Store: db, Now: now, NewID: newID},
 		Comments: &conduit.Comments{Store: db, Now: now},
-		Ping:     db.Ping, Log: log, Now: time.Now, Origins: s.corsOrigins,
+		Ping:     db.Ping, Schema: db.UpToDate, OnRequest: figures.Request,
+		Log: log, Now: time.Now, Origins: s.corsOrigins,
 		Rehearse: s.rehearse, CheckResponses: s.checkResponses, Stopping: ctx.Done(),
 	})
 	if err != nil {
 		return err
 	}
+	for name, pool := range db.Pools() {
+		figures.Pool(name, pool)
+	}
+	figures.Passwords(passwords)
+	figures.Keys(keys, s.keyRotation)
+	figures.Server(handler)
+	stopMetrics, err := serveMetrics(ctx, s.metricsListen, figures, log)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
 	limitMemory()
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has ended
 	ended := make(chan struct{})
@@ -174,12 +189,12 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		defer close(ended)
 		conduit.Upkeep{
 			Sessions: sessions, Throttle: throttle, Users: db, Audit: db, AuditRetention: time.Duration(s.auditRetention), Now: now,
-			Swept:  func(removed int) { log.Info("sessions swept", "removed", removed) },
-			Failed: func(err error) { log.Warn("upkeep", "error", err) },
+			Swept:  func(removed int) { figures.Swept(removed); log.Info("sessions swept", "removed", removed) },
+			Failed: func(err error) { figures.UpkeepFailed(); log.Warn("upkeep", "error", err) },
 		}.Run(upkeep)
 	}()
 	defer func() { stop(); <-ended }() // before the database closes
-	return listenAndServe(ctx, s, db, address, listener, handler, log, stdout)
+	return listenAndServe(ctx, s, db, address, listener, figures.Counting(handler), log, stdout)
 }
 
 // issuerKnown says whether the issuer was noted before, where it cannot be now: as while PostgreSQL is read-only,

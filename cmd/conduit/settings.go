@@ -21,6 +21,7 @@ const (
 // settings of the server, one a flag. README.md has the table.
 type settings struct {
 	listen          string
+	metricsListen   string
 	database        string
 	connections     int
 	migrate         bool
@@ -63,6 +64,8 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		return pflag.NormalizedName(name)
 	})
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, HOST:PORT")
+	flags.StringVar(&s.metricsListen, "metrics-listen", "",
+		"`port` of loopback, or HOST:PORT, at which Prometheus finds /metrics; none without it")
 	databaseFlag(flags, &s.database)
 	flags.IntVar(&s.connections, "database-connections", 0,
 		"connections to PostgreSQL at most; 0 for four by core, but at least 16 and at most 32")
@@ -117,6 +120,9 @@ func migrationDatabaseFlag(flags *pflag.FlagSet, database *string) {
 func (s settings) check() error {
 	if _, err := localURL(s.listen); err != nil {
 		return badSetting("listen", err)
+	}
+	if _, err := metricsAddress(s.metricsListen); s.metricsListen != "" && err != nil {
+		return badSetting("metrics-listen", err)
 	}
 	for _, lifetime := range []struct {
 		flag string

@@ -308,6 +308,15 @@ func (k *KeyRing) Opens() error {
 	return nil
 }
 
+// Ready returns an error unless the stored keys opened and one signs.
+func (k *KeyRing) Ready(ctx context.Context) error {
+	if err := k.Opens(); err != nil {
+		return err
+	}
+	_, err := k.signer(ctx)
+	return err
+}
+
 func sameKey(a, b datedKey) bool {
 	return a.ID == b.ID && a.Algorithm == b.Algorithm && a.ActiveAt.Equal(b.ActiveAt) &&
 		(a.RevokedAt == nil) == (b.RevokedAt == nil) &&

@@ -48,6 +48,10 @@ type PasswordOptions struct {
 	Concurrency int
 	Queue       int           // callers who may wait for a turn, of those who verify and as many who hash; default 128
 	Wait        time.Duration // the longest wait for a turn; default 5s
+
+	// Waited, if set, is told how long somebody waited for a turn, and with which
+	// error: nil, ErrBusy or that of their context.
+	Waited func(wait time.Duration, err error)
 }
 
 // Passwords hashes and verifies passwords with argon2id (RFC 9106). It is safe
@@ -56,6 +60,8 @@ type Passwords struct {
 	cost  cost
 	decoy string
 	queue queue
+
+	waited func(wait time.Duration, err error)
 
 	// derive is argon2.IDKey. It is a field so that tests can count and hold
 	// hashes; the decoy's promise is about their number.
@@ -95,6 +101,7 @@ func NewPasswords(o PasswordOptions) *Passwords {
 		cost:   c,
 		decoy:  decoy.String(),
 		queue:  queue{free: o.Concurrency, places: o.Queue, wait: o.Wait},
+		waited: o.Waited,
 		derive: argon2.IDKey,
 	}
 }
@@ -149,12 +156,24 @@ func (p *Passwords) Verify(
 func (p *Passwords) compute(
 	ctx context.Context, h passwordHash, password string, length, rank int, group []string,
 ) ([]byte, error) {
-	if err := p.queue.take(ctx, rank, group); err != nil {
+	began := time.Now()
+	err := p.queue.take(ctx, rank, group)
+	if p.waited != nil {
+		p.waited(time.Since(began), err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	defer p.queue.release()
 	return p.derive([]byte(norm.NFC.String(password)), h.salt,
 		h.time, h.memoryKiB, h.parallelism, uint32(length)), nil
+}
+
+// Waiting returns how many wait for a turn.
+func (p *Passwords) Waiting() int {
+	p.queue.mutex.Lock()
+	defer p.queue.mutex.Unlock()
+	return p.queue.lines[verifying].count + p.queue.lines[hashing].count
 }
 
 // cost holds the argon2id parameters which make guessing expensive.

@@ -24,6 +24,9 @@ const (
 	KeyRevoked KeyState = "revoked"
 )
 
+// KeyStates returns all states.
+func KeyStates() []KeyState { return []KeyState{KeyNext, KeyActive, KeyRetired, KeyEnded, KeyRevoked} }
+
 // KeyInfo describes a key to people.
 type KeyInfo struct {
 	ID        string

@@ -219,6 +219,7 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 
 // ServeHTTP implements [http.Handler].
 func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	requestFrom(r.Context()).operation = o.id
 	answer := o.answer
 	if o.rehearsal != nil && len(r.Header["Prefer"]) > 0 {
 		wish, err := o.rehearsal.read(r.Header["Prefer"])

@@ -88,7 +88,7 @@ func TestResponseCheckFinds(t *testing.T) {
 			o.need = tokenIgnored
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/user", nil)
 			r.Pattern = "GET /api/user"
-			observe(o, quiet(), time.Now, nil).ServeHTTP(httptest.NewRecorder(), r)
+			observe(o, Config{Log: quiet(), Now: time.Now}).ServeHTTP(httptest.NewRecorder(), r)
 			switch {
 			case test.want == "" && (len(found) > 0 || logged.Len() > 0):
 				t.Errorf("found %v, logged %s", found, &logged)
@@ -112,7 +112,8 @@ func TestResponseCheckFinds(t *testing.T) {
 // TestPanicIsAnAnswer: a fault in a handler is a 500 in the one shape, and the server goes on.
 func TestPanicIsAnAnswer(t *testing.T) {
 	t.Parallel()
-	handler := observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret detail") }), quiet(), time.Now, nil)
+	panics := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret detail") })
+	handler := observe(panics, Config{Log: quiet(), Now: time.Now})
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 	if w.Code != http.StatusInternalServerError || w.Body.String() != `{"errors":{"server":["internal error"]}}` {
@@ -126,7 +127,7 @@ func TestPanicAfterHalfAnAnswer(t *testing.T) {
 	handler := observe(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		panic("x")
-	}), quiet(), time.Now, nil)
+	}), Config{Log: quiet(), Now: time.Now})
 	defer func() {
 		if recover() != http.ErrAbortHandler { //nolint:errorlint // the sentinel itself
 			t.Error("the connection was not broken")
@@ -161,7 +162,8 @@ func TestParameters(t *testing.T) {
 		"?tag=" + strings.Repeat("x", 256):    `{"errors":{"tag":["is too long (maximum is 255 characters)"]}}`,
 	} {
 		w := httptest.NewRecorder()
-		observe(o, quiet(), time.Now, nil).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/articles"+query, nil))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/articles"+query, nil)
+		observe(o, Config{Log: quiet(), Now: time.Now}).ServeHTTP(w, r)
 		if got := w.Body.String(); got != want {
 			t.Errorf("%s: %d %s, want %s", query, w.Code, got, want)
 		}

@@ -160,7 +160,9 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 		Issuer:         issuer,
 		Version:        programVersion,
 		Users:          users, Sessions: s.sessions, Profiles: &conduit.Profiles{Store: db},
-		Articles: &conduit.Articles{Store: db, Now: s.clock.Now}, Comments: &conduit.Comments{Store: db, Now: s.clock.Now}, Tokens: tokens, Keys: s.keys, Ping: db.Ping,
+		Articles: &conduit.Articles{Store: db, Now: s.clock.Now},
+		Comments: &conduit.Comments{Store: db, Now: s.clock.Now},
+		Tokens:   tokens, Keys: s.keys, Ping: db.Ping, Schema: db.UpToDate,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},
 		CheckResponses: true,
 		OnViolation: func(v httpapi.Violation) {

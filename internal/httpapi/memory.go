@@ -40,7 +40,9 @@ const (
 // not read what it asked for must not keep others from reading.
 type memory struct {
 	all   *semaphore.Weighted
+	size  int64 // of all
 	share int64
+	taken atomic.Int64
 	now   func() time.Time
 
 	mutex    sync.Mutex
@@ -72,7 +74,7 @@ const (
 
 func newMemory(size int64, now func() time.Time) *memory {
 	return &memory{
-		all: semaphore.NewWeighted(size), share: size / 2, now: now,
+		all: semaphore.NewWeighted(size), size: size, share: size / 2, now: now,
 		networks: map[string]*network{}, leases: map[*lease]struct{}{},
 	}
 }
@@ -90,6 +92,7 @@ func (m *memory) take(ctx context.Context, key string, size int64, abandon func(
 		m.leave(key)
 		return nil, err
 	}
+	m.taken.Add(l.size)
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	l.since = m.now()
@@ -153,6 +156,7 @@ func (l *lease) shrink(size int64) {
 	if size < l.size {
 		l.network.Release(l.size - size)
 		l.memory.all.Release(l.size - size)
+		l.memory.taken.Add(size - l.size)
 		l.size = size
 	}
 }

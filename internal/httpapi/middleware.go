@@ -20,6 +20,8 @@ import (
 // request is what is known of a request so far: in its context from the outermost layer on. It is one value that is
 // completed on the way in, since each further context would cost a copy of the http.Request.
 type request struct {
+	operation string // its operationId; "" for what is in no contract
+
 	caller conduit.Caller
 	client conduit.Client
 	known  *known // in operations whose answers have an ETag
@@ -75,8 +77,9 @@ func (r *request) cutShort() slog.Attr {
 var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
 
 // observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
-func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies Proxies) http.Handler {
-	clients := &clients{proxies: proxies, log: log}
+func observe(next http.Handler, config Config) http.Handler {
+	log, now := config.Log, config.Now
+	clients := &clients{proxies: config.TrustedProxies, log: log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := &request{client: clients.of(r)}
 		// Ours alone says which request it was: clients may give the same name to any number.
@@ -98,6 +101,9 @@ func observe(next http.Handler, log *slog.Logger, now func() time.Time, proxies 
 					writeError(answer, r, log, fmt.Errorf("panic: %v", fault))
 					fault = nil
 				}
+			}
+			if config.OnRequest != nil {
+				config.OnRequest(asked.operation, answer.status, now().Sub(began))
 			}
 			// Requests are of interest to who looks for something; what went wrong is logged where it is known.
 			if log.Enabled(r.Context(), slog.LevelDebug) {

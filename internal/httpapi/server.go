@@ -1,8 +1,8 @@
-// Package httpapi speaks HTTP: it holds requests to openapi.yaml, finds out who is calling, hands over to the domain, and
-// renders what comes back.
+// Package httpapi speaks HTTP: it holds requests to openapi.yaml, finds out who is calling, hands over to the domain,
+// and renders what comes back.
 //
-// Handlers translate and nothing else: an "if" about Conduit belongs to internal/conduit. The package knows no SQL and no
-// database. Start reading at [New], which shows the way of a request on one screen; then contract.go.
+// Handlers translate and nothing else: an "if" about Conduit belongs to internal/conduit. The package knows no SQL and
+// no database. Start reading at [New], which shows the way of a request on one screen; then contract.go.
 package httpapi
 
 import (
@@ -35,12 +35,13 @@ type Config struct {
 	Issuer   string                      // the iss of tokens
 	Version  string                      // of the program, for info.version
 	Ping     func(context.Context) error // tells whether the database answers and can be written to
+	Schema   func(context.Context) error // tells whether the database has the schema that this version needs
 	Log      *slog.Logger
 	Now      func() time.Time
 	Origins  []string // that may call from a browser; "*" is any
 
-	// BodyMemory and AnswerMemory are how many bytes all requests together may take for bodies and for answers; zero for 32
-	// and 48 MiB.
+	// BodyMemory and AnswerMemory are how many bytes all requests together may take for bodies and for answers; zero
+	// for 32 and 48 MiB.
 	BodyMemory, AnswerMemory int64
 
 	// BodyTime and BodyRate are how long a body may take at least, and how many bytes it then has to bring a second;
@@ -54,14 +55,17 @@ type Config struct {
 	HereOnly bool
 	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
 	Rehearse bool
-	// Stopping, if set, is closed when the server is about to stop: /healthz is 503, answers close their connections, and delays
-	// that were asked for end.
+	// Stopping, if set, is closed when the server is about to stop: /healthz is 503, answers close their connections,
+	// and delays that were asked for end.
 	Stopping <-chan struct{}
 	// CheckResponses has every answer of an operation checked against the contract. Those which break it are logged and
 	// counted; /healthz has the figures.
 	CheckResponses bool
 	// OnViolation, if set beside CheckResponses, is told of answers which break the contract.
 	OnViolation func(Violation)
+	// OnRequest, if set, is told of each answer: the operationId, "" for what is in no contract, the status, 0 if there
+	// was none, and the time from the request's header to the answer's end.
+	OnRequest func(operationID string, status int, took time.Duration)
 	// OnAnswer, if set beside CheckResponses, is told of each operation's answers.
 	OnAnswer func(operationID string, status int)
 }
@@ -70,7 +74,7 @@ type Config struct {
 const base = "/api"
 
 // New gives the whole server as a handler. It fails when the contract and the generated code do not fit.
-func New(config Config) (http.Handler, error) {
+func New(config Config) (*Server, error) {
 	document, err := loadContract()
 	if err != nil {
 		return nil, err
@@ -107,6 +111,8 @@ func New(config Config) (http.Handler, error) {
 		operations.alias(wellKnown, "GET "+base+wellKnown) // RFC 8615: at the root
 	}
 	operations.mountDocument(config.Version)
+	operations.mux.HandleFunc("GET /livez", live)
+	operations.mux.HandleFunc("GET /readyz", (&readiness{config: config}).ServeHTTP)
 	operations.mux.HandleFunc("GET /healthz", health(config, responses))
 	operations.mux.HandleFunc("GET /avatars/{file}", func(w http.ResponseWriter, r *http.Request) {
 		if !avatar(w, r) {
@@ -121,11 +127,41 @@ func New(config Config) (http.Handler, error) {
 	}
 	handler = crossOrigin(handler, config.Origins)
 	handler = secure(handler)
-	handler = bounded(handler, newMemory(cmp.Or(config.BodyMemory, bodyMemory), config.Now),
-		newMemory(cmp.Or(config.AnswerMemory, answerMemory), config.Now))
+	bodies := newMemory(cmp.Or(config.BodyMemory, bodyMemory), config.Now)
+	answers := newMemory(cmp.Or(config.AnswerMemory, answerMemory), config.Now)
+	handler = bounded(handler, bodies, answers)
 	handler = draining(handler, config.Stopping)
-	return observe(handler, config.Log, config.Now, config.TrustedProxies), nil
+	return &Server{observe(handler, config), responses, bodies, answers}, nil
 }
+
+// Server answers requests, and knows a few figures of what it does.
+type Server struct {
+	http.Handler
+	responses       *responseCheck
+	bodies, answers *memory
+}
+
+// Checked returns how many answers were checked against the contract; zero unless that was asked for.
+func (s *Server) Checked() int64 {
+	if s.responses == nil {
+		return 0
+	}
+	return s.responses.checked.Load()
+}
+
+// Violations returns how many of them broke it.
+func (s *Server) Violations() int64 {
+	if s.responses == nil {
+		return 0
+	}
+	return s.responses.violations.Load()
+}
+
+// BodyMemory returns how many bytes requests have taken for bodies, and how many they may.
+func (s *Server) BodyMemory() (taken, most int64) { return s.bodies.taken.Load(), s.bodies.size }
+
+// AnswerMemory returns how many bytes requests have taken for answers, and how many they may.
+func (s *Server) AnswerMemory() (taken, most int64) { return s.answers.taken.Load(), s.answers.size }
 
 func loadContract() (*openapi3.T, error) {
 	loader := openapi3.NewLoader()
@@ -137,34 +173,6 @@ func loadContract() (*openapi3.T, error) {
 		return nil, fmt.Errorf("openapi.yaml: %w", err)
 	}
 	return document, nil
-}
-
-// health answers 200 as long as the database does, can be written to, and has signing keys that open: an instance without
-// them can serve nobody, and a load balancer should know. Where answers are checked against the contract, it says how many were and how many broke it.
-func health(config Config, responses *responseCheck) http.HandlerFunc {
-	type counted struct {
-		Checked    int64 `json:"checked"`
-		Violations int64 `json:"violations"`
-	}
-	type body struct {
-		Status    string   `json:"status"`
-		Responses *counted `json:"responses,omitempty"`
-	}
-	return func(w http.ResponseWriter, r *http.Request) {
-		if isClosed(config.Stopping) {
-			sendError(w, http.StatusServiceUnavailable, conduit.Fields{"server": {"is stopping"}}, time.Second)
-			return
-		}
-		if err := cmp.Or(config.Ping(r.Context()), config.Keys.Opens()); err != nil {
-			writeError(w, r, config.Log, err)
-			return
-		}
-		answer := body{Status: "ok"}
-		if responses != nil {
-			answer.Responses = &counted{Checked: responses.checked.Load(), Violations: responses.violations.Load()}
-		}
-		writeJSON(w, http.StatusOK, answer)
-	}
 }
 
 // handlers has the strict methods, in files by noun. Add one here and there when the compiler says that

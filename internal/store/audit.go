@@ -33,7 +33,7 @@ type eventRow struct {
 // Record implements [conduit.AuditStore].
 func (s *Store) Record(ctx context.Context, events ...conduit.Event) error {
 	again := false
-	return s.retry(ctx, func(ctx context.Context) error {
+	return s.tell(s.retry(ctx, func(ctx context.Context) error {
 		if again && len(events) > 0 { // the statement may have been done, and its answer lost
 			recorded, err := s.recorded(ctx, events[0])
 			if err != nil || recorded {
@@ -42,7 +42,7 @@ func (s *Store) Record(ctx context.Context, events ...conduit.Event) error {
 		}
 		again = true
 		return insertEvents(ctx, s.writes, events...)
-	})
+	}), events...)
 }
 
 // recorded tells whether an event is among the last ones.
@@ -97,10 +97,10 @@ func (s *Store) PruneEvents(ctx context.Context, before time.Time, limit int, ha
 		happened.Count = removed
 		return insertEvents(ctx, tx, happened)
 	})
-	if err != nil {
+	if err != nil || removed == 0 {
 		return 0, err
 	}
-	return int(removed), nil
+	return int(removed), s.tell(nil, happened)
 }
 
 // Events returns events of the audit log, newest first.

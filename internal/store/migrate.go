@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/migrate"
+
+	"conduit/internal/conduit"
 )
 
 //go:embed migrations
@@ -156,6 +158,18 @@ func (s *Store) Migrations(ctx context.Context) (list []Migration, err error) {
 		return err
 	})
 	return list, err
+}
+
+// UpToDate returns an error unless all migrations of this version have been applied.
+func (s *Store) UpToDate(ctx context.Context) error {
+	history, err := s.Migrations(ctx)
+	if err != nil {
+		return err
+	}
+	if next := pending(history); next != nil {
+		return conduit.Unavailable(fmt.Errorf("the database lacks the migration %s", next.Name))
+	}
+	return nil
 }
 
 // history puts together the files and, if there is one, the table.

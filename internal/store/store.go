@@ -61,6 +61,7 @@ type Store struct {
 	name          string      // for people, without secrets
 	path          string      // SQLite's file
 	file          os.FileInfo // what it was when it was opened; nil without one
+	told          func(events ...conduit.Event)
 	sessionUser   fixedQuery
 	probe         writeProbe
 }
@@ -173,6 +174,26 @@ func (s *Store) openSQLite(file string, existing bool) error {
 	s.maxIdle = max(4, runtime.GOMAXPROCS(0))
 	s.reads, err = open(s.maxIdle, "query_only(1)")
 	return err
+}
+
+// Watch has a function told of the events that the store writes to the audit log, once they are there. It is called
+// before the store is used.
+func (s *Store) Watch(told func(events ...conduit.Event)) { s.told = told }
+
+// tell tells of events, if the change with which they were written has happened.
+func (s *Store) tell(err error, events ...conduit.Event) error {
+	if err == nil && s.told != nil {
+		s.told(events...)
+	}
+	return err
+}
+
+// Pools returns the pools of connections, by what they are for.
+func (s *Store) Pools() map[string]*sql.DB {
+	if s.reads == s.writes {
+		return map[string]*sql.DB{"all": s.writes.DB}
+	}
+	return map[string]*sql.DB{"reads": s.reads.DB, "writes": s.writes.DB}
 }
 
 // Close closes the connections.

@@ -52,12 +52,12 @@ func (s *Store) CreateUser(
 	ctx context.Context, user conduit.User, first conduit.Session, kid string, complete func(id int64) (conduit.Event, error),
 ) (conduit.User, error) {
 	row := newUserRow(user)
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	var event conduit.Event
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
 		if err := insertUser(ctx, tx, &row); err != nil {
 			return err
 		}
-		event, err := complete(row.ID)
-		if err != nil {
+		if event, err = complete(row.ID); err != nil {
 			return err
 		}
 		var id string
@@ -73,7 +73,7 @@ returning id`,
 		}
 		return insertEvents(ctx, tx, event)
 	})
-	if err != nil {
+	if err = s.tell(err, event); err != nil {
 		return conduit.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
@@ -88,7 +88,7 @@ func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
 
 // DeleteUser implements [conduit.UserStore].
 func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve time.Time, happened conduit.Event) error {
-	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		// With the session as a condition: one that has ended meanwhile deletes nothing.
 		if err := s.removeUser(ctx, tx, reserve, "id = ? and exists (select 1 from sessions where sessions.id = ?)",
 			session.UserID, session.ID); errors.Is(err, sql.ErrNoRows) {
@@ -97,7 +97,7 @@ func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve
 			return err
 		}
 		return insertEvents(ctx, tx, happened)
-	})
+	}), happened)
 }
 
 // removeUser deletes the user whom a condition names, and reserves their name; sql.ErrNoRows if there is none.
@@ -169,7 +169,8 @@ func (s *Store) UpdateUser(
 	ctx context.Context, session conduit.Session, change func(*conduit.User) (conduit.Outcome, error),
 ) (conduit.User, error) {
 	var row userRow
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	var outcome conduit.Outcome
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
 		found := userRow{}
 		query := tx.NewSelect().Model(&found).Where("id = ?", session.UserID)
 		if s.postgres { // SQLite's transactions are exclusive from their beginning
@@ -185,8 +186,7 @@ func (s *Store) UpdateUser(
 			return err
 		}
 		user := found.user()
-		outcome, err := change(&user)
-		if err != nil {
+		if outcome, err = change(&user); err != nil {
 			return err
 		}
 		row = newUserRow(user)
@@ -206,7 +206,7 @@ func (s *Store) UpdateUser(
 		}
 		return insertEvents(ctx, tx, outcome.Events...)
 	})
-	if err != nil {
+	if err = s.tell(err, outcome.Events...); err != nil {
 		return conduit.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/VictoriaMetrics/metricsql"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"conduit/internal/store/storetest"
+)
+
+// logged is a log that can be read while it is written.
+type logged struct {
+	mutex sync.Mutex
+	text  strings.Builder
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logged) String() string {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.text.String()
+}
+
+// metered is a server on a database, with where its metrics are.
+func metered(t *testing.T, url string, flags ...string) (instance, string) {
+	t.Helper()
+	log := &logged{}
+	keyFile := filepath.Join(t.TempDir(), "conduit.key")
+	i := serveLogging(t, log, url, keyFile, append(flags, "--metrics-listen=127.0.0.1:0")...)
+	said := regexp.MustCompile(`serving metrics" url=(\S+)`).FindStringSubmatch(log.String())
+	if said == nil {
+		t.Fatal("the log does not say where the metrics are: ", log)
+	}
+	return i, said[1]
+}
+
+// scrape reads the metrics, as text and by name.
+func scrape(t *testing.T, url string) (string, map[string]*dto.MetricFamily) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatal(response.Status, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), families
+}
+
+// valueOf is the sum of a counter's or gauge's values, or of a histogram's counts, with these labels.
+func valueOf(family *dto.MetricFamily, labels map[string]string) (sum float64) {
+	for _, metric := range family.GetMetric() {
+		has := map[string]string{}
+		for _, label := range metric.GetLabel() {
+			has[label.GetName()] = label.GetValue()
+		}
+		matches := true
+		for name, value := range labels {
+			matches = matches && has[name] == value
+		}
+		if matches {
+			sum += metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+			sum += float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	return sum
+}
+
+// TestMetrics goes a way through the API and finds it in the figures, and nothing in them that somebody has sent.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		i, metrics := metered(t, url, "--demo=false", "--check-responses", "--login-attempts=2")
+		token, _ := i.tokenOf(t, "/users")
+		const wrong = `{"user":{"email":"jake@example.com","password":"wrong password"}}`
+		for range 3 {
+			i.do(t, "POST", "/users/login", "", wrong)
+		}
+		for n := range 20 {
+			i.do(t, "GET", fmt.Sprintf("/stranger%d", n), "", "")
+			i.do(t, fmt.Sprintf("STRANGER%d", n), "/articles", "", "")
+		}
+		i.do(t, "GET", "/articles?tag=strangers", token, "")
+		i.do(t, "GET", "/profiles/strangers-name", token, "")
+		i.do(t, "POST", "/users/logout", token, "")
+
+		text, families := scrape(t, metrics)
+		type labels = map[string]string
+		for _, test := range []struct {
+			metric string
+			labels labels
+			want   float64
+		}{
+			{"conduit_http_request_duration_seconds", labels{"operation": "createUser", "status": "201"}, 1},
+			{"conduit_http_request_duration_seconds", labels{"operation": "login", "status": "401"}, 2},
+			{"conduit_http_request_duration_seconds", labels{"operation": "login", "status": "429"}, 1},
+			{"conduit_http_request_duration_seconds", labels{"operation": "getArticles", "status": "200"}, 1},
+			{"conduit_http_request_duration_seconds", labels{"operation": "other", "status": "404"}, 20},
+			{"conduit_http_request_duration_seconds", labels{"operation": "other", "status": "405"}, 20},
+			{"conduit_events_total", labels{"action": "registered"}, 1},
+			{"conduit_events_total", labels{"action": "login-failed"}, 2},
+			{"conduit_events_total", labels{"action": "login-throttled"}, 1},
+			{"conduit_events_total", labels{"action": "logout"}, 1},
+			{"conduit_events_total", labels{"action": "key-made"}, 1},
+			{"conduit_password_wait_seconds", labels{"outcome": "turn"}, 3},
+			{"conduit_signing_keys", labels{"state": "active"}, 1},
+			{"conduit_signing_keys_open", nil, 1},
+			{"conduit_contract_violations_total", nil, 0},
+			{"conduit_contract_answers_checked_total", nil, 7},
+			{"conduit_signing_key_rotation_seconds", nil, 720 * 3600},
+			{"conduit_build_info", labels{"version": "dev"}, 1},
+		} {
+			if got := valueOf(families[test.metric], test.labels); got != test.want {
+				t.Errorf("%s %v is %v, want %v", test.metric, test.labels, got, test.want)
+			}
+		}
+		for _, sent := range []string{token, "jake", "example.com", "secret", "wrong", "tranger"} {
+			if strings.Contains(text, sent) {
+				t.Errorf("the metrics hold %q", sent)
+			}
+		}
+		for path, want := range map[string]int{
+			"/metrics": http.StatusOK,
+			"/":        http.StatusNotFound, "/api/tags": http.StatusNotFound, "/debug/pprof/": http.StatusNotFound,
+		} {
+			beside := instance{url: strings.TrimSuffix(metrics, "/metrics")}
+			if status, _ := beside.do(t, "GET", path, "", ""); status != want {
+				t.Errorf("GET %s beside the metrics: %d, want %d", path, status, want)
+			}
+		}
+		if status, _ := i.do(t, "GET", "/../metrics", "", ""); status != http.StatusNotFound {
+			t.Errorf("the API serves the metrics: %d", status)
+		}
+		if err := i.stop(); err != nil {
+			t.Fatal(err)
+		}
+		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, metrics, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			t.Error("the metrics outlive the server: ", response.Status, response.Body.Close())
+		}
+	})
+}
+
+// TestMetricsAreAsDocumented: the dashboard asks for nothing that a server does not tell, and docs/operations.md lists
+// all that is ours.
+func TestMetricsAreAsDocumented(t *testing.T) {
+	t.Parallel()
+	i, metrics := metered(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), "--demo=false")
+	i.tokenOf(t, "/users")
+	_, families := scrape(t, metrics)
+	if err := i.stop(); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	documented := map[string][]string{}
+	name := regexp.MustCompile("`([a-z_]+)`")
+	for line := range strings.Lines(string(page)) {
+		if cells := strings.Split(line, "|"); strings.HasPrefix(line, "| `conduit_") {
+			var labels []string
+			for _, found := range name.FindAllStringSubmatch(cells[2], -1) {
+				labels = append(labels, found[1])
+			}
+			slices.Sort(labels)
+			documented[name.FindStringSubmatch(cells[1])[1]] = labels
+		}
+	}
+	labelsOf := func(family *dto.MetricFamily) []string {
+		var labels []string
+		for _, label := range family.GetMetric()[0].GetLabel() {
+			labels = append(labels, label.GetName())
+		}
+		slices.Sort(labels)
+		return labels
+	}
+	for metric, family := range families {
+		labels, ok := documented[metric]
+		if strings.HasPrefix(metric, "conduit_") && (!ok || !slices.Equal(labels, labelsOf(family))) {
+			t.Errorf("docs/operations.md has no row for %s with the labels %v", metric, labelsOf(family))
+		}
+	}
+	for metric := range documented {
+		if families[metric] == nil {
+			t.Errorf("docs/operations.md has %s, which the server does not tell", metric)
+		}
+	}
+
+	expressions := dashboard(t)
+	alerts := regexp.MustCompile("(?s)```promql\n(.*?)```").FindSubmatch(page)
+	if len(expressions) < 20 || alerts == nil {
+		t.Fatalf("%d expressions in the dashboard, and alerts %v", len(expressions), alerts)
+	}
+	for _, expression := range append(expressions, strings.Split(strings.TrimSpace(string(alerts[1])), "\n")...) {
+		expression = strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*").Replace(expression)
+		parsed, err := metricsql.Parse(expression)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		var known []string // of all metrics in it
+		metricsql.VisitAll(parsed, func(part metricsql.Expr) {
+			asked, ok := part.(*metricsql.MetricExpr)
+			if !ok {
+				return
+			}
+			filters := asked.LabelFilterss[0]
+			metric := strings.TrimSuffix(strings.TrimSuffix(filters[0].Value, "_bucket"), "_count")
+			family := families[metric]
+			if filters[0].Label != "__name__" || family == nil {
+				t.Errorf("%s: the server does not tell %s", expression, metric)
+				return
+			}
+			labels := append(labelsOf(family), "instance", "le")
+			known = append(known, labels...)
+			for _, filter := range filters[1:] {
+				if !slices.Contains(labels, filter.Label) {
+					t.Errorf("%s: %s has no label %s", expression, metric, filter.Label)
+				}
+				for word := range strings.SplitSeq(filter.Value, "|") {
+					matches := regexp.MustCompile("^(?:" + word + ")$").MatchString
+					if filter.Label == "action" && !slices.ContainsFunc(family.GetMetric(), func(m *dto.Metric) bool {
+						return matches(m.GetLabel()[0].GetValue())
+					}) {
+						t.Errorf("%s: there is no action %s", expression, word)
+					}
+				}
+			}
+		})
+		metricsql.VisitAll(parsed, func(part metricsql.Expr) {
+			if sum, ok := part.(*metricsql.AggrFuncExpr); ok {
+				for _, label := range sum.Modifier.Args {
+					if !slices.Contains(known, label) {
+						t.Errorf("%s: it is by %s, which no metric in it has", expression, label)
+					}
+				}
+			}
+		})
+	}
+}
+
+// dashboard returns the expressions of the dashboard's panels.
+func dashboard(t *testing.T) (expressions []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/grafana/conduit.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Panels []struct {
+			Type, Title string
+			Targets     []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &board); err != nil {
+		t.Fatal(err)
+	}
+	for _, panel := range board.Panels {
+		if panel.Type != "row" && len(panel.Targets) == 0 {
+			t.Errorf("the panel %q shows nothing", panel.Title)
+		}
+		for _, target := range panel.Targets {
+			expressions = append(expressions, target.Expr)
+		}
+	}
+	return expressions
+}
+
+func TestMetricsAddress(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"9090": "127.0.0.1:9090", ":9090": "127.0.0.1:9090", "0.0.0.0:9090": "0.0.0.0:9090", "[::]:9090": "[::]:9090",
+		"localhost:0": "localhost:0", "": "", ":": "", "localhost:": "", "::1": "",
+	} {
+		if got, err := metricsAddress(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %q, %v, want %q", text, got, err, want)
+		}
+	}
+}

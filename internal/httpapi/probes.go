@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"conduit/internal/conduit"
+)
+
+// live answers for the process alone. It asks for nothing that a restart would not mend: an orchestrator which restarts
+// all instances when the database is away makes things worse.
+func live(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readiness says whether an instance can serve: 200, or 503 with what is missing. Strangers may ask it as often as they
+// like: all who ask within a second share an answer.
+type readiness struct {
+	config Config
+
+	mutex   sync.Mutex
+	at      time.Time
+	missing conduit.Fields
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isClosed(p.config.Stopping) {
+		sendError(w, http.StatusServiceUnavailable, conduit.Fields{"server": {"is stopping"}}, time.Second)
+		return
+	}
+	if missing := p.look(r.Context()); len(missing) > 0 {
+		sendError(w, http.StatusServiceUnavailable, missing, time.Second)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "database": "ok", "schema": "ok", "keys": "ok"})
+}
+
+// look runs the checks, or returns what they found less than a second ago.
+func (p *readiness) look(ctx context.Context) conduit.Fields {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if since := p.config.Now().Sub(p.at); since >= 0 && since < time.Second {
+		return p.missing
+	}
+	ctx = context.WithoutCancel(ctx) // others get the answer too; the store bounds the time
+	before := p.missing
+	p.missing = conduit.Fields{}
+	check := func(name, message string, run func(context.Context) error) bool {
+		err := run(ctx)
+		if err == nil {
+			return true
+		}
+		p.missing.Add(name, message)
+		if before[name] == nil { // said once, not with each probe
+			p.config.Log.LogAttrs(ctx, slog.LevelError, "not ready",
+				slog.String("check", name), slog.String("error", err.Error()))
+		}
+		return false
+	}
+	// Of a database that does not answer nothing else is to be known, and asking takes the store's whole time.
+	if check("database", "does not answer, or takes no writes", p.config.Ping) {
+		check("schema", "is not what this version needs, or cannot be read", p.config.Schema)
+		check("keys", "do not open, or none signs", p.config.Keys.Ready)
+	}
+	p.at = p.config.Now()
+	return p.missing
+}
+
+// health answers 200 as long as the database does, can be written to, and has signing keys that open: an instance
+// without them can serve nobody, and a load balancer should know. Where answers are checked against the contract, it
+// says how many were and how many broke it.
+func health(config Config, responses *responseCheck) http.HandlerFunc {
+	type counted struct {
+		Checked    int64 `json:"checked"`
+		Violations int64 `json:"violations"`
+	}
+	type body struct {
+		Status    string   `json:"status"`
+		Responses *counted `json:"responses,omitempty"`
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if isClosed(config.Stopping) {
+			sendError(w, http.StatusServiceUnavailable, conduit.Fields{"server": {"is stopping"}}, time.Second)
+			return
+		}
+		if err := cmp.Or(config.Ping(r.Context()), config.Keys.Opens()); err != nil {
+			writeError(w, r, config.Log, err)
+			return
+		}
+		answer := body{Status: "ok"}
+		if responses != nil {
+			answer.Responses = &counted{Checked: responses.checked.Load(), Violations: responses.violations.Load()}
+		}
+		writeJSON(w, http.StatusOK, answer)
+	}
+}

@@ -1,0 +1,208 @@
+// Package metrics counts what a server does, for Prometheus. Rooms that have something to count offer a figure or call
+// a function of theirs; this one gives it a name. It alone knows Prometheus, and no label of it holds what users or
+// strangers send: operations, statuses and kinds of events are finite sets of ours.
+package metrics
+
+import (
+	"database/sql"
+	"errors"
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"conduit/internal/auth"
+	"conduit/internal/conduit"
+)
+
+// Metrics are the figures of one server. Each is of its process, and begins at zero with it.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	events   *prometheus.CounterVec
+	waits    *prometheus.HistogramVec
+	swept    prometheus.Counter
+	failures prometheus.Counter
+}
+
+// New returns metrics of a version of the program, with those of Go and the process.
+func New(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "conduit_http_request_duration_seconds",
+			Help: "Time from a request's header to the end of its answer, by operationId and status. " +
+				"Operation \"other\" is what is in no contract; status 499 is a client that went away.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"operation", "status"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "conduit_http_requests_in_flight", Help: "Requests that are being answered.",
+		}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "conduit_events_total",
+			Help: "Events that this instance wrote to the audit log, by action: logins, refusals, throttling, keys. " +
+				"What goes on for long is written, and so counted, once a minute.",
+		}, []string{"action"}),
+		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "conduit_password_wait_seconds",
+			Help:    "Time that somebody waited for a turn to have a password hashed, by outcome: turn, busy or left.",
+			Buckets: []float64{.0001, .01, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"outcome"}),
+		swept: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "conduit_sessions_swept_total", Help: "Sessions that were over and that this instance removed.",
+		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "conduit_upkeep_failures_total",
+			Help: "Times that something due from time to time could not be done.",
+		}),
+	}
+	for _, action := range conduit.Actions() {
+		m.events.WithLabelValues(string(action))
+	}
+	for _, outcome := range []string{turn, busy, left} {
+		m.waits.WithLabelValues(outcome)
+	}
+	m.registry.MustRegister(m.requests, m.inFlight, m.events, m.waits, m.swept, m.failures,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.figure("conduit_build_info", "1, with the version of the program and of Go.",
+		prometheus.Labels{"version": version, "goversion": runtime.Version()}, func() float64 { return 1 })
+	return m
+}
+
+// Handler answers scrapes.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// Counting counts the requests that a handler is answering.
+func (m *Metrics) Counting(next http.Handler) http.Handler {
+	return promhttp.InstrumentHandlerInFlight(m.inFlight, next)
+}
+
+// Request counts an answer. The operation is an operationId, or "" for what is in no contract; the status is 0 if there
+// was no answer, since the client went away.
+func (m *Metrics) Request(operation string, status int, took time.Duration) {
+	if operation == "" {
+		operation = "other"
+	}
+	if status == 0 {
+		status = clientGone
+	}
+	m.requests.WithLabelValues(operation, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// Recorded counts events that were written to the audit log.
+func (m *Metrics) Recorded(events ...conduit.Event) {
+	for _, event := range events {
+		m.events.WithLabelValues(string(event.Action)).Add(float64(max(1, event.Count)))
+	}
+}
+
+// clientGone stands for a status where there was none; the number is nginx's.
+const clientGone = 499
+
+// The outcomes of waiting for a turn.
+const (
+	turn = "turn"
+	busy = "busy"
+	left = "left"
+)
+
+// Waited counts somebody who waited to have a password hashed. The error says how it ended.
+func (m *Metrics) Waited(wait time.Duration, err error) {
+	outcome := turn
+	switch {
+	case errors.Is(err, auth.ErrBusy):
+		outcome = busy
+	case err != nil:
+		outcome = left
+	}
+	m.waits.WithLabelValues(outcome).Observe(wait.Seconds())
+}
+
+// Swept counts sessions that a sweep removed.
+func (m *Metrics) Swept(sessions int) { m.swept.Add(float64(sessions)) }
+
+// UpkeepFailed counts a failure of upkeep.
+func (m *Metrics) UpkeepFailed() { m.failures.Inc() }
+
+// Pool shows a pool of connections to the database.
+func (m *Metrics) Pool(name string, pool *sql.DB) {
+	m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
+}
+
+// Passwords shows the queue for hashing.
+func (m *Metrics) Passwords(passwords *auth.Passwords) {
+	m.figure("conduit_password_queue_length", "People who wait for a turn to have a password hashed.", nil,
+		func() float64 { return float64(passwords.Waiting()) })
+}
+
+// Server shows what a server knows of itself.
+func (m *Metrics) Server(server interface {
+	Checked() int64
+	Violations() int64
+	BodyMemory() (taken, most int64)
+	AnswerMemory() (taken, most int64)
+}) {
+	m.count("conduit_contract_answers_checked_total",
+		"Answers that were checked against the contract; none without --check-responses.", server.Checked)
+	m.count("conduit_contract_violations_total", "Answers that were checked and broke the contract.", server.Violations)
+	for kind, memory := range map[string]func() (taken, most int64){
+		"bodies": server.BodyMemory, "answers": server.AnswerMemory,
+	} {
+		labels := prometheus.Labels{"kind": kind}
+		m.figure("conduit_request_memory_bytes", "Memory that requests have taken, by kind: bodies or answers.", labels,
+			func() float64 { taken, _ := memory(); return float64(taken) })
+		m.figure("conduit_request_memory_limit_bytes", "Memory that requests may take together, by kind.", labels,
+			func() float64 { _, most := memory(); return float64(most) })
+	}
+}
+
+// Keys shows the signing keys. Rotation is the age at which the active one is to be followed by another, 0 for never.
+func (m *Metrics) Keys(keys *auth.KeyRing, rotation time.Duration) {
+	for _, state := range auth.KeyStates() {
+		labels := prometheus.Labels{"state": string(state)}
+		m.figure("conduit_signing_keys", "Signing keys, by state.", labels, func() float64 {
+			count := 0
+			for _, key := range keys.Keys() {
+				if key.State == state {
+					count++
+				}
+			}
+			return float64(count)
+		})
+	}
+	const created = "conduit_signing_key_created_timestamp_seconds"
+	m.figure(created, "When the active signing key was made; 0 without one.", nil, func() float64 {
+		for _, key := range keys.Keys() {
+			if key.State == auth.KeyActive {
+				return float64(key.CreatedAt.Unix())
+			}
+		}
+		return 0
+	})
+	m.figure("conduit_signing_key_rotation_seconds", "Age at which another signing key follows; 0 for never.", nil,
+		rotation.Seconds)
+	const open = "conduit_signing_keys_open"
+	m.figure(open, "1 if the signing keys opened when they were read last, else 0.", nil, func() float64 {
+		if keys.Opens() != nil {
+			return 0
+		}
+		return 1
+	})
+}
+
+func (m *Metrics) figure(name, help string, labels prometheus.Labels, value func() float64) {
+	options := prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(options, value))
+}
+
+func (m *Metrics) count(name, help string, value func() int64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
+		func() float64 { return float64(value()) }))
+}
