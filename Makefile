@@ -30,6 +30,11 @@ test: ## Run every test, on SQLite and on PostgreSQL
 	@tools/ensure-pgbouncer.sh
 	go test $(RACE) -shuffle=on -timeout 25m ./...
 
+.PHONY: test-postgres18
+test-postgres18: tools/postgres18/node_modules/.package-lock.json ## Test on PostgreSQL 18 (Linux, x64)
+	@tools/ensure-pgbouncer.sh
+	tools/postgres18/with.sh go test -skip '/sqlite$$' -shuffle=on -timeout 15m ./internal/store/... ./internal/httpapi
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME (10s)
 	@tools/fuzz.sh $(FUZZTIME)

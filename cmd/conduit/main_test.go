@@ -86,6 +86,10 @@ func TestUsage(t *testing.T) {
 			[]string{"serve", "--database-connections=-1"}, nil,
 			"--database-connections (CONDUIT_DATABASE_CONNECTIONS): want 1 to 10000, or 0 for the default",
 		},
+		"a mode that there is not": {
+			[]string{"serve", "--database=postgres://a:secret@b/c?default_query_exec_mode=fast"}, nil,
+			"--database (CONDUIT_DATABASE): the URL has a default_query_exec_mode or a statement_cache_capacity that is",
+		},
 		"a pool's size in the URL": {
 			[]string{"serve", "--database=postgres://a:secret@b/c?pool_max_conns=9"}, nil,
 			"--database (CONDUIT_DATABASE): pool_max_conns means nothing in this URL: --database-connections is",

@@ -31,7 +31,9 @@ func migrateCommand() *cobra.Command {
 				}
 				return errors.Join(run(cmd, db), db.Close())
 			}
-			db, err := store.Open(database, store.Options{Log: log, Existing: cmd.Name() != "up"})
+			db, err := store.Open(database, store.Options{
+				Log: log, Existing: cmd.Name() != "up", Connections: commandConnections,
+			})
 			if err != nil {
 				return badSetting("database", err)
 			}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
@@ -88,8 +89,15 @@ func Open(rawURL string, options Options) (*Store, error) {
 	return nil, errors.New("want sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE")
 }
 
+// DefaultConnections is how many connections PostgreSQL gets at most if nothing else is said. It has connections for
+// all, a hundred as it comes, so that the number of cores is no measure of what there is.
+func DefaultConnections() int { return min(max(16, 4*runtime.GOMAXPROCS(0)), 32) }
+
 func (s *Store) openPostgres(dsn string, options Options) error {
 	config, err := pgx.ParseConfig(dsn)
+	if _, plain := pgconn.ParseConfig(dsn); err != nil && plain == nil {
+		return errors.New("the URL has a default_query_exec_mode or a statement_cache_capacity that is none")
+	}
 	if err != nil {
 		// The parser's own message quotes what it was given.
 		return errors.New("the PostgreSQL URL cannot be parsed; want postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=MODE")
@@ -117,8 +125,7 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	s.fresh.Tracer = nil
 	config.AfterConnect = s.greet
 	pool := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(readBytea)), s})
-	// Bounded, for the server has connections for all: a hundred, as it comes.
-	s.postgres, s.maxIdle = true, cmp.Or(options.Connections, min(max(16, 4*runtime.GOMAXPROCS(0)), 32))
+	s.postgres, s.maxIdle = true, cmp.Or(options.Connections, DefaultConnections())
 	pool.SetMaxOpenConns(s.maxIdle)
 	pool.SetMaxIdleConns(s.maxIdle)
 	pool.SetConnMaxIdleTime(5 * time.Minute)

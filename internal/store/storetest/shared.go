@@ -25,8 +25,8 @@ import (
 //   - users is held, shared, by every test process for the rest of its life. As long as anybody holds it the server stays.
 //   - running is held, exclusively, by the supervisor from the moment the server answers until nothing is left of it.
 //
-// The supervisor (supervisor.go) is a second process of the test binary that came first, because the server must outlive
-// that binary: the tests of other packages go on using it.
+// The supervisor (supervisor.go) is a second process of the test binary that came first, because the server must
+// outlive that binary: the tests of other packages go on using it.
 const (
 	startLock   = "start"
 	usersLock   = "users"
@@ -43,7 +43,8 @@ const ready = "ready"
 // errRemoved says that the folder went away between finding it and locking it.
 var errRemoved = errors.New("the server's folder was removed meanwhile")
 
-// startDirectory is where `go test` started the process: the folder of the tested package. A test may go elsewhere later.
+// startDirectory is where `go test` started the process: the folder of the tested package. A test may go elsewhere
+// later.
 var startDirectory, _ = os.Getwd()
 
 // held is the lock that this process keeps to its end: the one on users or, in the supervisor, the one on running. An
@@ -76,10 +77,11 @@ func checkout(folder string) string {
 	}
 }
 
-// serverFolder is where the private server of a checkout lives. Every test process finds the same, while other people
-// and other checkouts have others. TMPDIR decides if it is set and usable.
+// serverFolder is where the private server of a checkout lives. Every test process finds the same, while other people,
+// other checkouts and tests with another version of PostgreSQL have others. TMPDIR decides if it is set and usable.
 func serverFolder(checkout string) string {
-	sum := sha256.Sum256([]byte(checkout))
+	programs, _ := findPrograms() // If there are none, the supervisor says so.
+	sum := sha256.Sum256([]byte(checkout + "\n" + programs))
 	name := fmt.Sprintf("conduit-pg-%d-%x", os.Getuid(), sum[:5])
 	parent := os.TempDir()
 	if memory := memoryFolder(); memory != "" && os.Getenv("TMPDIR") == "" {
@@ -92,16 +94,16 @@ func serverFolder(checkout string) string {
 	return folder
 }
 
-// socketLimit is the longest path of a unix socket: sun_path with its final zero has 104 bytes on the BSDs and macOS, 108
-// on Linux.
+// socketLimit is the longest path of a unix socket: sun_path with its final zero has 104 bytes on the BSDs and macOS,
+// 108 on Linux.
 const socketLimit = 103
 
 func socket(folder string) string {
 	return filepath.Join(folder, serverPart, ".s.PGSQL.5432")
 }
 
-// reachable reports whether the server's user can get to a folder. Only root's tests run the server as another user, and
-// only root tends to have temporary folders that are closed to others.
+// reachable reports whether the server's user can get to a folder. Only root's tests run the server as another user,
+// and only root tends to have temporary folders that are closed to others.
 func reachable(folder string) bool {
 	if os.Getuid() != 0 {
 		return true
@@ -138,8 +140,8 @@ func join(folder string) (users *os.File, err error) {
 		return nil, err
 	}
 	defer start.Close()
-	// The wait for the lock may have been the wait for the end of the folder; then the lock is on a file without a name, and
-	// another process may hold the lock on the file which has the name now.
+	// The wait for the lock may have been the wait for the end of the folder; then the lock is on a file without a
+	// name, and another process may hold the lock on the file which has the name now.
 	if !current(start) {
 		return nil, errRemoved
 	}
@@ -163,8 +165,8 @@ func join(folder string) (users *os.File, err error) {
 	return users, nil
 }
 
-// makeFolder creates the folder or accepts the existing one. Its name can be guessed and /tmp is everybody's, so a folder
-// that somebody else created is refused: its owner could exchange what is in it.
+// makeFolder creates the folder or accepts the existing one. Its name can be guessed and /tmp is everybody's, so a
+// folder that somebody else created is refused: its owner could exchange what is in it.
 func makeFolder(folder string) error {
 	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -200,8 +202,8 @@ func startSupervisor(folder string, start *os.File) error {
 	cmd.Env = append(os.Environ(), supervisorVariable+"="+folder)
 	cmd.Dir = "/" // The folder of the test binary is removed when its test ends.
 	cmd.ExtraFiles = []*os.File{start, reporter}
-	// A session of its own keeps the terminal's Ctrl-C away. Without standard output (nil is the null device) `go test` does
-	// not wait for it: it waits for all who could still write.
+	// A session of its own keeps the terminal's Ctrl-C away. Without standard output (nil is the null device) `go test`
+	// does not wait for it: it waits for all who could still write.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err
