@@ -28,6 +28,7 @@ build: ## Build the static binary bin/conduit
 test: ## Run every test, on SQLite and on PostgreSQL
 	@tools/ensure-postgres.sh
 	@tools/ensure-pgbouncer.sh
+	@tools/ensure-nginx.sh
 	go test $(RACE) -shuffle=on -timeout 25m ./...
 
 .PHONY: test-postgres18
@@ -59,6 +60,7 @@ test-jose: build tools/jose/node_modules/.package-lock.json ## Check tokens and 
 .PHONY: test-browser
 test-browser: build tools/browser/node_modules/.package-lock.json ## Use the documentation page in a real Chromium
 	@tools/ensure-chromium.sh
+	@tools/ensure-nginx.sh
 	npm --prefix tools/browser test
 
 .PHONY: test-client

@@ -21,9 +21,10 @@ export async function serve({ cwd, args = [] } = {}) {
   const ended = new Promise((resolve) => child.once('close', resolve))
   let log = ''
   child.stderr.on('data', (text) => (log += text))
+  let origin
   for await (const line of createInterface({ input: child.stdout })) {
-    const [, origin] = /API +(http\S+)\/api$/.exec(line) ?? []
-    if (origin) {
+    origin = /API +(http\S+)\/api$/.exec(line)?.[1] ?? /Listens +(http\S+)$/.exec(line)?.[1] ?? origin
+    if (/^ +Database /.test(line)) {
       child.stdout.resume()
       const stop = async () => {
         child.kill()

@@ -220,6 +220,9 @@ func serveLogging(t *testing.T, log io.Writer, database, keyFile string, flags .
 		if fields := strings.Fields(lines.Text()); len(fields) == 2 && fields[0] == "API" {
 			i.url = fields[1]
 		}
+		if fields := strings.Fields(lines.Text()); len(fields) == 2 && fields[0] == "Listens" { // the API is elsewhere
+			i.url = fields[1] + "/api"
+		}
 		if strings.Contains(lines.Text(), "Database") {
 			break
 		}

@@ -15,7 +15,6 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,7 +56,11 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if err := s.check(); err != nil {
 		return err
 	}
-	s.publicURL = strings.TrimRight(s.publicURL, "/")
+	public, err := httpapi.ParsePublicURL(s.publicURL)
+	if err != nil {
+		return badSetting("public-url", err)
+	}
+	s.publicURL = string(public)
 	s.issuer = cmp.Or(s.issuer, s.publicURL, "conduit")
 	log := newLog(s, stderr)
 	now, newID := time.Now, (func() string)(nil)
@@ -161,6 +164,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	handler, err := httpapi.New(httpapi.Config{
 		TrustedProxies: proxies, HereOnly: hereOnly,
 		Issuer:  s.issuer,
+		Public:  public,
 		Version: version,
 		Users:   users, Sessions: sessions, Tokens: tokens, Keys: keys,
 		Profiles: &conduit.Profiles{Store: db},
@@ -328,7 +332,10 @@ func listenAndServe(
 // banner says where everything is, and loudly what is not as usual.
 func banner(s settings, address string, database fmt.Stringer) string {
 	text := fmt.Sprintf("Conduit %s\n  API       %s/api\n  Docs      %s/docs\n  Keys      %s/.well-known/jwks.json\n",
-		version, address, address, address)
+		version, s.publicURL, s.publicURL, s.publicURL)
+	if s.publicURL != address {
+		text += fmt.Sprintf("  Listens   %s\n", address)
+	}
 	if s.rehearse {
 		text += "  REHEARSAL Prefer: code=422 is answered with an example, Prefer: wait=2 delays. Not for production.\n"
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"conduit/internal/conduit"
+	"conduit/internal/httpapi"
 )
 
 const (
@@ -158,8 +159,8 @@ func (s settings) check() error {
 	if s.keyRotation != 0 && s.keyRotation < time.Hour {
 		return badSetting("key-rotation", errors.New("want at least 1h, or 0 for never"))
 	}
-	if parsed, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || parsed.Scheme == "" || parsed.Host == "") {
-		return badSetting("public-url", errors.New("want a URL like https://conduit.example.com"))
+	if _, err := httpapi.ParsePublicURL(s.publicURL); err != nil {
+		return badSetting("public-url", err)
 	}
 	if s.seed != 0 && s.database != inMemory {
 		return badSetting("seed", errors.New("the clock stands still, which is for --database "+inMemory+" only"))

@@ -14,9 +14,9 @@ import (
 )
 
 // mountDocument gives the contract as a file, in both its forms, and the page that shows it.
-func (c *contractMux) mountDocument(version string) {
+func (c *contractMux) mountDocument(version string, public PublicURL) {
 	notFound := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeError(w, r, c.log, noRoute) })
-	inYAML := withVersion(contract.Document, version)
+	inYAML := public.serversIn(withVersion(contract.Document, version))
 	// In the order of the file, which generated code then has too. Few ask for it, and the start need not wait for it.
 	inJSON := sync.OnceValue(func() []byte {
 		text, err := yaml.YAMLToJSON(inYAML)
@@ -30,9 +30,8 @@ func (c *contractMux) mountDocument(version string) {
 	page := docs.Handler(notFound)
 	c.mux.Handle("GET /docs", page)
 	c.mux.Handle("GET /docs/{file}", page)
-	for _, path := range []string{"/{$}", "/docs/{$}"} {
-		c.mux.Handle("GET "+path, http.RedirectHandler("/docs", http.StatusFound))
-	}
+	c.mux.Handle("GET /{$}", redirectTo("docs"))
+	c.mux.Handle("GET /docs/{$}", redirectTo("../docs"))
 }
 
 // asFile answers with content that is the same for everybody until the program changes.

@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"conduit/api"
 	"conduit/internal/conduit"
@@ -36,7 +38,8 @@ func (h *handlers) GetServerMetadata(context.Context, api.GetServerMetadataReque
 	}
 	return api.GetServerMetadata200JSONResponse{
 		Body: api.ServerMetadata{
-			Issuer: h.Issuer, JwksUri: h.Issuer + "/.well-known/jwks.json", GrantTypesSupported: []string{}, ResponseTypesSupported: []string{},
+			Issuer: h.Issuer, JwksUri: cmp.Or(string(h.Public), strings.TrimRight(h.Issuer, "/")) + publicKeys,
+			GrantTypesSupported: []string{}, ResponseTypesSupported: []string{},
 		},
 		Headers: api.GetServerMetadata200ResponseHeaders{CacheControl: h.keysCacheControl()},
 	}, nil

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -78,7 +79,7 @@ var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
 
 // observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
 func observe(next http.Handler, config Config) http.Handler {
-	log, now := config.Log, config.Now
+	log, now, prefix := config.Log, config.Now, config.Public.prefix()
 	clients := &clients{proxies: config.TrustedProxies, log: log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := &request{client: clients.of(r)}
@@ -88,7 +89,7 @@ func observe(next http.Handler, config Config) http.Handler {
 			asked.client.ClientRequestID = id
 		}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, asked))
-		answer := &answerWriter{ResponseWriter: w}
+		answer := &answerWriter{ResponseWriter: w, prefix: prefix}
 		asked.answer = answer
 		header := w.Header()
 		header.Set("X-Request-Id", asked.client.RequestID)
@@ -119,10 +120,11 @@ func observe(next http.Handler, config Config) http.Handler {
 	})
 }
 
-// answerWriter notes the status and whether the answer could be sent, and completes the media type: the generated code
-// names it without the charset.
+// answerWriter notes the status and whether the answer could be sent, and completes two headers: the generated code
+// names the media type without the charset, and handlers do not know below which path others reach the server.
 type answerWriter struct {
 	http.ResponseWriter
+	prefix string
 	status int
 	failed error
 }
@@ -132,6 +134,9 @@ func (a *answerWriter) WriteHeader(status int) {
 		a.status = status
 		if header := a.Header(); header.Get("Content-Type") == "application/json" {
 			header.Set("Content-Type", "application/json; charset=utf-8")
+		}
+		if location := a.Header().Get("Location"); strings.HasPrefix(location, "/") {
+			a.Header().Set("Location", a.prefix+location)
 		}
 	}
 	a.ResponseWriter.WriteHeader(status)

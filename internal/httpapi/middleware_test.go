@@ -99,7 +99,20 @@ func TestServerMetadata(t *testing.T) {
 		got := s.do(t, get(path, ""))
 		got.want(t, 200, `{"issuer":"https://conduit.test","jwks_uri":"https://conduit.test/.well-known/jwks.json","grant_types_supported":[],"response_types_supported":[]}`)
 		s.do(t, call{method: "GET", path: path, headers: map[string]string{"If-None-Match": got.header.Get("ETag")}}).want(t, 304, "")
+		s.do(t, get(path+"/blog", "")).wantError(t, 404, "route", "not found")
+		below := newServerOf(t, db, "https://conduit.test/blog/")
+		for _, place := range []string{path, path + "/blog", "/api" + path} { // RFC 8414 §3.1 has the second
+			got := below.do(t, get(place, ""))
+			if keys := got.at(t, "jwks_uri"); keys != "https://conduit.test/blog/.well-known/jwks.json" {
+				t.Errorf("%s: the keys are at %s", place, keys)
+			}
+		}
+		for _, place := range []string{path + "/", path + "/blo", path + "/blog/x", "/blog" + path} {
+			below.do(t, get(place, "")).wantError(t, 404, "route", "not found")
+		}
+		below.do(t, post(path+"/blog", "")).wantError(t, 405, "method", "not allowed")
 		named := newServerOf(t, db, "conduit")
+		named.do(t, get(path+"/conduit", "")).wantError(t, 404, "route", "not found")
 		named.do(t, get(path, "")).wantError(t, 404, "issuer", "not found")
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,7 @@ type Config struct {
 	Tokens   *auth.Tokens
 	Keys     *auth.KeyRing
 	Issuer   string                      // the iss of tokens
+	Public   PublicURL                   // where others reach the server, if it is known
 	Version  string                      // of the program, for info.version
 	Ping     func(context.Context) error // tells whether the database answers and can be written to
 	Schema   func(context.Context) error // tells whether the database has the schema that this version needs
@@ -73,6 +75,12 @@ type Config struct {
 // base is where the contract's paths begin; openapi.yaml names it under servers.
 const base = "/api"
 
+// Below these paths, at the root (RFC 8615) and in the contract, others find our keys.
+const (
+	publicKeys     = "/.well-known/jwks.json"
+	serverMetadata = "/.well-known/oauth-authorization-server"
+)
+
 // New gives the whole server as a handler. It fails when the contract and the generated code do not fit.
 func New(config Config) (*Server, error) {
 	document, err := loadContract()
@@ -107,10 +115,20 @@ func New(config Config) (*Server, error) {
 	if missing := operations.unmounted(); len(missing) > 0 {
 		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s", strings.Join(missing, ", "))
 	}
-	for _, wellKnown := range []string{"/.well-known/jwks.json", "/.well-known/oauth-authorization-server"} {
+	for _, wellKnown := range []string{publicKeys, serverMetadata} {
 		operations.alias(wellKnown, "GET "+base+wellKnown) // RFC 8615: at the root
 	}
-	operations.mountDocument(config.Version)
+	at := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: base + serverMetadata}}
+	metadata, _ := operations.mux.Handler(at)
+	operations.mux.HandleFunc("GET "+serverMetadata+"/{issuer...}", func(w http.ResponseWriter, r *http.Request) {
+		if !issuedUnder(config.Issuer, r.PathValue("issuer")) {
+			writeError(w, r, config.Log, noRoute)
+			return
+		}
+		r.Pattern = "GET " + serverMetadata // which is the operation's
+		metadata.ServeHTTP(w, r)
+	})
+	operations.mountDocument(config.Version, config.Public)
 	operations.mux.HandleFunc("GET /livez", live)
 	operations.mux.HandleFunc("GET /readyz", (&readiness{config: config}).ServeHTTP)
 	operations.mux.HandleFunc("GET /healthz", health(config, responses))
@@ -120,7 +138,7 @@ func New(config Config) (*Server, error) {
 		}
 	})
 
-	var handler http.Handler = operations
+	handler := below(operations, config.Public.prefix())
 	handler = compressed(charged(handler, config.Log))
 	if config.HereOnly {
 		handler = hereOnly(handler, config.Log)

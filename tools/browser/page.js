@@ -14,9 +14,10 @@ export const closeBrowser = async () => (await launched)?.close()
 
 // visit starts a server of the test's own and opens its page as somebody who has never been there. complaints is what the browser
 // finds wrong: errors, what the policy forbids, requests to anybody else.
-export async function visit(t, path = '/', { args = [], ...options } = {}) {
+export async function visit(t, path = '/', { args = [], behind, ...options } = {}) {
   const server = await serve({ args: ['--database=sqlite::memory:', ...args] })
   t.after(() => server.stop())
+  if (behind) server.origin = await behind(server)
   const context = await (await open()).newContext({ viewport: { width: 1200, height: 860 }, ...options })
   t.after(() => context.close())
   const complaints = []

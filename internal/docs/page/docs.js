@@ -48,7 +48,7 @@ const ui = SwaggerUIBundle({
   plugins: [
     {
       statePlugins: {
-        spec: { wrapActions: { updateJsonSpec: (update) => (spec) => update(withoutExamples(spec)) } },
+        spec: { wrapActions: { updateJsonSpec: (update) => (spec) => update(asServedHere(spec)) } },
         oas3: { wrapActions: { setRequestBodyValue: (set) => (change) => set(withNewestToken(change)) } },
       },
     },
@@ -61,8 +61,17 @@ const ui = SwaggerUIBundle({
   },
 })
 
-// withoutExamples takes the examples out of parameters that can be left out: all at once they would find nothing.
-function withoutExamples(spec) {
+// here is this page's own server, below whatever path a proxy has put before it. The contract may name another one,
+// where the public reaches the server.
+const here = new URL('.', location.href).pathname.replace(/\/$/, '')
+
+// asServedHere returns the contract for this page: it calls the server that the page comes from, and has no examples of
+// parameters that can be left out, since all at once they would find nothing.
+function asServedHere(spec) {
+  spec.servers = [{ ...spec.servers[0], url: `${here}/api` }]
+  for (const path of Object.values(spec.paths)) {
+    if (path.servers) path.servers = [{ ...path.servers[0], url: here || '/' }]
+  }
   const shared = Object.values(spec.components?.parameters ?? {})
   const own = Object.values(spec.paths ?? {}).flatMap((path) =>
     [path, ...Object.values(path)].flatMap((item) => item.parameters ?? []),
