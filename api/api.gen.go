@@ -93,7 +93,7 @@ func (e JwkUse) Valid() bool {
 //
 // Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"You have to believe","createdAt":"2026-02-18T03:22:56.637Z","description":"Ever wonder how?","favorited":false,"favoritesCount":0,"slug":"how-to-train-your-dragon","tagList":["dragons","training"],"title":"How to train your dragon","updatedAt":"2026-02-18T03:48:35.824Z"}
 type Article struct {
-	// Author What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
+	// Author What everybody may see of a person.
 	//
 	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Author Profile `json:"author"`
@@ -178,10 +178,10 @@ type ArticleList struct {
 //
 // Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"createdAt":"2026-02-18T03:22:56.637Z","description":"Ever wonder how?","favorited":false,"favoritesCount":0,"slug":"how-to-train-your-dragon","tagList":["dragons","training"],"title":"How to train your dragon","updatedAt":"2026-02-18T03:48:35.824Z"}
 type ArticleSummary struct {
-	// Author What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
+	// Author A person beside what they wrote, in lists and at comments.
 	//
 	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
-	Author Profile `json:"author"`
+	Author ProfileSummary `json:"author"`
 
 	// CreatedAt When it was published, in UTC.
 	//
@@ -228,10 +228,10 @@ type ArticleSummary struct {
 //
 // Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"His name was my name too.","createdAt":"2026-02-18T03:22:56.637Z","id":1,"updatedAt":"2026-02-18T03:22:56.637Z"}
 type Comment struct {
-	// Author What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
+	// Author A person beside what they wrote, in lists and at comments.
 	//
 	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
-	Author Profile `json:"author"`
+	Author ProfileSummary `json:"author"`
 
 	// Body The text.
 	//
@@ -532,7 +532,7 @@ type Notice struct {
 	UserAgent string `json:"userAgent"`
 }
 
-// Profile What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
+// Profile What everybody may see of a person.
 //
 // Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 type Profile struct {
@@ -561,10 +561,35 @@ type Profile struct {
 //
 // Example: {"profile":{"bio":null,"following":false,"image":null,"username":"jake"}}
 type ProfileEnvelope struct {
-	// Profile What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
+	// Profile What everybody may see of a person.
 	//
 	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Profile Profile `json:"profile"`
+}
+
+// ProfileSummary A person beside what they wrote, in lists and at comments.
+//
+// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
+type ProfileSummary struct {
+	// Bio A few words about oneself, cut to 300 characters.
+	//
+	// Example: I like to skateboard
+	Bio nullable.Nullable[string] `json:"bio"`
+
+	// Following Whether the reader follows this person.
+	//
+	// Example: false
+	Following bool `json:"following"`
+
+	// Image The address of a picture; one of more than 2048 bytes is left out.
+	//
+	// Example: https://example.com/jake.png
+	Image nullable.Nullable[string] `json:"image"`
+
+	// Username The public name.
+	//
+	// Example: jake
+	Username string `json:"username"`
 }
 
 // RefreshSessionInput What shows that the session is one's own.

@@ -73,7 +73,7 @@ func (c *Comments) Add(ctx context.Context, caller Caller, slug, body string) (C
 	comment, err := c.Store.AddComment(ctx, caller.Session.ID, slug, Comment{
 		AuthorID: caller.User.ID, Body: body, CreatedAt: now, UpdatedAt: now,
 	})
-	return CommentView{Comment: comment, Author: profileOf(caller.User)}, err
+	return CommentView{Comment: comment, Author: profileOf(caller.User).listed()}, err
 }
 
 // List gives a page of the comments of an article as the caller sees them, oldest first: at most 500, and fewer if they are

@@ -3,6 +3,7 @@ package conduit
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 )
 
 // Profile is what everybody may see of a person.
@@ -17,6 +18,18 @@ type Profile struct {
 // profileOf is how callers see themselves: nobody follows themselves.
 func profileOf(user User) Profile {
 	return Profile{Username: user.Username, Bio: user.Bio, Image: user.Image}
+}
+
+// listed is the person as lists show them; the store has the same in SQL.
+func (p Profile) listed() Profile {
+	if p.Bio != nil && utf8.RuneCountInString(*p.Bio) > ListBio {
+		cut := string([]rune(*p.Bio)[:ListBio-1]) + "…"
+		p.Bio = &cut
+	}
+	if p.Image != nil && len(*p.Image) > MaxImage {
+		p.Image = nil
+	}
+	return p
 }
 
 // ProfileStore keeps who follows whom.

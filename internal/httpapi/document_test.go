@@ -38,11 +38,19 @@ func TestDocument(t *testing.T) {
 		if err != nil || loaded.Info.Version != programVersion {
 			t.Fatal(err, loaded.Info)
 		}
-		whole, err := loaded.MarshalJSON()
+		fromJSON, err := openapi3.NewLoader().LoadFromData([]byte(inJSON.body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(decoded(t, string(whole)), decoded(t, inJSON.body)); diff != "" {
+		var marshalled [2]any // by the same hand, which leaves out what is as without it, like a least length of 0
+		for i, document := range []*openapi3.T{loaded, fromJSON} {
+			text, err := document.MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			marshalled[i] = decoded(t, string(text))
+		}
+		if diff := cmp.Diff(marshalled[0], marshalled[1]); diff != "" {
 			t.Errorf("openapi.json is another contract (-yaml +json):\n%s", diff)
 		}
 		// What is generated from either has the same order.

@@ -35,6 +35,11 @@ func profileOf(profile conduit.Profile) api.Profile {
 	}
 }
 
+// profileSummary shows a person beside what they wrote.
+func profileSummary(profile conduit.Profile) api.ProfileSummary {
+	return api.ProfileSummary(profileOf(profile))
+}
+
 func profileEnvelope(profile conduit.Profile) api.ProfileEnvelope {
 	return api.ProfileEnvelope{Profile: profileOf(profile)}
 }
@@ -70,7 +75,7 @@ func articleList(page conduit.ArticlePage) api.ArticleList {
 			UpdatedAt:      api.Timestamp(article.UpdatedAt),
 			Favorited:      article.Favorited,
 			FavoritesCount: article.FavoritesCount,
-			Author:         profileOf(article.Author),
+			Author:         profileSummary(article.Author),
 		}
 	}
 	if page.Next != nil {
@@ -86,7 +91,7 @@ func commentOf(comment conduit.CommentView) api.Comment {
 		Body:      comment.Body,
 		CreatedAt: api.Timestamp(comment.CreatedAt),
 		UpdatedAt: api.Timestamp(comment.UpdatedAt),
-		Author:    profileOf(comment.Author),
+		Author:    profileSummary(comment.Author),
 	}
 }
 

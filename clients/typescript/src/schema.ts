@@ -1013,7 +1013,7 @@ export interface components {
             profile: components["schemas"]["Profile"];
         };
         /**
-         * @description What everybody may see of a person. In lists a `bio` is cut to 300 characters, and a picture whose URL has more than 2048 bytes is left out.
+         * @description What everybody may see of a person.
          * @example {
          *       "username": "jake",
          *       "bio": null,
@@ -1034,6 +1034,37 @@ export interface components {
             bio: string | null;
             /**
              * @description The address of a picture.
+             * @example https://example.com/jake.png
+             */
+            image: string | null;
+            /**
+             * @description Whether the reader follows this person.
+             * @example false
+             */
+            following: boolean;
+        };
+        /**
+         * @description A person beside what they wrote, in lists and at comments.
+         * @example {
+         *       "username": "jake",
+         *       "bio": null,
+         *       "image": null,
+         *       "following": false
+         *     }
+         */
+        ProfileSummary: {
+            /**
+             * @description The public name.
+             * @example jake
+             */
+            username: string;
+            /**
+             * @description A few words about oneself, cut to 300 characters.
+             * @example I like to skateboard
+             */
+            bio: string | null;
+            /**
+             * @description The address of a picture; one of more than 2048 bytes is left out.
              * @example https://example.com/jake.png
              */
             image: string | null;
@@ -1240,7 +1271,7 @@ export interface components {
              * @example 0
              */
             favoritesCount: number;
-            author: components["schemas"]["Profile"];
+            author: components["schemas"]["ProfileSummary"];
         };
         /**
          * @description A comment.
@@ -1319,7 +1350,7 @@ export interface components {
              * @example His name was my name too.
              */
             body: string;
-            author: components["schemas"]["Profile"];
+            author: components["schemas"]["ProfileSummary"];
         };
         /**
          * @description The tags in use.
@@ -2079,6 +2110,7 @@ export type SessionTokensEnvelope = components['schemas']['SessionTokensEnvelope
 export type SessionTokens = components['schemas']['SessionTokens'];
 export type ProfileEnvelope = components['schemas']['ProfileEnvelope'];
 export type Profile = components['schemas']['Profile'];
+export type ProfileSummary = components['schemas']['ProfileSummary'];
 export type ArticleEnvelope = components['schemas']['ArticleEnvelope'];
 export type Article = components['schemas']['Article'];
 export type ArticleList = components['schemas']['ArticleList'];
