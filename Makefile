@@ -73,7 +73,7 @@ test-consumers: build clients/typescript/node_modules/.package-lock.json tools/c
 	npm --prefix tools/consumers test
 
 .PHONY: test-generators
-test-generators: build tools/generators/node_modules/.package-lock.json ## Generate clients with seven generators, compile and run them
+test-generators: build tools/generators/node_modules/.package-lock.json ## Generate clients with eleven generators, compile and run them
 	npm --prefix tools/generators test
 
 .PHONY: test-gates

@@ -6,17 +6,22 @@
 // .npmrc lets no dependency run a script at installation: one reports who installs it, and esbuild works without.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 
 import { build } from 'esbuild'
+import { setupServer } from 'msw/node'
 
 import { serve } from '../conduit.mjs'
 
 const here = import.meta.dirname
 const contract = path.resolve(process.env.CONTRACT ?? '../../openapi.yaml')
+
+// mostPrinted is how large a client may be that is printed: openapi-client-axios-typegen writes an array with maxItems
+// as a tuple of as many members, so that an editor stops at large ones.
+const mostPrinted = 2 << 20
 
 // Commands run in the folder that is to hold the client, so relative outputs end up there. A config is written beside them first, for
 // generators that take one; it is JSON because that is the form which both of them read.
@@ -34,10 +39,27 @@ const generators = [
     compilerOptions: { exactOptionalPropertyTypes: false },
   },
   {
+    name: 'hey-api-zod',
+    command: ['openapi-ts', '--file', 'config.json', '--no-log-file'],
+    config: {
+      input: contract,
+      output: { path: '.', clean: false },
+      plugins: [
+        '@hey-api/client-fetch',
+        { name: '@hey-api/transformers', dates: true },
+        'zod',
+        { name: '@hey-api/sdk', transformer: true, validator: true },
+      ],
+    },
+    compilerOptions: { exactOptionalPropertyTypes: false },
+  },
+  {
     name: 'orval',
     command: ['orval', '--config', 'config.json'],
+    // Its mocks give an optional member as one that may be undefined.
+    compilerOptions: { exactOptionalPropertyTypes: false },
     config: {
-      fetch: orval('fetch', sender),
+      fetch: orval('fetch', { ...sender, mock: { type: 'msw', delay: false } }),
       'react-query': orval('react-query', { httpClient: 'fetch', ...sender }),
       zod: orval('zod'),
     },
@@ -55,6 +77,49 @@ const generators = [
     command: ['typed-openapi', contract, '--output', 'api.ts', '--tanstack', 'tanstack.ts'],
   },
   {
+    name: 'kubb',
+    command: ['kubb', 'generate', '--config', 'config.js', '--logLevel', 'silent'],
+    config: `
+      import { defineConfig } from '@kubb/core'
+      import { pluginClient } from '@kubb/plugin-client'
+      import { pluginFaker } from '@kubb/plugin-faker'
+      import { pluginMsw } from '@kubb/plugin-msw'
+      import { pluginOas } from '@kubb/plugin-oas'
+      import { pluginTs } from '@kubb/plugin-ts'
+
+      export default defineConfig({
+        root: '.',
+        input: { path: ${JSON.stringify(contract)} },
+        output: { path: '.', clean: false, barrelType: 'named', format: false, lint: false },
+        plugins: [
+          pluginOas({ generators: [] }),
+          pluginTs({}),
+          pluginClient({ client: 'fetch', bundle: true }),
+          pluginFaker({ transformers: { name: (name) => name.replace(/^create/, 'mock') } }), // createArticle is a call
+          pluginMsw({ parser: 'faker', handlers: true, baseURL: '*' }),
+        ],
+      })`,
+    // The client that it copies beside the calls hands undefined on to fetch.
+    compilerOptions: { exactOptionalPropertyTypes: false },
+  },
+  {
+    name: 'oazapfts',
+    command: ['oazapfts', contract, 'api.ts'],
+    // It hands undefined on to fetch, inside functions that are written out.
+    compilerOptions: { exactOptionalPropertyTypes: false },
+  },
+  {
+    name: 'openapi-client-axios',
+    command: ['typegen', contract],
+    printed: 'client.d.ts',
+  },
+  {
+    name: 'ng-openapi-gen',
+    command: ['ng-openapi-gen', '--input', contract, '--output', '.', '--silent', 'true'],
+    // As in every project of Angular. Each function hands an undefined context on.
+    compilerOptions: { experimentalDecorators: true, exactOptionalPropertyTypes: false },
+  },
+  {
     name: 'rtk-query',
     command: ['rtk-query-codegen-openapi', 'config.json'],
     config: {
@@ -69,17 +134,49 @@ const generators = [
   },
 ]
 
-// run gives what a tool printed, and fails with it when the tool fails.
+// run gives what a tool printed, and fails with it when the tool fails. Some print the client itself.
 function run(tool, args, cwd) {
   return new Promise((resolve, reject) =>
-    execFile(path.join(here, 'node_modules/.bin', tool), args, { cwd }, (error, stdout, stderr) =>
-      error ? reject(new Error(`${tool} failed:\n${stdout}${stderr}`)) : resolve(stdout + stderr),
+    execFile(
+      path.join(here, 'node_modules/.bin', tool),
+      args,
+      { cwd, maxBuffer: mostPrinted },
+      (error, stdout, stderr) =>
+        error ? reject(new Error(`${tool} failed:\n${stdout}${stderr}`)) : resolve({ stdout, stderr }),
     ),
   )
 }
 
+// answeredByMocks calls each operation of the contract, where nobody but the mocks can answer. They draw what the
+// contract allows, as long and as many as it allows, so that loose bounds in it show here: as megabytes, or as seconds.
+async function answeredByMocks(handlers, paths) {
+  const server = setupServer(...handlers)
+  server.listen({ onUnhandledRequest: 'error' })
+  try {
+    for (const [template, operations] of Object.entries(paths)) {
+      for (const method of ['get', 'post', 'put', 'delete'].filter((method) => operations[method])) {
+        const started = performance.now()
+        const url = `http://mocks.test/api${template.replace(/{\w+}/g, '1')}`
+        const answer = await fetch(url, { method: method.toUpperCase() })
+        const body = await answer.text()
+        const [status] = Object.keys(operations[method].responses)
+        const took = performance.now() - started
+        assert.equal(String(answer.status), status, `${method} ${template}`)
+        assert.ok(body.length < 4e6 && took < 5000, `${method} ${template}: ${body.length} bytes in ${took} ms`)
+        if (status !== '204') {
+          const { schema } = operations[method].responses[status].content['application/json']
+          assert.ok(schema, template)
+          assert.equal(typeof JSON.parse(body), 'object', template)
+        }
+      }
+    }
+  } finally {
+    server.close()
+  }
+}
+
 describe('clients generated from the contract', { concurrency: 2 }, () => {
-  for (const { name, command, config, compilerOptions = {} } of generators) {
+  for (const { name, command, config, printed, compilerOptions = {} } of generators) {
     test(name, async (t) => {
       // Below node_modules' folder, where the client finds what it imports.
       const folder = path.join(here, 'generated', name)
@@ -89,10 +186,15 @@ describe('clients generated from the contract', { concurrency: 2 }, () => {
         await rm(folder, { recursive: true, force: true })
         await mkdir(folder, { recursive: true })
         if (config) {
-          await writeFile(path.join(folder, 'config.json'), JSON.stringify(config))
+          const written = typeof config === 'string' ? ['config.js', config] : ['config.json', JSON.stringify(config)]
+          await writeFile(path.join(folder, written[0]), written[1])
         }
         const [tool, ...args] = command
-        const said = (await run(tool, args, folder)).replaceAll(contract, '').replaceAll(folder, '')
+        const { stdout, stderr } = await run(tool, args, folder)
+        if (printed) {
+          await writeFile(path.join(folder, printed), stdout)
+        }
+        const said = (printed ? stderr : stdout + stderr).replaceAll(contract, '').replaceAll(folder, '')
         assert.doesNotMatch(said, /warn|error|invalid|conflict|duplicat|unsupported/i)
       })
 
@@ -112,7 +214,7 @@ describe('clients generated from the contract', { concurrency: 2 }, () => {
           format: 'esm',
           logLevel: 'error',
         })
-        const { journey } = await import(pathToFileURL(outfile))
+        const { journey, mocks } = await import(pathToFileURL(outfile))
         const server = await serve({ args: ['--database=sqlite::memory:', '--demo'] })
         t.after(() => server.stop())
         assert.deepEqual(await journey(server.api), {
@@ -123,7 +225,29 @@ describe('clients generated from the contract', { concurrency: 2 }, () => {
           tagList: ['clients', 'types'],
           errors: { article: ['not found'] },
         })
+        if (mocks) {
+          await t.test('and without one, by its mocks', async () => {
+            const { paths } = await (await fetch(`${server.origin}/openapi.json`)).json()
+            await answeredByMocks(mocks(), paths)
+          })
+        }
       })
     })
   }
+})
+
+test('docs/generators.md says which versions these are', async () => {
+  const [text, lock] = await Promise.all(
+    ['../../docs/generators.md', 'package-lock.json'].map((file) => readFile(path.join(here, file), 'utf8')),
+  )
+  const documented = [...text.matchAll(/^\|.*?\| `(.+?)` \| (\S+) \|/gm)].map(([, name, version]) => [name, version])
+  const { packages } = JSON.parse(lock)
+  const commands = new Set(generators.map(({ command }) => command[0]))
+  const used = Object.entries(packages)
+    .filter(
+      ([place, { bin = {} }]) =>
+        place.lastIndexOf('node_modules/') === 0 && Object.keys(bin).some((c) => commands.has(c)),
+    )
+    .map(([place, { version }]) => [place.slice('node_modules/'.length), version])
+  assert.deepEqual(documented.sort(), used.sort())
 })

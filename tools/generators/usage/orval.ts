@@ -4,6 +4,7 @@ import {
   deleteArticle,
   getArticle,
   getArticles,
+  getConduitMock,
   getCurrentUser,
   login,
   type LoginUserRequest,
@@ -31,6 +32,8 @@ import { session } from './orval-fetch'
 export const unchanged: UpdateUserRequest = { user: {} }
 // @ts-expect-error A password is required.
 export const incomplete: LoginUserRequest = { user: { email: credentials.email } }
+
+export const mocks = getConduitMock
 
 // Hooks run in components only; this one is compiled.
 export function useEditor(slug: string) {
