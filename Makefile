@@ -76,6 +76,13 @@ test-consumers: build clients/typescript/node_modules/.package-lock.json tools/c
 test-generators: build tools/generators/node_modules/.package-lock.json ## Generate clients with eleven generators, compile and run them
 	npm --prefix tools/generators test
 
+.PHONY: test-ogen
+test-ogen: build ## Generate a Go client and server with ogen, compile both and run the client
+	go -C tools/ogen tool ogen --target conduit --package conduit --clean --loglevel error ../../openapi.yaml
+	go -C tools/ogen mod tidy -diff
+	go -C tools/ogen vet ./...
+	go -C tools/ogen test -count=1 ./...
+
 .PHONY: test-gates
 test-gates: tools/contract/node_modules/.package-lock.json ## Show that the checks of the contract can fail
 	npm --prefix tools/contract test
@@ -109,7 +116,7 @@ lint-js: clients/typescript/node_modules/.package-lock.json
 
 .PHONY: lint-go
 lint-go:
-	@unformatted=$$(gofmt -l *.go api cmd internal) || exit; \
+	@unformatted=$$(gofmt -l *.go api cmd internal tools/ogen/*.go) || exit; \
 	if [ -n "$$unformatted" ]; then \
 		printf '%s\n' "$$unformatted" 'Not formatted: run gofmt -w on the above.' >&2; \
 		exit 1; \

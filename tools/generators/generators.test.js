@@ -237,8 +237,10 @@ describe('clients generated from the contract', { concurrency: 2 }, () => {
 })
 
 test('docs/generators.md says which versions these are', async () => {
-  const [text, lock] = await Promise.all(
-    ['../../docs/generators.md', 'package-lock.json'].map((file) => readFile(path.join(here, file), 'utf8')),
+  const [text, lock, ogen] = await Promise.all(
+    ['../../docs/generators.md', 'package-lock.json', '../ogen/go.mod'].map((file) =>
+      readFile(path.join(here, file), 'utf8'),
+    ),
   )
   const documented = [...text.matchAll(/^\|.*?\| `(.+?)` \| (\S+) \|/gm)].map(([, name, version]) => [name, version])
   const { packages } = JSON.parse(lock)
@@ -249,5 +251,6 @@ test('docs/generators.md says which versions these are', async () => {
         place.lastIndexOf('node_modules/') === 0 && Object.keys(bin).some((c) => commands.has(c)),
     )
     .map(([place, { version }]) => [place.slice('node_modules/'.length), version])
+  used.push(/(github.com\/ogen-go\/ogen) (\S+)/.exec(ogen).slice(1))
   assert.deepEqual(documented.sort(), used.sort())
 })
