@@ -35,13 +35,73 @@ beforeAll(async () => {
 
 afterAll(() => rm(project, { recursive: true }))
 
+// files gives what is below a folder, by paths relative to it.
+const files = async (folder: string) =>
+  (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)))
+    .sort()
+
 test('it holds what was built, the licence and nothing else', async () => {
-  expect((await readdir(installed)).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json'])
-  expect((await readdir(path.join(installed, 'dist'))).sort()).toEqual(['cjs', 'esm'])
-  for (const kind of ['cjs', 'esm']) {
-    const map = JSON.parse(await readFile(path.join(installed, 'dist', kind, 'client.js.map'), 'utf8'))
-    expect(map.sourcesContent[0]).toContain('export function createConduitClient')
+  const modules = (await readdir(path.join(packageFolder, 'src'))).map((name) => path.basename(name, '.ts'))
+  const built = ['cjs', 'esm'].flatMap((kind) =>
+    modules.flatMap((name) => ['.d.ts', '.js', '.js.map'].map((ending) => `dist/${kind}/${name}${ending}`)),
+  )
+  const manifests = ['LICENSE', 'README.md', 'package.json', 'dist/cjs/package.json']
+  expect(await files(installed)).toEqual([...built, ...manifests].sort())
+})
+
+test('its source maps lead to sources that are in them, and name no folder of whoever built it', async () => {
+  const names = (await files(installed)).filter((name) => name.endsWith('.js'))
+  expect(names.length).toBeGreaterThan(5)
+  for (const name of names) {
+    const file = path.join(installed, name)
+    const [, map] = /\/\/# sourceMappingURL=(.+)\s*$/.exec(await readFile(file, 'utf8')) ?? []
+    expect(map).toBe(`${path.basename(name)}.map`)
+    const { sources, sourcesContent } = JSON.parse(await readFile(path.join(path.dirname(file), map!), 'utf8'))
+    for (const [i, source] of (sources as string[]).entries()) {
+      expect(source).toMatch(/^(\.\.\/)+src\/\w+\.ts$/)
+      const written = await readFile(path.join(packageFolder, 'src', path.basename(source)), 'utf8')
+      expect(sourcesContent[i]).toBe(written)
+    }
   }
+  for (const name of await files(installed)) {
+    expect(await readFile(path.join(installed, name), 'utf8')).not.toContain(path.dirname(packageFolder))
+  }
+})
+
+test('what its manifest and README.md point to is in it', async () => {
+  const manifest = JSON.parse(await readFile(path.join(installed, 'package.json'), 'utf8'))
+  const ends = (value: unknown): string[] => (typeof value === 'string' ? [value] : Object.values(value!).flatMap(ends))
+  const pointed = ends([manifest.main, manifest.types, manifest.exports])
+  expect(pointed.length).toBeGreaterThan(6)
+  const there = await files(installed)
+  expect(pointed.map((target) => path.normalize(target)).filter((target) => !there.includes(target))).toEqual([])
+  expect(Object.keys(manifest.dependencies)).toEqual(['openapi-fetch'])
+  const readme = await readFile(path.join(installed, 'README.md'), 'utf8')
+  const links = [...readme.matchAll(/\]\((.+?)\)/g)].map(([, target]) => target!)
+  expect(links.length).toBeGreaterThan(0)
+  // A registry shows it beside no other file of this project.
+  expect(links.filter((target) => !/^(https:|#)/.test(target) && !there.includes(target))).toEqual([])
+})
+
+test('a registry would take it, were it not private', async () => {
+  const folder = path.join(project, 'publishing')
+  await cp(installed, folder, { recursive: true })
+  const file = path.join(folder, 'package.json')
+  const { private: kept, ...manifest } = JSON.parse(await readFile(file, 'utf8'))
+  expect(kept).toBe(true)
+  await writeFile(file, JSON.stringify(manifest))
+  // A dry run needs no registry: nobody is asked.
+  const nobody = ['--registry=http://127.0.0.1:9', '--fetch-retries=0', '--no-update-notifier']
+  const publish = ['publish', '--dry-run', '--ignore-scripts', '--json', ...nobody]
+  const { stdout, stderr } = await run('npm', publish, { cwd: folder })
+  const said = JSON.parse(stdout)
+  const { files: published, bundled } = said['@conduit/client'] ?? said // npm 11 or 10
+  expect(published.map((entry: { path: string }) => entry.path).sort()).toEqual(await files(installed))
+  expect(bundled).toEqual([])
+  expect(stderr).not.toContain('auto-corrected')
+  await rm(folder, { recursive: true })
 })
 
 test.each([
@@ -50,11 +110,11 @@ test.each([
 ])(
   'its types and the code in README.md hold in a strict project that resolves by %s',
   async (_, module, resolution) => {
-    const files = (await readdir(project)).filter((name) => name.endsWith('.ts'))
-    expect(files).toContain('narrowing.ts')
-    expect(files).toContain('readme-1.ts')
+    const sources = (await readdir(project)).filter((name) => name.endsWith('.ts'))
+    expect(sources).toContain('narrowing.ts')
+    expect(sources).toContain('readme-1.ts')
     const program = ts.createProgram({
-      rootNames: files.map((name) => path.join(project, name)),
+      rootNames: sources.map((name) => path.join(project, name)),
       options: {
         module,
         moduleResolution: resolution,
