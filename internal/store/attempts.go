@@ -32,6 +32,9 @@ type foundRow struct {
 	holds, astray, added     bool
 }
 
+// moment is $2 with its type, which it does not have where the URL wants values in the text of statements.
+const moment = "cast($2 as bigint)"
+
 // skew is how far the clock of another instance may be ahead. What lies further in the future was written before this
 // clock was set back.
 const skew = "30000"
@@ -53,8 +56,8 @@ with asked as (` + askedSQL + `
 ),
 found as (
     select asked.*, coalesce(` + drained("room + dear") + `, 0) as level,
-           case when a.at between $2 and $2 + ` + skew + ` then a.at - $2 else 0 end as ahead,
-           coalesce(a.at > $2 + ` + skew + `, false) as astray
+           case when a.at between $2 and ` + moment + ` + ` + skew + ` then a.at - $2 else 0 end as ahead,
+           coalesce(a.at > ` + moment + ` + ` + skew + `, false) as astray
       from asked left join attempts as a on a.key = asked.key
 ),
 facts as (
@@ -78,7 +81,7 @@ counted as (
     select key, cost, $2 from judged where not exists (select 1 from full_ones) order by key
         on conflict (key) do update
        set level = ` + drained(brim) + ` + excluded.level,
-           at = case when a.at between $2 and $2 + ` + skew + ` then a.at else $2 end
+           at = case when a.at between $2 and ` + moment + ` + ` + skew + ` then a.at else $2 end
      where ` + drained(brim) + ` <= (select room from judged where judged.key = excluded.key)
     returning key
 ),
