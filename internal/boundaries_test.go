@@ -24,7 +24,7 @@ var rules = map[string]struct {
 	"conduit/internal/store": {
 		may: []string{
 			"conduit/internal/conduit", "conduit/internal/auth",
-			"github.com/uptrace/bun*", "github.com/jackc/pgx/v5*", "modernc.org/sqlite*",
+			"github.com/uptrace/bun*", "github.com/jackc/pgx/v5*", "modernc.org/sqlite*", "go.opentelemetry.io/otel/",
 		},
 		noHTTP: true,
 	},
@@ -34,6 +34,7 @@ var rules = map[string]struct {
 		"conduit/internal/httpapi/strictjson", "conduit/internal/docs",
 		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
 		"github.com/goccy/go-yaml", "golang.org/x/sync/semaphore",
+		"go.opentelemetry.io/otel/",
 	}},
 	"conduit/internal/httpapi/strictjson": {may: []string{"github.com/go-json-experiment/json/"}, noHTTP: true},
 	"conduit/internal/docs":               {},
@@ -47,6 +48,7 @@ var rules = map[string]struct {
 	"conduit/internal/bench": {may: []string{"conduit/internal/store/storetest"}},
 	"conduit/cmd/conduit": {may: []string{
 		"conduit*", "github.com/spf13/", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+		"go.opentelemetry.io/otel*",
 	}},
 }
 

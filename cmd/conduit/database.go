@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"strings"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"conduit/internal/store"
 )
 
@@ -17,6 +19,7 @@ type opening struct {
 	migrationDatabase string // the same by another way or role; empty for none
 	connections       int    // at most; 0 for as few as a command needs
 	migrate           bool
+	spans             trace.Tracer // of statements; nil for none
 }
 
 // commandConnections are enough for what does one thing after the other, beside servers that have most of the
@@ -27,6 +30,7 @@ const commandConnections = 2
 func openDatabase(ctx context.Context, o opening, log *slog.Logger) (*store.Store, error) {
 	db, err := store.Open(o.database, store.Options{
 		Log: log, Existing: !o.migrate, Connections: cmp.Or(o.connections, commandConnections),
+		Spans: o.spans,
 	})
 	if err != nil {
 		return nil, badSetting("database", err)

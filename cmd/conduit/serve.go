@@ -36,11 +36,13 @@ func serveCommand(getenv func(string) string) *cobra.Command {
 
 Private signing keys rest in the database sealed under a key-encryption key: 32 bytes in base64 from the variable
 CONDUIT_KEY_ENCRYPTION_KEY, else from the file --key-file names, which the first start makes. Instances that share a
-database need the same one.`,
+database need the same one.
+
+OTEL_EXPORTER_OTLP_ENDPOINT, and the other standard variables of OpenTelemetry, switch traces on.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.demoAsked = cmd.Flags().Changed("demo")
-			err := serve(cmd.Context(), s, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			err := serve(cmd.Context(), s, getenv, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
 				return nil // told to stop before it had started
 			}
@@ -52,7 +54,7 @@ database need the same one.`,
 }
 
 // serve is the wiring: every room, plugged together, from the database up.
-func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, stderr io.Writer) error {
+func serve(ctx context.Context, s settings, getenv func(string) string, stdout, stderr io.Writer) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -67,8 +69,13 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	if s.seed != 0 {
 		now, newID = standstill(s.seed)
 	}
+	tracer, stopTracing, err := startTracing(ctx, getenv, log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	db, err := openDatabase(ctx, opening{
-		s.database, s.migrations, cmp.Or(s.connections, store.DefaultConnections()), s.migrate,
+		s.database, s.migrations, cmp.Or(s.connections, store.DefaultConnections()), s.migrate, tracer,
 	}, log)
 	if err != nil {
 		return err
@@ -77,7 +84,9 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 	figures := metrics.New(version)
 	db.Watch(figures.Recorded)
 
-	kek, err := findKEK(s.database, s.keyFile, keyEncryptionKey, log, func() error { return lostKEK(ctx, db, s.keyFile) })
+	kek, err := findKEK(s.database, s.keyFile, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), log, func() error {
+		return lostKEK(ctx, db, s.keyFile)
+	})
 	if err != nil {
 		return err
 	}
@@ -162,7 +171,7 @@ func serve(ctx context.Context, s settings, keyEncryptionKey string, stdout, std
 		return badSetting("trusted-proxies", err)
 	}
 	handler, err := httpapi.New(httpapi.Config{
-		TrustedProxies: proxies, HereOnly: hereOnly,
+		TrustedProxies: proxies, HereOnly: hereOnly, Tracer: tracer,
 		Issuer:  s.issuer,
 		Public:  public,
 		Version: version,

@@ -66,6 +66,12 @@ func (c *clients) of(r *http.Request) conduit.Client {
 	return client
 }
 
+// believe tells whether the peer of a request is a proxy of ours.
+func (c *clients) believe(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && c.proxies.believed(plain(peer.Addr()))
+}
+
 // behind returns who is behind the peer of a connection. A proxy sets one of the two headers, as a rule, and hands on
 // whatever a client wrote into the other, so that they are believed together only if they say the same. Else it is the
 // peer.

@@ -219,7 +219,8 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 
 // ServeHTTP implements [http.Handler].
 func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	requestFrom(r.Context()).operation = o.id
+	asked := requestFrom(r.Context())
+	asked.operation, asked.pattern = o.id, r.Pattern
 	answer := o.answer
 	if o.rehearsal != nil && len(r.Header["Prefer"]) > 0 {
 		wish, err := o.rehearsal.read(r.Header["Prefer"])

@@ -14,6 +14,7 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/rs/cors"
+	"go.opentelemetry.io/otel/trace"
 
 	"conduit/internal/conduit"
 )
@@ -22,6 +23,9 @@ import (
 // completed on the way in, since each further context would cost a copy of the http.Request.
 type request struct {
 	operation string // its operationId; "" for what is in no contract
+	pattern   string // the operation's, as the router has it
+	span      trace.Span
+	traceID   string // "" if it is not traced
 
 	caller conduit.Caller
 	client conduit.Client
@@ -45,13 +49,16 @@ func requestFrom(ctx context.Context) *request {
 	return r
 }
 
-// named says in the log which request it was, by our name and by the client's.
+// named says in the log which request it was: by our name, by the client's and by its trace's, if it has these.
 func (r *request) named() slog.Attr {
-	ours := slog.String("request_id", r.client.RequestID)
-	if r.client.ClientRequestID == "" {
-		return ours
+	names := []any{slog.String("request_id", r.client.RequestID)}
+	if r.client.ClientRequestID != "" {
+		names = append(names, slog.String("client_request_id", r.client.ClientRequestID))
 	}
-	return slog.Group("", ours, slog.String("client_request_id", r.client.ClientRequestID))
+	if r.traceID != "" {
+		names = append(names, slog.String("trace_id", r.traceID))
+	}
+	return slog.Group("", names...)
 }
 
 // clientGone stands for a status in the log, as in nginx's, where the client went away before it could be answered.
@@ -88,6 +95,7 @@ func observe(next http.Handler, config Config) http.Handler {
 		if id := r.Header.Get("X-Request-Id"); saneID.MatchString(id) {
 			asked.client.ClientRequestID = id
 		}
+		r = asked.begin(w, r, config.Tracer, clients.believe(r))
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, asked))
 		answer := &answerWriter{ResponseWriter: w, prefix: prefix}
 		asked.answer = answer
@@ -103,8 +111,9 @@ func observe(next http.Handler, config Config) http.Handler {
 					fault = nil
 				}
 			}
+			asked.end(r.Method, answer.status)
 			if config.OnRequest != nil {
-				config.OnRequest(asked.operation, answer.status, now().Sub(began))
+				config.OnRequest(asked.operation, asked.status(), now().Sub(began))
 			}
 			// Requests are of interest to who looks for something; what went wrong is logged where it is known.
 			if log.Enabled(r.Context(), slog.LevelDebug) {
@@ -201,8 +210,11 @@ func crossOrigin(next http.Handler, origins []string) http.Handler {
 		// PATCH has no operation; it is named so that a page can read the 405 which says so.
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch},
 		AllowedHeaders: []string{"*"}, // answered with the names that are asked for: browsers do not take * for Authorization
-		ExposedHeaders: []string{"ETag", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id"},
-		MaxAge:         int((2 * time.Hour).Seconds()), // browsers cap it there
+		ExposedHeaders: []string{
+			"ETag", "Location", "Preference-Applied", "Retry-After", "Traceresponse",
+			"WWW-Authenticate", "X-Request-Id",
+		},
+		MaxAge: int((2 * time.Hour).Seconds()), // browsers cap it there
 	}).Handler(next)
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"go.opentelemetry.io/otel/trace"
 
 	contract "conduit"
 	"conduit/api"
@@ -53,6 +54,8 @@ type Config struct {
 
 	TrustedProxies Proxies // whose X-Forwarded-For and Forwarded are believed
 
+	// Tracer makes a span of each request; nil for none.
+	Tracer trace.Tracer
 	// HereOnly refuses requests that do not come from this machine: 403.
 	HereOnly bool
 	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
@@ -65,8 +68,8 @@ type Config struct {
 	CheckResponses bool
 	// OnViolation, if set beside CheckResponses, is told of answers which break the contract.
 	OnViolation func(Violation)
-	// OnRequest, if set, is told of each answer: the operationId, "" for what is in no contract, the status, 0 if there
-	// was none, and the time from the request's header to the answer's end.
+	// OnRequest, if set, is told of each answer: the operationId, "" for what is in no contract, the status, 499 if the
+	// client went away before there was one, and the time from the request's header to the answer's end.
 	OnRequest func(operationID string, status int, took time.Duration)
 	// OnAnswer, if set beside CheckResponses, is told of each operation's answers.
 	OnAnswer func(operationID string, status int)

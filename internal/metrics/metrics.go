@@ -84,14 +84,10 @@ func (m *Metrics) Counting(next http.Handler) http.Handler {
 	return promhttp.InstrumentHandlerInFlight(m.inFlight, next)
 }
 
-// Request counts an answer. The operation is an operationId, or "" for what is in no contract; the status is 0 if there
-// was no answer, since the client went away.
+// Request counts an answer. The operation is an operationId, or "" for what is in no contract.
 func (m *Metrics) Request(operation string, status int, took time.Duration) {
 	if operation == "" {
 		operation = "other"
-	}
-	if status == 0 {
-		status = clientGone
 	}
 	m.requests.WithLabelValues(operation, strconv.Itoa(status)).Observe(took.Seconds())
 }
@@ -102,9 +98,6 @@ func (m *Metrics) Recorded(events ...conduit.Event) {
 		m.events.WithLabelValues(string(event.Action)).Add(float64(max(1, event.Count)))
 	}
 }
-
-// clientGone stands for a status where there was none; the number is nginx's.
-const clientGone = 499
 
 // The outcomes of waiting for a turn.
 const (

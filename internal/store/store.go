@@ -26,6 +26,8 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	_ "modernc.org/sqlite" // the driver "sqlite", in Go: no C compiler is needed to build Conduit
 
 	"conduit/internal/conduit"
@@ -38,6 +40,8 @@ type Options struct {
 	Timeout time.Duration
 	// Tracer sees every statement that PostgreSQL gets; nil for none.
 	Tracer pgx.QueryTracer
+	// Spans, if set, makes a span of each statement of a request that is traced.
+	Spans trace.Tracer
 	// Log is told for whom migrating waits; nil for nobody.
 	Log *slog.Logger
 	// Connections bounds how many PostgreSQL gets; 0 for the default. One more is opened where one of them is silent.
@@ -62,6 +66,7 @@ type Store struct {
 	name          string      // for people, without secrets
 	path          string      // SQLite's file
 	file          os.FileInfo // what it was when it was opened; nil without one
+	spans         *spans      // SQLite's; nil for none
 	told          func(events ...conduit.Event)
 	sessionUser   fixedQuery
 	probe         writeProbe
@@ -82,7 +87,7 @@ func Open(rawURL string, options Options) (*Store, error) {
 	case scheme == "sqlite" && strings.HasPrefix(rest, "//"):
 		return nil, errors.New("a file is named by sqlite:FILE, without //")
 	case scheme == "sqlite" && rest != "":
-		return s, s.openSQLite(rest, options.Existing)
+		return s, s.openSQLite(rest, options)
 	case scheme == "postgres" || scheme == "postgresql":
 		return s, s.openPostgres(rawURL, options)
 	}
@@ -120,6 +125,9 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	}
 	settle(config)
 	config.Tracer = options.Tracer
+	if options.Spans != nil && options.Tracer == nil {
+		config.Tracer = spans{options.Spans, attribute.String("db.system.name", "postgresql")}
+	}
 	s.name = fmt.Sprintf("PostgreSQL, %s at %s port %d", config.Database, config.Host, config.Port)
 	s.fresh = config.Copy()
 	s.fresh.Tracer = nil
@@ -134,7 +142,10 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	return nil
 }
 
-func (s *Store) openSQLite(file string, existing bool) error {
+func (s *Store) openSQLite(file string, options Options) error {
+	if options.Spans != nil {
+		s.spans = &spans{options.Spans, attribute.String("db.system.name", "sqlite")}
+	}
 	open := func(conns int, pragmas ...string) (*bun.DB, error) {
 		pragmas = append(pragmas,
 			fmt.Sprintf("busy_timeout(%d)", s.timeout.Milliseconds()), "foreign_keys(1)", "journal_mode(WAL)", "synchronous(NORMAL)")
@@ -145,12 +156,15 @@ func (s *Store) openSQLite(file string, existing bool) error {
 		}
 		pool.SetMaxOpenConns(conns)
 		pool.SetMaxIdleConns(conns)
-		return bun.NewDB(pool, sqlitedialect.New()), nil
+		if s.spans == nil {
+			return bun.NewDB(pool, sqlitedialect.New()), nil
+		}
+		return bun.NewDB(pool, sqlitedialect.New()).WithQueryHook(s.spans), nil
 	}
 	if file != ":memory:" {
 		// SQLite would make it readable by everybody; it holds password hashes.
 		mode := os.O_RDWR | os.O_CREATE
-		if existing {
+		if options.Existing {
 			mode = os.O_RDWR
 		}
 		made, err := os.OpenFile(file, mode, 0o600)
@@ -294,7 +308,13 @@ func (q *fixedQuery) row(ctx context.Context, s *Store, text string, args ...any
 	if err != nil {
 		return nil, err
 	}
-	return prepared.QueryRowContext(ctx, args...), nil
+	if s.spans == nil {
+		return prepared.QueryRowContext(ctx, args...), nil
+	}
+	ctx = s.spans.begin(ctx, text)
+	row := prepared.QueryRowContext(ctx, args...)
+	s.spans.end(ctx, row.Err())
+	return row, nil
 }
 
 func (q *fixedQuery) prepare(ctx context.Context, s *Store, text string) (*sql.Stmt, error) {

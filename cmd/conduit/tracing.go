@@ -1,0 +1,72 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// flushTime is for how long the end of the program waits for a collector to take the last spans.
+const flushTime = 3 * time.Second
+
+// startTracing sends spans to an OTLP collector, if the standard variables name one (OpenTelemetry Environment Variable
+// Specification); else there is no tracer. Of what the variables may ask for, exporters other than OTLP and protocols
+// other than HTTP with protobuf are refused: gRPC would double what the program brings along.
+func startTracing(ctx context.Context, getenv func(string) string, log *slog.Logger) (trace.Tracer, func(), error) {
+	const exporter, protocol = "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL"
+	named := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT")) != ""
+	switch asked := getenv(exporter); {
+	case getenv("OTEL_SDK_DISABLED") == "true", asked == "none", asked == "" && !named:
+		return nil, func() {}, nil
+	case asked != "" && asked != "otlp":
+		return nil, nil, usagef("%s: want otlp or none", exporter)
+	}
+	spoken := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv(protocol), "http/protobuf")
+	if spoken != "http/protobuf" {
+		return nil, nil, usagef("%s: want http/protobuf, usually at port 4318", protocol)
+	}
+	client, err := otlptracehttp.New(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("tracing: %w", err)
+	}
+	described, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(
+		attribute.String("service.name", "conduit"), attribute.String("service.version", version),
+	), resource.WithFromEnv())
+	if err != nil {
+		return nil, nil, usagef("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	otel.SetErrorHandler(rarely(time.Minute, time.Now, func(err error) { log.Warn("tracing", "error", err) }))
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(client), sdktrace.WithResource(described))
+	stop := func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+		defer cancel()
+		if err := provider.Shutdown(ending); err != nil {
+			log.Warn("the last spans were not sent", "error", err)
+		}
+	}
+	return provider.Tracer("conduit"), stop, nil
+}
+
+// rarely hands on the first error of each interval: a collector that is away fails every few seconds.
+func rarely(interval time.Duration, now func() time.Time, handle func(error)) otel.ErrorHandlerFunc {
+	var mutex sync.Mutex
+	var last time.Time
+	return func(err error) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		if at := now(); last.IsZero() || at.Sub(last) >= interval {
+			last = at
+			handle(err)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package httpapi
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// begin starts the span of a request and says so in the answer (Traceresponse, W3C Trace Context Level 2 §4). A trace
+// goes on if a proxy of ours brings it. What a stranger brings is linked to: nobody outside decides what is recorded,
+// or writes into traces of others.
+//
+// It is not otelhttp, which records paths, IP addresses and user agents as they were sent, and cannot be told not to.
+func (r *request) begin(w http.ResponseWriter, in *http.Request, tracer trace.Tracer, believed bool) *http.Request {
+	if tracer == nil {
+		return in
+	}
+	ctx := in.Context()
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
+	remote := propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(in.Header))
+	switch context := trace.SpanContextFromContext(remote); {
+	case believed:
+		ctx = remote
+	case context.IsValid():
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: context.WithTraceState(trace.TraceState{})}))
+	}
+	ctx, r.span = tracer.Start(ctx, "request", options...)
+	made := r.span.SpanContext()
+	r.traceID = made.TraceID().String()
+	w.Header().Set("Traceresponse", "00-"+r.traceID+"-"+made.SpanID().String()+"-"+made.TraceFlags().String())
+	return in.WithContext(ctx)
+}
+
+// end names the span by what the contract calls the request, and ends it. A status of 0 is a client that went away.
+func (r *request) end(method string, status int) {
+	if r.span == nil {
+		return
+	}
+	if !slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, method) {
+		method = "_OTHER" // as the conventions for HTTP have it
+	}
+	name := method
+	attributes := []attribute.KeyValue{
+		attribute.String("http.request.method", method), attribute.String("conduit.request_id", r.client.RequestID),
+	}
+	if r.operation != "" {
+		_, route, _ := strings.Cut(r.pattern, " ")
+		name = r.operation
+		attributes = append(attributes, attribute.String("http.route", route))
+	}
+	if status != 0 {
+		attributes = append(attributes, attribute.Int("http.response.status_code", status))
+	}
+	if status >= http.StatusInternalServerError {
+		r.span.SetStatus(codes.Error, "")
+	}
+	r.span.SetName(name)
+	r.span.SetAttributes(attributes...)
+	r.span.End()
+}
