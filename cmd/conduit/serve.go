@@ -209,7 +209,7 @@ func serve(ctx context.Context, s settings, getenv func(string) string, stdout, 
 		}.Run(upkeep)
 	}()
 	defer func() { stop(); <-ended }() // before the database closes
-	return listenAndServe(ctx, s, db, address, listener, figures.Counting(handler), log, stdout)
+	return listenAndServe(ctx, s, db, address, listener, proxies, figures.Counting(handler), log, stdout)
 }
 
 // issuerKnown says whether the issuer was noted before, where it cannot be now: as while PostgreSQL is read-only,
@@ -298,7 +298,8 @@ func missing(file string) bool {
 }
 
 func listenAndServe(
-	ctx context.Context, s settings, database fmt.Stringer, address string, listener net.Listener, handler http.Handler, log *slog.Logger, stdout io.Writer,
+	ctx context.Context, s settings, database fmt.Stringer, address string, listener net.Listener,
+	proxies httpapi.Proxies, handler http.Handler, log *slog.Logger, stdout io.Writer,
 ) error {
 	server := &http.Server{
 		Handler:           handler,
@@ -315,7 +316,9 @@ func listenAndServe(
 	}
 
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(httpapi.Listener(listener, s.corsOrigins)) }()
+	total, perNetwork := s.limits()
+	limits := httpapi.Connections{Total: total, PerNetwork: perNetwork, Proxies: proxies, Log: log}
+	go func() { failed <- server.Serve(limits.Limit(httpapi.Listener(listener, s.corsOrigins))) }()
 	select {
 	case err := <-failed:
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -47,6 +48,7 @@ type settings struct {
 	shutdownDelay   time.Duration
 	shutdownTimeout time.Duration
 	idleTimeout     time.Duration
+	clients         struct{ total, perNetwork int } // their connections
 	publicURL       string
 	demo, demoAsked bool
 	seed            uint64
@@ -100,6 +102,10 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "how much to log; debug logs each request")
 	flags.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log")
 	flags.DurationVar(&s.idleTimeout, "idle-timeout", 2*time.Minute, "how long a connection is kept without a request; more than the proxy in front keeps it")
+	flags.IntVar(&s.clients.total, "max-connections", 0,
+		"connections open at a time; 0 for as many as there are file descriptors for, 10000 at most")
+	flags.IntVar(&s.clients.perNetwork, "max-connections-per-network", 0,
+		"connections of one network, IPv4 address or IPv6 /64, but for trusted proxies; 0 for a quarter of all")
 	flags.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "how long to go on serving after a signal, while /healthz is 503 and connections close")
 	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "how long requests may take to end after a signal")
 }
@@ -168,6 +174,13 @@ func (s settings) check() error {
 	if s.idleTimeout < time.Second {
 		return badSetting("idle-timeout", errors.New("want at least 1s"))
 	}
+	for flag, number := range map[string]int{
+		"max-connections": s.clients.total, "max-connections-per-network": s.clients.perNetwork,
+	} {
+		if number < 0 {
+			return badSetting(flag, errors.New("must not be negative"))
+		}
+	}
 	if s.shutdownDelay < 0 {
 		return badSetting("shutdown-delay", errors.New("must not be negative"))
 	}
@@ -204,4 +217,14 @@ func checkOrigin(origin string) error {
 		return errors.New("browsers send host names in ASCII: want the xn-- form of the name")
 	}
 	return nil
+}
+
+// mostConnections is how many connections are taken unless more are asked for: beyond it their memory counts.
+const mostConnections = 10_000
+
+// limits are those of connections. Some file descriptors are left for the database, the log and whatever else there is.
+func (s settings) limits() (total, perNetwork int) {
+	files := fileLimit()
+	total = cmp.Or(s.clients.total, max(1, min(files-min(files/2, 128+s.connections), mostConnections)))
+	return total, cmp.Or(s.clients.perNetwork, max(1, total/4))
 }

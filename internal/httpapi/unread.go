@@ -75,6 +75,8 @@ func (c *unreadConn) refusal(status int) []byte {
 		field, message = "header", "is too large"
 	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
 		message = "is not supported"
+	case http.StatusServiceUnavailable:
+		field, message = "server", "has too many connections"
 	}
 	body, err := json.Marshal(errorBody{Errors: conduit.Fields{field: {message}}})
 	if err != nil {

@@ -1,0 +1,14 @@
+//go:build unix
+
+package main
+
+import "syscall"
+
+// fileLimit is how many file descriptors the process may have: as many as the system lets it, for Go raises the limit.
+func fileLimit() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 2 * mostConnections
+	}
+	return int(min(uint64(limit.Cur), 1<<30)) //nolint:unconvert // signed on some systems
+}
