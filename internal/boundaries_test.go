@@ -48,6 +48,7 @@ var rules = map[string]struct {
 	"conduit/internal/bench": {may: []string{"conduit/internal/store/storetest"}},
 	"conduit/cmd/conduit": {may: []string{
 		"conduit*", "github.com/spf13/", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+		"golang.org/x/sys/unix",
 		"go.opentelemetry.io/otel*",
 	}},
 }

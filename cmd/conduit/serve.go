@@ -144,7 +144,9 @@ func serve(ctx context.Context, s settings, getenv func(string) string, stdout, 
 		Store: db, Audit: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle,
 		RequireCurrentPassword: s.currentPassword, Now: now,
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
+	var listening net.ListenConfig
+	listening.SetMultipathTCP(false) // endArrivals needs the plain one
+	listener, err := listening.Listen(ctx, "tcp", s.listen)
 	if err != nil {
 		return badSetting("listen", err)
 	}
@@ -297,6 +299,9 @@ func missing(file string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
+// arrivalTime is how long connections that are being opened may take until they are accepted.
+const arrivalTime = 100 * time.Millisecond
+
 func listenAndServe(
 	ctx context.Context, s settings, database fmt.Stringer, address string, listener net.Listener,
 	proxies httpapi.Proxies, handler http.Handler, log *slog.Logger, stdout io.Writer,
@@ -332,6 +337,8 @@ func listenAndServe(
 		case <-time.After(s.shutdownDelay):
 		}
 	}
+	endArrivals(listener)
+	time.Sleep(arrivalTime)
 	log.Info("stopping: no new requests, those under way end", "timeout", s.shutdownTimeout)
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
 	defer cancel()
