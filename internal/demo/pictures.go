@@ -25,12 +25,15 @@ type Gallery interface {
 	ReplaceImages(ctx context.Context, changes []conduit.ImageChange) error
 }
 
+// atATime is how many accounts one change is about: few enough for the time that a store gives it on a busy machine.
+const atATime = 100
+
 // MovePictures has demo accounts show pictures of the server at publicURL, and returns how many did not. An image is an
 // absolute URL, which front ends send back with every save of a settings page: so it is stored as one, and points to
 // the former place when the server has moved, as to another port. What somebody chose instead stays.
 func MovePictures(ctx context.Context, gallery Gallery, publicURL string) (moved int, err error) {
 	for last := int64(0); ; {
-		users, err := gallery.UsersAfter(ctx, last, batch)
+		users, err := gallery.UsersAfter(ctx, last, atATime)
 		if err != nil {
 			return moved, err
 		}

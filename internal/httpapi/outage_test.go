@@ -174,7 +174,7 @@ func TestLostAnswers(t *testing.T) {
 			direct := storetest.Postgres(t)
 			url, proxy := storetest.NewProxy(t, direct)
 			tripped := &trap{}
-			s := newServer(t, url, store.Options{Tracer: tripped, Timeout: 2500 * time.Millisecond})
+			s := newServer(t, url, store.Options{Tracer: tripped, Timeout: 4 * time.Second})
 			token := s.register(t, "jake")
 			slug := s.publish(t, token, "Commented")
 			admin, err := sql.Open("pgx", direct)
