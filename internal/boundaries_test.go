@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// rules say what the packages of a room may import: packages or, with a trailing slash or star, what begins like that. The
-// standard library is always allowed, except net/http where a room is not to know HTTP. CONTRIBUTING.md has the reasons.
+// rules say what the packages of a room may import: packages or, with a trailing slash or star, what begins like that.
+// The standard library is always allowed, except net/http where a room is not to know HTTP. CONTRIBUTING.md has the
+// reasons.
 var rules = map[string]struct {
 	may    []string
 	noHTTP bool

@@ -21,8 +21,8 @@ func variable(flag string) string {
 // formerly are the names that flags had once, which are still taken, as are their variables.
 var formerly = map[string]string{"network-attempts": "address-attempts"}
 
-// settingFlags are the flags that say how an installation is. Those that say what one command is to do have no variables: whoever
-// has set CONDUIT_YES for something would else be asked nothing by anything.
+// settingFlags are the flags that say how an installation is. Those that say what one command is to do have no
+// variables: whoever has set CONDUIT_YES for something would else be asked nothing by anything.
 var settingFlags = func() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	(&settings{}).addTo(flags)
@@ -37,8 +37,8 @@ func hasVariable(command *cobra.Command, flag string) bool {
 	return settingFlags.Lookup(flag) != nil
 }
 
-// flagsFromEnvironment sets the flags that were not given from their variables, without the blanks that editors and shells leave
-// around values.
+// flagsFromEnvironment sets the flags that were not given from their variables, without the blanks that editors and
+// shells leave around values.
 func flagsFromEnvironment(command *cobra.Command, getenv func(string) string) error {
 	var problem error
 	// These two name one thing: whichever was given as a flag wins over both variables.

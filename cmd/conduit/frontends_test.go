@@ -36,8 +36,8 @@ func (i instance) story(t *testing.T) (shown []string) {
 	return shown
 }
 
-// TestSeedRepeats: with a seed the same requests give the same content, ids and times at every start, so that a picture of a
-// front end can be compared with the one before.
+// TestSeedRepeats: with a seed the same requests give the same content, ids and times at every start, so that a picture
+// of a front end can be compared with the one before.
 func TestSeedRepeats(t *testing.T) {
 	t.Parallel()
 	tell := func(seed string) []string {
@@ -132,8 +132,8 @@ func TestRehearse(t *testing.T) {
 	}
 }
 
-// TestHealth: a script that starts a server can wait for it, and learns what is wrong with one that is not well. It runs beside
-// no other test, which might be given the port that it lets go.
+// TestHealth: a script that starts a server can wait for it, and learns what is wrong with one that is not well. It
+// runs beside no other test, which might be given the port that it lets go.
 func TestHealth(t *testing.T) {
 	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -36,8 +36,8 @@ func (i instance) tokenOf(t *testing.T, path string) (token, kid string) {
 	return answer.User.Token, names.Kid
 }
 
-// TestKeys goes through an emergency: a key is rotated away, then revoked. Each step is seen by a server that starts after it;
-// that running ones follow is shown in internal/auth and, from outside, by tools/jose.
+// TestKeys goes through an emergency: a key is rotated away, then revoked. Each step is seen by a server that starts
+// after it; that running ones follow is shown in internal/auth and, from outside, by tools/jose.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

@@ -272,8 +272,8 @@ func (i instance) do(t *testing.T, method, path, token, body string) (int, strin
 	return response.StatusCode, string(text)
 }
 
-// TestServe goes through the life of an installation: first start, a restart which keeps accounts, sessions and keys, and a
-// second instance beside the first.
+// TestServe goes through the life of an installation: first start, a restart which keeps accounts, sessions and keys,
+// and a second instance beside the first.
 func TestServe(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -393,7 +393,8 @@ func TestDemo(t *testing.T) {
 		if !strings.HasPrefix(url, "sqlite:") {
 			return
 		}
-		// Everybody knows the password: for others, only who asks gets the accounts served, and no empty database is filled.
+		// Everybody knows the password: for others, only who asks gets the accounts served, and no empty database is
+		// filled.
 		for _, flags := range [][]string{{"--public-url=https://conduit.example.com"}, {"--trusted-proxies=10.0.0.0/8"}, {"--listen=0.0.0.0:0"}} {
 			all := append([]string{"serve", "--listen=127.0.0.1:0", "--database", url, "--key-file", keyFile}, flags...)
 			if _, err := invoke(t, nil, all...); err == nil || !strings.Contains(err.Error(), "johndoe@example.com, whose password everybody knows") {

@@ -105,8 +105,8 @@ func (p *program) abandoned(ctx context.Context, text string) net.Conn {
 	return conn
 }
 
-// TestMemory attacks the program as 20 accounts would that know all of it: 1,000 requests with the largest bodies, and for the
-// largest answers, which half of the clients do not read. It lives, below 400 MB, and works afterwards.
+// TestMemory attacks the program as 20 accounts would that know all of it: 1,000 requests with the largest bodies, and
+// for the largest answers, which half of the clients do not read. It lives, below 400 MB, and works afterwards.
 func TestMemory(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "conduit")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", binary, ".").CombinedOutput(); err != nil {

@@ -152,8 +152,8 @@ func (m *member) published(t *testing.T) (kids []string) {
 	return kids
 }
 
-// work is somebody who logs in all the time, here and there, and uses their tokens, old and new, at every instance until they
-// expire. Each round waits for its turn.
+// work is somebody who logs in all the time, here and there, and uses their tokens, old and new, at every instance
+// until they expire. Each round waits for its turn.
 func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error) {
 	type held struct {
 		token string
@@ -190,8 +190,9 @@ func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error
 	}
 }
 
-// TestRotationLosesNothing: while keys rotate five times, no login and no token fails at any instance, whoever made the key and
-// whoever noticed last. Each key was published for twice the time that the set may be kept before it signs, and old keys go.
+// TestRotationLosesNothing: while keys rotate five times, no login and no token fails at any instance, whoever made the
+// key and whoever noticed last. Each key was published for twice the time that the set may be kept before it signs, and
+// old keys go.
 func TestRotationLosesNothing(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -280,8 +281,8 @@ func TestRotationLosesNothing(t *testing.T) {
 	})
 }
 
-// TestRevocation: a revoked key's tokens are refused at once and everywhere, also where the keys have not been read again;
-// whoever signs meanwhile, new tokens are good.
+// TestRevocation: a revoked key's tokens are refused at once and everywhere, also where the keys have not been read
+// again; whoever signs meanwhile, new tokens are good.
 func TestRevocation(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

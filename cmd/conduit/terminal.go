@@ -62,8 +62,8 @@ func (k keyboard) unseen(ctx context.Context, prompt string) (string, error) {
 	})
 }
 
-// confirmed has a person at a terminal type the word, which has a name, before something is lost. Without a terminal it is
-// refused, in one line that says what would be lost.
+// confirmed has a person at a terminal type the word, which has a name, before something is lost. Without a terminal it
+// is refused, in one line that says what would be lost.
 func confirmed(cmd *cobra.Command, loses, wordName, word string) error {
 	keys := newKeyboard(cmd.InOrStdin(), cmd.ErrOrStderr())
 	if keys.terminal == nil {
@@ -95,7 +95,8 @@ func (k keyboard) line(ctx context.Context) (string, error) {
 	})
 }
 
-// await does not wait for an answer when the program is told to end. Reading cannot be stopped; it ends with the process.
+// await does not wait for an answer when the program is told to end. Reading cannot be stopped; it ends with the
+// process.
 func await(ctx context.Context, read func() (string, error)) (string, error) {
 	type answer struct {
 		text string

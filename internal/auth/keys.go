@@ -150,9 +150,9 @@ func LoadKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingO
 	return k, nil
 }
 
-// ResetKeyRing is for when the key-encryption key is lost: it removes all keys, which nobody can open any more, and makes a
-// new one, which signs at once. It returns the kids that are gone. Instances that run with another key-encryption key cannot
-// open it: until they end they sign nothing, see [KeyRing.Opens].
+// ResetKeyRing is for when the key-encryption key is lost: it removes all keys, which nobody can open any more, and
+// makes a new one, which signs at once. It returns the kids that are gone. Instances that run with another
+// key-encryption key cannot open it: until they end they sign nothing, see [KeyRing.Opens].
 func ResetKeyRing(
 	ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions,
 ) (made KeyInfo, gone []string, err error) {

@@ -220,7 +220,8 @@ func TestRotateByHand(t *testing.T) {
 	}
 }
 
-// TestEarlyKeyStoreFails: nobody can call a token of a next key invalid who could not find out whether it is next still.
+// TestEarlyKeyStoreFails: nobody can call a token of a next key invalid who could not find out whether it is next
+// still.
 func TestEarlyKeyStoreFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")

@@ -182,15 +182,13 @@ func (t *Tokens) sign(
 	return string(signed), nil
 }
 
-// Verify says what a token says if it is ours: of the shape in which tokens are signed,
-// signed by a key which verifies now, for this issuer and audience, within its
-// times. With ErrExpired, too, the claims are what the token says. Errors wrap ErrInvalid or ErrExpired; any other one means that it could
-// not be found out, because the token names an unknown key and the keys could
-// not be loaded, and says nothing about the token.
+// Verify says what a token says if it is ours: of the shape in which tokens are signed, signed by a key which verifies
+// now, for this issuer and audience, within its times. With ErrExpired, too, the claims are what the token says. Errors
+// wrap ErrInvalid or ErrExpired; any other one means that it could not be found out, because the token names an unknown
+// key and the keys could not be loaded, and says nothing about the token.
 //
-// A verified token proves no session: whether that is still open, and its user
-// active, is the caller's question. Two texts can carry the same claims (an
-// ES256 signature has a twin which verifies as well), so identify a token by
+// A verified token proves no session: whether that is still open, and its user active, is the caller's question. Two
+// texts can carry the same claims (an ES256 signature has a twin which verifies as well), so identify a token by
 // SessionID and TokenID, never by its text.
 func (t *Tokens) Verify(ctx context.Context, token string) (Claims, error) {
 	if len(token) > maxTokenLength {

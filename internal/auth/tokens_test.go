@@ -116,8 +116,8 @@ func TestNewTokensNeedsNames(t *testing.T) {
 	}
 }
 
-// TestClockStepsBack: behind the only key there is, it goes on signing; and so does a key which was made early by a clock
-// years ahead, but no longer than another would.
+// TestClockStepsBack: behind the only key there is, it goes on signing; and so does a key which was made early by a
+// clock years ahead, but no longer than another would.
 func TestClockStepsBack(t *testing.T) {
 	t.Parallel()
 	for _, back := range []time.Duration{time.Second, time.Hour, 10 * 365 * 24 * time.Hour} {

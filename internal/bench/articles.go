@@ -72,8 +72,8 @@ func publish(s *server, client int) func() []byte {
 	}
 }
 
-// favorite marks articles and unmarks them. The clients begin at different articles: at the same one they would wait for each
-// other, which is not what many readers do.
+// favorite marks articles and unmarks them. The clients begin at different articles: at the same one they would wait
+// for each other, which is not what many readers do.
 func favorite(s *server, client int) func() []byte {
 	i, token := client*15, s.readers[client%len(s.readers)]
 	methods := []string{http.MethodPost, http.MethodDelete}

@@ -25,8 +25,8 @@ type benchCase struct {
 
 func (c *benchCase) String() string { return c.name + ", " + c.site.String() }
 
-// allCases are all there are; the bare server is first, since the others are compared with it. Where articles matter there is
-// a case for few and one for many, side by side: the price should be the same.
+// allCases are all there are; the bare server is first, since the others are compared with it. Where articles matter
+// there is a case for few and one for many, side by side: the price should be the same.
 func allCases(many int) []*benchCase {
 	all := []*benchCase{{name: "GET /api/user", site: bare, requests: anyUser}}
 	add := func(rows []benchCase, sizes ...int) {

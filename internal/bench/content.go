@@ -34,8 +34,8 @@ type articlePage struct {
 // pageSize is how many articles a page holds when nobody says how many.
 const pageSize = 20
 
-// fill has Conduit make the content of a site, of which it knows only how much there is. There are more people where there
-// are more articles, as in life; nobody is left with less than a page.
+// fill has Conduit make the content of a site, of which it knows only how much there is. There are more people where
+// there are more articles, as in life; nobody is left with less than a page.
 func (s site) fill(ctx context.Context, program, database string) (time.Duration, error) {
 	start := time.Now()
 	command := exec.CommandContext(ctx, program, "seed",
@@ -131,8 +131,8 @@ func (s *server) findTags(c *client) error {
 	return nil
 }
 
-// tryPerson takes a person if they have written, marked and follow enough. Each follows a famous author too, as people do: of
-// the demo content the author of the newest article has written a tenth.
+// tryPerson takes a person if they have written, marked and follow enough. Each follows a famous author too, as people
+// do: of the demo content the author of the newest article has written a tenth.
 func (s *server) tryPerson(c *client, name, famous string) error {
 	var answer session
 	if err := c.ask(s.loggingIn(name, "password123"), &answer); err != nil {

@@ -20,8 +20,8 @@ import (
 // patience is how long anything may take that is neither a slice nor building: a server's start, a rush.
 const patience = 30 * time.Second
 
-// client is one connection which is kept. It understands what Go's servers write and no other HTTP: the client of net/http
-// takes as much time as a server, and on a shared machine half of what is to be measured would be the client.
+// client is one connection which is kept. It understands what Go's servers write and no other HTTP: the client of
+// net/http takes as much time as a server, and on a shared machine half of what is to be measured would be the client.
 type client struct {
 	conn   net.Conn
 	reader *bufio.Reader
@@ -48,9 +48,9 @@ func connect(ctx context.Context, address string) (*client, error) {
 	return &client{conn: conn, reader: bufio.NewReaderSize(conn, 16<<10), answers: answers{statuses: map[int]int{}}}, nil
 }
 
-// load sends requests with all clients for a duration, each the next one when the last is answered, and at least one each.
-// The clock stops with the last answer: to count it and not the time would flatter slow cases. When ctx ends the servers do,
-// and with them the connections.
+// load sends requests with all clients for a duration, each the next one when the last is answered, and at least one
+// each. The clock stops with the last answer: to count it and not the time would flatter slow cases. When ctx ends the
+// servers do, and with them the connections.
 func (c *benchCase) load(ctx context.Context, s *server, connectionsFlag int, duration time.Duration) (*answers, error) {
 	count := c.connections
 	if count == 0 {

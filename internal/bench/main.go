@@ -1,15 +1,16 @@
-// Command bench measures what Conduit costs: how many requests a second it answers, how long they take, how much memory it
-// takes, and whether a page costs the same however many articles there are. `make bench` runs it.
+// Command bench measures what Conduit costs: how many requests a second it answers, how long they take, how much memory
+// it takes, and whether a page costs the same however many articles there are. `make bench` runs it.
 //
-// What counts is the ratio to bare, a net/http server which answers GET /api/user with fixed bytes: about the most that a
-// server in Go can do with this load, on this machine, at this moment. Absolute numbers are those of one machine and its
-// neighbours. To keep the neighbours out of the ratios too, all cases run in one go, in short slices which take turns, and each
-// slice is compared with the others of the same round. Medians over the rounds are reported.
+// What counts is the ratio to bare, a net/http server which answers GET /api/user with fixed bytes: about the most that
+// a server in Go can do with this load, on this machine, at this moment. Absolute numbers are those of one machine and
+// its neighbours. To keep the neighbours out of the ratios too, all cases run in one go, in short slices which take
+// turns, and each slice is compared with the others of the same round. Medians over the rounds are reported.
 //
-// Load and servers share the machine, so the load must be cheap: see load.go. PostgreSQL is a throw-away server which does not
-// wait for the disk, unless CONDUIT_TEST_POSTGRES names another; that matters for writes, not for reads.
+// Load and servers share the machine, so the load must be cheap: see load.go. PostgreSQL is a throw-away server which
+// does not wait for the disk, unless CONDUIT_TEST_POSTGRES names another; that matters for writes, not for reads.
 //
-// The program knows Conduit from outside only, as a binary that speaks HTTP. To add a case add a row in users.go or articles.go.
+// The program knows Conduit from outside only, as a binary that speaks HTTP. To add a case add a row in users.go or
+// articles.go.
 package main
 
 import (

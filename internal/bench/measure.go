@@ -12,8 +12,9 @@ import (
 // slice is what came out of one turn of a case.
 type slice struct{ rate, ratio, p50, p99 float64 }
 
-// measure gives each case its slices, the first being the one with which the others are compared. The order changes from round to round, lest a case always suffer from what the one
-// before it left to be done: garbage, a write-ahead log, a hot CPU.
+// measure gives each case its slices, the first being the one with which the others are compared. The order changes
+// from round to round, lest a case always suffer from what the one before it left to be done: garbage, a write-ahead
+// log, a hot CPU.
 func measure(ctx context.Context, s settings, cases []*benchCase, running *servers, progress io.Writer) error {
 	if len(cases) == 1 && len(cases[0].slices) > 0 {
 		return nil // it is in another call's cases too
@@ -76,7 +77,8 @@ func (c *benchCase) growth(cases []*benchCase) string {
 	return ""
 }
 
-// printServers tells what the servers took. A server with SQLite is the database too; PostgreSQL's memory is not counted.
+// printServers tells what the servers took. A server with SQLite is the database too; PostgreSQL's memory is not
+// counted.
 func printServers(stdout io.Writer, running *servers) {
 	for _, where := range running.order {
 		one := running.bySite[where]
@@ -107,8 +109,8 @@ func spread(all []slice, number func(slice) float64) (lowest, median, highest fl
 	return numbers[0], (numbers[(n-1)/2] + numbers[n/2]) / 2, numbers[n-1]
 }
 
-// measureRush runs a case in which everybody comes at once. To refuse some of them with 503 is what a server should do that
-// cannot serve all in time, so it is reported and is no failure.
+// measureRush runs a case in which everybody comes at once. To refuse some of them with 503 is what a server should do
+// that cannot serve all in time, so it is reported and is no failure.
 func measureRush(ctx context.Context, c *benchCase, s *server, report io.Writer) error {
 	before := s.peakMemory()
 	answers, err := c.load(ctx, s, 0, 0)

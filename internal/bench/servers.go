@@ -185,8 +185,8 @@ func (s *server) launch(ctx context.Context, program string, args ...string) err
 	return err
 }
 
-// environment is that of Conduit. The defaults are measured, not the settings of whoever runs this. The database's URL is no
-// argument, because it may have a password and everybody can see arguments.
+// environment is that of Conduit. The defaults are measured, not the settings of whoever runs this. The database's URL
+// is no argument, because it may have a password and everybody can see arguments.
 func environment(database string) []string {
 	return append(slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "CONDUIT_")

@@ -5,8 +5,9 @@ import (
 	"net/http"
 )
 
-// hashing is how many clients there are where each request hashes a password. That takes tens of milliseconds of a CPU, and
-// who would wait for more than two seconds is answered 503: as many clients as elsewhere would measure the refusals.
+// hashing is how many clients there are where each request hashes a password. That takes tens of milliseconds of a CPU,
+// and who would wait for more than two seconds is answered 503: as many clients as elsewhere would measure the
+// refusals.
 const hashing = 8
 
 // userCases are about accounts. They have servers without articles.
@@ -30,8 +31,8 @@ func currentUser(s *server, client int) func() []byte {
 	}
 }
 
-// login logs the members in, who are not the readers: a person's oldest sessions end when they have too many, and readers
-// need theirs.
+// login logs the members in, who are not the readers: a person's oldest sessions end when they have too many, and
+// readers need theirs.
 func login(s *server, client int) func() []byte {
 	i := client
 	return func() []byte {

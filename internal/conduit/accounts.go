@@ -30,13 +30,13 @@ type AccountStore interface {
 	AccountsNamed(ctx context.Context, name string) ([]User, error)
 	// AddUser is CreateUser for somebody who does not log in with it.
 	AddUser(ctx context.Context, user User) (User, error)
-	// ChangeUser loads and locks a user, lets change alter them, and saves them, in one transaction, with which all their
-	// sessions end if change says so. NotFound("user") if they are gone.
+	// ChangeUser loads and locks a user, lets change alter them, and saves them, in one transaction, with which all
+	// their sessions end if change says so. NotFound("user") if they are gone.
 	ChangeUser(ctx context.Context, id int64, change func(*User) (endSessions bool, err error)) error
 	// RemoveUser is DeleteUser without a session. NotFound("user") if they are gone.
 	RemoveUser(ctx context.Context, id int64, reserve time.Time) error
-	// ListSessions gives up to limit sessions that are not over by now with an id above after, in the order of their ids:
-	// all, or those of a user.
+	// ListSessions gives up to limit sessions that are not over by now with an id above after, in the order of their
+	// ids: all, or those of a user.
 	ListSessions(ctx context.Context, userID int64, now time.Time, after string, limit int) ([]AccountSession, error)
 	// RemoveSession ends a session; NotFound("session") if it is not there.
 	RemoveSession(ctx context.Context, id string) error
@@ -78,8 +78,8 @@ func (a *Accounts) List(ctx context.Context, search string, show func(Account) e
 	}
 }
 
-// Find gives the user with this username or address. What is one's username and another's address names neither: somebody
-// could have chosen it to be taken for the other.
+// Find gives the user with this username or address. What is one's username and another's address names neither:
+// somebody could have chosen it to be taken for the other.
 func (a *Accounts) Find(ctx context.Context, name string) (User, error) {
 	if !utf8.ValidString(name) {
 		return User{}, NotFound("user")

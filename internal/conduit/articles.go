@@ -85,10 +85,11 @@ type ArticleStore interface {
 	DeleteArticle(ctx context.Context, session, slug string, allow func(Article) error) error
 	// ListArticles gives a page, newest first, without bodies, and with authors as lists show them.
 	ListArticles(ctx context.Context, filter ArticleFilter, page Page, reader int64) (ArticlePage, error)
-	// SetFavorite makes an article a favourite of the user, or not. What is so already is no error, nor is an unknown slug.
+	// SetFavorite makes an article a favourite of the user, or not. What is so already is no error, nor is an unknown
+	// slug.
 	SetFavorite(ctx context.Context, session Session, slug string, favorite bool) error
-	// Tags gives tags in use, most used first, then by name: of many the most used, up to so many, and those of the newest
-	// articles, up to so many more.
+	// Tags gives tags in use, most used first, then by name: of many the most used, up to so many, and those of the
+	// newest articles, up to so many more.
 	Tags(ctx context.Context, used, newest int) ([]string, error)
 }
 
@@ -98,14 +99,15 @@ const (
 	maxLimit     = 100
 )
 
-// Limits of what is repeated beside everything that somebody wrote. What users choose must not decide how long the lists of
-// everybody are.
+// Limits of what is repeated beside everything that somebody wrote. What users choose must not decide how long the
+// lists of everybody are.
 const (
 	ListBio  = 300  // characters of a bio; a longer one is cut short
 	MaxImage = 2048 // bytes of the URL of a picture: a small one fits as a data URL. Lists leave out longer ones of earlier times
 )
 
-// Limits of the list of tags: the most used, and those of the newest articles, so that somebody who has just used one finds it.
+// Limits of the list of tags: the most used, and those of the newest articles, so that somebody who has just used one
+// finds it.
 const (
 	mostUsedTags = 300
 	newestTags   = 200
@@ -269,8 +271,8 @@ func (a *Articles) setFavorite(ctx context.Context, caller Caller, slug string, 
 	return a.Article(ctx, caller, slug, Whole)
 }
 
-// Tags gives the tags in use, most used first, then by name. Of more than 500 it gives the 300 most used and those of the
-// newest articles.
+// Tags gives the tags in use, most used first, then by name. Of more than 500 it gives the 300 most used and those of
+// the newest articles.
 func (a *Articles) Tags(ctx context.Context) ([]string, error) {
 	return a.Store.Tags(ctx, mostUsedTags, newestTags)
 }

@@ -12,15 +12,16 @@ type AttemptStore interface {
 	CountAttempt(ctx context.Context, count Count) ([]Counted, error)
 	// SettleAttempt lowers levels, and remembers that an account knows a network; nil for none.
 	SettleAttempt(ctx context.Context, lower []Lower, known *Known) error
-	// SweepAttempts removes up to limit buckets that have drained by now, and as many networks that are known no more. It
-	// returns how many were removed of which there were more.
+	// SweepAttempts removes up to limit buckets that have drained by now, and as many networks that are known no more.
+	// It returns how many were removed of which there were more.
 	SweepAttempts(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
 // Count is an attempt that is to be counted. Times are in milliseconds.
 type Count struct {
 	At time.Time
-	// Hashes: if the account knows the network, the attempt is no stranger's. The first is empty when it is at no account.
+	// Hashes: if the account knows the network, the attempt is no stranger's. The first is empty when it is at no
+	// account.
 	Account, Network string
 	Buckets          []Bucket
 }

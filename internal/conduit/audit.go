@@ -81,7 +81,8 @@ func Actions() []Action {
 type AuditStore interface {
 	// Record adds events, in their order.
 	Record(ctx context.Context, events ...Event) error
-	// EventsOf gives events by or about a user since a time, of some actions, the newest first and up to so many of each.
+	// EventsOf gives events by or about a user since a time, of some actions, the newest first and up to so many of
+	// each.
 	EventsOf(ctx context.Context, userID int64, actions []Action, since time.Time, each int) ([]Event, error)
 	// PruneEvents removes up to limit of the events from before a moment, and records what happened, with their number
 	// as its count. It returns the number; of none nothing is recorded.
@@ -123,8 +124,8 @@ func KeyEvent(actor Actor, action Action, kid string, now time.Time) Event {
 	return Event{At: stamp(now), Actor: actor, Action: action, Target: "key:" + kid}
 }
 
-// record adds an event of what has happened: also when who asked hangs up now, which nobody is to hide by. The store bounds
-// the time.
+// record adds an event of what has happened: also when who asked hangs up now, which nobody is to hide by. The store
+// bounds the time.
 func record(ctx context.Context, audit AuditStore, event Event) error {
 	return audit.Record(context.WithoutCancel(ctx), event)
 }
@@ -150,8 +151,8 @@ func sessionTarget(id string) string { return "session:" + id }
 // maxUserAgent is how much of a client's name is kept, in bytes.
 const maxUserAgent = 255
 
-// shortAgent is what is kept of a client's name. Cutting may split a character, and clients send what they like; databases
-// insist on UTF-8.
+// shortAgent is what is kept of a client's name. Cutting may split a character, and clients send what they like;
+// databases insist on UTF-8.
 func shortAgent(name string) string {
 	return strings.ToValidUTF8(name[:min(len(name), maxUserAgent)], "")
 }

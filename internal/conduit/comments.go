@@ -49,10 +49,11 @@ const (
 type CommentStore interface {
 	// AddComment records a comment below the article with this slug and gives it with its ids; NotFound("article").
 	AddComment(ctx context.Context, session, slug string, comment Comment) (Comment, error)
-	// Comments gives a page of the comments of an article, oldest first, with authors as lists show them; NotFound("article").
+	// Comments gives a page of the comments of an article, oldest first, with authors as lists show them;
+	// NotFound("article").
 	Comments(ctx context.Context, slug string, page CommentFilter, reader int64) (CommentPage, error)
-	// DeleteComment deletes a comment of an article, unless allow refuses; NotFound("article"), or NotFound("comment") if
-	// the article has none with this id.
+	// DeleteComment deletes a comment of an article, unless allow refuses; NotFound("article"), or NotFound("comment")
+	// if the article has none with this id.
 	DeleteComment(ctx context.Context, session, slug string, id int64, allow func(Comment) error) error
 }
 
@@ -76,8 +77,8 @@ func (c *Comments) Add(ctx context.Context, caller Caller, slug, body string) (C
 	return CommentView{Comment: comment, Author: profileOf(caller.User).listed()}, err
 }
 
-// List gives a page of the comments of an article as the caller sees them, oldest first: at most 500, and fewer if they are
-// long.
+// List gives a page of the comments of an article as the caller sees them, oldest first: at most 500, and fewer if they
+// are long.
 func (c *Comments) List(ctx context.Context, caller Caller, slug string, page CommentFilter) (CommentPage, error) {
 	page.Limit = min(cmp.Or(page.Limit, maxComments), maxComments)
 	return c.Store.Comments(ctx, slug, page, caller.User.ID)

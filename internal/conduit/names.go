@@ -33,13 +33,13 @@ func Key(name string) string {
 // whatever scripts and cases they are in. Names in ASCII are told apart even so, for people are used to reading them:
 // "rnax" and "max" may both be somebody. Names in other scripts may not pass for them, nor for each other.
 //
-// It is stored: with another way to make it, or other tables in the library, comes a migration that sets it to null, and
-// the start makes all anew.
+// It is stored: with another way to make it, or other tables in the library, comes a migration that sets it to null,
+// and the start makes all anew.
 func Look(name string) string {
 	var known strings.Builder
 	for _, r := range norm.NFD.String(name) {
-		// Skeletons do not know all forms of ASCII, as superscripts; those which they do know may look like something else:
-		// a long s is an s, and looks like an f.
+		// Skeletons do not know all forms of ASCII, as superscripts; those which they do know may look like something
+		// else: a long s is an s, and looks like an f.
 		if form := norm.NFKC.String(string(r)); IsASCII(form) && !IsASCII(confusable.GetReplacement(r)) {
 			known.WriteString(form)
 		} else {
@@ -84,8 +84,9 @@ func checkUsername(problems Fields, username string) {
 	}
 }
 
-// unseen tells characters which show nothing, and so would make two names look alike, or which turn the text around them:
-// controls, formats, line separators, fillers, variation selectors, the empty Braille cell. The joiners are oddJoiner's.
+// unseen tells characters which show nothing, and so would make two names look alike, or which turn the text around
+// them: controls, formats, line separators, fillers, variation selectors, the empty Braille cell. The joiners are
+// oddJoiner's.
 func unseen(r rune) bool {
 	if isJoiner(r) {
 		return false

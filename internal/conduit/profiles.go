@@ -37,8 +37,8 @@ type ProfileStore interface {
 	// ProfileByUsername finds the person whose name has the same [Key], as the reader sees them; reader 0 is anonymous.
 	// NotFound("profile") if there is nobody.
 	ProfileByUsername(ctx context.Context, username string, reader int64) (Profile, error)
-	// SetFollowing has the user of a session follow that person, or not; SessionOver if the session has ended. What is so
-	// already is no error, nor is a name nobody has.
+	// SetFollowing has the user of a session follow that person, or not; SessionOver if the session has ended. What is
+	// so already is no error, nor is a name nobody has.
 	SetFollowing(ctx context.Context, session Session, username string, following bool) error
 }
 

@@ -78,10 +78,11 @@ func (s *Sessions) grant(sign signer, session Session, generation int64, refresh
 // mark ends the ids of access tokens that came with the refresh token at this place of a chain.
 func mark(generation int64) string { return "." + strconv.FormatInt(generation, 10) }
 
-// Renew exchanges a refresh token for its successor and a new access token. Presented again it gives the same successor while
-// that is unused, however late, for the answer may have been lost; and within the grace time, for two tabs may have asked at
-// once. The successor is used as soon as it is presented itself, or an access token that came with it is. Any other token of
-// the chain has been used before, so that two hold what one was given: the whole session ends (RFC 9700 §4.14.2).
+// Renew exchanges a refresh token for its successor and a new access token. Presented again it gives the same successor
+// while that is unused, however late, for the answer may have been lost; and within the grace time, for two tabs may
+// have asked at once. The successor is used as soon as it is presented itself, or an access token that came with it is.
+// Any other token of the chain has been used before, so that two hold what one was given: the whole session ends (RFC
+// 9700 §4.14.2).
 func (s *Sessions) Renew(ctx context.Context, token string, client Client) (grant Grant, err error) {
 	sessionID, generation, ok := s.Refresh.Read(token)
 	if !ok {
@@ -112,7 +113,8 @@ func (s *Sessions) Renew(ctx context.Context, token string, client Client) (gran
 	})
 }
 
-// rotate replaces the newest refresh token of a session; NotFound("session") if it is that no more, or the session over.
+// rotate replaces the newest refresh token of a session; NotFound("session") if it is that no more, or the session
+// over.
 func (s *Sessions) rotate(ctx context.Context, session Session, token, kid string, sign signer) (Grant, error) {
 	now := stamp(s.Now())
 	generation := *session.RefreshGeneration
@@ -147,7 +149,8 @@ func (s *Sessions) again(
 		}
 		return Grant{}, Unauthenticated("refreshToken", "has expired")
 	case session.RefreshGeneration == nil || *session.RefreshGeneration <= generation:
-		// The newest, and refused: its user is disabled. Or newer than the newest: the database is older than the token.
+		// The newest, and refused: its user is disabled. Or newer than the newest: the database is older than the
+		// token.
 		return Grant{}, Unauthenticated("refreshToken", "is invalid")
 	}
 	unused := !session.RefreshUsed || session.RefreshedAt != nil && now.Sub(*session.RefreshedAt) <= s.Limits.Grace

@@ -46,16 +46,18 @@ func (c Caller) Anonymous() bool { return c.User.ID == 0 }
 
 // SessionStore keeps sessions.
 type SessionStore interface {
-	// AddSession records a session of a user, whose token the key with this kid signed, and tells how many others they have
-	// that are not over. Also by a clock that stepped back it is the one last used. NotFound("user") unless the user is active
-	// and still has the email and the password hash given, which is what was verified; ErrKeyGone unless the key counts.
+	// AddSession records a session of a user, whose token the key with this kid signed, and tells how many others they
+	// have that are not over. Also by a clock that stepped back it is the one last used. NotFound("user") unless the
+	// user is active and still has the email and the password hash given, which is what was verified; ErrKeyGone unless
+	// the key counts.
 	AddSession(ctx context.Context, user User, session Session, kid string) (others int, err error)
-	// EvictSessions ends those of a user's sessions that were unused longest and are not over by now, so that keep are left
-	// beside the one given, and gives the ids of the ended. It ends none for a session that has been evicted itself.
+	// EvictSessions ends those of a user's sessions that were unused longest and are not over by now, so that keep are
+	// left beside the one given, and gives the ids of the ended. It ends none for a session that has been evicted
+	// itself.
 	EvictSessions(ctx context.Context, session Session, keep int, now time.Time) (ended []string, err error)
-	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there, or the key with
-	// this kid does not count. Each request asks it, so it reads no more than requests need: ids, expiry, names, bio, image,
-	// the newest refresh token's place and whether it was used, and whether the user is disabled.
+	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there, or the key
+	// with this kid does not count. Each request asks it, so it reads no more than requests need: ids, expiry, names,
+	// bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled.
 	SessionWithUser(ctx context.Context, id, kid string) (Session, User, error)
 	// EndSession removes a session; one that is not there is no error.
 	EndSession(ctx context.Context, id string) error
@@ -63,20 +65,22 @@ type SessionStore interface {
 	EndSessionIfOver(ctx context.Context, id string, now time.Time) error
 	// SessionsOf gives a user's sessions that are not over by now, the one last used first.
 	SessionsOf(ctx context.Context, userID int64, now time.Time) ([]Session, error)
-	// EndSessionOf is EndSession for a session of the same user; NotFound("session") for any other, SessionOver if the one
-	// that asks has ended itself.
+	// EndSessionOf is EndSession for a session of the same user; NotFound("session") for any other, SessionOver if the
+	// one that asks has ended itself.
 	EndSessionOf(ctx context.Context, by Session, id string) error
-	// EndSessionsOf ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has ended.
+	// EndSessionsOf ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has
+	// ended.
 	EndSessionsOf(ctx context.Context, by Session) (int, error)
-	// UseRefresh notes that an access token was used which came with the refresh token at this place of a session's chain.
+	// UseRefresh notes that an access token was used which came with the refresh token at this place of a session's
+	// chain.
 	UseRefresh(ctx context.Context, id string, generation int64) error
 	// TouchSessions notes that sessions were used at that time.
 	TouchSessions(ctx context.Context, ids []string, at time.Time) error
-	// Rotate replaces the newest refresh token of a session. NotFound("session") unless it is the newest, the session is
-	// not over, and its user is active; ErrKeyGone unless the key counts which signed the access token.
+	// Rotate replaces the newest refresh token of a session. NotFound("session") unless it is the newest, the session
+	// is not over, and its user is active; ErrKeyGone unless the key counts which signed the access token.
 	Rotate(ctx context.Context, rotation Rotation) error
-	// Session gives a session as it is stored; NotFound("session") if it is not there, ErrKeyGone unless the key with this
-	// kid counts.
+	// Session gives a session as it is stored; NotFound("session") if it is not there, ErrKeyGone unless the key with
+	// this kid counts.
 	Session(ctx context.Context, id, kid string) (Session, error)
 	// SweepSessions removes up to limit sessions that are over by now, and tells how many.
 	SweepSessions(ctx context.Context, now time.Time, limit int) (int, error)
@@ -86,7 +90,8 @@ type SessionStore interface {
 
 // TokenIssuer makes the tokens of sessions.
 type TokenIssuer interface {
-	// Signer gives the kid of the key that signs now, and what signs with it, asking nobody. A token's id ends with mark.
+	// Signer gives the kid of the key that signs now, and what signs with it, asking nobody. A token's id ends with
+	// mark.
 	Signer(ctx context.Context) (
 		kid string, sign func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error), err error)
 	// Reload finds out which key signs now.
@@ -125,8 +130,9 @@ func (s *Sessions) open(userID int64, client Client) Session {
 	}
 }
 
-// signing runs what signs tokens and stores what goes with them, with the key that signs now: what cannot be signed is not
-// stored. A key that was revoked elsewhere is found out when storing: then nothing is stored, and the next key signs.
+// signing runs what signs tokens and stores what goes with them, with the key that signs now: what cannot be signed is
+// not stored. A key that was revoked elsewhere is found out when storing: then nothing is stored, and the next key
+// signs.
 func (s *Sessions) signing(ctx context.Context, store func(kid string, sign signer) error) error {
 	for range 3 {
 		kid, sign, err := s.Tokens.Signer(ctx)
@@ -162,8 +168,8 @@ func (s *Sessions) start(ctx context.Context, user User, client Client) (Caller,
 	})
 }
 
-// add records a session of user and sees to their limit. What was used last is noted in memory first: so it is written down
-// before the one is looked for that was unused longest.
+// add records a session of user and sees to their limit. What was used last is noted in memory first: so it is written
+// down before the one is looked for that was unused longest.
 func (s *Sessions) add(ctx context.Context, user User, session Session, kid string, client Client) error {
 	others, err := s.Store.AddSession(ctx, user, session, kid)
 	if err != nil || others < s.Max {
@@ -189,8 +195,8 @@ type Presented struct {
 	UserID                      int64
 }
 
-// Resume finds the caller of a token: the session must be there and not be over, the key must count, and the user must be who
-// the token says and may be active. A session that is over is removed on sight.
+// Resume finds the caller of a token: the session must be there and not be over, the key must count, and the user must
+// be who the token says and may be active. A session that is over is removed on sight.
 func (s *Sessions) Resume(ctx context.Context, token Presented) (Caller, error) {
 	session, user, err := s.Store.SessionWithUser(ctx, token.SessionID, token.KeyID)
 	switch {
@@ -219,13 +225,15 @@ func (s *Sessions) Resume(ctx context.Context, token Presented) (Caller, error) 
 // noticed are the actions that owners are told of beside their sessions, since somebody else may have done them.
 var noticed = []Action{RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, EmailChanged}
 
-// For how long they are told of, and how many of each: nobody can hide one behind many of another kind. That is 20 in all.
+// For how long they are told of, and how many of each: nobody can hide one behind many of another kind. That is 20 in
+// all.
 const (
 	noticedFor  = 30 * 24 * time.Hour
 	noticesEach = 4
 )
 
-// List gives the caller's sessions, the one last used first, and what happened to their account lately, the newest first.
+// List gives the caller's sessions, the one last used first, and what happened to their account lately, the newest
+// first.
 func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, []Event, error) {
 	sessions, err := s.Store.SessionsOf(ctx, caller.User.ID, s.Now())
 	if err != nil {

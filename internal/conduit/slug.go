@@ -11,8 +11,8 @@ import (
 // maxSlug is how long a slug is before a suffix, in characters, all of which are ASCII.
 const maxSlug = 100
 
-// SlugBase makes one path segment out of a title in any script: transliterated, lower case, words joined by hyphens, cut
-// between words. A title without letters or digits gives "article".
+// SlugBase makes one path segment out of a title in any script: transliterated, lower case, words joined by hyphens,
+// cut between words. A title without letters or digits gives "article".
 func SlugBase(title string) string {
 	base := slug.Make(title)
 	if len(base) > maxSlug {
@@ -36,8 +36,8 @@ func orRandom(newID func() string) string {
 	return newID()
 }
 
-// slugsFor gives slugs for a title, the best first; the store takes the first that is free. Suffixes are random: counting
-// up would make everybody who publishes under one title stand in line.
+// slugsFor gives slugs for a title, the best first; the store takes the first that is free. Suffixes are random:
+// counting up would make everybody who publishes under one title stand in line.
 func slugsFor(title string, newID func() string) iter.Seq[string] {
 	base := SlugBase(title)
 	return func(yield func(string) bool) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestTallyIsBounded: a botnet, or somebody with an IPv6 /32, takes no more memory than there is for them, and each of their
-// refusals is counted all the same.
+// TestTallyIsBounded: a botnet, or somebody with an IPv6 /32, takes no more memory than there is for them, and each of
+// their refusals is counted all the same.
 func TestTallyIsBounded(t *testing.T) {
 	t.Parallel()
 	var tally tally

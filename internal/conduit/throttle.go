@@ -199,8 +199,8 @@ func (t *Throttle) try(ctx context.Context, client Client, count Count, field, m
 	return c, &Error{Kind: KindTooMany, Fields: Fields{field: {message}}, RetryAfter: wait}
 }
 
-// group names those who wait with the attempt for their password to be looked at. Strangers, who may come from very many
-// networks, are one group beside the others.
+// group names those who wait with the attempt for their password to be looked at. Strangers, who may come from very
+// many networks, are one group beside the others.
 func (c counted) group() string {
 	for i, found := range c.found {
 		if c.count.Buckets[i].Kind == HoldsStrangers && !found.Holds {
@@ -224,8 +224,8 @@ func (c counted) unlooked(ctx context.Context, why error) error {
 	return why
 }
 
-// succeeded takes back what success takes back, and lets the account, if there is one, know the network. If it cannot, the
-// level drains all the same, and the next success will do: what has succeeded must not fail by it.
+// succeeded takes back what success takes back, and lets the account, if there is one, know the network. If it cannot,
+// the level drains all the same, and the next success will do: what has succeeded must not fail by it.
 func (c counted) succeeded(ctx context.Context) {
 	if c.throttle == nil {
 		return
@@ -259,8 +259,9 @@ func (c counted) settle(ctx context.Context, after func(Bucket) afterSuccess, kn
 	return c.throttle.Store.SettleAttempt(ctx, lower, known)
 }
 
-// How many attempts of a network are counted at once, and how many wait for that. They all count in the same rows, and who
-// waits for a row in the database keeps a connection from everybody: of a hundred that register from one network, few may.
+// How many attempts of a network are counted at once, and how many wait for that. They all count in the same rows, and
+// who waits for a row in the database keeps a connection from everybody: of a hundred that register from one network,
+// few may.
 const (
 	countingAtOnce = 4
 	countingQueue  = 10_000

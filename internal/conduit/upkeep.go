@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// seenSessions are the sessions used since they were last written down. Writing each use down would cost every request a
-// write.
+// seenSessions are the sessions used since they were last written down. Writing each use down would cost every request
+// a write.
 type seenSessions struct {
 	mutex sync.Mutex
 	ids   map[string]struct{}

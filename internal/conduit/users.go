@@ -34,18 +34,18 @@ const (
 
 // UserStore keeps users.
 type UserStore interface {
-	// CreateUser records a user together with their first session, and with what happened, and gives the user with their id,
-	// which complete is told before: what it cannot complete is not recorded. Taken names the fields ("username", "email")
-	// that other users have; also a username that is reserved still, or has the [Look] of one that somebody has or that is
-	// reserved, unless both are in ASCII. ErrKeyGone unless the key with this kid counts.
+	// CreateUser records a user together with their first session, and with what happened, and gives the user with
+	// their id, which complete is told before: what it cannot complete is not recorded. Taken names the fields
+	// ("username", "email") that other users have; also a username that is reserved still, or has the [Look] of one
+	// that somebody has or that is reserved, unless both are in ASCII. ErrKeyGone unless the key with this kid counts.
 	CreateUser(ctx context.Context, user User, first Session, kid string, complete func(id int64) (Event, error)) (User, error)
-	// DeleteUser removes the user of a session with all that is theirs, keeps their name from being taken until then, and
-	// records what happened. SessionOver if the session has ended meanwhile.
+	// DeleteUser removes the user of a session with all that is theirs, keeps their name from being taken until then,
+	// and records what happened. SessionOver if the session has ended meanwhile.
 	DeleteUser(ctx context.Context, session Session, reserve time.Time, happened Event) error
 	// UserByEmail finds the user whose address has the same [Key]; NotFound("user") if there is none.
 	UserByEmail(ctx context.Context, email string) (User, error)
-	// UpdateUser loads and locks the user of a session, lets change alter them, and saves them with what comes of it, in
-	// one transaction. SessionOver if the session has ended meanwhile; Taken as with CreateUser; TooManyNames if
+	// UpdateUser loads and locks the user of a session, lets change alter them, and saves them with what comes of it,
+	// in one transaction. SessionOver if the session has ended meanwhile; Taken as with CreateUser; TooManyNames if
 	// [MostReserved] former ones rest, and the new one is none of them.
 	UpdateUser(ctx context.Context, session Session, change func(*User) (Outcome, error)) (User, error)
 	// SweepNames removes up to limit reserved names that are free by now, and tells how many.
@@ -327,8 +327,8 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 			return Caller{}, asked.unlooked(ctx, err)
 		}
 	}
-	// The session was there when the request began. Its body may have taken a while, in which the person can have logged
-	// out everywhere: a session that is over must not take the account back.
+	// The session was there when the request began. Its body may have taken a while, in which the person can have
+	// logged out everywhere: a session that is over must not take the account back.
 	user, err := u.Store.UpdateUser(ctx, caller.Session, func(user *User) (outcome Outcome, err error) {
 		happened := func(action Action) {
 			outcome.Events = append(outcome.Events, client.event(u.Now(), user.ID, action, UserTarget(user.ID)))
@@ -381,12 +381,12 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 // reservation is for how long the name of somebody who left, or has another one now, is kept from others.
 const reservation = 30 * 24 * time.Hour
 
-// MostReserved is how many former names are kept for a user, who gets no other beyond them: else one user could keep very
-// many, or a thief set the owner's free.
+// MostReserved is how many former names are kept for a user, who gets no other beyond them: else one user could keep
+// very many, or a thief set the owner's free.
 const MostReserved = 10
 
-// confirm tells whether a password is the caller's, whom it refuses otherwise, by the name of the field. Guessing it is as
-// slow as at a login.
+// confirm tells whether a password is the caller's, whom it refuses otherwise, by the name of the field. Guessing it is
+// as slow as at a login.
 func (u *Users) confirm(ctx context.Context, caller Caller, field, password string, client Client) error {
 	user, err := u.verify(ctx, attempt{caller.User.Email, password, client, caller.User.ID})
 	if err == nil && user.ID != caller.User.ID {

@@ -16,8 +16,8 @@ const (
 	Outline
 )
 
-// Room is asked before something long is read, with how many rows it has, and how many bytes of text if that is known. It
-// refuses when there is no memory for it.
+// Room is asked before something long is read, with how many rows it has, and how many bytes of text if that is known.
+// It refuses when there is no memory for it.
 type Room func(rows, bytes int) error
 
 func (r Room) ask(detail Detail, rows, bytes int) error {

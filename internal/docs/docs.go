@@ -1,7 +1,8 @@
-// Package docs is the documentation page: Swagger UI, pinned and embedded, opened on the contract of the server it comes from.
+// Package docs is the documentation page: Swagger UI, pinned and embedded, opened on the contract of the server it
+// comes from.
 //
-// It knows files and how browsers ask for them. Which contract is shown, and what it says, it does not know: the page loads
-// openapi.yaml from beside itself.
+// It knows files and how browsers ask for them. Which contract is shown, and what it says, it does not know: the page
+// loads openapi.yaml from beside itself.
 package docs
 
 import (
@@ -24,13 +25,13 @@ import (
 //go:embed page swagger-ui
 var files embed.FS
 
-// contentSecurityPolicy has a browser run and load only what comes from this server, and nothing that stands in the page
-// itself. Swagger UI's stylesheet has its icons as data: URLs.
+// contentSecurityPolicy has a browser run and load only what comes from this server, and nothing that stands in the
+// page itself. Swagger UI's stylesheet has its icons as data: URLs.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// kinds are the media types of the page's files. Browsers refuse scripts and styles whose type is not theirs, and the table
-// which package mime reads depends on the machine.
+// kinds are the media types of the page's files. Browsers refuse scripts and styles whose type is not theirs, and the
+// table which package mime reads depends on the machine.
 var kinds = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",

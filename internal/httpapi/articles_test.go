@@ -284,4 +284,5 @@ func TestStoredVerbatim(t *testing.T) {
 	})
 }
 
-// TestWritersDoNotDeadlock has people change tags, publish, favour and delete all at once: nobody has to be told to try again.
+// TestWritersDoNotDeadlock has people change tags, publish, favour and delete all at once: nobody has to be told to try
+// again.

@@ -158,8 +158,8 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-// TestNoSecretsAreKept goes through the life of an account with secrets that are easy to find, and looks for them in the audit
-// log and in the log at its most talkative.
+// TestNoSecretsAreKept goes through the life of an account with secrets that are easy to find, and looks for them in
+// the audit log and in the log at its most talkative.
 func TestNoSecretsAreKept(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork = 3, 8, 20

@@ -15,8 +15,8 @@ const (
 	invalidTokenChallenge = `Bearer realm="conduit", error="invalid_token"`
 )
 
-// callerFrom gives the caller of the request. There always is one, authenticated or anonymous; operations whose contract
-// requires a token are not reached by anonymous ones.
+// callerFrom gives the caller of the request. There always is one, authenticated or anonymous; operations whose
+// contract requires a token are not reached by anonymous ones.
 func callerFrom(ctx context.Context) conduit.Caller { return requestFrom(ctx).caller }
 
 // clientFrom tells where the request comes from.
@@ -29,8 +29,8 @@ type authenticator struct {
 }
 
 // caller gives the caller whom the request's token names. The error is Unauthenticated if there is no token or a bad
-// one, and something else if it could not be checked. A token in the query or in a cookie is none (RFC 6750 §2.3 warns of
-// the first, and the second would be open to cross-site request forgery).
+// one, and something else if it could not be checked. A token in the query or in a cookie is none (RFC 6750 §2.3 warns
+// of the first, and the second would be open to cross-site request forgery).
 func (a authenticator) caller(r *http.Request) (conduit.Caller, error) {
 	token, err := bearerToken(r.Header["Authorization"])
 	if err != nil {
@@ -39,7 +39,8 @@ func (a authenticator) caller(r *http.Request) (conduit.Caller, error) {
 	claims, err := a.tokens.Verify(r.Context(), token)
 	switch {
 	case errors.Is(err, auth.ErrExpired):
-		// Its row goes on sight. That the token has expired is certain, whether or not that succeeds; the sweep comes by too.
+		// Its row goes on sight. That the token has expired is certain, whether or not that succeeds; the sweep comes
+		// by too.
 		_ = a.sessions.Expired(r.Context(), claims.SessionID)
 		return conduit.Caller{}, conduit.Unauthenticated("token", "has expired")
 	case errors.Is(err, auth.ErrInvalid):
@@ -52,8 +53,8 @@ func (a authenticator) caller(r *http.Request) (conduit.Caller, error) {
 	})
 }
 
-// bearerToken takes the token out of the Authorization headers: "Bearer", as the contract says, or "Token", as RealWorld's
-// own clients send it. More than one header, another scheme, or a scheme alone is a bad token.
+// bearerToken takes the token out of the Authorization headers: "Bearer", as the contract says, or "Token", as
+// RealWorld's own clients send it. More than one header, another scheme, or a scheme alone is a bad token.
 func bearerToken(headers []string) (string, error) {
 	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
 		return "", conduit.Unauthenticated("token", missingToken)

@@ -98,8 +98,8 @@ func TestAuthenticationComesFirst(t *testing.T) {
 	})
 }
 
-// TestForgedWithTheRealKey signs with the key that the server uses, so that only what the token says is at fault. What is
-// wrong with a token's text is tested in internal/auth.
+// TestForgedWithTheRealKey signs with the key that the server uses, so that only what the token says is at fault. What
+// is wrong with a token's text is tested in internal/auth.
 func TestForgedWithTheRealKey(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
@@ -209,7 +209,8 @@ func TestExpiredTokenRemovesItsSession(t *testing.T) {
 	})
 }
 
-// hold sends a request but for its body, until the server is done with looking at the token, and gives what sends the rest.
+// hold sends a request but for its body, until the server is done with looking at the token, and gives what sends the
+// rest.
 func (s *server) hold(t *testing.T, c call) (finish func() answer) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
@@ -247,8 +248,8 @@ func (s *server) hold(t *testing.T, c call) (finish func() answer) {
 	}
 }
 
-// TestHeldRequestOfAnEndedSession: whoever stole a token may hold the second half of a request back until the person has
-// thrown them out. It must not let them in again.
+// TestHeldRequestOfAnEndedSession: whoever stole a token may hold the second half of a request back until the person
+// has thrown them out. It must not let them in again.
 func TestHeldRequestOfAnEndedSession(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		stolen := s.register(t, "jake")

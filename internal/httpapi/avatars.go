@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// avatar answers GET /avatars/{file}: a picture for demo accounts, drawn from its number, so that demo content looks alive
-// without a request to anybody else's server.
+// avatar answers GET /avatars/{file}: a picture for demo accounts, drawn from its number, so that demo content looks
+// alive without a request to anybody else's server.
 func avatar(w http.ResponseWriter, r *http.Request) bool {
 	name, isSVG := strings.CutSuffix(r.PathValue("file"), ".svg")
 	number, err := strconv.ParseUint(name, 10, 32)

@@ -26,7 +26,8 @@ type bodyRules struct {
 
 const (
 	smallBody = 16 << 10 // how many bytes a body may have whose x-max-bytes the contract does not tell
-	// maxValues is how many values a body may have. The contract's own have some sixty; front ends send whole objects back.
+	// maxValues is how many values a body may have. The contract's own have some sixty; front ends send whole objects
+	// back.
 	maxValues = 10_000
 )
 
@@ -65,8 +66,8 @@ type body struct {
 // ValidatedValue gives the decoded JSON to github.com/oapi-codegen/runtime.BindJSONBody.
 func (b body) ValidatedValue() any { return b.value }
 
-// read reads the whole body and decodes it strictly. Problems are told of the fields given; a member that is none of them
-// has a name which the client made up, and answers repeat nothing that was sent.
+// read reads the whole body and decodes it strictly. Problems are told of the fields given; a member that is none of
+// them has a name which the client made up, and answers repeat nothing that was sent.
 func (b *bodyRules) read(w http.ResponseWriter, r *http.Request) (any, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, &malformed{http.StatusUnsupportedMediaType, strictjson.Whole, "must be sent as application/json"}

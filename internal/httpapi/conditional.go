@@ -12,10 +12,11 @@ import (
 	"conduit/internal/conduit"
 )
 
-// conditional gives the answers of a handler an ETag, and answers 304 to who has them already (RFC 9110 §13.1.2). The tag
-// is weak, since the same content may go out compressed. What may be long has the tag of its version, see [unlessKnown], and
-// what is short that of its content. Unless the handler says otherwise, browsers keep the answer for the person it is for,
-// and ask each time. salt stands for the program: another one may show the same version in another way.
+// conditional gives the answers of a handler an ETag, and answers 304 to who has them already (RFC 9110 §13.1.2). The
+// tag is weak, since the same content may go out compressed. What may be long has the tag of its version, see
+// [unlessKnown], and what is short that of its content. Unless the handler says otherwise, browsers keep the answer for
+// the person it is for, and ask each time. salt stands for the program: another one may show the same version in
+// another way.
 func conditional(next http.HandlerFunc, salt string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		known := &known{salt: salt, tags: r.Header.Values("If-None-Match"), head: r.Method == http.MethodHead}
@@ -62,8 +63,8 @@ func (k *known) set(version conduit.Version) { k.tag = tagOf([]byte(k.salt), ver
 // errOutlined is no fault: the outline was enough to answer, since who asks has the rest or does not want it.
 var errOutlined = errors.New("the outline is the answer")
 
-// unlessKnown reads something that has versions, and gives the answer the tag of its version. For who may have it, and for
-// HEAD, it reads the outline first, and the whole only if it is needed.
+// unlessKnown reads something that has versions, and gives the answer the tag of its version. For who may have it, and
+// for HEAD, it reads the outline first, and the whole only if it is needed.
 func unlessKnown[T interface{ Version() conduit.Version }](ctx context.Context, read func(conduit.Detail) (T, error)) (T, error) {
 	known := requestFrom(ctx).known
 	if known.head || len(known.tags) > 0 {

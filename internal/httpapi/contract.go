@@ -16,8 +16,8 @@ import (
 	"conduit/internal/conduit"
 )
 
-// contractMux is the router under the generated code. It holds every request to openapi.yaml before a handler sees it, in
-// this order: authentication, parameters, body. What the document says of an operation is looked up once, when the
+// contractMux is the router under the generated code. It holds every request to openapi.yaml before a handler sees it,
+// in this order: authentication, parameters, body. What the document says of an operation is looked up once, when the
 // operation is mounted, so that a request costs no routing beyond http.ServeMux's own.
 type contractMux struct {
 	document     *openapi3.T
@@ -106,13 +106,13 @@ func (c *contractMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mux.ServeHTTP(w, meant)
 }
 
-// lenient is the request as it was meant, in two points on which front ends and Go disagree. RealWorld's Angular front end
-// publishes to /articles/, and a redirect would lose the body. And a semicolon in a query is a character like any other (URL
-// Standard §5.1), which Angular does not encode; package url drops the pair that has one.
+// lenient is the request as it was meant, in two points on which front ends and Go disagree. RealWorld's Angular front
+// end publishes to /articles/, and a redirect would lose the body. And a semicolon in a query is a character like any
+// other (URL Standard §5.1), which Angular does not encode; package url drops the pair that has one.
 //
-// It is nil where a slash may be all that is left of a path whose last parameter came out empty, and the operation changes
-// something: who means to end one session must not end them all. Nothing that can be read has an empty name, so reading
-// /articles/ lists.
+// It is nil where a slash may be all that is left of a path whose last parameter came out empty, and the operation
+// changes something: who means to end one session must not end them all. Nothing that can be read has an empty name, so
+// reading /articles/ lists.
 func (c *contractMux) lenient(r *http.Request) *http.Request {
 	path, rawPath, query := r.URL.Path, r.URL.RawPath, r.URL.RawQuery
 	slash := strings.HasPrefix(path, base+"/") && strings.HasSuffix(r.URL.EscapedPath(), "/")
@@ -268,9 +268,9 @@ func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 	o.handler(w, r)
 }
 
-// caller finds who is calling, as far as the contract asks. Where a token is optional a bad one reads as none: front ends
-// log people out on 401, and somebody whose token has just expired must still be able to read. The challenge tells them
-// (RFC 9110 §11.6.1 allows it on any answer).
+// caller finds who is calling, as far as the contract asks. Where a token is optional a bad one reads as none: front
+// ends log people out on 401, and somebody whose token has just expired must still be able to read. The challenge tells
+// them (RFC 9110 §11.6.1 allows it on any answer).
 func (o *operation) caller(w http.ResponseWriter, r *http.Request) (conduit.Caller, error) {
 	if o.need == tokenIgnored {
 		return conduit.Caller{}, nil
@@ -286,8 +286,8 @@ func (o *operation) caller(w http.ResponseWriter, r *http.Request) (conduit.Call
 	return conduit.Caller{}, nil
 }
 
-// checkParameters holds path and query to the contract. A query parameter that is empty counts as not given, since forms
-// send all their fields: it is taken out of the query, where the generated code would stumble over it.
+// checkParameters holds path and query to the contract. A query parameter that is empty counts as not given, since
+// forms send all their fields: it is taken out of the query, where the generated code would stumble over it.
 func (o *operation) checkParameters(r *http.Request) error {
 	if len(o.parameters) == 0 && r.URL.RawQuery == "" {
 		return nil

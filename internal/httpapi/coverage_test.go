@@ -92,8 +92,8 @@ func documented() []string {
 	return slices.Sorted(maps.Keys(pairs))
 }
 
-// goodCalls has a request of every operation that uses the database, each of which would succeed for jake's tokens when jane,
-// her article "known", its comment 1 and a session "known" are there.
+// goodCalls has a request of every operation that uses the database, each of which would succeed for jake's tokens when
+// jane, her article "known", its comment 1 and a session "known" are there.
 func goodCalls(token, refreshToken string) []call {
 	const article = "/api/articles/known"
 	return []call{
@@ -165,8 +165,8 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 	}
 }
 
-// TestEveryOperationRefuses what any operation of its kind refuses: no token, odd parameters, odd media types, large and
-// broken bodies.
+// TestEveryOperationRefuses what any operation of its kind refuses: no token, odd parameters, odd media types, large
+// and broken bodies.
 func TestEveryOperationRefuses(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
@@ -201,7 +201,8 @@ func TestEveryOperationRefuses(t *testing.T) {
 	})
 }
 
-// TestEveryOperationReadsItsQuery: one that cannot be decoded is refused, also where no parameter would be taken from it.
+// TestEveryOperationReadsItsQuery: one that cannot be decoded is refused, also where no parameter would be taken from
+// it.
 func TestEveryOperationReadsItsQuery(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		wellKnown := []call{get("/.well-known/jwks.json", ""), get("/.well-known/oauth-authorization-server", "")}

@@ -39,8 +39,8 @@ type errorBody struct {
 }
 
 // writeError answers with err: the one writer for every layer. A refusal is shown as it is; anything else is a fault of
-// ours, which is logged under the request's id and shown without detail. Logged or shown, no error holds a value that was
-// sent.
+// ours, which is logged under the request's id and shown without detail. Logged or shown, no error holds a value that
+// was sent.
 func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	var (
 		refusal   *conduit.Error

@@ -24,7 +24,8 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// server is the real handler on a real database, listening on loopback. Every answer of it is checked against the contract.
+// server is the real handler on a real database, listening on loopback. Every answer of it is checked against the
+// contract.
 type server struct {
 	*httptest.Server
 	db        *store.Store

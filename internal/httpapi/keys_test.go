@@ -14,8 +14,8 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestRevokedKeyElsewhere: once a key is revoked, another instance, which has not read the keys since, believes no token of
-// it with its next request, and signs none with it.
+// TestRevokedKeyElsewhere: once a key is revoked, another instance, which has not read the keys since, believes no
+// token of it with its next request, and signs none with it.
 func TestRevokedKeyElsewhere(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -100,8 +100,8 @@ func TestUnsignedIsUnwritten(t *testing.T) {
 	})
 }
 
-// TestSessionsWhenTheClockStepsBack: everything goes on behind the times at which keys and sessions began, and a login ends neither itself
-// nor the one before.
+// TestSessionsWhenTheClockStepsBack: everything goes on behind the times at which keys and sessions began, and a login
+// ends neither itself nor the one before.
 func TestSessionsWhenTheClockStepsBack(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.sessions.Max = 3
@@ -228,8 +228,8 @@ func TestSeenSessionsAreKept(t *testing.T) {
 	})
 }
 
-// TestFormerIssuers: tokens from before a change of the issuer are good to their end, on instances with the new settings and
-// on those with the old ones, but none under a name that nobody has used.
+// TestFormerIssuers: tokens from before a change of the issuer are good to their end, on instances with the new
+// settings and on those with the old ones, but none under a name that nobody has used.
 func TestFormerIssuers(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -309,8 +309,8 @@ func TestShorterLifetime(t *testing.T) {
 	})
 }
 
-// TestServerBesideReset: when somebody makes the keys new under another key-encryption key, a server that runs on answers 503
-// to whoever needs a key, and at /healthz once it has read them.
+// TestServerBesideReset: when somebody makes the keys new under another key-encryption key, a server that runs on
+// answers 503 to whoever needs a key, and at /healthz once it has read them.
 func TestServerBesideReset(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		old := s.register(t, "jake")

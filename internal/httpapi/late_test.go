@@ -16,8 +16,8 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestBodiesAfterTheLogout: what comes when its session has ended changes nothing, though the session was there when the
-// request began.
+// TestBodiesAfterTheLogout: what comes when its session has ended changes nothing, though the session was there when
+// the request began.
 func TestBodiesAfterTheLogout(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		author := s.register(t, "jake")

@@ -17,15 +17,15 @@ import (
 	"conduit/internal/conduit"
 )
 
-// How much memory all requests together may take for bodies and for answers, in bytes, unless [Config] says otherwise. What
-// a small body or a small answer takes is not counted: it is less than what its connection costs anyway.
+// How much memory all requests together may take for bodies and for answers, in bytes, unless [Config] says otherwise.
+// What a small body or a small answer takes is not counted: it is less than what its connection costs anyway.
 const (
 	bodyMemory   = 32 << 20
 	answerMemory = 48 << 20
 )
 
-// What an answer may take while it is made: the texts as the database gives them and as JSON, in which a byte may take six. What
-// asks for none of these is charged when it is written, if it is long enough to be compressed.
+// What an answer may take while it is made: the texts as the database gives them and as JSON, in which a byte may take
+// six. What asks for none of these is charged when it is written, if it is long enough to be compressed.
 const (
 	articleMemory = 4 << 20  // an article with its text
 	summaryMemory = 64 << 10 // a row of a list of articles
@@ -35,9 +35,9 @@ const (
 	gzipMemory    = 1 << 20  // for compressing an answer as long as it is sent
 )
 
-// memory is what may be taken for something by all requests together. Who wants some waits until there is, for a while. No
-// network gets more than half. Where somebody waits in vain, transfers are broken off that have taken long: a client that does
-// not read what it asked for must not keep others from reading.
+// memory is what may be taken for something by all requests together. Who wants some waits until there is, for a while.
+// No network gets more than half. Where somebody waits in vain, transfers are broken off that have taken long: a client
+// that does not read what it asked for must not keep others from reading.
 type memory struct {
 	all   *semaphore.Weighted
 	size  int64 // of all
@@ -79,7 +79,8 @@ func newMemory(size int64, now func() time.Time) *memory {
 	}
 }
 
-// take waits for so much memory; Unavailable if there is none in time. What is more than a network may have counts as that.
+// take waits for so much memory; Unavailable if there is none in time. What is more than a network may have counts as
+// that.
 func (m *memory) take(ctx context.Context, key string, size int64, abandon func()) (*lease, error) {
 	l := &lease{memory: m, key: key, network: m.enter(key), size: min(size, m.share), abandon: abandon}
 	err := m.patiently(ctx, l.network.Weighted, l.size, key)
@@ -184,9 +185,9 @@ func bounded(next http.Handler, bodies, answers *memory) http.Handler {
 	})
 }
 
-// charged has what is read and long enough to be compressed take memory before it is sent, unless it has done so before it was
-// made. What there is no memory for is 503. A change that was made is never answered so: its answer is short, and goes out as
-// it is, since compressing costs the most.
+// charged has what is read and long enough to be compressed take memory before it is sent, unless it has done so before
+// it was made. What there is no memory for is 503. A change that was made is never answered so: its answer is short,
+// and goes out as it is, since compressing costs the most.
 func charged(next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {

@@ -55,8 +55,8 @@ func (s *server) long(t *testing.T, token string) {
 	s.do(t, call{method: "POST", path: "/api/articles", token: token, body: body}).want(t, 201, "")
 }
 
-// TestSlowReaders: answers that nobody takes hold memory. One network gets half of it, and what has taken long makes way for
-// others, though not before.
+// TestSlowReaders: answers that nobody takes hold memory. One network gets half of it, and what has taken long makes
+// way for others, though not before.
 func TestSlowReaders(t *testing.T) {
 	eachWithMemory(t, 64<<20, 8<<20, func(t *testing.T, s *server, transfers *clock) {
 		jake := s.register(t, "jake")
@@ -96,7 +96,8 @@ func TestSlowReaders(t *testing.T) {
 	})
 }
 
-// TestLongAnswersAreCharged: whatever is long, also the contract itself, as often as it is asked for at once on one connection.
+// TestLongAnswersAreCharged: whatever is long, also the contract itself, as often as it is asked for at once on one
+// connection.
 func TestLongAnswersAreCharged(t *testing.T) {
 	eachWithMemory(t, 64<<20, 3<<20, func(t *testing.T, s *server, transfers *clock) {
 		jake := s.register(t, "jake")
@@ -111,7 +112,8 @@ func TestLongAnswersAreCharged(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// Between two answers of a connection somebody else may get one, until the operating system keeps no more of them.
+		// Between two answers of a connection somebody else may get one, until the operating system keeps no more of
+		// them.
 		for tries := 0; s.do(t, comingFrom("192.0.2.3", get("/openapi.json", ""))).status == 200; tries++ {
 			if tries == 100 {
 				t.Fatal("what nobody reads holds nothing")

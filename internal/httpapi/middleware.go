@@ -184,8 +184,8 @@ func isClosed(signal <-chan struct{}) bool {
 
 const noStore = "no-store"
 
-// secure sets what browsers should know about any answer of an API (OWASP REST Security Cheat Sheet, "Security Headers").
-// Nothing is kept by caches unless a handler says so: most answers are somebody's.
+// secure sets what browsers should know about any answer of an API (OWASP REST Security Cheat Sheet, "Security
+// Headers"). Nothing is kept by caches unless a handler says so: most answers are somebody's.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -198,9 +198,9 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
-// crossOrigin lets front ends on other origins in. Tokens travel in a header which no browser adds by itself, so any origin
-// may ask, without credentials, and with any header: tracing libraries add theirs to every call, and one that is not allowed
-// fails all of them. No origins are none, where the library would take them for any.
+// crossOrigin lets front ends on other origins in. Tokens travel in a header which no browser adds by itself, so any
+// origin may ask, without credentials, and with any header: tracing libraries add theirs to every call, and one that is
+// not allowed fails all of them. No origins are none, where the library would take them for any.
 func crossOrigin(next http.Handler, origins []string) http.Handler {
 	if len(origins) == 0 {
 		return next

@@ -42,7 +42,8 @@ func TestFormerNamesRest(t *testing.T) {
 	})
 }
 
-// TestFormerNamesAreFew: nobody can keep many names from others, nor set one free before its time by taking many others.
+// TestFormerNamesAreFew: nobody can keep many names from others, nor set one free before its time by taking many
+// others.
 func TestFormerNamesAreFew(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "name0")
@@ -146,7 +147,8 @@ func TestLookAlikes(t *testing.T) {
 	})
 }
 
-// TestLookAlikesThatFoldToASCII: a name counts as one in ASCII by how it is written, and not by what case folding makes of it.
+// TestLookAlikesThatFoldToASCII: a name counts as one in ASCII by how it is written, and not by what case folding makes
+// of it.
 func TestLookAlikesThatFoldToASCII(t *testing.T) {
 	folding := map[rune]string{}
 	for r := rune(unicode.MaxASCII + 1); r <= unicode.MaxRune; r++ {

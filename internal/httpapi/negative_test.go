@@ -20,8 +20,9 @@ type bad struct {
 	status int
 }
 
-// TestWhatTheContractForbids sends requests derived from openapi.yaml, each with one thing wrong: a new operation, parameter or
-// field has its own by itself. The response check sees to it that a refusal is one of those which the operation documents.
+// TestWhatTheContractForbids sends requests derived from openapi.yaml, each with one thing wrong: a new operation,
+// parameter or field has its own by itself. The response check sees to it that a refusal is one of those which the
+// operation documents.
 func TestWhatTheContractForbids(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")

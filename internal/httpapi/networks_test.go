@@ -172,7 +172,8 @@ func TestKnownForAWhile(t *testing.T) {
 	})
 }
 
-// TestChangesMakeNoNetworkKnown: who has a token, which may be stolen, stays a stranger to the account whatever they change.
+// TestChangesMakeNoNetworkKnown: who has a token, which may be stolen, stays a stranger to the account whatever they
+// change.
 func TestChangesMakeNoNetworkKnown(t *testing.T) {
 	throttled(t, 5, 100, 3, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")

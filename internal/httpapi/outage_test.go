@@ -164,8 +164,8 @@ func (tr *trap) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trace
 
 func (tr *trap) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// TestLostAnswers: when the connection of a change goes silent, or breaks, at whichever of its statements, the change is
-// made all the same, and once.
+// TestLostAnswers: when the connection of a change goes silent, or breaks, at whichever of its statements, the change
+// is made all the same, and once.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, loss := range []string{"requests", "answers", "connections", "host"} {
@@ -234,8 +234,8 @@ select (select count(*) from users), (select count(*) from comments), (select co
 	}
 }
 
-// TestHealthOfWrites: a database that cannot be written to is not well, and whoever asks does not make it write more than
-// once a second.
+// TestHealthOfWrites: a database that cannot be written to is not well, and whoever asks does not make it write more
+// than once a second.
 func TestHealthOfWrites(t *testing.T) {
 	t.Parallel()
 	health := call{method: "GET", path: "/healthz"}

@@ -45,8 +45,8 @@ func orZero[T any](parameter *T) T {
 	return *parameter
 }
 
-// A cursor is a position as 16 bytes, milliseconds and id, in base64url: short, and nothing that clients would be tempted
-// to take apart. That of comments is an id alone.
+// A cursor is a position as 16 bytes, milliseconds and id, in base64url: short, and nothing that clients would be
+// tempted to take apart. That of comments is an id alone.
 
 func writeCursor(position conduit.Position) string {
 	raw := binary.BigEndian.AppendUint64(nil, uint64(position.CreatedAt.UnixMilli()))

@@ -60,7 +60,8 @@ func TestStrictPasswords(t *testing.T) {
 	})
 }
 
-// TestCurrentPassword: it is looked at whenever it is sent, as slowly as at a login, and asked for if the server is set to.
+// TestCurrentPassword: it is looked at whenever it is sent, as slowly as at a login, and asked for if the server is set
+// to.
 func TestCurrentPassword(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

@@ -10,8 +10,8 @@ import (
 )
 
 // problems turns what the validator found into fields and our own words. The validator's words are never shown: they
-// hold the value and the schema. A field is the last name of its JSON pointer; what is wrong with an element of an array is
-// wrong with the array, and says which one it is; the document as a whole is root.
+// hold the value and the schema. A field is the last name of its JSON pointer; what is wrong with an element of an
+// array is wrong with the array, and says which one it is; the document as a whole is root.
 func problems(err error, root string) conduit.Fields {
 	fields := conduit.Fields{}
 	collect(fields, err, root)

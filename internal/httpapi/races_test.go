@@ -180,8 +180,8 @@ func (d *deadlocks) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.Trace
 	}
 }
 
-// TestNobodyWaitsForEachOther: whatever begins, uses and ends sessions of one user at once, and changes them, goes on. What
-// is repeated after a deadlock would have cost a second.
+// TestNobodyWaitsForEachOther: whatever begins, uses and ends sessions of one user at once, and changes them, goes on.
+// What is repeated after a deadlock would have cost a second.
 func TestNobodyWaitsForEachOther(t *testing.T) {
 	t.Parallel()
 	found := &deadlocks{}

@@ -20,8 +20,9 @@ import (
 const maxWait = 30 * time.Second // the longest delay that a request may ask for
 
 // rehearsal lets a front end see any answer that the contract has for an operation, from the server it will talk to in
-// earnest. A request says what it wants in Prefer (RFC 7240), in the words of other mock servers: code=422 for the documented
-// example of that status, example=NAME for another than the first, wait=2 for a delay in seconds, also before a real answer.
+// earnest. A request says what it wants in Prefer (RFC 7240), in the words of other mock servers: code=422 for the
+// documented example of that status, example=NAME for another than the first, wait=2 for a delay in seconds, also
+// before a real answer.
 //
 // It has the answers of one operation by their codes.
 type rehearsal map[string]rehearsedAnswer
@@ -67,8 +68,8 @@ type preferred struct {
 	words  []string // for Preference-Applied
 }
 
-// read understands what the request prefers. The error is Invalid and lists what there is. Preferences with other names are
-// none of ours and ignored (RFC 7240 §2).
+// read understands what the request prefers. The error is Invalid and lists what there is. Preferences with other names
+// are none of ours and ignored (RFC 7240 §2).
 func (r rehearsal) read(headers []string) (preferred, error) {
 	var p preferred
 	wanted := preferences(headers)
@@ -115,8 +116,8 @@ var (
 	preferenceValue = regexp.MustCompile(`^\s*([^\s=;"]+)\s*(?:=\s*"?([^\s;"]*)"?)?\s*(?:;|$)`)
 )
 
-// preferences reads Prefer (RFC 7240 §2): names in lower case, with their values. Of a name that is there twice the first
-// counts.
+// preferences reads Prefer (RFC 7240 §2): names in lower case, with their values. Of a name that is there twice the
+// first counts.
 func preferences(headers []string) map[string]string {
 	found := map[string]string{}
 	for _, element := range preference.FindAllString(strings.Join(headers, ","), -1) {
@@ -132,8 +133,8 @@ func preferences(headers []string) map[string]string {
 	return found
 }
 
-// hold waits for as long as the request prefers, or until the server stops. The server's deadline for reading a request, which
-// would come in between and end it, moves along.
+// hold waits for as long as the request prefers, or until the server stops. The server's deadline for reading a
+// request, which would come in between and end it, moves along.
 func (p preferred) hold(w http.ResponseWriter, r *http.Request, stopping <-chan struct{}) error {
 	if p.wait == 0 {
 		return nil
@@ -149,7 +150,8 @@ func (p preferred) hold(w http.ResponseWriter, r *http.Request, stopping <-chan 
 	}
 }
 
-// write answers as an operation would: errors in the one shape with their usual headers, the rest with those of the contract.
+// write answers as an operation would: errors in the one shape with their usual headers, the rest with those of the
+// contract.
 func (p preferred) write(w http.ResponseWriter, _ *http.Request) {
 	if p.answer.status >= http.StatusBadRequest {
 		sendError(w, p.answer.status, exampleFields(p.body), 2*time.Second)

@@ -32,8 +32,8 @@ func preferring(method, path, prefer string) call {
 	return call{method: method, path: path, headers: map[string]string{"Prefer": prefer}}
 }
 
-// TestRehearsalOfEveryAnswer asks for each example of the contract. That it is what the contract says, headers included, the
-// response check sees.
+// TestRehearsalOfEveryAnswer asks for each example of the contract. That it is what the contract says, headers
+// included, the response check sees.
 func TestRehearsalOfEveryAnswer(t *testing.T) {
 	t.Parallel()
 	s := rehearsing(t)

@@ -32,8 +32,8 @@ type responseCheck struct {
 	checked, violations atomic.Int64
 }
 
-// newResponseCheck takes a document for itself. It tells found of answers which break the contract and seen of all, if those
-// are set.
+// newResponseCheck takes a document for itself. It tells found of answers which break the contract and seen of all, if
+// those are set.
 func newResponseCheck(document *openapi3.T, log *slog.Logger, found func(Violation), seen func(string, int)) *responseCheck {
 	no := false
 	for _, schema := range document.Components.Schemas {

@@ -169,8 +169,8 @@ func TestRefreshTokenReuse(t *testing.T) {
 	})
 }
 
-// TestLostRefresh: an answer may be lost, and asked for again much later; also when the one to that is lost, and though other
-// tokens of the session are in use meanwhile.
+// TestLostRefresh: an answer may be lost, and asked for again much later; also when the one to that is lost, and though
+// other tokens of the session are in use meanwhile.
 func TestLostRefresh(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.register(t, "jake")

@@ -29,7 +29,8 @@ func numbers(n int) string {
 // text is an SQL literal.
 func text(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// TestListsKeepAuthorsShort: what somebody says of themselves is in every row, and what an earlier version took stays readable.
+// TestListsKeepAuthorsShort: what somebody says of themselves is in every row, and what an earlier version took stays
+// readable.
 func TestListsKeepAuthorsShort(t *testing.T) {
 	eachWithDatabase(t, func(t *testing.T, s *server, database string) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
@@ -265,8 +266,8 @@ func TestBodyLimits(t *testing.T) {
 	})
 }
 
-// TestManyElements: what is too much is refused before it costs more than its bytes. Half a million numbers, each with a
-// refusal of its own, took 250 MB.
+// TestManyElements: what is too much is refused before it costs more than its bytes. Half a million numbers, each with
+// a refusal of its own, took 250 MB.
 func TestManyElements(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")

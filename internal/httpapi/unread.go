@@ -12,12 +12,12 @@ import (
 )
 
 // Listener gives what net/http refuses before any handler sees it the shape of all other errors, and lets pages of the
-// origins read it. Such are a path with a % that begins no escape, as fetch sends for the profile of "100%", and headers
-// beyond the limit. net/http has no hook for them: it writes a fixed text to the connection, in one write. No answer of a
-// handler has those headers without a date, and in JSON no line ends as headers do.
+// origins read it. Such are a path with a % that begins no escape, as fetch sends for the profile of "100%", and
+// headers beyond the limit. net/http has no hook for them: it writes a fixed text to the connection, in one write. No
+// answer of a handler has those headers without a date, and in JSON no line ends as headers do.
 //
-// It also bounds what the operating system keeps of an answer that is not read: left alone, Linux lets that grow to some
-// megabytes a connection.
+// It also bounds what the operating system keeps of an answer that is not read: left alone, Linux lets that grow to
+// some megabytes a connection.
 func Listener(inner net.Listener, origins []string) net.Listener {
 	return unreadListener{inner, origins}
 }
@@ -39,8 +39,8 @@ func (l unreadListener) Accept() (net.Conn, error) {
 	return &unreadConn{conn, l.origins}, nil
 }
 
-// writeBuffer is how many bytes of an answer the operating system is asked to keep: enough for 20 Mbit/s to the other side of
-// the world.
+// writeBuffer is how many bytes of an answer the operating system is asked to keep: enough for 20 Mbit/s to the other
+// side of the world.
 const writeBuffer = 256 << 10
 
 type unreadConn struct {

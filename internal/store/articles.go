@@ -58,8 +58,8 @@ func (r articleViewRow) view() conduit.ArticleView {
 	}
 }
 
-// articleViews begins every read of articles, so that what a reader sees is said once. The columns of an outline are those of
-// [conduit.ArticleView.Version], and of a position in lists.
+// articleViews begins every read of articles, so that what a reader sees is said once. The columns of an outline are
+// those of [conduit.ArticleView.Version], and of a position in lists.
 func (s *Store) articleViews(p *parameters, reader int64, detail conduit.Detail, author string) *bun.SelectQuery {
 	query := s.reads.NewSelect().TableExpr("articles as a").Join("join users as u on u.id = a.author_id").
 		ColumnExpr("a.id, a.favorites_count, a.created_at, a.updated_at")
@@ -124,8 +124,8 @@ func (s *Store) CreateArticle(
 }
 
 // sumsLock is the key of an advisory lock in PostgreSQL, any number. Triggers keep sums of articles by author, tag and
-// favourite. Publishing touches them in an order in which any number of transactions can wait for each other. Changing tags
-// and deleting do not, so they have the lock to themselves, and publishing shares it.
+// favourite. Publishing touches them in an order in which any number of transactions can wait for each other. Changing
+// tags and deleting do not, so they have the lock to themselves, and publishing shares it.
 const sumsLock = 0x636f6e6475697401
 
 func (s *Store) shareSums(ctx context.Context, tx bun.Tx) error {
@@ -144,8 +144,8 @@ func (s *Store) advisoryLock(ctx context.Context, tx bun.Tx, function string) er
 	return err
 }
 
-// takeSlug gives the article the first slug that is free or is its own already. A slug which another transaction is about
-// to take is waited for: then it is known whether it is free.
+// takeSlug gives the article the first slug that is free or is its own already. A slug which another transaction is
+// about to take is waited for: then it is known whether it is free.
 func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[string]) error {
 	for slug := range slugs {
 		owner := row.ID
@@ -169,8 +169,8 @@ func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[st
 	return errors.New("store: no slug was free")
 }
 
-// tagRows are the tags of an article for finding it, in one order for everybody: transactions that count the same tags then
-// wait for each other and do not deadlock.
+// tagRows are the tags of an article for finding it, in one order for everybody: transactions that count the same tags
+// then wait for each other and do not deadlock.
 func (r articleRow) tagRows() []articleTagRow {
 	rows := make([]articleTagRow, len(r.TagList))
 	for i, tag := range slices.Sorted(slices.Values(r.TagList)) {

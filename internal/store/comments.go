@@ -60,8 +60,8 @@ func (s *Store) AddComment(ctx context.Context, session, slug string, comment co
 
 // Comments implements [conduit.CommentStore].
 //
-// An outline with the sizes of the texts comes first, and says where the page ends; of the page itself no more is read than it
-// shows.
+// An outline with the sizes of the texts comes first, and says where the page ends; of the page itself no more is read
+// than it shows.
 func (s *Store) Comments(
 	ctx context.Context, slug string, asked conduit.CommentFilter, reader int64,
 ) (page conduit.CommentPage, err error) {
@@ -73,7 +73,8 @@ func (s *Store) Comments(
 		return s.reads.NewSelect().Table("comments").ColumnExpr(columns).Where("article_id = "+slugSQL, slug).
 			Where("id > ?", asked.After).Order("id").Limit(int64(limit))
 	}
-	// The page is cut out of the index before anything is joined to it: else PostgreSQL may sort all comments of the article.
+	// The page is cut out of the index before anything is joined to it: else PostgreSQL may sort all comments of the
+	// article.
 	views := func(cut *bun.SelectQuery, author string) *bun.SelectQuery {
 		return s.reads.NewSelect().TableExpr("(?) as c", cut).Join("join users as u on u.id = c.author_id").
 			ColumnExpr("c.*").ColumnExpr(author).ColumnExpr(followingExpr).Join(followingJoin, reader).OrderExpr("c.id")

@@ -9,12 +9,12 @@ import (
 	"conduit/internal/conduit"
 )
 
-// Import takes content in bulk, for demo.Fill. What the database gave to the rows of an insert is read in their order: so
-// both databases answer, though neither promises it.
+// Import takes content in bulk, for demo.Fill. What the database gave to the rows of an insert is read in their order:
+// so both databases answer, though neither promises it.
 type Import struct{ tx bun.Tx }
 
-// Import runs fill in one transaction, which may take as long as it takes: a fill that breaks off leaves nothing. The database
-// has to be empty before.
+// Import runs fill in one transaction, which may take as long as it takes: a fill that breaks off leaves nothing. The
+// database has to be empty before.
 func (s *Store) Import(ctx context.Context, fill func(*Import) error) error {
 	return explain(ctx, s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		if !s.postgres {
@@ -31,8 +31,8 @@ func (s *Store) Import(ctx context.Context, fill func(*Import) error) error {
 	}))
 }
 
-// Within one transaction PostgreSQL keeps every version of a sum that changes, and has to walk past them: the time of an
-// import would grow with its square. So the triggers rest, and the sums are made at the end, once.
+// Within one transaction PostgreSQL keeps every version of a sum that changes, and has to walk past them: the time of
+// an import would grow with its square. So the triggers rest, and the sums are made at the end, once.
 const (
 	withoutSums = `
 alter table articles     disable trigger user;

@@ -119,8 +119,8 @@ func (s *Store) ChangeSigningKeys(
 ) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if s.postgres {
-			// Rows cannot be locked which do not exist yet, so the table is, against other changes; it can be read. SQLite
-			// has one writer at a time anyway.
+			// Rows cannot be locked which do not exist yet, so the table is, against other changes; it can be read.
+			// SQLite has one writer at a time anyway.
 			if _, err := tx.ExecContext(ctx, "lock table signing_keys in share row exclusive mode"); err != nil {
 				return err
 			}

@@ -61,8 +61,8 @@ func TestSigningKeysComeBackAsTheyWere(t *testing.T) {
 	})
 }
 
-// TestOneKeyARotation: of instances that find a rotation due at the same moment one makes the next key, and of those that
-// start at once one makes the first.
+// TestOneKeyARotation: of instances that find a rotation due at the same moment one makes the next key, and of those
+// that start at once one makes the first.
 func TestOneKeyARotation(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

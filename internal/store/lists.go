@@ -8,10 +8,10 @@ import (
 	"conduit/internal/conduit"
 )
 
-// A list is paged in two steps: the ids of the page, out of the one index that has them in the right order, and then what
-// is shown of them. So skipped rows are never joined, and the price of a page does not depend on how many articles there
-// are, but for two: deep offsets have to walk the index, which cursors do not; and a feed costs more the more people it is
-// made of.
+// A list is paged in two steps: the ids of the page, out of the one index that has them in the right order, and then
+// what is shown of them. So skipped rows are never joined, and the price of a page does not depend on how many articles
+// there are, but for two: deep offsets have to walk the index, which cursors do not; and a feed costs more the more
+// people it is made of.
 
 // ListArticles implements [conduit.ArticleStore].
 func (s *Store) ListArticles(
@@ -26,8 +26,8 @@ func (s *Store) ListArticles(
 	var rows []articleViewRow
 	if err := s.retry(ctx, func(ctx context.Context) error {
 		p := s.parameters()
-		// The bounds stand in the text: not knowing them PostgreSQL would plan for a tenth of the table, each time anew. Any
-		// offset would be another text to prepare, so pages by offset are not.
+		// The bounds stand in the text: not knowing them PostgreSQL would plan for a tenth of the table, each time
+		// anew. Any offset would be another text to prepare, so pages by offset are not.
 		p.prepared = p.prepared && page.Offset == 0
 		var ids *bun.SelectQuery
 		if s.postgres && filter.FollowedBy != 0 && followees <= fewFollowees {
@@ -53,8 +53,8 @@ func (s *Store) ListArticles(
 	return result, nil
 }
 
-// articleIDs selects the ids of a list in its order. It reads what one person wrote or favours where it can, else the articles
-// of a tag, and asks for the rest of the conditions one by one.
+// articleIDs selects the ids of a list in its order. It reads what one person wrote or favours where it can, else the
+// articles of a tag, and asks for the rest of the conditions one by one.
 func (s *Store) articleIDs(p *parameters, filter conduit.ArticleFilter, after *conduit.Position) *bun.SelectQuery {
 	query := s.reads.NewSelect()
 	const userSQL = "(select users.id from users where users.username_key = ?)"
@@ -88,9 +88,9 @@ func (s *Store) articleIDs(p *parameters, filter conduit.ArticleFilter, after *c
 	return query.ColumnExpr("l.? as id", id).OrderExpr("l.created_at desc, l.? desc", id)
 }
 
-// fewFollowees is up to how many followees a feed is put together from the newest of each: 20 µs for every followee, however
-// many articles there are. With more of them so many of the newest articles are theirs, as a rule, that walking all from
-// the newest finds a page sooner.
+// fewFollowees is up to how many followees a feed is put together from the newest of each: 20 µs for every followee,
+// however many articles there are. With more of them so many of the newest articles are theirs, as a rule, that walking
+// all from the newest finds a page sooner.
 const fewFollowees = 300
 
 // feedIDs is articleIDs for the feed of somebody who follows few people, on PostgreSQL: it would else read all that any
@@ -106,8 +106,8 @@ func (s *Store) feedIDs(p *parameters, follower int64, page conduit.Page) *bun.S
 		ColumnExpr("l.id").Where("follower_id = ?", p.add(follower)).OrderExpr("l.created_at desc, l.id desc")
 }
 
-// total counts the articles of a list, and for a feed the people it is made of. For one filter the sum is kept, see migration
-// 0002; for several at once the rows that articleIDs reads are counted, which are those of one person or tag.
+// total counts the articles of a list, and for a feed the people it is made of. For one filter the sum is kept, see
+// migration 0002; for several at once the rows that articleIDs reads are counted, which are those of one person or tag.
 func (s *Store) total(ctx context.Context, filter conduit.ArticleFilter) (total, followees int64, err error) {
 	err = s.retry(ctx, func(ctx context.Context) error {
 		p := s.parameters()

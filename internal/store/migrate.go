@@ -23,8 +23,8 @@ var migrations embed.FS
 const migrationLock = 0x636f6e6475697400
 
 const (
-	// lockTimeout is for how long a migration waits for a lock at a time. Everybody else who wants the table queues behind
-	// it, so it is shorter than requests may take, and there is a pause before the next try.
+	// lockTimeout is for how long a migration waits for a lock at a time. Everybody else who wants the table queues
+	// behind it, so it is shorter than requests may take, and there is a pause before the next try.
 	lockTimeout = time.Second
 	lockPause   = 2 * time.Second
 )
@@ -99,8 +99,8 @@ func (s *Store) MigrateDown(ctx context.Context, name string) error {
 	})
 }
 
-// Unknown returns an error that names the migrations of a history which this version does not know: what they built upon is
-// not to be taken back. It returns nil if there are none.
+// Unknown returns an error that names the migrations of a history which this version does not know: what they built
+// upon is not to be taken back. It returns nil if there are none.
 func Unknown(history []Migration) error {
 	var names []string
 	for _, migration := range history {
@@ -217,8 +217,8 @@ func (s *Store) history(ctx context.Context, db bun.IDB, table bool) (history []
 // losesPrefix begins the file that takes a migration back.
 const losesPrefix = "-- Loses "
 
-// migrate runs one step in one transaction, in which nobody else migrates; whoever is killed in it leaves nothing of it. It
-// is tried again for as long as others are in the way, and the log says who.
+// migrate runs one step in one transaction, in which nobody else migrates; whoever is killed in it leaves nothing of
+// it. It is tried again for as long as others are in the way, and the log says who.
 func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, []Migration) error) error {
 	for {
 		err := s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
@@ -264,8 +264,8 @@ func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, 
 	}
 }
 
-// tellWhoIsInTheWay logs for which sessions a transaction waits, until it is told to end. Their statements are not told:
-// they hold what people store.
+// tellWhoIsInTheWay logs for which sessions a transaction waits, until it is told to end. Their statements are not
+// told: they hold what people store.
 func (s *Store) tellWhoIsInTheWay(ctx context.Context, tx bun.Tx) (end func(), err error) {
 	var backend int
 	if err := tx.Tx.QueryRowContext(ctx, "select pg_backend_pid()").Scan(&backend); err != nil {

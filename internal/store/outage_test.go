@@ -13,8 +13,8 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestChangesThatCannotLook: a change that has to know something, and cannot find out, is an outage. It takes nothing for
-// missing or taken.
+// TestChangesThatCannotLook: a change that has to know something, and cannot find out, is an outage. It takes nothing
+// for missing or taken.
 func TestChangesThatCannotLook(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{"users", "sessions", "reserved_names", "audit_events"} {

@@ -17,8 +17,8 @@ type profileColumns struct {
 	ChangedAt time.Time
 }
 
-// How authors are shown: with all that is theirs, as lists show them, and for an outline. The database shortens what is too
-// long, so that neither it nor the program carries it around.
+// How authors are shown: with all that is theirs, as lists show them, and for an outline. The database shortens what is
+// too long, so that neither it nor the program carries it around.
 const (
 	wholeAuthor    = "u.username, u.bio, u.image, u.updated_at as changed_at"
 	outlinedAuthor = "u.updated_at as changed_at"

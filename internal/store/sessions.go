@@ -42,7 +42,8 @@ type sessionRow struct {
 // keyCounts is the condition on whatever goes with a token that the key with this kid, the argument, has signed.
 const keyCounts = "exists (select 1 from signing_keys where signing_keys.id = ? and signing_keys.revoked_at is null)"
 
-// orKeyGone gives ErrKeyGone for a statement under keyCounts that found no row, if that was why, and NotFound(noun) if not.
+// orKeyGone gives ErrKeyGone for a statement under keyCounts that found no row, if that was why, and NotFound(noun) if
+// not.
 func (s *Store) orKeyGone(ctx context.Context, err error, kid, noun string) error {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
@@ -123,8 +124,8 @@ func (s *Store) EvictSessions(ctx context.Context, session conduit.Session, keep
 	return ended, err
 }
 
-// owner is a subquery with the id of a user. What ends several sessions has it as a condition on each: their user's row is
-// locked before theirs, as changes of the account do it, so that none waits for another's half.
+// owner is a subquery with the id of a user. What ends several sessions has it as a condition on each: their user's row
+// is locked before theirs, as changes of the account do it, so that none waits for another's half.
 func (s *Store) owner(userID int64) *bun.SelectQuery {
 	query := s.writes.NewSelect().Table("users").Column("id").Where("id = ?", userID)
 	if s.postgres {
@@ -236,8 +237,8 @@ func (s *Store) EndSessionsOf(ctx context.Context, by conduit.Session) (int, err
 	return int(ended), err
 }
 
-// sessionThere is the condition on whatever a session writes. It was there when the request began, whose body may have taken
-// a while.
+// sessionThere is the condition on whatever a session writes. It was there when the request began, whose body may have
+// taken a while.
 const sessionThere = "exists (select 1 from sessions as here where here.id = ?)"
 
 // bySession runs a statement under sessionThere. If it changes nothing, that may be because the session has ended.
@@ -294,8 +295,8 @@ func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) e
 	})
 }
 
-// Rotate implements [conduit.SessionStore]. Comparing and setting in one statement, of any number who present one token at
-// the same time it lets one through.
+// Rotate implements [conduit.SessionStore]. Comparing and setting in one statement, of any number who present one token
+// at the same time it lets one through.
 func (s *Store) Rotate(ctx context.Context, r conduit.Rotation) error {
 	var id string
 	err := s.retry(ctx, func(ctx context.Context) error {

@@ -69,8 +69,8 @@ func BenchmarkSessionWithUser(b *testing.B) {
 	}
 }
 
-// BenchmarkSweep sweeps 200,000 sessions in batches, as the upkeep does, and reports how long the query of every request
-// takes meanwhile, beside how long it takes when nothing is swept.
+// BenchmarkSweep sweeps 200,000 sessions in batches, as the upkeep does, and reports how long the query of every
+// request takes meanwhile, beside how long it takes when nothing is swept.
 func BenchmarkSweep(b *testing.B) {
 	eachDatabase(b, func(b *testing.B, url string) {
 		db := storetest.Open(b, url, store.Options{Timeout: time.Minute})

@@ -112,7 +112,8 @@ func wantKind(t *testing.T, err error, kind conduit.Kind) {
 	}
 }
 
-// TestRefusedChangesLeaveNothing: a registration that fails leaves neither user nor session, a change none of its parts.
+// TestRefusedChangesLeaveNothing: a registration that fails leaves neither user nor session, a change none of its
+// parts.
 func TestRefusedChangesLeaveNothing(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
@@ -241,8 +242,8 @@ func TestMigrations(t *testing.T) {
 	})
 }
 
-// TestLooksOfOlderRows: names that were there before there were looks get theirs at the start. Those which look alike stay,
-// and let no more in.
+// TestLooksOfOlderRows: names that were there before there were looks get theirs at the start. Those which look alike
+// stay, and let no more in.
 func TestLooksOfOlderRows(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

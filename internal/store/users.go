@@ -11,7 +11,8 @@ import (
 	"conduit/internal/conduit"
 )
 
-// userColumns has the fields of conduit.User in their order, so that one converts to the other and drift does not compile.
+// userColumns has the fields of conduit.User in their order, so that one converts to the other and drift does not
+// compile.
 type userColumns struct {
 	ID           int64 `bun:",pk,autoincrement"`
 	Username     string
@@ -253,8 +254,8 @@ func (s *Store) taken(ctx context.Context, row userRow, err error) error {
 	return conduit.Taken(fields...)
 }
 
-// addLooks gives names their look that have none yet: those from before there were looks, or from an instance that knows
-// of none.
+// addLooks gives names their look that have none yet: those from before there were looks, or from an instance that
+// knows of none.
 func (s *Store) addLooks(ctx context.Context) error {
 	type named struct {
 		ID             int64

@@ -1,5 +1,5 @@
-// Package weak knows the passwords that everybody tries first. It decides nothing: whether people may have them is a rule
-// of the domain.
+// Package weak knows the passwords that everybody tries first. It decides nothing: whether people may have them is a
+// rule of the domain.
 package weak
 
 import (
@@ -46,9 +46,10 @@ const (
 // shortest is how long something is at most that is common when repeated, whatever it is.
 const shortest = 4
 
-// Common tells whether the password is one of the list or little more than one: itself or what it repeats consists of at
-// most two pieces and a symbol. A piece is a password of the list, also with digits and symbols for letters (p4ssw0rd), a
-// character again and again, characters in a row (abcdef, 654321), or up to four digits, as a year has. Case is ignored.
+// Common tells whether the password is one of the list or little more than one: itself or what it repeats consists of
+// at most two pieces and a symbol. A piece is a password of the list, also with digits and symbols for letters
+// (p4ssw0rd), a character again and again, characters in a row (abcdef, 654321), or up to four digits, as a year has.
+// Case is ignored.
 func (p *Passwords) Common(password string) bool {
 	whole := []rune(strings.ToLower(password))
 	text := unrepeated(whole)

@@ -2,7 +2,8 @@
 //
 // It refuses what parsers disagree about, since a proxy in front or a log behind may read it the other way: duplicate
 // members, invalid UTF-8, lone surrogates, text behind the end; and what no text of Conduit's holds: NUL, and nesting
-// without end. It knows nothing of schemas or of HTTP, and is a package of its own so that fuzzing it builds in seconds.
+// without end. It knows nothing of schemas or of HTTP, and is a package of its own so that fuzzing it builds in
+// seconds.
 package strictjson
 
 import (
@@ -29,8 +30,8 @@ const (
 // Bounds keep a value from taking much more memory than its text: an element of two bytes may take fifty. A zero bound
 // is none.
 type Bounds struct {
-	// Items is how many elements the array of a member may have, by the name of the member. What is beyond is not decoded:
-	// one nil stands for it, so that whoever checks the length sees that it is too much.
+	// Items is how many elements the array of a member may have, by the name of the member. What is beyond is not
+	// decoded: one nil stands for it, so that whoever checks the length sees that it is too much.
 	Items map[string]int
 	// Values is how many values the text may have, those within others included.
 	Values int

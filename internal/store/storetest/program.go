@@ -17,8 +17,8 @@ type Database struct {
 	server, name string
 }
 
-// NewDatabase is [Postgres] for programs, which have no test that could drop the database at its end: they call Drop. The
-// private server, if that is the one, stays for as long as the program runs.
+// NewDatabase is [Postgres] for programs, which have no test that could drop the database at its end: they call Drop.
+// The private server, if that is the one, stays for as long as the program runs.
 func NewDatabase() (*Database, error) {
 	server, given := os.LookupEnv(serverVariable)
 	if given = given && server != ""; !given {

@@ -13,8 +13,8 @@ import (
 	"strconv"
 )
 
-// programPlaces are the patterns of the folders in which packages put PostgreSQL's programs. Debian, for one, keeps them
-// out of PATH because several versions can be installed together.
+// programPlaces are the patterns of the folders in which packages put PostgreSQL's programs. Debian, for one, keeps
+// them out of PATH because several versions can be installed together.
 var programPlaces = []string{
 	"/usr/lib/postgresql/*/bin",                          // Debian, Ubuntu
 	"/usr/pgsql-*/bin",                                   // PostgreSQL's packages for Red Hat

@@ -10,11 +10,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Proxy stands between a test and its database server and plays the server's outages. A server that is down and one that
-// hangs look different to a client, so there are two switches, independent of each other: Stop and Start, Freeze and
-// Thaw. To turn a switch where it already is does nothing.
+// Proxy stands between a test and its database server and plays the server's outages. A server that is down and one
+// that hangs look different to a client, so there are two switches, independent of each other: Stop and Start, Freeze
+// and Thaw. To turn a switch where it already is does nothing.
 //
-// The methods may be called at any time, also during a query; Start only by the goroutine of the test, which it may fail.
+// The methods may be called at any time, also during a query; Start only by the goroutine of the test, which it may
+// fail.
 type Proxy struct {
 	t       testing.TB
 	network string // Of the server.
@@ -41,8 +42,8 @@ type lines struct{ requests, answers chan struct{} }
 
 func newLines() *lines { return &lines{make(chan struct{}), make(chan struct{})} }
 
-// NewProxy starts a proxy in front of the server of a DSN and gives the DSN that leads through it. It ends with the test.
-// A DSN that checks the server's name in TLS (sslmode=verify-full) cannot work through it.
+// NewProxy starts a proxy in front of the server of a DSN and gives the DSN that leads through it. It ends with the
+// test. A DSN that checks the server's name in TLS (sslmode=verify-full) cannot work through it.
 func NewProxy(t testing.TB, dsn string) (proxied string, p *Proxy) {
 	t.Helper()
 	config, err := pgconn.ParseConfig(dsn)

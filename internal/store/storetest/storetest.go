@@ -1,7 +1,7 @@
 // Package storetest gives tests real databases: a SQLite file each, and a database each on a real PostgreSQL.
 //
-// It knows how to come by a PostgreSQL server (see [Postgres]) and how to take it away (see [Proxy]). It knows nothing of
-// what is kept in the databases.
+// It knows how to come by a PostgreSQL server (see [Postgres]) and how to take it away (see [Proxy]). It knows nothing
+// of what is kept in the databases.
 package storetest
 
 import (

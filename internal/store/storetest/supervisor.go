@@ -174,8 +174,8 @@ func startServer(ctx context.Context, folder string) (*server, error) {
 	}
 
 	part := filepath.Join(folder, serverPart)
-	// A killed supervisor could not remove it. A server that survived there (see dieWithParent) notices within a minute that
-	// its lock file is gone, and ends.
+	// A killed supervisor could not remove it. A server that survived there (see dieWithParent) notices within a minute
+	// that its lock file is gone, and ends.
 	if err := removeAll(part); err != nil {
 		return nil, err
 	}
