@@ -100,7 +100,11 @@ func TestPublicURLs(t *testing.T) {
 			"https://example.com/a%2Fb", "https://example.com/{a}", "https://example.com/ü",
 		},
 		"/api is what the server has below its URL": {"https://example.com/api", "https://example.com/api/blog/"},
-		"/docs is what the server has":              {"https://example.com/docs"},
+		"is what the server has": {
+			"https://example.com/docs", "https://example.com/avatars", "https://example.com/healthz",
+			"https://example.com/livez", "https://example.com/readyz", "https://example.com/openapi.yaml",
+			"https://example.com/openapi.json", "https://example.com/docs/blog",
+		},
 	} {
 		for _, text := range texts {
 			if got, err := httpapi.ParsePublicURL(text); err == nil || !strings.Contains(err.Error(), message) {
