@@ -33,7 +33,7 @@ For containers, which have no other program to ask with, and for scripts that st
 			return err
 		},
 	}
-	command.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "`address` that the server was told to listen on, HOST:PORT")
+	command.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "`HOST:PORT` that the server was told to listen on")
 	command.Flags().DurationVar(&wait, "wait", 0, "how long to go on asking a server that is not well yet")
 	return command
 }

@@ -29,7 +29,7 @@ func metricsAddress(text string) (string, error) {
 }
 
 // serveMetrics answers scrapes at GET /metrics until stop is called. It returns nothing to stop, and no error, without
-// an address.
+// a port.
 func serveMetrics(ctx context.Context, listen string, m *metrics.Metrics, log *slog.Logger) (stop func(), err error) {
 	if listen == "" {
 		return func() {}, nil

@@ -57,10 +57,6 @@ func (s keySettings) reseal(cmd *cobra.Command, formerText, nextText, newKeyFile
 		return err
 	}
 	defer closing(log, db)
-	keys, err := db.SigningKeys(ctx)
-	if err != nil {
-		return err
-	}
 	next, err := otherKEK(nextText, newKeyFile)
 	if err != nil {
 		return err
@@ -73,15 +69,13 @@ func (s keySettings) reseal(cmd *cobra.Command, formerText, nextText, newKeyFile
 		return sealedOtherwise(err)
 	}
 	audited := auditedKeys{audit: db}
-	for _, key := range keys {
-		if len(key.SealedPrivateJWK) > 0 {
-			if err := audited.record(ctx, key.ID, conduit.KeyResealed); err != nil {
-				return err
-			}
+	for _, kid := range resealed {
+		if err := audited.record(ctx, kid, conduit.KeyResealed); err != nil {
+			return err
 		}
 	}
 	return saying(cmd, nil, "%d keys are sealed under the other key-encryption key; start each server again with it, "+
-		"and keep the former one as long as backups that need it", resealed)
+		"and keep the former one as long as backups that need it", len(resealed))
 }
 
 // otherKEK reads the key-encryption key to come, from a variable's text or a file, which it makes if there is none.

@@ -19,7 +19,7 @@ func sessionsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "sessions",
 		Short: "List and end sessions",
-		Long:  `List and end sessions. Their tokens are dead with the next request, at every instance. USER is a username or an e-mail address.`,
+		Long:  `List and end sessions. Their tokens are dead with the next request, at every instance. USER is a username or an email.`,
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -66,7 +66,7 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		}
 		return pflag.NormalizedName(name)
 	})
-	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on, HOST:PORT")
+	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on")
 	flags.StringVar(&s.metricsListen, "metrics-listen", "",
 		"`port` of loopback, or HOST:PORT, at which Prometheus finds /metrics; none without it")
 	databaseFlag(flags, &s.database)

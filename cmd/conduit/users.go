@@ -50,7 +50,7 @@ func usersCommand() *cobra.Command {
 		Short: "List, create, disable and delete accounts",
 		Long: `List, create, disable and delete accounts, and set passwords and roles. Running instances follow at once.
 
-USER is a username or an e-mail address. Passwords are asked for, or read from the first line of standard input; they are
+USER is a username or an email. Passwords are asked for, or read from the first line of standard input; they are
 never arguments, which show in process lists.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -75,7 +75,7 @@ never arguments, which show in process lists.`,
 	list := add("list", "List the accounts", func(cmd *cobra.Command, accounts *conduit.Accounts, _ []string) error {
 		return listUsers(cmd.Context(), accounts, search, cmd.OutOrStdout())
 	})
-	list.Flags().StringVar(&search, "search", "", "only those with this `text` in the username or e-mail address")
+	list.Flags().StringVar(&search, "search", "", "only those with this `text` in the username or email")
 	create := add("create USERNAME EMAIL", "Create an account", createUser)
 	policyFlag(create.Flags(), &policy)
 	add("disable USER", "Shut a user out: no login, all sessions and tokens end at once", onUser(

@@ -31,24 +31,24 @@ func (s *Sealer) openRoot(sealed, kek []byte) ([]byte, error) {
 	return s.Open(rootContext, sealed)
 }
 
-// Reseal seals all that rests under one key-encryption key under another, in one change, and returns how many signing
-// keys that were. Nothing else of them changes: tokens and sessions stay. What rests under the other already, as after
-// a Reseal that was interrupted or a rotation by an instance that had it, stays as it is. If something opens under
+// Reseal seals all that rests under one key-encryption key under another, in one change, and returns the kids of those
+// signing keys. Nothing else of them changes: tokens and sessions stay. What rests under the other already, as after a
+// Reseal that was interrupted or a rotation by an instance that had it, stays as it is. If something opens under
 // neither it returns ErrSealed, and nothing has changed.
 //
 // Instances that run go on with the keys that they have opened, and open none that are made later: they are to be
 // started again with the other key-encryption key.
-func Reseal(ctx context.Context, store KeyStore, former, next []byte) (resealed int, err error) {
+func Reseal(ctx context.Context, store KeyStore, former, next []byte) (resealed []string, err error) {
 	from, err := NewSealer(former)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	to, err := NewSealer(next)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	err = store.ChangeSigningKeys(ctx, func(keys []StoredKey, sealedRoot []byte) (changes KeyChanges, err error) {
-		resealed = 0
+		resealed = nil
 		for _, key := range keys {
 			if len(key.SealedPrivateJWK) == 0 { // revoked
 				continue
@@ -62,7 +62,7 @@ func Reseal(ctx context.Context, store KeyStore, former, next []byte) (resealed 
 			}
 			key.SealedPrivateJWK = to.Seal(key.ID, private)
 			changes.Put = append(changes.Put, key)
-			resealed++
+			resealed = append(resealed, key.ID)
 		}
 		if len(sealedRoot) > 0 {
 			if _, err := to.Open(rootContext, sealedRoot); err == nil {
@@ -76,5 +76,8 @@ func Reseal(ctx context.Context, store KeyStore, former, next []byte) (resealed 
 		changes.Root = to.Seal(rootContext, root)
 		return changes, nil
 	})
-	return resealed, err
+	if err != nil {
+		return nil, err
+	}
+	return resealed, nil
 }

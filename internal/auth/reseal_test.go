@@ -22,8 +22,8 @@ func TestReseal(t *testing.T) {
 	}
 	reseal := func(from, to []byte, want int) {
 		t.Helper()
-		if n, err := Reseal(t.Context(), f.store, from, to); err != nil || n != want {
-			t.Fatalf("%d keys, %v, want %d", n, err, want)
+		if kids, err := Reseal(t.Context(), f.store, from, to); err != nil || len(kids) != want {
+			t.Fatalf("resealed %v, %v, want %d", kids, err, want)
 		}
 	}
 
