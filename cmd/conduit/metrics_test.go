@@ -114,31 +114,39 @@ func TestMetrics(t *testing.T) {
 		}
 		i.do(t, "GET", "/articles?tag=strangers", token, "")
 		i.do(t, "GET", "/profiles/strangers-name", token, "")
+		i.do(t, "PUT", "/user", token, `{"user":{"email":"jake@other.example.com"}}`)
 		i.do(t, "POST", "/users/logout", token, "")
+		leaving := `{"user":{"username":"jane","email":"jane@example.com","password":"janes secret"}}`
+		_, text := i.do(t, "POST", "/users", "", leaving)
+		_, theirs, _ := strings.Cut(text, `"token":"`)
+		theirs, _, _ = strings.Cut(theirs, `"`)
+		i.do(t, "DELETE", "/user", theirs, `{"user":{"password":"janes secret"}}`)
 
-		text, families := scrape(t, metrics)
+		told, families := scrape(t, metrics)
 		type labels = map[string]string
 		for _, test := range []struct {
 			metric string
 			labels labels
 			want   float64
 		}{
-			{"conduit_http_request_duration_seconds", labels{"operation": "createUser", "status": "201"}, 1},
+			{"conduit_http_request_duration_seconds", labels{"operation": "createUser", "status": "201"}, 2},
 			{"conduit_http_request_duration_seconds", labels{"operation": "login", "status": "401"}, 2},
 			{"conduit_http_request_duration_seconds", labels{"operation": "login", "status": "429"}, 1},
 			{"conduit_http_request_duration_seconds", labels{"operation": "getArticles", "status": "200"}, 1},
 			{"conduit_http_request_duration_seconds", labels{"operation": "other", "status": "404"}, 20},
 			{"conduit_http_request_duration_seconds", labels{"operation": "other", "status": "405"}, 20},
-			{"conduit_events_total", labels{"action": "registered"}, 1},
+			{"conduit_events_total", labels{"action": "registered"}, 2},
+			{"conduit_events_total", labels{"action": "email-changed"}, 1},
+			{"conduit_events_total", labels{"action": "account-deleted"}, 1},
 			{"conduit_events_total", labels{"action": "login-failed"}, 2},
 			{"conduit_events_total", labels{"action": "login-throttled"}, 1},
 			{"conduit_events_total", labels{"action": "logout"}, 1},
 			{"conduit_events_total", labels{"action": "key-made"}, 1},
-			{"conduit_password_wait_seconds", labels{"outcome": "turn"}, 3},
+			{"conduit_password_wait_seconds", labels{"outcome": "turn"}, 5},
 			{"conduit_signing_keys", labels{"state": "active"}, 1},
 			{"conduit_signing_keys_open", nil, 1},
 			{"conduit_contract_violations_total", nil, 0},
-			{"conduit_contract_answers_checked_total", nil, 7},
+			{"conduit_contract_answers_checked_total", nil, 10},
 			{"conduit_signing_key_rotation_seconds", nil, 720 * 3600},
 			{"conduit_build_info", labels{"version": "dev"}, 1},
 		} {
@@ -146,8 +154,8 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("%s %v is %v, want %v", test.metric, test.labels, got, test.want)
 			}
 		}
-		for _, sent := range []string{token, "jake", "example.com", "secret", "wrong", "tranger"} {
-			if strings.Contains(text, sent) {
+		for _, sent := range []string{token, "jake", "jane", "example.com", "secret", "wrong", "tranger"} {
+			if strings.Contains(told, sent) {
 				t.Errorf("the metrics hold %q", sent)
 			}
 		}
