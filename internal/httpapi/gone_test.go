@@ -40,16 +40,19 @@ func TestClientsThatGoAway(t *testing.T) {
 	t.Parallel()
 	direct := storetest.Postgres(t)
 	url, proxy := storetest.NewProxy(t, direct)
-	log := make(lines, 100)
+	log, counted := make(lines, 100), make(chan string, 100)
 	db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
 	s := newServerWith(t, db, issuer, conduit.PasswordPolicy{},
 		func(c *httpapi.Config) {
 			c.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			c.OnRequest = func(_ string, status int, _ time.Duration) { counted <- fmt.Sprint("status=", status) }
 		})
 	token := s.register(t, "jake")
 	log.upToRequest()
 	s.long(t, token)
 	log.upToRequest()
+	<-counted
+	<-counted
 	locker, err := pgx.Connect(t.Context(), direct)
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +123,9 @@ func TestClientsThatGoAway(t *testing.T) {
 		gone.after()
 		if !strings.Contains(got, gone.want) || !strings.Contains(got, " cut_short=") {
 			t.Errorf("%s: the log lacks %q and why: %s", gone.name, gone.want, got)
+		}
+		if counts := <-counted; !strings.HasSuffix(gone.want, counts) {
+			t.Errorf("%s: it counts as %s", gone.name, counts)
 		}
 		if strings.Contains(got, "level=ERROR") || strings.Contains(got, "level=WARN") {
 			t.Errorf("%s: %s", gone.name, got)
