@@ -67,9 +67,11 @@ type eventsFlags struct{ database, user, action, before string }
 
 func (e *eventsFlags) addTo(flags *pflag.FlagSet, words []string) {
 	databaseFlag(flags, &e.database)
-	flags.StringVar(&e.user, "user", "", "only what this user did, or what was done to them: a `name`, or user:ID for one who is gone")
+	flags.StringVar(&e.user, "user", "",
+		"only what this user did, or what was done to them: a `name`, or user:ID for one who is gone")
 	flags.Var(oneOf{&e.action, words}, "action", "only what was done so")
-	flags.StringVar(&e.before, "before", "", "only what happened before this `time`, as 2026-01-31 or 2026-01-31T12:00:00Z")
+	flags.StringVar(&e.before, "before", "",
+		"only what happened before this `time`, as 2026-01-31 or 2026-01-31T12:00:00Z")
 }
 
 // open calls use with the database, and the filter that the flags are.
@@ -134,7 +136,8 @@ func auditExportCommand(words []string) *cobra.Command {
 		},
 	}
 	events.addTo(command.Flags(), words)
-	command.Flags().StringVar(&output, "output", "", "`file` to write, which must not be there yet (default: standard output)")
+	command.Flags().StringVar(&output, "output", "",
+		"`file` to write, which must not be there yet (default: standard output)")
 	return command
 }
 

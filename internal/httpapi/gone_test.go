@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
@@ -40,11 +43,12 @@ func TestClientsThatGoAway(t *testing.T) {
 	t.Parallel()
 	direct := storetest.Postgres(t)
 	url, proxy := storetest.NewProxy(t, direct)
-	log, counted := make(lines, 100), make(chan string, 100)
+	log, counted, spans := make(lines, 100), make(chan string, 100), tracetest.NewSpanRecorder()
 	db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
 	s := newServerWith(t, db, issuer, conduit.PasswordPolicy{},
 		func(c *httpapi.Config) {
 			c.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			c.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
 			c.OnRequest = func(_ string, status int, _ time.Duration) { counted <- fmt.Sprint("status=", status) }
 		})
 	token := s.register(t, "jake")
@@ -124,6 +128,12 @@ func TestClientsThatGoAway(t *testing.T) {
 		if !strings.Contains(got, gone.want) || !strings.Contains(got, " cut_short=") {
 			t.Errorf("%s: the log lacks %q and why: %s", gone.name, gone.want, got)
 		}
+		ended := spans.Ended() // the span before the figure, and that before the log's line
+		last := ended[len(ended)-1]
+		traced := "status=" + attributesOf(last)["http.response.status_code"]
+		if !strings.HasSuffix(gone.want, traced) || last.Status().Code == codes.Error {
+			t.Errorf("%s: it is traced as %s, %v", gone.name, traced, last.Status())
+		}
 		if counts := <-counted; !strings.HasSuffix(gone.want, counts) {
 			t.Errorf("%s: it counts as %s", gone.name, counts)
 		}
@@ -131,4 +141,13 @@ func TestClientsThatGoAway(t *testing.T) {
 			t.Errorf("%s: %s", gone.name, got)
 		}
 	}
+}
+
+// attributesOf are the attributes of a span, as text.
+func attributesOf(span sdktrace.ReadOnlySpan) map[string]string {
+	texts := map[string]string{}
+	for _, attribute := range span.Attributes() {
+		texts[string(attribute.Key)] = attribute.Value.Emit()
+	}
+	return texts
 }

@@ -146,7 +146,7 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 	// The cheapest settings that argon2id takes: what hashing costs is measured, not tested.
 	s.passwords = &hasher{}
 	s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute}))
-	// Off, but for the tests of it: everything comes from one address here.
+	// Off, but for the tests of it: everything comes from one IP address here.
 	s.throttle = &conduit.Throttle{Store: db, Audit: db, Now: s.clock.Now, Secret: kek}
 	users := &conduit.Users{
 		Store: db, Audit: db, Passwords: s.passwords, Policy: policy, Sessions: s.sessions, Throttle: s.throttle, Now: s.clock.Now,

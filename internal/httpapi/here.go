@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-
-	"conduit/internal/conduit"
 )
 
 // hereOnly refuses whoever is not on this machine: a server with accounts whose password everybody knows listens on
@@ -25,9 +23,12 @@ func hereOnly(next http.Handler, log *slog.Logger) http.Handler {
 			log.Warn("somebody from elsewhere was refused: this server has demo accounts, whose password everybody " +
 				"knows; --demo (CONDUIT_DEMO=true) serves them to others too")
 		})
-		sendError(w, http.StatusForbidden, conduit.Fields{"server": {
-			"has demo accounts and is for its own machine only; start it with --demo to serve others"}}, 0)
+		writeError(w, r, log, notHere)
 	})
+}
+
+var notHere = &malformed{
+	http.StatusForbidden, "server", "has demo accounts and is for its own machine only; start it with --demo to serve others",
 }
 
 // isHere tells whether a request was made on this machine, as far as it can be told: its peer, all who are said to have

@@ -36,7 +36,7 @@ func TestDeleteAccount(t *testing.T) {
 			t.Errorf("%v favourites are left", count)
 		}
 
-		// The name rests for a while, the address does not.
+		// The name rests for a while, the email does not.
 		s.do(t, registration("Jake", "new@test.com", password)).wantError(t, 409, "username", "has already been taken")
 		s.do(t, call{method: "PUT", path: "/api/user", token: jane, body: userJSON("username", "JAKE")}).wantError(t, 409, "username", "has already been taken")
 		s.do(t, registration("jack", "jake@test.com", password)).want(t, 201, "")

@@ -111,7 +111,7 @@ func observe(next http.Handler, config Config) http.Handler {
 					fault = nil
 				}
 			}
-			asked.end(r.Method, answer.status)
+			asked.end(r.Method, asked.status())
 			if config.OnRequest != nil {
 				config.OnRequest(asked.operation, asked.status(), now().Sub(began))
 			}

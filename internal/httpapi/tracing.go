@@ -36,7 +36,8 @@ func (r *request) begin(w http.ResponseWriter, in *http.Request, tracer trace.Tr
 	return in.WithContext(ctx)
 }
 
-// end names the span by what the contract calls the request, and ends it. A status of 0 is a client that went away.
+// end names the span by what the contract calls the request, and ends it. The status is the log's, so that a client
+// which went away is no failure here either.
 func (r *request) end(method string, status int) {
 	if r.span == nil {
 		return
@@ -47,14 +48,12 @@ func (r *request) end(method string, status int) {
 	name := method
 	attributes := []attribute.KeyValue{
 		attribute.String("http.request.method", method), attribute.String("conduit.request_id", r.client.RequestID),
+		attribute.Int("http.response.status_code", status),
 	}
 	if r.operation != "" {
 		_, route, _ := strings.Cut(r.pattern, " ")
 		name = r.operation
 		attributes = append(attributes, attribute.String("http.route", route))
-	}
-	if status != 0 {
-		attributes = append(attributes, attribute.Int("http.response.status_code", status))
 	}
 	if status >= http.StatusInternalServerError {
 		r.span.SetStatus(codes.Error, "")

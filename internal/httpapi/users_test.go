@@ -159,7 +159,7 @@ func TestLoginRefusals(t *testing.T) {
 		s.do(t, login("", "")).want(t, 422, `{"errors":{"email":["can't be blank"],"password":["can't be blank"]}}`)
 		wrong := s.do(t, login("jake@test.com", "wrong"))
 		unknown := s.do(t, login("nobody@test.com", "wrong"))
-		for _, got := range []answer{wrong, unknown, s.do(t, login("not an address", password)), s.do(t, login("jake@test.com", strings.Repeat("x", 1000)))} {
+		for _, got := range []answer{wrong, unknown, s.do(t, login("not an email", password)), s.do(t, login("jake@test.com", strings.Repeat("x", 1000)))} {
 			got.wantError(t, 401, "credentials", "invalid")
 			if challenge := got.header.Get("WWW-Authenticate"); challenge != `Bearer realm="conduit"` {
 				t.Errorf("WWW-Authenticate %q", challenge)
