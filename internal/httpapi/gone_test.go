@@ -147,7 +147,7 @@ func TestClientsThatGoAway(t *testing.T) {
 func attributesOf(span sdktrace.ReadOnlySpan) map[string]string {
 	texts := map[string]string{}
 	for _, attribute := range span.Attributes() {
-		texts[string(attribute.Key)] = attribute.Value.Emit()
+		texts[string(attribute.Key)] = attribute.Value.String()
 	}
 	return texts
 }
