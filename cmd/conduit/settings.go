@@ -20,7 +20,7 @@ const (
 	inMemory        = "sqlite::memory:" // ends with the process
 )
 
-// settings of the server, one a flag. README.md has the table.
+// settings of the server, one a flag. docs/settings.md has the table.
 type settings struct {
 	listen          string
 	metricsListen   string
