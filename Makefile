@@ -10,11 +10,19 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(info No C compiler: 
 FUZZTIME ?= 10s
 # What `make generate` writes: committed, never edited by hand.
 GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schema.ts internal/docs/swagger-ui
+# What has to hold before a change lands, in the order in which it is cheapest to learn that it does not. `.ci/run` makes
+# all of it, the workflow each in a job of its own.
+CHECKS := generate-check lint test test-postgres18 fuzz smoke test-jose test-gates test-browser test-client \
+	test-consumers test-generators test-ogen
 GOLANGCI_LINT := go tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: checks
+checks: ## List the targets that CI makes
+	@printf '%s\n' $(CHECKS)
 
 .PHONY: run
 run: ## Start the API on SQLite: conduit.db in this folder
@@ -102,7 +110,7 @@ generate-check: generate ## Fail when what is generated is not committed
 	fi
 
 .PHONY: lint
-lint: lint-go lint-contract lint-js ## Check formatting, the linters, the contract and the module files
+lint: lint-go lint-contract lint-js lint-tools ## Check formatting, the linters, the contract and the module files
 
 .PHONY: lint-contract
 lint-contract: tools/contract/node_modules/.package-lock.json ## Hold the contract to Redocly, Spectral and OWASP, and to what it said before
@@ -113,6 +121,12 @@ lint-contract: tools/contract/node_modules/.package-lock.json ## Hold the contra
 lint-js: clients/typescript/node_modules/.package-lock.json
 	@npm --prefix clients/typescript run --silent lint
 	@clients/typescript/node_modules/.bin/prettier --no-semi --single-quote --print-width 120 --log-level warn --check 'tools/*.{mjs,mts}' 'tools/*/*.js' 'tools/generators/usage/*.ts'
+
+.PHONY: lint-tools
+lint-tools:
+	@for folder in tools/*/; do \
+		grep -qF "| \`$${folder#tools/}\` |" tools/README.md || { echo "tools/README.md has no line for $$folder" >&2; exit 1; }; \
+	done
 
 .PHONY: lint-go
 lint-go:
