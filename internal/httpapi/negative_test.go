@@ -52,6 +52,12 @@ func TestWhatTheContractForbids(t *testing.T) {
 		for _, request := range requests {
 			got := s.do(t, request.call)
 			wantRefusal(t, fmt.Sprintf("%s %s: %s", request.method, request.path, request.why), got, request.status)
+			switch request.why {
+			case "no token":
+				got.wantError(t, request.status, "token", "is missing")
+			case "a query that cannot be decoded":
+				got.wantError(t, request.status, "query", "is not valid")
+			}
 		}
 		for line := range strings.Lines(s.log.String()) {
 			if strings.Contains(line, marker) && !strings.Contains(line, "msg=request ") { // which has the path
