@@ -167,7 +167,7 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},
 		CheckResponses: true,
 		OnViolation: func(v httpapi.Violation) {
-			t.Errorf("%s answered %d against the contract: %s", v.OperationID, v.Status, v.Reason)
+			t.Errorf("%s answered %d against openapi.yaml: %s", v.OperationID, v.Status, v.Reason)
 		},
 		OnAnswer: noteAnswer,
 	}

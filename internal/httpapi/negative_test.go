@@ -74,6 +74,9 @@ func TestWhatTheContractForbids(t *testing.T) {
 func (o documentedOperation) goodCall() call {
 	c := call{method: o.method, path: o.pathWith("", "")}
 	if body := o.body(); body != nil {
+		if body.Example == nil {
+			panic("openapi.yaml: the body of " + o.OperationID + " has no example to send")
+		}
 		c.body = asJSON(body.Example)
 	}
 	return c
@@ -83,6 +86,9 @@ func (o documentedOperation) goodCall() call {
 func (o documentedOperation) pathWith(name, value string) string {
 	path := strings.Replace("/api"+o.path, "{"+name+"}", value, 1)
 	for _, parameter := range o.parameters {
+		if parameter.Value.Example == nil {
+			panic("openapi.yaml: the parameter " + parameter.Value.Name + " has no example to send")
+		}
 		path = strings.Replace(path, "{"+parameter.Value.Name+"}", fmt.Sprint(parameter.Value.Example), 1)
 	}
 	return path
