@@ -111,7 +111,7 @@ func TestAudit(t *testing.T) {
 // TestAuditShowsClients: a client's name is no command to the terminal. A row that stands for many says so.
 func TestAuditShowsClients(t *testing.T) {
 	t.Parallel()
-	url := "sqlite:" + filepath.Join(t.TempDir(), "test.db")
+	url := storetest.SQLite(t)
 	db := storetest.Open(t, url, store.Options{})
 	if err := db.Record(t.Context(), conduit.Event{
 		At: time.Date(2026, 2, 18, 3, 22, 56, 0, time.UTC), Actor: conduit.ActorAnonymous, Action: conduit.LoginFailed,

@@ -101,7 +101,7 @@ func TestBackup(t *testing.T) {
 		if sqlite {
 			documented(t, "rm -f", folder, backup)
 		} else {
-			url = storetest.Postgres(t)
+			url = storetest.EmptyPostgres(t)
 			documented(t, "pg_restore", folder, backup, "NEW_DATABASE="+url)
 		}
 		i = serveOn(t, url, keyFile, "--demo=false")

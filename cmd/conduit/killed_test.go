@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(storetest.Main(m))
 }
 
 // ownProcess is the program in a process of its own, not yet started.
@@ -40,7 +40,7 @@ func TestKilledWhileMigrating(t *testing.T) {
 	const points = 6
 	for engine, fresh := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") },
-		"postgres": func(t *testing.T) string { return storetest.Postgres(t) },
+		"postgres": func(t *testing.T) string { return storetest.EmptyPostgres(t) },
 	} {
 		t.Run(engine, func(t *testing.T) {
 			began := time.Now()

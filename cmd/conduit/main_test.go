@@ -154,7 +154,7 @@ func TestHelpAndVersion(t *testing.T) {
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		step := func(words, want string) string {
 			t.Helper()
 			args := append([]string{"migrate"}, strings.Fields(words)...)
@@ -276,7 +276,7 @@ func (i instance) do(t *testing.T, method, path, token, body string) (int, strin
 // and a second instance beside the first.
 func TestServe(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		keyFile := filepath.Join(t.TempDir(), "conduit.key")
 		first := serveOn(t, url, keyFile)
 		status, text := first.do(t, "POST", "/users", "", `{"user":{"username":"jake","email":"jake@example.com","password":"jakes secret"}}`)
@@ -339,7 +339,7 @@ func TestBanner(t *testing.T) {
 // TestStopWaitsForRequests: a request under way when the signal comes gets its answer.
 func TestSeed(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		if out, err := invoke(t, nil, "seed", "--database", url, "--users=5", "--articles=30"); err != nil || !strings.Contains(out, "5 people, 30 articles") {
 			t.Fatal(out, err)
 		}

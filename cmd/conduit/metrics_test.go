@@ -188,7 +188,7 @@ func TestMetrics(t *testing.T) {
 // all that is ours.
 func TestMetricsAreAsDocumented(t *testing.T) {
 	t.Parallel()
-	i, metrics := metered(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), "--demo=false")
+	i, metrics := metered(t, storetest.SQLite(t), "--demo=false")
 	i.tokenOf(t, "/users")
 	_, families := scrape(t, metrics)
 	if err := i.stop(); err != nil {

@@ -12,7 +12,7 @@ import (
 // TestMigrationDatabase: migrations take another way to the database than requests, for each command that migrates.
 func TestMigrationDatabase(t *testing.T) {
 	t.Parallel()
-	direct := storetest.Postgres(t)
+	direct := storetest.EmptyPostgres(t)
 	pooled, pooler := storetest.NewPgbouncer(t, direct, "pool_mode = transaction")
 	keyFile := filepath.Join(t.TempDir(), "conduit.key")
 	variables := map[string]string{"CONDUIT_DATABASE": pooled, "CONDUIT_MIGRATION_DATABASE": direct}
@@ -34,11 +34,11 @@ func TestMigrationDatabase(t *testing.T) {
 		}
 	}
 	for want, database := range map[string]string{
-		"--migration-database names another database":                                      storetest.Postgres(t),
+		"--migration-database names another database":                                      storetest.EmptyPostgres(t),
 		"--migration-database (CONDUIT_MIGRATION_DATABASE): want postgres://…":             "sqlite:x.db",
 		"--migration-database (CONDUIT_MIGRATION_DATABASE): the PostgreSQL URL cannot be ": "postgres://%",
 	} {
-		url := storetest.Postgres(t)
+		url := storetest.EmptyPostgres(t)
 		_, err := invoke(t, nil, "serve", "--listen=127.0.0.1:0", "--database", url, "--migration-database", database,
 			"--key-file", keyFile)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -19,7 +19,7 @@ import (
 // works but migrating, which says what to do.
 func TestRights(t *testing.T) {
 	t.Parallel()
-	owner := storetest.Postgres(t)
+	owner := storetest.EmptyPostgres(t)
 	if _, err := invoke(t, map[string]string{"CONDUIT_DATABASE": owner}, "migrate", "up"); err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func (s *servers) newDatabase(where site) error {
 			return err
 		}
 		s.databases = append(s.databases, database)
-		one.database = database.DSN
+		one.database = database.URL
 		s.postgresVersion, err = database.ServerVersion()
 		return err
 	}

@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,6 +13,8 @@ import (
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 // shown is what readers get to see of demo content.
 func shown(t *testing.T, db *store.Store, options demo.Options) (conduit.ArticlePage, []string) {

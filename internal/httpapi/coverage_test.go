@@ -35,7 +35,7 @@ func noteAnswer(operationID string, status int) {
 // TestMain compares, after a full run, the answers that were seen with those the contract has. That no other one leaves
 // the server is seen by the response check, at once.
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := storetest.Main(m)
 	if full := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == "" && flag.Lookup("test.list").Value.String() == ""; full && code == 0 {
 		for _, pair := range documented() {
 			if !answers.seen[pair] {

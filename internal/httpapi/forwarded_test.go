@@ -42,8 +42,7 @@ func behindProxies(t *testing.T, networks ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := "sqlite:" + t.TempDir() + "/test.db"
-	db := storetest.Open(t, url, store.Options{})
+	db := storetest.Open(t, storetest.SQLite(t), store.Options{})
 	return newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) { c.TrustedProxies = proxies })
 }
 

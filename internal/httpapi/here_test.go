@@ -14,7 +14,7 @@ import (
 // are not.
 func TestHereOnly(t *testing.T) {
 	t.Parallel()
-	db := storetest.Open(t, "sqlite:"+t.TempDir()+"/test.db", store.Options{})
+	db := storetest.Open(t, storetest.SQLite(t), store.Options{})
 	s := newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) { c.HereOnly = true })
 	for _, test := range []struct {
 		name, header, value string

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -290,10 +289,10 @@ select pg_terminate_backend(pid) from pg_stat_activity where datname = current_d
 	})
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		file := filepath.Join(t.TempDir(), "test.db")
-		s := newServer(t, "sqlite:"+file, store.Options{})
+		url := storetest.SQLite(t)
+		s := newServer(t, url, store.Options{})
 		until(t, s, 200)
-		other, err := sql.Open("sqlite", file)
+		other, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +22,7 @@ import (
 // rehearsing starts a server that rehearses. Its answers do not count as seen: they are examples.
 func rehearsing(t *testing.T, adjust ...func(*httpapi.Config)) *server {
 	t.Helper()
-	db := storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), store.Options{})
+	db := storetest.Open(t, storetest.SQLite(t), store.Options{})
 	rehearse := func(config *httpapi.Config) { config.Rehearse, config.OnAnswer = true, nil }
 	return newServerWith(t, db, issuer, conduit.PasswordPolicy{}, append(adjust, rehearse)...)
 }

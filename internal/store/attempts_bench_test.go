@@ -17,7 +17,7 @@ func BenchmarkCountAttempt(b *testing.B) {
 			Key: key, Kind: conduit.HoldsAll, Cost: time.Second, Dear: time.Second, Room: 1000 * time.Hour,
 		})
 	}
-	for name, url := range map[string]string{"sqlite": "sqlite:" + b.TempDir() + "/bench.db", "postgres": storetest.Postgres(b)} {
+	for name, url := range map[string]string{"sqlite": storetest.SQLite(b), "postgres": storetest.Postgres(b)} {
 		db := storetest.Open(b, url, store.Options{})
 		for _, refused := range []bool{false, true} {
 			full := count

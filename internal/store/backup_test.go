@@ -14,7 +14,7 @@ import (
 // TestBackupLeavesNothingWhenItIsStopped: neither the copy nor a part of it.
 func TestBackupLeavesNothingWhenItIsStopped(t *testing.T) {
 	t.Parallel()
-	db := storetest.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"), store.Options{})
+	db := storetest.Open(t, storetest.SQLite(t), store.Options{})
 	folder := t.TempDir()
 	stopped, stop := context.WithCancel(t.Context())
 	stop()

@@ -85,7 +85,7 @@ end $$`
 // TestHalfMadeDatabase: what a version left that did not migrate in one transaction is told with its remedy.
 func TestHalfMadeDatabase(t *testing.T) {
 	t.Parallel()
-	url := storetest.Postgres(t)
+	url := storetest.EmptyPostgres(t)
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)

@@ -135,7 +135,7 @@ func TestUnfitDatabases(t *testing.T) {
 // Both say the remedy.
 func TestReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
-	url := storetest.Postgres(t)
+	url := storetest.EmptyPostgres(t)
 	administer(t, url, "alter database %I set default_transaction_read_only = on")
 	log := make(lines, 10)
 	db := open(t, url, store.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
@@ -154,7 +154,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 // TestHurriedDatabase: migrating takes as long as it takes. What a short time means for requests is said.
 func TestHurriedDatabase(t *testing.T) {
 	t.Parallel()
-	url := storetest.Postgres(t)
+	url := storetest.EmptyPostgres(t)
 	administer(t, url, "alter database %I set statement_timeout = 1000")
 	locker, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -197,7 +197,7 @@ func TestHurriedDatabase(t *testing.T) {
 // TestMigratingBehindAPooler: instances that start at once take turns there too.
 func TestMigratingBehindAPooler(t *testing.T) {
 	t.Parallel()
-	url, _ := storetest.NewPgbouncer(t, storetest.Postgres(t), "pool_mode = transaction\ndefault_pool_size = 2")
+	url, _ := storetest.NewPgbouncer(t, storetest.EmptyPostgres(t), "pool_mode = transaction\ndefault_pool_size = 2")
 	var all sync.WaitGroup
 	var applied atomic.Int64
 	for range 4 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -43,7 +42,7 @@ func fill(b *testing.B, url, prefix, expires string, count int) {
 
 // eachDatabase runs a benchmark on both databases.
 func eachDatabase(b *testing.B, run func(b *testing.B, url string)) {
-	b.Run("sqlite", func(b *testing.B) { run(b, "sqlite:"+filepath.Join(b.TempDir(), "bench.db")) })
+	b.Run("sqlite", func(b *testing.B) { run(b, storetest.SQLite(b)) })
 	b.Run("postgres", func(b *testing.B) { run(b, storetest.Postgres(b)) })
 }
 

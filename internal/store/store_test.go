@@ -24,6 +24,8 @@ import (
 // at is a moment with all the digits that Conduit keeps.
 var at = time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)
 
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
 func newUser(name string) conduit.User {
 	return conduit.User{Username: name, Email: name + "@test.com", PasswordHash: "x", CreatedAt: at, UpdatedAt: at, Role: conduit.RoleUser}
 }
@@ -196,7 +198,7 @@ func TestSetPasswordHash(t *testing.T) {
 
 func TestMigrations(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db, err := store.Open(url, store.Options{})
 		if err != nil {
@@ -287,7 +289,7 @@ func TestLooksOfOlderRows(t *testing.T) {
 // TestInstancesMigrateInTurn: of instances that start together one migrates and the others wait.
 func TestInstancesMigrateInTurn(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		var group sync.WaitGroup
 		var mutex sync.Mutex
 		var applied []string

@@ -2,33 +2,62 @@ package storetest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/url"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// serverVariable names the environment variable with the DSN of a PostgreSQL server to use instead of a private one.
+// serverVariable names the environment variable with the URL of a PostgreSQL server to use instead of a private one.
 // Its user must be allowed to create databases.
 const serverVariable = "CONDUIT_TEST_POSTGRES"
 
-// patience bounds each administrative statement. It is far above what a loaded machine needs (tens of milliseconds are
-// usual) and far below the time limit of go test, so a broken server ends as a message instead of a stack dump.
+// patience bounds each administrative statement and the start of a server. It is far above what a loaded machine needs
+// (tens of milliseconds and a second are usual) and far below the time limit of go test, so a broken server ends as a
+// message instead of a stack dump.
 const patience = 30 * time.Second
 
-// Postgres gives the DSN of a new, empty database on a real PostgreSQL, which is dropped when the test ends, even if
-// the test left connections open.
+// Main runs the tests of a binary and then ends the private server, if they have started one.
+func Main(m *testing.M) (code int) {
+	code = m.Run()
+	if err := stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// Postgres returns the URL of a new database on a real PostgreSQL, with the schema and without rows. It is dropped when
+// the test ends, even if the test left connections open.
 //
-// The server is the one CONDUIT_TEST_POSTGRES names. Without that variable it is a private one, started from the
-// installed programs and shared by all packages of a `go test ./...`; it is gone seconds after the last of them ends,
-// however that one ended. The test fails if there is no server to be had: a skipped test would leave the production
-// database untested on a green run.
-func Postgres(t testing.TB) (dsn string) {
+// The server is the one CONDUIT_TEST_POSTGRES names. Without that variable the test binary starts one of its own from
+// the installed programs, which ends with it, however it ends. The test fails if there is no server to be had: a
+// skipped test would leave the production database untested on a green run.
+func Postgres(t testing.TB) (url string) {
 	t.Helper()
-	database, err := NewDatabase()
+	like, err := template()
+	if err != nil {
+		t.Fatalf("no PostgreSQL to test on: %v", err)
+	}
+	return postgres(t, like.name)
+}
+
+// EmptyPostgres is Postgres without the schema.
+func EmptyPostgres(t testing.TB) (url string) {
+	t.Helper()
+	return postgres(t, nothing)
+}
+
+func postgres(t testing.TB, like string) (url string) {
+	t.Helper()
+	database, err := newDatabase(like)
 	if err != nil {
 		t.Fatalf("no PostgreSQL to test on: %v", err)
 	}
@@ -37,69 +66,115 @@ func Postgres(t testing.TB) (dsn string) {
 			t.Errorf("dropping the test's database: %v", err)
 		}
 	})
-	return database.DSN
+	return database.URL
 }
 
-// execute runs one statement on a connection of its own: `create database` and `drop database` are rare, and a pool
-// would outlive the tests that need it.
-func execute(dsn, statement string) error {
+// Database is a PostgreSQL database of its holder's own.
+type Database struct {
+	URL string
+
+	server, name string
+}
+
+// NewDatabase is [EmptyPostgres] for programs, which have no test that could drop the database at its end: they call
+// Drop.
+func NewDatabase() (*Database, error) { return newDatabase(nothing) }
+
+// nothing is a template which is empty on every server; template1 has what the owner of the server put there.
+const nothing = "template0"
+
+func newDatabase(like string) (*Database, error) {
+	server, err := server()
+	if err != nil {
+		return nil, err
+	}
+	// 130 random bits: no other test, package or checkout on the same server can have taken the name.
+	d := &Database{server: server, name: "conduit_test_" + strings.ToLower(rand.Text())}
+	if d.URL, err = with(server, "dbname", d.name); err == nil {
+		// By copying files, since writing all of them to the log of a server that never recovers takes twice as long.
+		err = execute(server, fmt.Sprintf("create database %s template %s strategy file_copy", d.name, like))
+	}
+	if err != nil && os.Getenv(serverVariable) != "" {
+		err = fmt.Errorf("%s: %w", serverVariable, err)
+	}
+	return d, err
+}
+
+// Drop drops the database, even if connections to it are open.
+func (d *Database) Drop() error {
+	return execute(d.server, "drop database "+d.name+" with (force)")
+}
+
+// ServerVersion is the version of the server, as it tells it.
+func (d *Database) ServerVersion() (version string, err error) {
+	err = connected(d.server, func(_ context.Context, conn *pgx.Conn) error {
+		version = conn.PgConn().ParameterStatus("server_version")
+		return nil
+	})
+	return version, err
+}
+
+var (
+	// server returns the URL of the server.
+	server = sync.OnceValues(func() (url string, err error) {
+		if given := os.Getenv(serverVariable); given != "" {
+			return given, nil
+		}
+		private, url, err = startPrivate()
+		return url, err
+	})
+	private *process // nil if there is none
+
+	// template returns the database which those of the tests are copies of.
+	template = sync.OnceValues(func() (d *Database, err error) {
+		if d, err = NewDatabase(); err == nil {
+			copied, err = d, migrate(d.URL)
+		}
+		return d, err
+	})
+	copied *Database // nil if there is none
+)
+
+// stop ends the private server, and leaves nothing on another.
+func stop() error {
+	if private != nil {
+		private.stop()
+	} else if copied != nil {
+		return copied.Drop()
+	}
+	return nil
+}
+
+func execute(url, statement string) error {
+	return connected(url, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, statement)
+		return err
+	})
+}
+
+// connected does something on a connection of its own: databases are made and dropped rarely, and a pool would outlive
+// the tests that need it.
+func connected(url string, do func(ctx context.Context, conn *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, dsn)
+	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, statement)
-	return err
+	return do(ctx, conn)
 }
 
-// withDatabase is the DSN with its database replaced.
-func withDatabase(dsn, name string) (string, error) {
-	if !isURL(dsn) {
-		return dsn + " dbname=" + name, nil // The last of two equal keywords wins.
-	}
-	u, err := parseURL(dsn)
+// with is a PostgreSQL URL with these parameters, given in pairs. They win over the same fact in the body of the URL.
+func with(rawURL string, parameters ...string) (string, error) {
+	u, err := url.Parse(rawURL)
 	if err != nil {
-		return "", err
+		return "", errors.New("this is not a URL") // the error would repeat it, and a password in it
 	}
-	u.Path = "/" + name
-	dropParameters(u, "dbname", "database")
-	return u.String(), nil
-}
-
-// withAddress is the DSN with its host and port replaced.
-func withAddress(dsn, host, port string) (string, error) {
-	if !isURL(dsn) {
-		return dsn + " host=" + host + " port=" + port, nil
-	}
-	u, err := parseURL(dsn)
-	if err != nil {
-		return "", err
-	}
-	u.Host = host + ":" + port
-	dropParameters(u, "host", "port")
-	return u.String(), nil
-}
-
-func isURL(dsn string) bool {
-	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
-}
-
-// parseURL is url.Parse with errors that do not repeat the URL: it may have a password in it.
-func parseURL(dsn string) (*url.URL, error) {
-	u, err := url.Parse(dsn)
-	if wrong, ok := errors.AsType[*url.Error](err); ok {
-		err = wrong.Err
-	}
-	return u, err
-}
-
-// dropParameters removes query parameters, which would win over the same fact in the body of the URL.
-func dropParameters(u *url.URL, names ...string) {
 	query := u.Query()
-	for _, name := range names {
-		query.Del(name)
+	for i := 0; i < len(parameters); i += 2 {
+		query.Set(parameters[i], parameters[i+1])
 	}
 	u.RawQuery = query.Encode()
+	return u.String(), nil
 }

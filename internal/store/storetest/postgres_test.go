@@ -1,30 +1,148 @@
 package storetest
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
-	"runtime"
+	"os"
+	"os/exec"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 )
 
-func TestPostgresGivesFreshSeparateDatabases(t *testing.T) {
-	t.Parallel()
-	first, second := connect(t, Postgres(t)), connect(t, Postgres(t))
-	const tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace"
-	if got := value[int](t, first, tables); got != 0 {
-		t.Fatalf("a new database has %d tables", got)
+// asOther makes the test binary another one: a process that has a database, and tells its URL, until its
+// standard input ends.
+const asOther = "CONDUIT_TEST_AS_OTHER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asOther) == "" {
+		os.Exit(Main(m))
 	}
-	if _, err := first.Exec(t.Context(), "create table article ()"); err != nil {
+	database, err := NewDatabase()
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(database.URL)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	_ = database.Drop()
+	os.Exit(0)
+}
+
+// other starts another test binary, with this server to use, and returns the first line that it says.
+func other(t *testing.T, server string) (process *exec.Cmd, said string) {
+	t.Helper()
+	process = exec.CommandContext(t.Context(), os.Args[0])
+	process.Env = append(os.Environ(), asOther+"=yes", serverVariable+"="+server)
+	input, errInput := process.StdinPipe()
+	output, errOutput := process.StdoutPipe()
+	if err := errors.Join(errInput, errOutput, process.Start()); err != nil {
 		t.Fatal(err)
 	}
-	if got := value[int](t, second, tables); got != 0 {
-		t.Errorf("one test's table is in another test's database")
+	t.Cleanup(func() {
+		_ = input.Close()
+		_ = process.Wait()
+	})
+	said, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return process, strings.TrimSpace(said)
+}
+
+// TestPrivateServerEndsWithItsProcess: a test binary that is killed leaves no server and no folder behind.
+func TestPrivateServerEndsWithItsProcess(t *testing.T) {
+	t.Parallel()
+	process, url := other(t, "")
+	conn := connect(t, url)
+	folder := conn.Config().Host
+	if err := process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "select pg_sleep(600)"); err == nil {
+		t.Errorf("the server outlived its process")
+	}
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if time.Since(begin) > patience {
+			t.Fatalf("%s is still there", folder)
+		}
+	}
+}
+
+func TestPrivateServerIsUnprivileged(t *testing.T) {
+	t.Parallel()
+	url, err := server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv(serverVariable) != "" {
+		_, url = other(t, "")
+	}
+	conn := connect(t, url)
+	info, err := os.Stat(value[string](t, conn, "show data_directory"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || stat.Uid == 0 || info.Mode().Perm() != 0o700 {
+		t.Errorf("the data belong to %v, with the rights %v", stat.Uid, info.Mode())
+	}
+}
+
+func TestServerOfTheVariable(t *testing.T) {
+	t.Parallel()
+	url, err := server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, theirs := other(t, url)
+	const identity = "select system_identifier::text from pg_control_system()"
+	if diff := cmp.Diff(value[string](t, connect(t, url), identity), value[string](t, connect(t, theirs), identity)); diff != "" {
+		t.Errorf("another server (-want +got):\n%s", diff)
+	}
+}
+
+func TestServerThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	// A port that was free a moment ago.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := listener.Addr().String()
+	_ = listener.Close()
+	_, said := other(t, "postgres://someone:secret@"+place+"/postgres?sslmode=disable")
+	if !strings.HasPrefix(said, serverVariable+": ") || !strings.Contains(said, place) || strings.Contains(said, "secret") {
+		t.Errorf("want a message that names %s and %s, and not the password: %s", serverVariable, place, said)
+	}
+}
+
+func TestDatabasesAreFreshAndSeparate(t *testing.T) {
+	t.Parallel()
+	const tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace"
+	empty, first, second := connect(t, EmptyPostgres(t)), connect(t, Postgres(t)), connect(t, Postgres(t))
+	if got := value[int](t, empty, tables); got != 0 {
+		t.Errorf("an empty database has %d tables", got)
+	}
+	if got := value[int](t, first, "select count(*) from users"); got != 0 {
+		t.Errorf("a new database has %d users", got)
+	}
+	if _, err := first.Exec(t.Context(), "drop table users cascade"); err != nil {
+		t.Fatal(err)
+	}
+	if got := value[int](t, second, "select count(*) from users"); got != 0 {
+		t.Errorf("another database has %d users", got)
 	}
 }
 
@@ -44,68 +162,7 @@ func TestPostgresDropsTheDatabase(t *testing.T) {
 	}
 }
 
-func TestPostgresIsOneServerForAll(t *testing.T) {
-	t.Parallel()
-	const calls = 8
-	servers := make([]string, calls)
-	var all sync.WaitGroup
-	for i := range calls {
-		dsn := Postgres(t)
-		all.Go(func() {
-			conn, err := pgx.Connect(t.Context(), dsn)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer conn.Close(context.Background())
-			const identity = "select system_identifier::text from pg_control_system()"
-			if err := conn.QueryRow(t.Context(), identity).Scan(&servers[i]); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	for _, server := range servers {
-		if server != servers[0] {
-			t.Fatalf("several servers: %v", servers)
-		}
-	}
-}
-
-func TestPostgresSaysWhichServerCannotBeReached(t *testing.T) {
-	// A port that was free a moment ago.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
-	t.Setenv(serverVariable, "postgres://someone:secret@"+address+"/postgres?sslmode=disable")
-
-	failed := &failing{TB: t}
-	var ended sync.WaitGroup
-	ended.Go(func() { Postgres(failed) })
-	ended.Wait()
-	if !strings.Contains(failed.message, serverVariable) || !strings.Contains(failed.message, address) {
-		t.Errorf("the message does not name %s and %s: %s", serverVariable, address, failed.message)
-	}
-	if strings.Contains(failed.message, "secret") {
-		t.Errorf("the message tells the password: %s", failed.message)
-	}
-}
-
-// failing is a test that records why it fails.
-type failing struct {
-	testing.TB
-	message string
-}
-
-func (f *failing) Fatalf(format string, args ...any) {
-	f.message = fmt.Sprintf(format, args...)
-	runtime.Goexit()
-}
-
-func TestDSN(t *testing.T) {
+func TestWith(t *testing.T) {
 	t.Parallel()
 	type facts struct {
 		Host     string
@@ -113,20 +170,14 @@ func TestDSN(t *testing.T) {
 		Database string
 		User     string
 	}
-	for _, dsn := range []string{
+	for _, url := range []string{
 		"postgres://ann@db.example:5433/postgres?sslmode=disable",
-		"postgresql://ann@db.example/postgres?sslmode=disable&database=other&port=5433",
+		"postgresql://ann@db.example/postgres?sslmode=disable&dbname=other&port=5433",
 		"postgres://ann@/postgres?host=%2Frun%2Fdb&port=5433&sslmode=disable",
-		"host=db.example port=5433 user=ann dbname=postgres sslmode=disable",
-		"host=/run/db port=5433 user=ann sslmode=disable",
 	} {
-		t.Run(dsn, func(t *testing.T) {
+		t.Run(url, func(t *testing.T) {
 			t.Parallel()
-			changed, err := withDatabase(dsn, "fresh")
-			if err != nil {
-				t.Fatal(err)
-			}
-			changed, err = withAddress(changed, "127.0.0.1", "5434")
+			changed, err := with(url, "dbname", "fresh", "host", "127.0.0.1", "port", "5434")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,13 +195,13 @@ func TestDSN(t *testing.T) {
 }
 
 // connect opens a connection that is closed when the test ends.
-func connect(t *testing.T, dsn string) *pgx.Conn {
+func connect(t *testing.T, url string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), dsn)
+	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
 

@@ -58,7 +58,7 @@ func NewProxy(t testing.TB, dsn string) (proxied string, p *Proxy) {
 
 	host, port, err := net.SplitHostPort(p.address)
 	if err == nil {
-		proxied, err = withAddress(dsn, host, port)
+		proxied, err = with(dsn, "host", host, "port", port)
 	}
 	if err != nil {
 		t.Fatalf("proxy: %v", err)
