@@ -3,7 +3,6 @@ package demo_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,8 +16,7 @@ import (
 func TestPicturesMove(t *testing.T) {
 	t.Parallel()
 	const people = 1100 // more than are moved at a time
-	storetest.EachURL(t, func(t *testing.T, url string) {
-		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
 		shown(t, db, demo.Options{
 			Users: people, Articles: 1, Seed: 1, PasswordHash: "x", PublicURL: "http://here:8080",

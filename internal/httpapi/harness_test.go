@@ -97,8 +97,7 @@ var kek = bytes.Repeat([]byte{7}, 32)
 func each(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Helper()
 	t.Parallel()
-	// A machine that runs many tests at once may be slow; what happens when a database is, outage_test.go looks at.
-	storetest.EachURL(t, func(t *testing.T, url string) { test(t, newServer(t, url, store.Options{Timeout: 30 * time.Second})) })
+	storetest.Each(t, func(t *testing.T, db *store.Store) { test(t, newServerOn(t, db)) })
 }
 
 // newServer starts a server on the database at url.

@@ -8,7 +8,6 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"testing"
-	"time"
 
 	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
@@ -81,10 +80,9 @@ func (s *server) doLate(t *testing.T, c call, meanwhile func()) answer {
 // TestWritesAfterTheLogout: between the look at the session and the write that a request asks for any time may pass.
 func TestWritesAfterTheLogout(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		var rooms httpapi.Config
-		s := newServerWith(t, storetest.Open(t, url, store.Options{Timeout: 30 * time.Second}), issuer, conduit.PasswordPolicy{},
-			func(c *httpapi.Config) { rooms = *c })
+		s := newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) { rooms = *c })
 		author := s.register(t, "jake")
 		s.register(t, "jane")
 		s.publish(t, author, "Known", "t")

@@ -20,9 +20,8 @@ import (
 func eachWithMemory(t *testing.T, bodies, answers int64, test func(t *testing.T, s *server, transfers *clock)) {
 	t.Helper()
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		transfers := &clock{now: time.Date(2026, 2, 18, 0, 0, 0, 0, time.UTC)}
-		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
 		test(t, newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) {
 			c.BodyMemory, c.AnswerMemory, c.Now = bodies, answers, transfers.Now
 		}), transfers)

@@ -16,8 +16,7 @@ func TestStrictPasswords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	storetest.EachURL(t, func(t *testing.T, url string) {
-		db := storetest.Open(t, url, store.Options{})
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		newServerOn(t, db).register(t, "early") // with password123
 		s := newServerWith(t, db, issuer, conduit.PasswordPolicy{Strict: true, Common: common})
 		const tooShort, good = "is too short (minimum is 15 characters)", "under the old apple tree"
@@ -64,8 +63,7 @@ func TestStrictPasswords(t *testing.T) {
 // to.
 func TestCurrentPassword(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
-		db := storetest.Open(t, url, store.Options{})
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		lax := newServerOn(t, db)
 		lax.throttle.PerPair, lax.throttle.PerAccount = 3, 100
 		strict := newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) { c.Users.RequireCurrentPassword = true })

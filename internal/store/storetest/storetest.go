@@ -41,10 +41,11 @@ func each(t *testing.T, test func(t *testing.T, url string), sqlite, postgres fu
 	})
 }
 
-// Each is EachURL for tests which want the store open.
+// Each is EachURL for tests which want the store open. It is a patient one, since a machine that runs many tests at once
+// may be slow.
 func Each(t *testing.T, test func(t *testing.T, db *store.Store)) {
 	t.Helper()
-	EachURL(t, func(t *testing.T, url string) { test(t, Open(t, url, store.Options{})) })
+	EachURL(t, func(t *testing.T, url string) { test(t, Open(t, url, store.Options{Timeout: patience})) })
 }
 
 // SQLite returns the URL of a fresh file, which has the schema.
