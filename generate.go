@@ -1,8 +1,8 @@
-// Package contract holds the contract itself, [Document], and the commands which make code from it.
+// Package openapi holds the contract itself, [Document], and the commands which make code from it.
 //
 // It knows nothing of Go types or of HTTP. Rooms that need the contract at run time take the bytes from here, so that
 // there is one copy, and it is the file that people read.
-package contract
+package openapi
 
 import _ "embed"
 

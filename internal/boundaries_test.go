@@ -18,20 +18,33 @@ var rules = map[string]struct {
 	may    []string
 	noHTTP bool
 }{
-	"conduit":                  {noHTTP: true},
-	"conduit/api":              {may: []string{"github.com/oapi-codegen/"}},
-	"conduit/internal/conduit": {may: []string{"golang.org/x/text/", "go.mau.fi/util/confusable", "github.com/gosimple/slug"}, noHTTP: true},
-	"conduit/internal/auth":    {may: []string{"github.com/lestrrat-go/jwx/v2/", "golang.org/x/crypto/", "golang.org/x/text/"}, noHTTP: true},
+	"conduit":               {noHTTP: true},
+	"conduit/api":           {may: []string{"github.com/oapi-codegen/"}},
+	"conduit/internal/errs": {noHTTP: true},
+	"conduit/internal/identity": {
+		may: []string{"conduit/internal/errs", "golang.org/x/text/", "go.mau.fi/util/confusable"}, noHTTP: true,
+	},
+	"conduit/internal/blog": {
+		may: []string{
+			"conduit/internal/errs", "conduit/internal/identity", "golang.org/x/text/", "github.com/gosimple/slug",
+		},
+		noHTTP: true,
+	},
+	"conduit/internal/auth": {
+		may:    []string{"github.com/lestrrat-go/jwx/v2/", "golang.org/x/crypto/", "golang.org/x/text/"},
+		noHTTP: true,
+	},
 	"conduit/internal/store": {
 		may: []string{
-			"conduit/internal/conduit", "conduit/internal/auth",
+			"conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog", "conduit/internal/auth",
 			"github.com/uptrace/bun*", "github.com/jackc/pgx/v5*", "modernc.org/sqlite*", "go.opentelemetry.io/otel/",
 		},
 		noHTTP: true,
 	},
 	"conduit/internal/store/storetest": {may: []string{"conduit/internal/store", "github.com/jackc/pgx/v5*"}, noHTTP: true},
 	"conduit/internal/httpapi": {may: []string{
-		"conduit", "conduit/api", "conduit/internal/conduit", "conduit/internal/auth",
+		"conduit", "conduit/api", "conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog",
+		"conduit/internal/auth",
 		"conduit/internal/httpapi/strictjson", "conduit/internal/docs",
 		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
 		"github.com/goccy/go-yaml", "golang.org/x/sync/semaphore",
@@ -40,11 +53,11 @@ var rules = map[string]struct {
 	"conduit/internal/httpapi/strictjson": {may: []string{"github.com/go-json-experiment/json/"}, noHTTP: true},
 	"conduit/internal/docs":               {},
 	"conduit/internal/metrics": {may: []string{
-		"conduit/internal/conduit", "conduit/internal/auth", "github.com/prometheus/client_golang/",
+		"conduit/internal/identity", "conduit/internal/auth", "github.com/prometheus/client_golang/",
 	}},
 	"conduit/internal/weak": {may: []string{"github.com/ccojocar/zxcvbn-go/data"}, noHTTP: true},
 	"conduit/internal/demo": {
-		may: []string{"conduit/internal/conduit", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true,
+		may: []string{"conduit/internal/identity", "conduit/internal/blog", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true,
 	},
 	"conduit/internal/bench": {may: []string{"conduit/internal/store/storetest"}},
 	"conduit/cmd/conduit": {may: []string{

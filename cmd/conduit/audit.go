@@ -17,7 +17,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 )
 
@@ -28,7 +29,7 @@ func auditCommand() *cobra.Command {
 		asJSON bool
 	)
 	var words []string
-	for _, word := range conduit.Actions() {
+	for _, word := range identity.Actions() {
 		words = append(words, string(word))
 	}
 	command := &cobra.Command{
@@ -42,7 +43,7 @@ Actions are ` + strings.Join(words, ", ") + `.`,
 			if limit < 1 {
 				return badSetting("limit", errors.New("want at least 1"))
 			}
-			return events.open(cmd, func(db *store.Store, filter conduit.EventFilter) error {
+			return events.open(cmd, func(db *store.Store, filter identity.EventFilter) error {
 				filter.Limit = limit
 				found, err := db.Events(cmd.Context(), filter)
 				if err != nil {
@@ -75,8 +76,8 @@ func (e *eventsFlags) addTo(flags *pflag.FlagSet, words []string) {
 }
 
 // open calls use with the database, and the filter that the flags are.
-func (e *eventsFlags) open(cmd *cobra.Command, use func(*store.Store, conduit.EventFilter) error) error {
-	filter := conduit.EventFilter{Action: conduit.Action(e.action)}
+func (e *eventsFlags) open(cmd *cobra.Command, use func(*store.Store, identity.EventFilter) error) error {
+	filter := identity.EventFilter{Action: identity.Action(e.action)}
 	var err error
 	if filter.Before, err = parseTime(e.before); err != nil {
 		return badSetting("before", err)
@@ -116,7 +117,7 @@ func auditExportCommand(words []string) *cobra.Command {
 		Short: "Write the audit log, oldest first, a JSON object a line",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return events.open(cmd, func(db *store.Store, filter conduit.EventFilter) (err error) {
+			return events.open(cmd, func(db *store.Store, filter identity.EventFilter) (err error) {
 				out := cmd.OutOrStdout()
 				if output != "" {
 					// What is there may be the only copy of what has been pruned.
@@ -144,7 +145,7 @@ func auditExportCommand(words []string) *cobra.Command {
 // exportBatch is how many events are in memory at a time.
 const exportBatch = 1000
 
-func exportEvents(ctx context.Context, db *store.Store, filter conduit.EventFilter, out io.Writer) error {
+func exportEvents(ctx context.Context, db *store.Store, filter identity.EventFilter, out io.Writer) error {
 	filter.Limit = exportBatch
 	lines := bufio.NewWriter(out)
 	for last := int64(0); ; {
@@ -202,7 +203,7 @@ func auditPruneCommand() *cobra.Command {
 				return err
 			}
 			defer closing(log, db)
-			removed, err := conduit.PruneEvents(cmd.Context(), db, conduit.ActorCLI, bound, time.Now())
+			removed, err := identity.PruneEvents(cmd.Context(), db, identity.ActorCLI, bound, time.Now())
 			if removed > 0 || err == nil {
 				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%d events from before %s are removed\n", removed, moment(bound))
 			}
@@ -228,20 +229,20 @@ func findUserID(ctx context.Context, db *store.Store, user string) (int64, error
 		}
 	}
 	id, err := db.UserID(ctx, user)
-	var refusal *conduit.Error
-	if errors.As(err, &refusal) && refusal.Kind == conduit.KindNotFound {
+	var refusal *errs.Error
+	if errors.As(err, &refusal) && refusal.Kind == errs.KindNotFound {
 		return 0, badSetting("user", errors.New("there is nobody of this name; who is gone is found as user:ID"))
 	}
 	return id, err
 }
 
-func printEvents(out io.Writer, events []conduit.Event) error {
+func printEvents(out io.Writer, events []identity.Event) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "TIME\tACTOR\tACTION\tTARGET\tADDRESS\tREQUEST\tUSER AGENT")
 	for _, event := range events {
 		actor := string(event.Actor)
 		if event.ActorID != nil {
-			actor = conduit.UserTarget(*event.ActorID)
+			actor = identity.UserTarget(*event.ActorID)
 		}
 		action := string(event.Action)
 		if event.Count > 1 {
@@ -269,21 +270,21 @@ func agent(name string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-func printEventsAsJSON(out io.Writer, events []conduit.Event) error {
+func printEventsAsJSON(out io.Writer, events []identity.Event) error {
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	for _, event := range events {
 		if err := lines.Encode(struct {
-			ID        int64          `json:"id"`
-			At        time.Time      `json:"at"`
-			Actor     conduit.Actor  `json:"actor"`
-			ActorID   *int64         `json:"actorId"`
-			Action    conduit.Action `json:"action"`
-			Target    string         `json:"target"`
-			IPAddress string         `json:"ipAddress"`
-			UserAgent string         `json:"userAgent"`
-			RequestID string         `json:"requestId"`
-			Count     int64          `json:"count"`
+			ID        int64           `json:"id"`
+			At        time.Time       `json:"at"`
+			Actor     identity.Actor  `json:"actor"`
+			ActorID   *int64          `json:"actorId"`
+			Action    identity.Action `json:"action"`
+			Target    string          `json:"target"`
+			IPAddress string          `json:"ipAddress"`
+			UserAgent string          `json:"userAgent"`
+			RequestID string          `json:"requestId"`
+			Count     int64           `json:"count"`
 
 			ClientRequestID string `json:"clientRequestId"`
 		}(event)); err != nil {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -113,8 +113,8 @@ func TestAuditShowsClients(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
 	db := storetest.Open(t, url, store.Options{})
-	if err := db.Record(t.Context(), conduit.Event{
-		At: time.Date(2026, 2, 18, 3, 22, 56, 0, time.UTC), Actor: conduit.ActorAnonymous, Action: conduit.LoginFailed,
+	if err := db.Record(t.Context(), identity.Event{
+		At: time.Date(2026, 2, 18, 3, 22, 56, 0, time.UTC), Actor: identity.ActorAnonymous, Action: identity.LoginFailed,
 		Target: "user:1", UserAgent: "ü \x1b[2J\t\"x\"", Count: 37,
 	}); err != nil {
 		t.Fatal(err)
@@ -132,9 +132,9 @@ func TestAuditExportAndPrune(t *testing.T) {
 		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
 		day := time.Date(2026, 2, 18, 0, 0, 0, 0, time.UTC)
 		const old = 1001 // more than a batch, of both
-		var events []conduit.Event
+		var events []identity.Event
 		for i := range old + 1 {
-			event := conduit.KeyEvent(conduit.ActorSystem, conduit.KeyMade, fmt.Sprint("K", i), day)
+			event := identity.KeyEvent(identity.ActorSystem, identity.KeyMade, fmt.Sprint("K", i), day)
 			event.ClientRequestID = "C"
 			if i < old {
 				event.At = day.Add(-time.Millisecond)

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 // keySettings are what a command needs to get at the keys, with the names and defaults that they have for the server.
@@ -146,14 +146,14 @@ func (s keySettings) reset(cmd *cobra.Command, fromEnvironment string, yes bool)
 	}
 	keys := auditedKeys{audit: db}
 	for _, kid := range gone {
-		if err := keys.record(ctx, kid, conduit.KeyRevoked); err != nil {
+		if err := keys.record(ctx, kid, identity.KeyRevoked); err != nil {
 			return err
 		}
 	}
-	if err := keys.record(ctx, made.ID, conduit.KeyMade); err != nil {
+	if err := keys.record(ctx, made.ID, identity.KeyMade); err != nil {
 		return err
 	}
-	ended, err := (&conduit.Accounts{Store: db, Audit: db, Now: time.Now}).RevokeSessions(ctx, 0)
+	ended, err := (&identity.Accounts{Store: db, Audit: db, Now: time.Now}).RevokeSessions(ctx, 0)
 	return saying(cmd, err, "%s signs from now on; %d keys are gone, and %d sessions have ended", made.ID, len(gone), ended)
 }
 
@@ -162,14 +162,14 @@ var errKeysInMemory = badSetting("database", errors.New("a database in memory ha
 // auditedKeys are keys whose changes the audit log is told of.
 type auditedKeys struct {
 	*auth.KeyRing
-	audit conduit.AuditStore
+	audit identity.AuditStore
 }
 
 // record says in the audit log what was done to a key.
-func (k auditedKeys) record(ctx context.Context, kid string, actions ...conduit.Action) error {
-	events := make([]conduit.Event, len(actions))
+func (k auditedKeys) record(ctx context.Context, kid string, actions ...identity.Action) error {
+	events := make([]identity.Event, len(actions))
 	for i, action := range actions {
-		events[i] = conduit.KeyEvent(conduit.ActorCLI, action, kid, time.Now())
+		events[i] = identity.KeyEvent(identity.ActorCLI, action, kid, time.Now())
 	}
 	if err := k.audit.Record(ctx, events...); err != nil {
 		return fmt.Errorf("the keys are changed, and the audit log does not say so: %w", err)
@@ -195,12 +195,12 @@ func rotateKeys(ctx context.Context, keys auditedKeys, out io.Writer, atOnce boo
 	if err != nil {
 		return err
 	}
-	var actions []conduit.Action
+	var actions []identity.Action
 	if made {
-		actions = append(actions, conduit.KeyMade)
+		actions = append(actions, identity.KeyMade)
 	}
 	if atOnce {
-		actions = append(actions, conduit.KeyActivatedEarly)
+		actions = append(actions, identity.KeyActivatedEarly)
 	}
 	if err := keys.record(ctx, key.ID, actions...); err != nil {
 		return err
@@ -230,14 +230,14 @@ func revokeKey(ctx context.Context, keys auditedKeys, out io.Writer, args []stri
 		return err
 	}
 	if before[args[0]] != auth.KeyRevoked {
-		if err := keys.record(ctx, args[0], conduit.KeyRevoked); err != nil {
+		if err := keys.record(ctx, args[0], identity.KeyRevoked); err != nil {
 			return err
 		}
 	}
 	if replacement != nil {
-		actions := []conduit.Action{conduit.KeyActivatedEarly}
+		actions := []identity.Action{identity.KeyActivatedEarly}
 		if before[replacement.ID] == "" {
-			actions = []conduit.Action{conduit.KeyMade, conduit.KeyActivatedEarly}
+			actions = []identity.Action{identity.KeyMade, identity.KeyActivatedEarly}
 		}
 		if err := keys.record(ctx, replacement.ID, actions...); err != nil {
 			return err

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/pflag"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 	"conduit/internal/weak"
 )
 
@@ -19,10 +19,10 @@ func policyFlag(flags *pflag.FlagSet, policy *string) {
 }
 
 // passwordPolicy gives the policy of that name. The list of common passwords is read only where it is needed.
-func passwordPolicy(name string) (conduit.PasswordPolicy, error) {
+func passwordPolicy(name string) (identity.PasswordPolicy, error) {
 	if name != strictPolicy {
-		return conduit.PasswordPolicy{}, nil
+		return identity.PasswordPolicy{}, nil
 	}
 	common, err := weak.New()
-	return conduit.PasswordPolicy{Strict: true, Common: common}, err
+	return identity.PasswordPolicy{Strict: true, Common: common}, err
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 const newKEKVariable = "CONDUIT_NEW_KEY_ENCRYPTION_KEY"
@@ -70,7 +70,7 @@ func (s keySettings) reseal(cmd *cobra.Command, formerText, nextText, newKeyFile
 	}
 	audited := auditedKeys{audit: db}
 	for _, kid := range resealed {
-		if err := audited.record(ctx, kid, conduit.KeyResealed); err != nil {
+		if err := audited.record(ctx, kid, identity.KeyResealed); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,8 +17,9 @@ import (
 	"time"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -87,18 +89,18 @@ func newFleet(t *testing.T, url string) *fleet {
 			t.Fatal(err)
 		}
 		tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: "test", Audience: "test", Now: now})
-		sessions := &conduit.Sessions{Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: tokenTime, Now: now}
+		sessions := &identity.Sessions{Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: tokenTime, Now: now, NewID: rand.Text}
 		// The cheapest settings that argon2id takes: what is tested here is keys.
 		passwords := auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute})
 		handler, err := httpapi.New(httpapi.Config{
-			Users: &conduit.Users{
+			Users: &identity.Users{
 				Store: db, Audit: db, Passwords: passwords, Sessions: sessions, Now: now,
-				Throttle: &conduit.Throttle{Store: db, Audit: db, Now: now},
+				Throttle: &identity.Throttle{Store: db, Audit: db, Now: now},
 			},
 			Sessions: sessions, Tokens: tokens, Keys: keys,
-			Profiles: &conduit.Profiles{Store: db},
-			Articles: &conduit.Articles{Store: db, Now: now},
-			Comments: &conduit.Comments{Store: db, Now: now},
+			Profiles: &blog.Profiles{Store: db},
+			Articles: &blog.Articles{Store: db, Now: now, NewID: rand.Text},
+			Comments: &blog.Comments{Store: db, Now: now},
 			Ping:     db.Ping, Schema: db.UpToDate,
 			Log: slog.New(slog.DiscardHandler), Now: time.Now, Origins: []string{"*"},
 		})

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/term"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
 	"conduit/internal/demo"
+	"conduit/internal/errs"
 	"conduit/internal/store"
 )
 
@@ -139,8 +139,8 @@ func hereOnly(
 		return false, nil
 	}
 	user, err := db.UserByEmail(ctx, demo.John+"@example.com")
-	var refusal *conduit.Error
-	if errors.As(err, &refusal) && refusal.Kind == conduit.KindNotFound {
+	var refusal *errs.Error
+	if errors.As(err, &refusal) && refusal.Kind == errs.KindNotFound {
 		return false, nil
 	}
 	if err != nil {

@@ -20,9 +20,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 	"conduit/internal/demo"
+	"conduit/internal/errs"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/metrics"
 	"conduit/internal/store"
 )
@@ -65,7 +67,7 @@ func serve(ctx context.Context, s settings, getenv func(string) string, stdout, 
 	s.publicURL = string(public)
 	s.issuer = cmp.Or(s.issuer, s.publicURL, "conduit")
 	log := newLog(s, stderr)
-	now, newID := time.Now, (func() string)(nil)
+	now, newID := time.Now, rand.Text
 	if s.seed != 0 {
 		now, newID = standstill(s.seed)
 	}
@@ -104,7 +106,7 @@ func serve(ctx context.Context, s settings, getenv func(string) string, stdout, 
 	}
 	keyMade := func(made auth.KeyInfo) {
 		log.Info("signing key made", "kid", made.ID, "signs from", made.ActiveAt)
-		if err := db.Record(ctx, conduit.KeyEvent(conduit.ActorSystem, conduit.KeyMade, made.ID, now())); err != nil {
+		if err := db.Record(ctx, identity.KeyEvent(identity.ActorSystem, identity.KeyMade, made.ID, now())); err != nil {
 			log.Error("signing key made, and not in the audit log", "kid", made.ID, "error", err)
 		}
 	}
@@ -124,7 +126,7 @@ func serve(ctx context.Context, s settings, getenv func(string) string, stdout, 
 		log.Warn("issuer not noted", "error", err)
 	}
 	go tokens.FollowIssuer(ctx, func(err error) { log.Warn("issuer not noted", "error", err) })
-	sessions := &conduit.Sessions{
+	sessions := &identity.Sessions{
 		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: s.sessionLifetime, Limits: s.refresh, Max: s.maxSessions, Now: now, NewID: newID,
 	}
 	passwords := auth.NewPasswords(auth.PasswordOptions{Waited: figures.Waited})
@@ -136,11 +138,11 @@ func serve(ctx context.Context, s settings, getenv func(string) string, stdout, 
 	if err != nil {
 		return err
 	}
-	throttle := &conduit.Throttle{ // by the real clock, also where another stands still: else a delay would never end
+	throttle := &identity.Throttle{ // by the real clock, also where another stands still: else a delay would never end
 		Store: db, Audit: db, Now: time.Now, Secret: secret,
 		PerPair: s.attempts.pair, PerAccount: s.attempts.account, PerNetwork: s.attempts.network, Registrations: s.registrations,
 	}
-	users := &conduit.Users{
+	users := &identity.Users{
 		Store: db, Audit: db, Passwords: passwords, Policy: policy, Sessions: sessions, Throttle: throttle,
 		RequireCurrentPassword: s.currentPassword, Now: now,
 	}
@@ -178,9 +180,9 @@ func serve(ctx context.Context, s settings, getenv func(string) string, stdout, 
 		Public:  public,
 		Version: version,
 		Users:   users, Sessions: sessions, Tokens: tokens, Keys: keys,
-		Profiles: &conduit.Profiles{Store: db},
-		Articles: &conduit.Articles{Store: db, Now: now, NewID: newID},
-		Comments: &conduit.Comments{Store: db, Now: now},
+		Profiles: &blog.Profiles{Store: db},
+		Articles: &blog.Articles{Store: db, Now: now, NewID: newID},
+		Comments: &blog.Comments{Store: db, Now: now},
 		Ping:     db.Ping, Schema: db.UpToDate, OnRequest: figures.Request,
 		Log: log, Now: time.Now, Origins: s.corsOrigins,
 		Rehearse: s.rehearse, CheckResponses: s.checkResponses, Stopping: ctx.Done(),
@@ -204,7 +206,7 @@ func serve(ctx context.Context, s settings, getenv func(string) string, stdout, 
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		conduit.Upkeep{
+		identity.Upkeep{
 			Sessions: sessions, Throttle: throttle, Users: db, Audit: db, AuditRetention: time.Duration(s.auditRetention), Now: now,
 			Swept:  func(removed int) { figures.Swept(removed); log.Info("sessions swept", "removed", removed) },
 			Failed: func(err error) { figures.UpkeepFailed(); log.Warn("upkeep", "error", err) },
@@ -217,8 +219,8 @@ func serve(ctx context.Context, s settings, getenv func(string) string, stdout, 
 // issuerKnown says whether the issuer was noted before, where it cannot be now: as while PostgreSQL is read-only,
 // during a failover.
 func issuerKnown(ctx context.Context, s settings, db *store.Store, err error) bool {
-	var refusal *conduit.Error
-	if !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnavailable {
+	var refusal *errs.Error
+	if !errors.As(err, &refusal) || refusal.Kind != errs.KindUnavailable {
 		return false
 	}
 	used, err := db.UsedIssuers(ctx)

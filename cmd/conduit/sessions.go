@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 func sessionsCommand() *cobra.Command {
@@ -27,12 +27,12 @@ func sessionsCommand() *cobra.Command {
 
 	list := &cobra.Command{
 		Use: "list", Short: "List the sessions that are not over", Args: noArguments,
-		RunE: onAccounts(&database, &policy, func(cmd *cobra.Command, accounts *conduit.Accounts, _ []string) error {
+		RunE: onAccounts(&database, &policy, func(cmd *cobra.Command, accounts *identity.Accounts, _ []string) error {
 			return listSessions(cmd.Context(), accounts, user, cmd.OutOrStdout())
 		}),
 	}
 	list.Flags().StringVar(&user, "user", "", "only those of this `user`")
-	revokeThem := onAccounts(&database, &policy, func(cmd *cobra.Command, accounts *conduit.Accounts, args []string) error {
+	revokeThem := onAccounts(&database, &policy, func(cmd *cobra.Command, accounts *identity.Accounts, args []string) error {
 		if len(args) == 1 {
 			return revokeSession(cmd, accounts, args[0])
 		}
@@ -58,7 +58,7 @@ func sessionsCommand() *cobra.Command {
 	revoke.Flags().BoolVar(&all, "all", false, "all sessions of everybody")
 	command.AddCommand(list, revoke, &cobra.Command{
 		Use: "purge", Short: "Remove the sessions that are over, which servers do by themselves in time", Args: noArguments,
-		RunE: onAccounts(&database, &policy, func(cmd *cobra.Command, accounts *conduit.Accounts, _ []string) error {
+		RunE: onAccounts(&database, &policy, func(cmd *cobra.Command, accounts *identity.Accounts, _ []string) error {
 			removed, err := accounts.PurgeSessions(cmd.Context())
 			return saying(cmd, err, "%d sessions removed that were over", removed)
 		}),
@@ -66,8 +66,8 @@ func sessionsCommand() *cobra.Command {
 	return command
 }
 
-func listSessions(ctx context.Context, accounts *conduit.Accounts, name string, out io.Writer) error {
-	var user conduit.User // the zero one is everybody
+func listSessions(ctx context.Context, accounts *identity.Accounts, name string, out io.Writer) error {
+	var user identity.User // the zero one is everybody
 	if name != "" {
 		var err error
 		if user, err = findUser(ctx, accounts, name); err != nil {
@@ -76,7 +76,7 @@ func listSessions(ctx context.Context, accounts *conduit.Accounts, name string, 
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tUSER\tCREATED\tLAST SEEN\tEXPIRES\tADDRESS\tUSER AGENT")
-	err := accounts.Sessions(ctx, user.ID, func(session conduit.AccountSession) error {
+	err := accounts.Sessions(ctx, user.ID, func(session identity.AccountSession) error {
 		_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", session.ID, printable(session.Username), moment(session.CreatedAt),
 			moment(session.LastSeenAt), moment(session.ExpiresAt), printable(session.IPAddress), printable(session.UserAgent))
 		return err
@@ -84,7 +84,7 @@ func listSessions(ctx context.Context, accounts *conduit.Accounts, name string, 
 	return errors.Join(err, table.Flush())
 }
 
-func revokeSession(cmd *cobra.Command, accounts *conduit.Accounts, id string) error {
+func revokeSession(cmd *cobra.Command, accounts *identity.Accounts, id string) error {
 	err := accounts.RevokeSession(cmd.Context(), id)
 	if isNotFound(err) {
 		return fmt.Errorf("there is no session %q; see conduit sessions list", id)
@@ -92,8 +92,8 @@ func revokeSession(cmd *cobra.Command, accounts *conduit.Accounts, id string) er
 	return saying(cmd, err, "%s has ended", id)
 }
 
-func revokeSessions(cmd *cobra.Command, accounts *conduit.Accounts, name string) error {
-	var user conduit.User // the zero one is everybody
+func revokeSessions(cmd *cobra.Command, accounts *identity.Accounts, name string) error {
+	var user identity.User // the zero one is everybody
 	if name != "" {
 		var err error
 		if user, err = findUser(cmd.Context(), accounts, name); err != nil {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 )
 
 const (
@@ -34,7 +34,7 @@ type settings struct {
 	issuer          string
 	audience        string
 	sessionLifetime time.Duration
-	refresh         conduit.RefreshLimits
+	refresh         identity.RefreshLimits
 	maxSessions     int
 	attempts        struct{ pair, account, network int }
 	registrations   int
@@ -149,8 +149,8 @@ func (s settings) check() error {
 		"login-attempts": s.attempts.pair, "account-attempts": s.attempts.account, "network-attempts": s.attempts.network,
 		"registrations-per-hour": s.registrations,
 	} {
-		if number < 0 || number > conduit.MostAttempts {
-			return badSetting(flag, fmt.Errorf("must not be negative, nor above %d", conduit.MostAttempts))
+		if number < 0 || number > identity.MostAttempts {
+			return badSetting(flag, fmt.Errorf("must not be negative, nor above %d", identity.MostAttempts))
 		}
 	}
 	if s.connections < 0 || s.connections > 10_000 {

@@ -14,11 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
 // accountsAction is what a command does with the accounts; the arguments are as many as it asked for.
-type accountsAction func(cmd *cobra.Command, accounts *conduit.Accounts, args []string) error
+type accountsAction func(cmd *cobra.Command, accounts *identity.Accounts, args []string) error
 
 // onAccounts opens the database for an action.
 func onAccounts(database, policy *string, action accountsAction) func(*cobra.Command, []string) error {
@@ -36,7 +37,7 @@ func onAccounts(database, policy *string, action accountsAction) func(*cobra.Com
 			return err
 		}
 		defer closing(log, db)
-		return action(cmd, &conduit.Accounts{
+		return action(cmd, &identity.Accounts{
 			Store: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}), Policy: held, Now: time.Now,
 		}, args)
 	}
@@ -62,8 +63,8 @@ never arguments, which show in process lists.`,
 		return added
 	}
 	// onUser is an action on the user that the first argument names.
-	onUser := func(action func(cmd *cobra.Command, accounts *conduit.Accounts, user conduit.User, args []string) error) accountsAction {
-		return func(cmd *cobra.Command, accounts *conduit.Accounts, args []string) error {
+	onUser := func(action func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, args []string) error) accountsAction {
+		return func(cmd *cobra.Command, accounts *identity.Accounts, args []string) error {
 			user, err := findUser(cmd.Context(), accounts, args[0])
 			if err != nil {
 				return err
@@ -72,22 +73,22 @@ never arguments, which show in process lists.`,
 		}
 	}
 
-	list := add("list", "List the accounts", func(cmd *cobra.Command, accounts *conduit.Accounts, _ []string) error {
+	list := add("list", "List the accounts", func(cmd *cobra.Command, accounts *identity.Accounts, _ []string) error {
 		return listUsers(cmd.Context(), accounts, search, cmd.OutOrStdout())
 	})
 	list.Flags().StringVar(&search, "search", "", "only those with this `text` in the username or email")
 	create := add("create USERNAME EMAIL", "Create an account", createUser)
 	policyFlag(create.Flags(), &policy)
 	add("disable USER", "Shut a user out: no login, all sessions and tokens end at once", onUser(
-		func(cmd *cobra.Command, accounts *conduit.Accounts, user conduit.User, _ []string) error {
+		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, _ []string) error {
 			return saying(cmd, accounts.Disable(cmd.Context(), user), "%s is disabled, and all sessions have ended", user.Username)
 		}))
 	add("enable USER", "Let a disabled user log in again", onUser(
-		func(cmd *cobra.Command, accounts *conduit.Accounts, user conduit.User, _ []string) error {
+		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, _ []string) error {
 			return saying(cmd, accounts.Enable(cmd.Context(), user), "%s may log in", user.Username)
 		}))
 	remove := add("delete USER", "Delete a user with all that they wrote; the name is not given out again for a while", onUser(
-		func(cmd *cobra.Command, accounts *conduit.Accounts, user conduit.User, _ []string) error {
+		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, _ []string) error {
 			if !yes {
 				if err := confirmDeletion(cmd, user); err != nil {
 					return err
@@ -97,7 +98,7 @@ never arguments, which show in process lists.`,
 		}))
 	remove.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	setPassword := add("set-password USER", "Give a user another password; all sessions end", onUser(
-		func(cmd *cobra.Command, accounts *conduit.Accounts, user conduit.User, _ []string) error {
+		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, _ []string) error {
 			password, err := newKeyboard(cmd.InOrStdin(), cmd.ErrOrStderr()).password(cmd.Context())
 			if err != nil {
 				return err
@@ -106,16 +107,16 @@ never arguments, which show in process lists.`,
 		}))
 	policyFlag(setPassword.Flags(), &policy)
 	setRole := add("set-role USER user|admin", "Say what a user may do", onUser(
-		func(cmd *cobra.Command, accounts *conduit.Accounts, user conduit.User, args []string) error {
-			return saying(cmd, accounts.SetRole(cmd.Context(), user, conduit.Role(args[0])), "%s has the role %s", user.Username, args[0])
+		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, args []string) error {
+			return saying(cmd, accounts.SetRole(cmd.Context(), user, identity.Role(args[0])), "%s has the role %s", user.Username, args[0])
 		}))
 	number := setRole.Args
 	setRole.Args = func(cmd *cobra.Command, args []string) error {
 		if err := number(cmd, args); err != nil {
 			return err
 		}
-		if role := conduit.Role(args[1]); role != conduit.RoleUser && role != conduit.RoleAdmin {
-			return usagef("a role is %s or %s", conduit.RoleUser, conduit.RoleAdmin)
+		if role := identity.Role(args[1]); role != identity.RoleUser && role != identity.RoleAdmin {
+			return usagef("a role is %s or %s", identity.RoleUser, identity.RoleAdmin)
 		}
 		return nil
 	}
@@ -136,7 +137,7 @@ func argumentsOf(use string) cobra.PositionalArgs {
 	}
 }
 
-func findUser(ctx context.Context, accounts *conduit.Accounts, name string) (conduit.User, error) {
+func findUser(ctx context.Context, accounts *identity.Accounts, name string) (identity.User, error) {
 	user, err := accounts.Find(ctx, name)
 	if isNotFound(err) {
 		return user, fmt.Errorf("there is no user %q", name)
@@ -145,7 +146,7 @@ func findUser(ctx context.Context, accounts *conduit.Accounts, name string) (con
 }
 
 // gone words that somebody else deleted the user in the same moment.
-func gone(err error, user conduit.User) error {
+func gone(err error, user identity.User) error {
 	if isNotFound(err) {
 		return fmt.Errorf("there is no user %q any more", user.Username)
 	}
@@ -153,8 +154,8 @@ func gone(err error, user conduit.User) error {
 }
 
 func isNotFound(err error) bool {
-	var refusal *conduit.Error
-	return errors.As(err, &refusal) && refusal.Kind == conduit.KindNotFound
+	var refusal *errs.Error
+	return errors.As(err, &refusal) && refusal.Kind == errs.KindNotFound
 }
 
 // saying reports what was done, unless it was not.
@@ -165,10 +166,10 @@ func saying(cmd *cobra.Command, err error, format string, args ...any) error {
 	return err
 }
 
-func listUsers(ctx context.Context, accounts *conduit.Accounts, search string, out io.Writer) error {
+func listUsers(ctx context.Context, accounts *identity.Accounts, search string, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tUSERNAME\tEMAIL\tROLE\tSTATE\tCREATED\tARTICLES")
-	err := accounts.List(ctx, search, func(account conduit.Account) error {
+	err := accounts.List(ctx, search, func(account identity.Account) error {
 		state := "active"
 		if account.DisabledAt != nil {
 			state = "disabled"
@@ -190,16 +191,16 @@ func printable(text string) string {
 	}, text)
 }
 
-func createUser(cmd *cobra.Command, accounts *conduit.Accounts, args []string) error {
+func createUser(cmd *cobra.Command, accounts *identity.Accounts, args []string) error {
 	password, err := newKeyboard(cmd.InOrStdin(), cmd.ErrOrStderr()).password(cmd.Context())
 	if err != nil {
 		return err
 	}
-	user, err := accounts.Create(cmd.Context(), conduit.Registration{Username: args[0], Email: args[1], Password: password})
+	user, err := accounts.Create(cmd.Context(), identity.Registration{Username: args[0], Email: args[1], Password: password})
 	return saying(cmd, err, "%s is created, with the id %d", user.Username, user.ID)
 }
 
-func confirmDeletion(cmd *cobra.Command, user conduit.User) error {
+func confirmDeletion(cmd *cobra.Command, user identity.User) error {
 	return confirmed(cmd, fmt.Sprintf("This deletes %s <%s> with all articles and comments.",
 		printable(user.Username), printable(user.Email)), "the username", user.Username)
 }

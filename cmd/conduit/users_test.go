@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 	"conduit/internal/store/storetest"
 )
 
@@ -131,9 +131,9 @@ func TestAccounts(t *testing.T) {
 			t.Error(status, text)
 		}
 		log := typed("", ".*", "audit", "--json", "--limit=1000")
-		for action, count := range map[conduit.Action]int{
-			conduit.Registered: 3, conduit.RoleChanged: 1, conduit.AccountDisabled: 1, conduit.AccountEnabled: 1, conduit.SessionRevoked: 1,
-			conduit.SessionsRevoked: 2, conduit.PasswordChanged: 1, conduit.AccountDeleted: 2,
+		for action, count := range map[identity.Action]int{
+			identity.Registered: 3, identity.RoleChanged: 1, identity.AccountDisabled: 1, identity.AccountEnabled: 1, identity.SessionRevoked: 1,
+			identity.SessionsRevoked: 2, identity.PasswordChanged: 1, identity.AccountDeleted: 2,
 		} {
 			recorded := regexp.MustCompile(`"actor":"cli".*"action":"`+string(action)+`"`).FindAllString(log, -1)
 			if len(recorded) != count {

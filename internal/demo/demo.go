@@ -14,7 +14,8 @@ import (
 
 	"github.com/brianvoe/gofakeit/v7"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/identity"
 )
 
 // Password is that of every demo account.
@@ -25,11 +26,11 @@ const John = "johndoe"
 
 // Store takes content in bulk. What is added gets its id.
 type Store interface {
-	ImportUsers(ctx context.Context, users []conduit.User) error
-	ImportArticles(ctx context.Context, articles []conduit.Article) error
-	ImportComments(ctx context.Context, comments []conduit.Comment) error
-	ImportFollows(ctx context.Context, pairs []conduit.Pair) error
-	ImportFavorites(ctx context.Context, pairs []conduit.Pair) error
+	ImportUsers(ctx context.Context, users []identity.User) error
+	ImportArticles(ctx context.Context, articles []blog.Article) error
+	ImportComments(ctx context.Context, comments []blog.Comment) error
+	ImportFollows(ctx context.Context, pairs []blog.Pair) error
+	ImportFavorites(ctx context.Context, pairs []blog.Pair) error
 }
 
 // Options say how much content to make.
@@ -59,7 +60,7 @@ type maker struct {
 	Options
 	source *rand.Rand
 	fake   *gofakeit.Faker
-	users  []conduit.User
+	users  []identity.User
 	slugs  map[string]int
 }
 
@@ -75,15 +76,15 @@ func Fill(ctx context.Context, store Store, options Options) error {
 		return err
 	}
 	for first := 0; first < options.Articles; first += batch {
-		articles := make([]conduit.Article, 0, batch)
+		articles := make([]blog.Article, 0, batch)
 		for i := first; i < min(first+batch, options.Articles); i++ {
 			articles = append(articles, m.article(i))
 		}
 		if err := store.ImportArticles(ctx, articles); err != nil {
 			return err
 		}
-		var comments []conduit.Comment
-		var favorites []conduit.Pair
+		var comments []blog.Comment
+		var favorites []blog.Pair
 		for _, article := range articles {
 			comments = append(comments, m.comments(article)...)
 			favorites = append(favorites, m.favorites(article)...)
@@ -108,9 +109,9 @@ func (m *maker) makeUsers() {
 			name = fmt.Sprintf("%s%d", strings.ToLower(m.fake.FirstName()), i)
 		}
 		made := joined.Add(time.Duration(i) * time.Minute)
-		user := conduit.User{
+		user := identity.User{
 			Username: name, Email: name + "@example.com", PasswordHash: m.PasswordHash,
-			CreatedAt: made, UpdatedAt: made, Role: conduit.RoleUser,
+			CreatedAt: made, UpdatedAt: made, Role: identity.RoleUser,
 		}
 		if i%4 != 3 { // some have written nothing about themselves
 			bio := fmt.Sprintf("%s from %s. Likes %s.", m.fake.JobTitle(), m.fake.City(), m.fake.Hobby())
@@ -125,33 +126,33 @@ func (m *maker) makeUsers() {
 }
 
 // others draws up to most users but the one with this id, each once.
-func (m *maker) others(id int64, most int) []conduit.User {
+func (m *maker) others(id int64, most int) []identity.User {
 	count := m.source.IntN(min(most, len(m.users)-1) + 1)
-	var drawn []conduit.User
+	var drawn []identity.User
 	for len(drawn) < count {
 		user := m.users[m.source.IntN(len(m.users))]
-		if user.ID != id && !slices.ContainsFunc(drawn, func(u conduit.User) bool { return u.ID == user.ID }) {
+		if user.ID != id && !slices.ContainsFunc(drawn, func(u identity.User) bool { return u.ID == user.ID }) {
 			drawn = append(drawn, user)
 		}
 	}
 	return drawn
 }
 
-func (m *maker) follows() (pairs []conduit.Pair) {
+func (m *maker) follows() (pairs []blog.Pair) {
 	for i, user := range m.users {
 		followed := m.others(user.ID, 5)
 		if i == 0 && len(followed) == 0 { // John's feed is not empty
 			followed = m.users[1:2]
 		}
 		for _, other := range followed {
-			pairs = append(pairs, conduit.Pair{UserID: user.ID, OtherID: other.ID})
+			pairs = append(pairs, blog.Pair{UserID: user.ID, OtherID: other.ID})
 		}
 	}
 	return pairs
 }
 
 // article makes the i-th article; the first is the newest but what people publish, and John's.
-func (m *maker) article(i int) conduit.Article {
+func (m *maker) article(i int) blog.Article {
 	author := m.users[0]
 	if i%10 != 0 {
 		author = m.users[m.source.IntN(len(m.users))]
@@ -162,11 +163,11 @@ func (m *maker) article(i int) conduit.Article {
 		paragraphs[p] = m.fake.Paragraph(1, 2+m.source.IntN(5), 8+m.source.IntN(8), " ")
 	}
 	written := newest.Add(-time.Duration(i) * 37 * time.Minute)
-	slug := conduit.SlugBase(title)
+	slug := blog.SlugBase(title)
 	if m.slugs[slug]++; m.slugs[slug] > 1 {
 		slug = fmt.Sprintf("%s-%d", slug, m.slugs[slug])
 	}
-	return conduit.Article{
+	return blog.Article{
 		Slug: slug, Title: title, Description: m.fake.Sentence(8), Body: "## " + title + "\n\n" + strings.Join(paragraphs, "\n\n"),
 		TagList: m.tags(), AuthorID: author.ID, CreatedAt: written, UpdatedAt: written,
 	}
@@ -189,10 +190,10 @@ func (m *maker) tags() []string {
 	return tags
 }
 
-func (m *maker) comments(article conduit.Article) (comments []conduit.Comment) {
+func (m *maker) comments(article blog.Article) (comments []blog.Comment) {
 	for n := range m.source.IntN(4) {
 		said := article.CreatedAt.Add(time.Duration(n+1) * time.Minute)
-		comments = append(comments, conduit.Comment{
+		comments = append(comments, blog.Comment{
 			ArticleID: article.ID, AuthorID: m.users[m.source.IntN(len(m.users))].ID,
 			Body: m.fake.Sentence(5 + m.source.IntN(15)), CreatedAt: said, UpdatedAt: said,
 		})
@@ -200,9 +201,9 @@ func (m *maker) comments(article conduit.Article) (comments []conduit.Comment) {
 	return comments
 }
 
-func (m *maker) favorites(article conduit.Article) (pairs []conduit.Pair) {
+func (m *maker) favorites(article blog.Article) (pairs []blog.Pair) {
 	for _, user := range m.others(article.AuthorID, 8) {
-		pairs = append(pairs, conduit.Pair{UserID: user.ID, OtherID: article.ID})
+		pairs = append(pairs, blog.Pair{UserID: user.ID, OtherID: article.ID})
 	}
 	return pairs
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 	"conduit/internal/demo"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -17,13 +17,13 @@ import (
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 // shown is what readers get to see of demo content.
-func shown(t *testing.T, db *store.Store, options demo.Options) (conduit.ArticlePage, []string) {
+func shown(t *testing.T, db *store.Store, options demo.Options) (blog.ArticlePage, []string) {
 	t.Helper()
 	ctx := context.Background()
 	if err := db.Import(ctx, func(content *store.Import) error { return demo.Fill(ctx, content, options) }); err != nil {
 		t.Fatal(err)
 	}
-	page, err := db.ListArticles(ctx, conduit.ArticleFilter{}, conduit.Page{Limit: 100}, 0)
+	page, err := db.ListArticles(ctx, blog.ArticleFilter{}, blog.Page{Limit: 100}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,11 +79,11 @@ func TestWhatFrontEndsExpect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, filter := range map[string]conduit.ArticleFilter{
+		for name, filter := range map[string]blog.ArticleFilter{
 			"his own": {Author: demo.John}, "his feed": {FollowedBy: john.ID}, "first tag": {Tag: tags[0]},
 		} {
 			// The sums that triggers keep hold after bulk imports, too.
-			got, err := db.ListArticles(ctx, filter, conduit.Page{Limit: 100}, john.ID)
+			got, err := db.ListArticles(ctx, filter, blog.Page{Limit: 100}, john.ID)
 			if err != nil || len(got.Articles) == 0 || int64(len(got.Articles)) != got.Total {
 				t.Errorf("%s: %d of %d, %v", name, len(got.Articles), got.Total, err)
 			}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 // joined is when the first account of demo content was made; each further one a minute after the one before.
@@ -20,9 +20,9 @@ func place(i int) string { return fmt.Sprintf("/avatars/%d.svg", i+1) }
 // Gallery has the pictures of accounts.
 type Gallery interface {
 	// UsersAfter returns users by their ids, which are above one.
-	UsersAfter(ctx context.Context, id int64, limit int) ([]conduit.User, error)
+	UsersAfter(ctx context.Context, id int64, limit int) ([]identity.User, error)
 	// ReplaceImages changes images, each unless it has changed meanwhile.
-	ReplaceImages(ctx context.Context, changes []conduit.ImageChange) error
+	ReplaceImages(ctx context.Context, changes []identity.ImageChange) error
 }
 
 // atATime is how many accounts one change is about: few enough for the time that a store gives it on a busy machine.
@@ -37,7 +37,7 @@ func MovePictures(ctx context.Context, gallery Gallery, publicURL string) (moved
 		if err != nil {
 			return moved, err
 		}
-		var changes []conduit.ImageChange
+		var changes []identity.ImageChange
 		some := false
 		for _, user := range users {
 			last = user.ID
@@ -47,7 +47,7 @@ func MovePictures(ctx context.Context, gallery Gallery, publicURL string) (moved
 				continue
 			}
 			if to := picture(publicURL, i); *user.Image != to {
-				changes = append(changes, conduit.ImageChange{UserID: user.ID, From: *user.Image, To: to})
+				changes = append(changes, identity.ImageChange{UserID: user.ID, From: *user.Image, To: to})
 			}
 		}
 		if len(changes) > 0 {
@@ -63,7 +63,7 @@ func MovePictures(ctx context.Context, gallery Gallery, publicURL string) (moved
 }
 
 // number tells a demo account, whatever has become of its name, by the moment when it was made.
-func number(user conduit.User) (i int, demo bool) {
+func number(user identity.User) (i int, demo bool) {
 	since := user.CreatedAt.Sub(joined)
 	return int(since / time.Minute), since >= 0 && since%time.Minute == 0
 }

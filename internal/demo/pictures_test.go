@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conduit/internal/conduit"
 	"conduit/internal/demo"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -34,12 +34,12 @@ func TestPicturesMove(t *testing.T) {
 			}
 			return images
 		}
-		change := func(email string, apply func(*conduit.User)) {
+		change := func(email string, apply func(*identity.User)) {
 			user, err := db.UserByEmail(ctx, email)
 			if err != nil {
 				t.Fatal(err)
 			}
-			changing := func(user *conduit.User) (bool, error) { apply(user); return false, nil }
+			changing := func(user *identity.User) (bool, error) { apply(user); return false, nil }
 			if err := db.ChangeUser(ctx, user.ID, changing); err != nil {
 				t.Fatal(err)
 			}
@@ -49,12 +49,12 @@ func TestPicturesMove(t *testing.T) {
 			t.Fatal(err)
 		}
 		chosen := "https://elsewhere.example/avatars/1.svg?mine"
-		change("johndoe@example.com", func(john *conduit.User) { john.Image = &chosen })
-		change(users[1].Email, func(user *conduit.User) { user.Username, user.Email = "jake", "jake@example.com" })
+		change("johndoe@example.com", func(john *identity.User) { john.Image = &chosen })
+		change(users[1].Email, func(user *identity.User) { user.Username, user.Email = "jake", "jake@example.com" })
 		theirs := "http://here:8080/avatars/3.svg"
-		stranger := conduit.User{
+		stranger := identity.User{
 			Username: "jane", Email: "jane@example.com", Image: &theirs,
-			CreatedAt: demo.Now, UpdatedAt: demo.Now, Role: conduit.RoleUser,
+			CreatedAt: demo.Now, UpdatedAt: demo.Now, Role: identity.RoleUser,
 		}
 		if _, err := db.AddUser(ctx, stranger); err != nil {
 			t.Fatal(err)
@@ -76,8 +76,8 @@ func TestPicturesMove(t *testing.T) {
 			t.Errorf("again: %d, %v", moved, err)
 		}
 		// What somebody chose while it went on is not replaced.
-		late := conduit.ImageChange{UserID: users[2].ID, From: "what was there", To: "x"}
-		if err := db.ReplaceImages(ctx, []conduit.ImageChange{late}); err != nil {
+		late := identity.ImageChange{UserID: users[2].ID, From: "what was there", To: "x"}
+		if err := db.ReplaceImages(ctx, []identity.ImageChange{late}); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, images()); diff != "" {

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"conduit/api"
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 )
 
 // GetArticles implements GET /articles.
@@ -14,8 +14,8 @@ func (h *handlers) GetArticles(ctx context.Context, request api.GetArticlesReque
 	if err != nil {
 		return nil, err
 	}
-	filter := conduit.ArticleFilter{Tag: orZero(params.Tag), Author: orZero(params.Author), FavoritedBy: orZero(params.Favorited)}
-	listed, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.ArticlePage, error) {
+	filter := blog.ArticleFilter{Tag: orZero(params.Tag), Author: orZero(params.Author), FavoritedBy: orZero(params.Favorited)}
+	listed, err := unlessKnown(ctx, func(detail blog.Detail) (blog.ArticlePage, error) {
 		page.Detail, page.Room = detail, roomForSummaries(ctx)
 		return h.Articles.List(ctx, callerFrom(ctx), filter, page)
 	})
@@ -26,7 +26,7 @@ func (h *handlers) GetArticles(ctx context.Context, request api.GetArticlesReque
 }
 
 // roomForSummaries takes memory for a page of articles.
-func roomForSummaries(ctx context.Context) conduit.Room {
+func roomForSummaries(ctx context.Context) blog.Room {
 	return func(rows, _ int) error { return roomForAnswer(ctx, int64(rows)*summaryMemory) }
 }
 
@@ -36,7 +36,7 @@ func (h *handlers) GetArticlesFeed(ctx context.Context, request api.GetArticlesF
 	if err != nil {
 		return nil, err
 	}
-	feed, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.ArticlePage, error) {
+	feed, err := unlessKnown(ctx, func(detail blog.Detail) (blog.ArticlePage, error) {
 		page.Detail, page.Room = detail, roomForSummaries(ctx)
 		return h.Articles.Feed(ctx, callerFrom(ctx), page)
 	})
@@ -49,7 +49,7 @@ func (h *handlers) GetArticlesFeed(ctx context.Context, request api.GetArticlesF
 // CreateArticle implements POST /articles.
 func (h *handlers) CreateArticle(ctx context.Context, request api.CreateArticleRequestObject) (api.CreateArticleResponseObject, error) {
 	input := request.Body.Article
-	article, err := h.Articles.Publish(ctx, callerFrom(ctx), conduit.Draft{
+	article, err := h.Articles.Publish(ctx, callerFrom(ctx), blog.Draft{
 		Title: input.Title, Description: input.Description, Body: input.Body, TagList: input.TagList,
 	})
 	if err != nil {
@@ -63,10 +63,10 @@ func (h *handlers) CreateArticle(ctx context.Context, request api.CreateArticleR
 
 // GetArticle implements GET /articles/{slug}.
 func (h *handlers) GetArticle(ctx context.Context, request api.GetArticleRequestObject) (api.GetArticleResponseObject, error) {
-	article, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.ArticleView, error) {
-		if detail == conduit.Whole {
+	article, err := unlessKnown(ctx, func(detail blog.Detail) (blog.ArticleView, error) {
+		if detail == blog.Whole {
 			if err := roomForAnswer(ctx, articleMemory); err != nil {
-				return conduit.ArticleView{}, err
+				return blog.ArticleView{}, err
 			}
 		}
 		return h.Articles.Article(ctx, callerFrom(ctx), request.Slug, detail)
@@ -83,7 +83,7 @@ func (h *handlers) UpdateArticle(ctx context.Context, request api.UpdateArticleR
 		return nil, err
 	}
 	input := request.Body.Article
-	article, err := h.Articles.Update(ctx, callerFrom(ctx), request.Slug, conduit.ArticleChanges{
+	article, err := h.Articles.Update(ctx, callerFrom(ctx), request.Slug, blog.ArticleChanges{
 		Title: input.Title, Description: input.Description, Body: input.Body, TagList: input.TagList,
 	})
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 // events gives the audit log, oldest first.
-func (s *server) events(t *testing.T) []conduit.Event {
+func (s *server) events(t *testing.T) []identity.Event {
 	t.Helper()
-	events, err := s.db.Events(t.Context(), conduit.EventFilter{Limit: 1000})
+	events, err := s.db.Events(t.Context(), identity.EventFilter{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestAudit(t *testing.T) {
 		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork = 2, 8, 20
 		jake, jane, seen := int64(1), int64(2), 0
 		// does makes a call and compares what was recorded since the one before.
-		does := func(status int, c call, want ...conduit.Event) answer {
+		does := func(status int, c call, want ...identity.Event) answer {
 			t.Helper()
 			s.clock.Advance(time.Second)
 			id := fmt.Sprint("request-", seen)
@@ -56,43 +56,43 @@ func TestAudit(t *testing.T) {
 			}
 			return got
 		}
-		by := func(action conduit.Action, target string) conduit.Event {
-			return conduit.Event{Actor: conduit.ActorUser, ActorID: &jake, Action: action, Target: target}
+		by := func(action identity.Action, target string) identity.Event {
+			return identity.Event{Actor: identity.ActorUser, ActorID: &jake, Action: action, Target: target}
 		}
-		unknown := func(action conduit.Action, target string) conduit.Event {
-			return conduit.Event{Actor: conduit.ActorAnonymous, Action: action, Target: target}
+		unknown := func(action identity.Action, target string) identity.Event {
+			return identity.Event{Actor: identity.ActorAnonymous, Action: action, Target: target}
 		}
 		lastTarget := func() string { events := s.events(t); return events[len(events)-1].Target }
 
 		does(422, registration("jake", "", password))
-		token := does(201, registration("jake", "jake@test.com", password), by(conduit.Registered, "user:1")).token(t)
-		does(201, registration("jane", "jane@test.com", password), conduit.Event{
-			Actor: conduit.ActorUser, ActorID: &jane, Action: conduit.Registered, Target: "user:2",
+		token := does(201, registration("jake", "jake@test.com", password), by(identity.Registered, "user:1")).token(t)
+		does(201, registration("jane", "jane@test.com", password), identity.Event{
+			Actor: identity.ActorUser, ActorID: &jane, Action: identity.Registered, Target: "user:2",
 		})
 		s.do(t, as("taken", registration("jake", "jake2@test.com", password))).want(t, 409, "")
-		if got := s.events(t)[seen]; got.Action != conduit.RegistrationRefused || !strings.HasPrefix(got.Target, "account:") || got.Actor != conduit.ActorAnonymous {
+		if got := s.events(t)[seen]; got.Action != identity.RegistrationRefused || !strings.HasPrefix(got.Target, "account:") || got.Actor != identity.ActorAnonymous {
 			t.Errorf("a registration with a taken name: %+v", got)
 		}
 		seen++
 		s.throttle.Registrations = 1
 		s.do(t, as("last", registration("joe", "joe@test.com", password))).want(t, 201, "")
 		seen++
-		does(429, registration("joan", "joan@test.com", password), unknown(conduit.RegistrationThrottled, "network:192.0.2.7"))
+		does(429, registration("joan", "joan@test.com", password), unknown(identity.RegistrationThrottled, "network:192.0.2.7"))
 		does(200, get("/api/user", token))
 		does(401, get("/api/user", ""))
 
 		// A known account is named, an unknown one hidden, in one way whatever the case.
-		does(401, login("jake@test.com", "wrong"), unknown(conduit.LoginFailed, "user:1"))
+		does(401, login("jake@test.com", "wrong"), unknown(identity.LoginFailed, "user:1"))
 		s.do(t, as("nobody", login("NOBODY@test.com", "wrong"))).want(t, 401, "")
 		hidden := lastTarget()
 		if !strings.HasPrefix(hidden, "account:") || len(hidden) != len("account:")+32 {
 			t.Errorf("target %q", hidden)
 		}
 		seen++
-		does(401, login("nobody@test.com", "wrong"), unknown(conduit.LoginFailed, hidden))
-		does(429, login("nobody@test.com", "wrong"), unknown(conduit.LoginThrottled, hidden))
-		does(401, login("jake@test.com", "wrong"), unknown(conduit.LoginFailed, "user:1"))
-		does(429, login("jake@test.com", password), unknown(conduit.LoginThrottled, "user:1"))
+		does(401, login("nobody@test.com", "wrong"), unknown(identity.LoginFailed, hidden))
+		does(429, login("nobody@test.com", "wrong"), unknown(identity.LoginThrottled, hidden))
+		does(401, login("jake@test.com", "wrong"), unknown(identity.LoginFailed, "user:1"))
+		does(429, login("jake@test.com", password), unknown(identity.LoginThrottled, "user:1"))
 		s.clock.Advance(time.Hour)
 
 		second := s.do(t, as("second", login("jake@test.com", password))).token(t)
@@ -102,7 +102,7 @@ func TestAudit(t *testing.T) {
 		}
 		seen++
 		does(404, call{method: "DELETE", path: "/api/user/sessions/" + strings.Repeat("A", 26), token: token})
-		does(204, call{method: "DELETE", path: "/api/user/sessions/" + secondID, token: token}, by(conduit.SessionRevoked, "session:"+secondID))
+		does(204, call{method: "DELETE", path: "/api/user/sessions/" + secondID, token: token}, by(identity.SessionRevoked, "session:"+secondID))
 		does(204, del("/api/user/sessions", token)) // there was no other
 		does(204, del("/api/user/sessions", token))
 		for i := range 2 {
@@ -110,7 +110,7 @@ func TestAudit(t *testing.T) {
 			seen++
 		}
 		s.do(t, as("all", del("/api/user/sessions", token))).want(t, 204, "")
-		if got := s.events(t)[seen:]; len(got) != 1 || got[0].Action != conduit.SessionsRevoked || got[0].Target != "user:1" || got[0].Count != 2 {
+		if got := s.events(t)[seen:]; len(got) != 1 || got[0].Action != identity.SessionsRevoked || got[0].Target != "user:1" || got[0].Count != 2 {
 			t.Errorf("two sessions ended: %+v", got)
 		}
 		seen++
@@ -118,12 +118,12 @@ func TestAudit(t *testing.T) {
 		third := s.do(t, as("third", login("jake@test.com", password))).token(t)
 		thirdID := s.sessionOf(t, third).ID
 		seen++
-		does(204, call{method: "POST", path: "/api/users/logout", token: third}, by(conduit.LoggedOut, "session:"+thirdID))
+		does(204, call{method: "POST", path: "/api/users/logout", token: third}, by(identity.LoggedOut, "session:"+thirdID))
 		does(401, call{method: "POST", path: "/api/users/logout", token: third})
 
 		first := s.do(t, as("refreshing", sessionCall("/api/sessions", "email", "jake@test.com", "password", password)))
 		refreshing := "session:" + first.at(t, "session", "id").(string)
-		if got := s.events(t)[seen]; got.Action != conduit.LoggedIn || got.Target != refreshing || *got.ActorID != jake || got.ClientRequestID != "refreshing" {
+		if got := s.events(t)[seen]; got.Action != identity.LoggedIn || got.Target != refreshing || *got.ActorID != jake || got.ClientRequestID != "refreshing" {
 			t.Errorf("login with a refresh token: %+v", got)
 		}
 		seen++
@@ -131,26 +131,26 @@ func TestAudit(t *testing.T) {
 		does(200, get("/api/user", does(200, reused).at(t, "session", "accessToken").(string)))
 		does(401, sessionCall("/api/sessions/refresh", "refreshToken", "nonsense"))
 		s.clock.Advance(time.Minute)
-		does(401, reused, by(conduit.RefreshReused, refreshing))
+		does(401, reused, by(identity.RefreshReused, refreshing))
 		does(401, reused)
 
 		put := func(pairs ...string) call { return put(token, pairs...) }
 		does(200, put("bio", "x"))
 		does(200, put("email", "jake@test.com", "username", "jake"))
-		does(200, put("username", "Jacob"), by(conduit.UsernameChanged, "user:1"))
+		does(200, put("username", "Jacob"), by(identity.UsernameChanged, "user:1"))
 		does(200, put("username", "JACOB"))
-		does(200, put("email", "new@test.com"), by(conduit.EmailChanged, "user:1"))
-		does(200, put("password", "another password"), by(conduit.PasswordChanged, "user:1"))
-		does(200, put("email", "jake@test.com", "password", password), by(conduit.EmailChanged, "user:1"), by(conduit.PasswordChanged, "user:1"))
+		does(200, put("email", "new@test.com"), by(identity.EmailChanged, "user:1"))
+		does(200, put("password", "another password"), by(identity.PasswordChanged, "user:1"))
+		does(200, put("email", "jake@test.com", "password", password), by(identity.EmailChanged, "user:1"), by(identity.PasswordChanged, "user:1"))
 		does(422, put("password", "short"))
-		does(409, put("username", "jane"), by(conduit.ChangeRefused, "user:1"))
+		does(409, put("username", "jane"), by(identity.ChangeRefused, "user:1"))
 		s.throttle.PerAccount = 1
-		does(429, put("username", "joan"), by(conduit.ChangeThrottled, "user:1"))
+		does(429, put("username", "joan"), by(identity.ChangeThrottled, "user:1"))
 		leave := func(password string) call {
 			return call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", password)}
 		}
-		does(422, leave("wrong"), by(conduit.LoginFailed, "user:1"))
-		does(204, leave(password), by(conduit.AccountDeleted, "user:1"))
+		does(422, leave("wrong"), by(identity.LoginFailed, "user:1"))
+		does(204, leave(password), by(identity.AccountDeleted, "user:1"))
 		s.do(t, login("jake@test.com", password)).want(t, 401, "")
 		if got := lastTarget(); !strings.HasPrefix(got, "account:") {
 			t.Errorf("who is gone: %s", got)
@@ -218,7 +218,7 @@ func TestNoSecretsAreKept(t *testing.T) {
 		s.do(t, call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", second)}).want(t, 204, "")
 
 		events := s.events(t)
-		met := map[conduit.Action]bool{}
+		met := map[identity.Action]bool{}
 		for _, event := range events {
 			met[event.Action] = true
 		}
@@ -250,7 +250,7 @@ func TestAuditRetention(t *testing.T) {
 		s.register(t, "jake")
 		s.clock.Advance(48*time.Hour + time.Millisecond)
 		s.register(t, "jane")
-		upkeep := conduit.Upkeep{
+		upkeep := identity.Upkeep{
 			Sessions: s.sessions, Throttle: s.throttle, Users: s.db, Audit: s.db, Now: s.clock.Now,
 			Swept:  func(int) {},
 			Failed: func(err error) { t.Error(err) },
@@ -265,8 +265,8 @@ func TestAuditRetention(t *testing.T) {
 		if len(got) != 2 || got[0].Target != "user:2" {
 			t.Fatalf("kept for two days: %+v", got)
 		}
-		want := conduit.Event{
-			ID: got[1].ID, At: s.clock.Now(), Actor: conduit.ActorSystem, Action: conduit.AuditPruned, Count: 1,
+		want := identity.Event{
+			ID: got[1].ID, At: s.clock.Now(), Actor: identity.ActorSystem, Action: identity.AuditPruned, Count: 1,
 			Target: "before:" + s.clock.Now().Add(-48*time.Hour).Format(time.RFC3339),
 		}
 		if diff := cmp.Diff(want, got[1]); diff != "" {

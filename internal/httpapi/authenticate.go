@@ -7,7 +7,8 @@ import (
 	"strings"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
 const (
@@ -17,24 +18,24 @@ const (
 
 // callerFrom gives the caller of the request. There always is one, authenticated or anonymous; operations whose
 // contract requires a token are not reached by anonymous ones.
-func callerFrom(ctx context.Context) conduit.Caller { return requestFrom(ctx).caller }
+func callerFrom(ctx context.Context) identity.Caller { return requestFrom(ctx).caller }
 
 // clientFrom tells where the request comes from.
-func clientFrom(ctx context.Context) conduit.Client { return requestFrom(ctx).client }
+func clientFrom(ctx context.Context) identity.Client { return requestFrom(ctx).client }
 
 // authenticator finds out who is calling. Whether it matters the contract says.
 type authenticator struct {
 	tokens   *auth.Tokens
-	sessions *conduit.Sessions
+	sessions *identity.Sessions
 }
 
 // caller gives the caller whom the request's token names. The error is Unauthenticated if there is no token or a bad
 // one, and something else if it could not be checked. A token in the query or in a cookie is none (RFC 6750 §2.3 warns
 // of the first, and the second would be open to cross-site request forgery).
-func (a authenticator) caller(r *http.Request) (conduit.Caller, error) {
+func (a authenticator) caller(r *http.Request) (identity.Caller, error) {
 	token, err := bearerToken(r.Header["Authorization"])
 	if err != nil {
-		return conduit.Caller{}, err
+		return identity.Caller{}, err
 	}
 	claims, err := a.tokens.Verify(r.Context(), token)
 	switch {
@@ -42,13 +43,13 @@ func (a authenticator) caller(r *http.Request) (conduit.Caller, error) {
 		// Its row goes on sight. That the token has expired is certain, whether or not that succeeds; the sweep comes
 		// by too.
 		_ = a.sessions.Expired(r.Context(), claims.SessionID)
-		return conduit.Caller{}, conduit.Unauthenticated("token", "has expired")
+		return identity.Caller{}, errs.Unauthenticated("token", "has expired")
 	case errors.Is(err, auth.ErrInvalid):
-		return conduit.Caller{}, conduit.Unauthenticated("token", "is invalid")
+		return identity.Caller{}, errs.Unauthenticated("token", "is invalid")
 	case err != nil:
-		return conduit.Caller{}, err
+		return identity.Caller{}, err
 	}
-	return a.sessions.Resume(r.Context(), conduit.Presented{
+	return a.sessions.Resume(r.Context(), identity.Presented{
 		Token: token, ID: claims.TokenID, KeyID: claims.KeyID, SessionID: claims.SessionID, UserID: claims.UserID,
 	})
 }
@@ -57,12 +58,12 @@ func (a authenticator) caller(r *http.Request) (conduit.Caller, error) {
 // RealWorld's own clients send it. More than one header, another scheme, or a scheme alone is a bad token.
 func bearerToken(headers []string) (string, error) {
 	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
-		return "", conduit.Unauthenticated("token", missingToken)
+		return "", errs.Unauthenticated("token", missingToken)
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")
 	token = strings.TrimLeft(token, " ") // RFC 9110 §11.4 allows more than one blank
 	if len(headers) > 1 || token == "" || !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "Token") {
-		return "", conduit.Unauthenticated("token", "is invalid")
+		return "", errs.Unauthenticated("token", "is invalid")
 	}
 	return token, nil
 }

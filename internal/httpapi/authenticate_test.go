@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 const invalidToken = `Bearer realm="conduit", error="invalid_token"`
@@ -162,9 +162,9 @@ func (s *server) disable(t *testing.T, name string) {
 	t.Helper()
 	now := s.clock.Now()
 	session := s.sessionOf(t, s.do(t, login(name+"@test.com", password)).token(t))
-	if _, err := s.db.UpdateUser(t.Context(), session, func(u *conduit.User) (conduit.Outcome, error) {
+	if _, err := s.db.UpdateUser(t.Context(), session, func(u *identity.User) (identity.Outcome, error) {
 		u.DisabledAt = &now
-		return conduit.Outcome{}, nil
+		return identity.Outcome{}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func issue(
 }
 
 // sessionOf gives the session that a token names.
-func (s *server) sessionOf(t *testing.T, token string) conduit.Session {
+func (s *server) sessionOf(t *testing.T, token string) identity.Session {
 	t.Helper()
 	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Issuers: s.db, Now: s.clock.Now})
 	claims, err := tokens.Verify(t.Context(), token)

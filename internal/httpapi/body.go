@@ -11,7 +11,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 	"conduit/internal/httpapi/strictjson"
 )
 
@@ -100,7 +100,7 @@ func (b *bodyRules) read(w http.ResponseWriter, r *http.Request) (any, error) {
 	case errors.As(err, &limit):
 		return nil, tooLarge
 	case err != nil && lease != nil && lease.broken.Load():
-		return nil, conduit.Unavailable(err)
+		return nil, errs.Unavailable(err)
 	case err != nil && tooSlow(err):
 		w.Header().Set("Connection", "close") // RFC 9110 §15.5.9
 		return nil, &malformed{http.StatusRequestTimeout, strictjson.Whole, "did not come in time"}
@@ -112,7 +112,7 @@ func (b *bodyRules) read(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	upload.done(r)
 	value, problems := strictjson.Decode(bytes.TrimPrefix(text.Bytes(), byteOrderMark), b.bounds)
-	fields := conduit.Fields{}
+	fields := errs.Fields{}
 	for field, message := range problems {
 		if !b.fields[field] {
 			field = strictjson.Whole

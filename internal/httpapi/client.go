@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 // Proxies are the networks of proxies that are believed.
@@ -56,8 +56,8 @@ type clients struct {
 }
 
 // of describes where a request comes from.
-func (c *clients) of(r *http.Request) conduit.Client {
-	client := conduit.Client{UserAgent: r.UserAgent()}
+func (c *clients) of(r *http.Request) identity.Client {
+	client := identity.Client{UserAgent: r.UserAgent()}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return client // a Unix socket has no IP address

@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"conduit/api"
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 )
 
 // GetArticleComments implements GET /articles/{slug}/comments.
@@ -14,7 +14,7 @@ func (h *handlers) GetArticleComments(ctx context.Context, request api.GetArticl
 	if err != nil {
 		return nil, err
 	}
-	page, err := unlessKnown(ctx, func(detail conduit.Detail) (conduit.CommentPage, error) {
+	page, err := unlessKnown(ctx, func(detail blog.Detail) (blog.CommentPage, error) {
 		filter.Detail, filter.Room = detail, func(rows, bytes int) error {
 			return roomForAnswer(ctx, int64(rows*commentMemory+bytes*textMemory))
 		}

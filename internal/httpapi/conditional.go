@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"strings"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 )
 
 // conditional gives the answers of a handler an ETag, and answers 304 to who has them already (RFC 9110 §13.1.2). The
@@ -58,17 +58,17 @@ type known struct {
 	outlined bool     // whether no more than the outline was read
 }
 
-func (k *known) set(version conduit.Version) { k.tag = tagOf([]byte(k.salt), version[:]) }
+func (k *known) set(version blog.Version) { k.tag = tagOf([]byte(k.salt), version[:]) }
 
 // errOutlined is no fault: the outline was enough to answer, since who asks has the rest or does not want it.
 var errOutlined = errors.New("the outline is the answer")
 
 // unlessKnown reads something that has versions, and gives the answer the tag of its version. For who may have it, and
 // for HEAD, it reads the outline first, and the whole only if it is needed.
-func unlessKnown[T interface{ Version() conduit.Version }](ctx context.Context, read func(conduit.Detail) (T, error)) (T, error) {
+func unlessKnown[T interface{ Version() blog.Version }](ctx context.Context, read func(blog.Detail) (T, error)) (T, error) {
 	known := requestFrom(ctx).known
 	if known.head || len(known.tags) > 0 {
-		outline, err := read(conduit.Outline)
+		outline, err := read(blog.Outline)
 		if err != nil {
 			return outline, err
 		}
@@ -77,7 +77,7 @@ func unlessKnown[T interface{ Version() conduit.Version }](ctx context.Context, 
 			return outline, errOutlined
 		}
 	}
-	whole, err := read(conduit.Whole)
+	whole, err := read(blog.Whole)
 	if err == nil {
 		known.set(whole.Version())
 	}

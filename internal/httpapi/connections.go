@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 // Connections bounds how many connections are open at a time: of all clients together, and of one network, so that
@@ -72,7 +72,7 @@ func (l *limitedListener) networkOf(conn net.Conn) string {
 	if err != nil || l.limits.Proxies.believed(plain(peer.Addr())) {
 		return ""
 	}
-	return conduit.Client{IPAddress: plain(peer.Addr()).String()}.Network()
+	return identity.Client{IPAddress: plain(peer.Addr()).String()}.Network()
 }
 
 // enter counts a connection, or says why there is no place for it.

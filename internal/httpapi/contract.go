@@ -13,7 +13,8 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
 // contractMux is the router under the generated code. It holds every request to openapi.yaml before a handler sees it,
@@ -271,19 +272,19 @@ func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 // caller finds who is calling, as far as the contract asks. Where a token is optional a bad one reads as none: front
 // ends log people out on 401, and somebody whose token has just expired must still be able to read. The challenge tells
 // them (RFC 9110 §11.6.1 allows it on any answer).
-func (o *operation) caller(w http.ResponseWriter, r *http.Request) (conduit.Caller, error) {
+func (o *operation) caller(w http.ResponseWriter, r *http.Request) (identity.Caller, error) {
 	if o.need == tokenIgnored {
-		return conduit.Caller{}, nil
+		return identity.Caller{}, nil
 	}
 	caller, err := o.mux.authenticate.caller(r)
-	var refusal *conduit.Error
-	if o.need == tokenRequired || !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnauthenticated {
+	var refusal *errs.Error
+	if o.need == tokenRequired || !errors.As(err, &refusal) || refusal.Kind != errs.KindUnauthenticated {
 		return caller, err
 	}
 	if refusal.Fields["token"][0] != missingToken {
 		w.Header().Set("WWW-Authenticate", invalidTokenChallenge)
 	}
-	return conduit.Caller{}, nil
+	return identity.Caller{}, nil
 }
 
 // checkParameters holds path and query to the contract. A query parameter that is empty counts as not given, since
@@ -292,7 +293,7 @@ func (o *operation) checkParameters(r *http.Request) error {
 	if len(o.parameters) == 0 && r.URL.RawQuery == "" {
 		return nil
 	}
-	fields := conduit.Fields{}
+	fields := errs.Fields{}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		fields.Add("query", "is not valid")
@@ -321,7 +322,7 @@ func (o *operation) checkParameters(r *http.Request) error {
 		if wrong := checkParameter(parameter, values[0]); len(wrong) > 0 {
 			// A path that cannot name anything names nothing: the contract says of what.
 			if noun, ok := parameter.Extensions["x-not-found"].(string); ok {
-				return conduit.NotFound(noun)
+				return errs.NotFound(noun)
 			}
 			maps.Copy(fields, wrong)
 		}
@@ -334,16 +335,16 @@ func (o *operation) checkParameters(r *http.Request) error {
 	return fields.Err()
 }
 
-func checkParameter(parameter *openapi3.Parameter, text string) conduit.Fields {
+func checkParameter(parameter *openapi3.Parameter, text string) errs.Fields {
 	var value any = text
 	schema := parameter.Schema.Value
 	if schema.Type.Is(openapi3.TypeInteger) {
 		number, err := strconv.ParseInt(text, 10, 64)
 		switch {
 		case errors.Is(err, strconv.ErrRange):
-			return conduit.Fields{parameter.Name: {outOfRange}}
+			return errs.Fields{parameter.Name: {outOfRange}}
 		case err != nil || strconv.FormatInt(number, 10) != text:
-			return conduit.Fields{parameter.Name: {"must be an integer"}}
+			return errs.Fields{parameter.Name: {"must be an integer"}}
 		}
 		value = number
 	}

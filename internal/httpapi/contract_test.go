@@ -15,7 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 	"conduit/internal/httpapi/strictjson"
 )
 
@@ -178,10 +178,10 @@ func TestPathsThatNameNothing(t *testing.T) {
 	o := newOperation(c, item, item.Delete, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	o.need = tokenIgnored
 	for id, want := range map[string]error{
-		"1": nil, "9007199254740991": nil, "9007199254740992": conduit.NotFound("comment"),
-		"0": conduit.NotFound("comment"), "-1": conduit.NotFound("comment"), "abc": conduit.NotFound("comment"),
-		"1.5": conduit.NotFound("comment"), "9223372036854775808": conduit.NotFound("comment"), "١": conduit.NotFound("comment"),
-		"1\x00": conduit.Invalid("commentId", strictjson.NotAllowed), "\xff": conduit.Invalid("commentId", strictjson.NotUnicode),
+		"1": nil, "9007199254740991": nil, "9007199254740992": errs.NotFound("comment"),
+		"0": errs.NotFound("comment"), "-1": errs.NotFound("comment"), "abc": errs.NotFound("comment"),
+		"1.5": errs.NotFound("comment"), "9223372036854775808": errs.NotFound("comment"), "١": errs.NotFound("comment"),
+		"1\x00": errs.Invalid("commentId", strictjson.NotAllowed), "\xff": errs.Invalid("commentId", strictjson.NotUnicode),
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/api/articles/x/comments/1", nil)
 		r.SetPathValue("slug", "x")

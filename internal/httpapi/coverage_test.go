@@ -15,7 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/jackc/pgx/v5"
 
-	contract "conduit"
+	openapi "conduit"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 
 // theContract is openapi.yaml as it is committed, apart from the server under test.
 var theContract = sync.OnceValue(func() *openapi3.T {
-	document, err := openapi3.NewLoader().LoadFromData(contract.Document)
+	document, err := openapi3.NewLoader().LoadFromData(openapi.Document)
 	if err != nil {
 		panic(err)
 	}

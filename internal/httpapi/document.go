@@ -9,14 +9,14 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	contract "conduit"
+	openapi "conduit"
 	"conduit/internal/docs"
 )
 
 // mountDocument gives the contract as a file, in both its forms, and the page that shows it.
 func (c *contractMux) mountDocument(version string, public PublicURL) {
 	notFound := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeError(w, r, c.log, noRoute) })
-	inYAML := public.serversIn(withVersion(contract.Document, version))
+	inYAML := public.serversIn(withVersion(openapi.Document, version))
 	// In the order of the file, which generated code then has too. Few ask for it, and the start need not wait for it.
 	inJSON := sync.OnceValue(func() []byte {
 		text, err := yaml.YAMLToJSON(inYAML)

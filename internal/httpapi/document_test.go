@@ -10,7 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
-	contract "conduit"
+	openapi "conduit"
 )
 
 // TestDocument: the contract is there as a file, as people wrote it and as JSON, and says which program serves it.
@@ -25,7 +25,7 @@ func TestDocument(t *testing.T) {
 		}
 		version := `  version: "` + programVersion + `"`
 		var differ []string
-		committed := strings.Split(string(contract.Document), "\n")
+		committed := strings.Split(string(openapi.Document), "\n")
 		for i, line := range strings.Split(inYAML.body, "\n") {
 			if line != committed[i] {
 				differ = append(differ, line)

@@ -11,18 +11,18 @@ import (
 	"time"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 )
 
 // statuses is the only place that knows which HTTP status a refusal of the domain becomes.
-var statuses = map[conduit.Kind]int{
-	conduit.KindInvalid:         http.StatusUnprocessableEntity,
-	conduit.KindUnauthenticated: http.StatusUnauthorized,
-	conduit.KindForbidden:       http.StatusForbidden,
-	conduit.KindNotFound:        http.StatusNotFound,
-	conduit.KindTaken:           http.StatusConflict,
-	conduit.KindTooMany:         http.StatusTooManyRequests,
-	conduit.KindUnavailable:     http.StatusServiceUnavailable,
+var statuses = map[errs.Kind]int{
+	errs.KindInvalid:         http.StatusUnprocessableEntity,
+	errs.KindUnauthenticated: http.StatusUnauthorized,
+	errs.KindForbidden:       http.StatusForbidden,
+	errs.KindNotFound:        http.StatusNotFound,
+	errs.KindTaken:           http.StatusConflict,
+	errs.KindTooMany:         http.StatusTooManyRequests,
+	errs.KindUnavailable:     http.StatusServiceUnavailable,
 }
 
 // malformed is a refusal that is about HTTP itself and so no matter of the domain: no such route, method, media type.
@@ -35,7 +35,7 @@ func (m *malformed) Error() string { return m.field + " " + m.message }
 
 // errorBody is the ErrorEnvelope of the contract, in which every layer's errors are shown.
 type errorBody struct {
-	Errors conduit.Fields `json:"errors"`
+	Errors errs.Fields `json:"errors"`
 }
 
 // writeError answers with err: the one writer for every layer. A refusal is shown as it is; anything else is a fault of
@@ -43,10 +43,10 @@ type errorBody struct {
 // was sent.
 func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	var (
-		refusal   *conduit.Error
+		refusal   *errs.Error
 		transport *malformed
 		status    int
-		fields    conduit.Fields
+		fields    errs.Fields
 	)
 	request := requestFrom(r.Context())
 	switch {
@@ -57,15 +57,15 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 		return
 	}
 	if errors.Is(err, auth.ErrBusy) || errors.Is(err, auth.ErrSealed) || errors.Is(err, context.Canceled) {
-		err = conduit.Unavailable(err)
+		err = errs.Unavailable(err)
 	}
 	switch {
 	case errors.As(err, &refusal):
 		status, fields = statuses[refusal.Kind], refusal.Fields
 	case errors.As(err, &transport):
-		status, fields = transport.status, conduit.Fields{transport.field: {transport.message}}
+		status, fields = transport.status, errs.Fields{transport.field: {transport.message}}
 	default:
-		status, fields = http.StatusInternalServerError, conduit.Fields{"server": {"internal error"}}
+		status, fields = http.StatusInternalServerError, errs.Fields{"server": {"internal error"}}
 	}
 	switch {
 	case status < http.StatusInternalServerError:
@@ -84,7 +84,7 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 }
 
 // sendError is the shape of every error, with the headers that belong to its status. Who may try again waits first.
-func sendError(w http.ResponseWriter, status int, fields conduit.Fields, wait time.Duration) {
+func sendError(w http.ResponseWriter, status int, fields errs.Fields, wait time.Duration) {
 	switch status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", challenge(fields))
@@ -96,7 +96,7 @@ func sendError(w http.ResponseWriter, status int, fields conduit.Fields, wait ti
 
 // challenge says how to authenticate (RFC 6750 §3). The error code is for tokens that were sent; who sent none is only
 // told the scheme.
-func challenge(fields conduit.Fields) string {
+func challenge(fields errs.Fields) string {
 	if messages, about := fields["token"]; about && messages[0] != missingToken {
 		return invalidTokenChallenge
 	}

@@ -15,8 +15,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -45,7 +45,7 @@ func TestClientsThatGoAway(t *testing.T) {
 	url, proxy := storetest.NewProxy(t, direct)
 	log, counted, spans := make(lines, 100), make(chan string, 100), tracetest.NewSpanRecorder()
 	db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
-	s := newServerWith(t, db, issuer, conduit.PasswordPolicy{},
+	s := newServerWith(t, db, issuer, identity.PasswordPolicy{},
 		func(c *httpapi.Config) {
 			c.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			c.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,8 +19,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -30,8 +32,8 @@ type server struct {
 	*httptest.Server
 	db        *store.Store
 	keys      *auth.KeyRing
-	sessions  *conduit.Sessions
-	throttle  *conduit.Throttle
+	sessions  *identity.Sessions
+	throttle  *identity.Throttle
 	passwords *hasher
 	clock     *clock
 	log       *syncBuffer
@@ -114,11 +116,11 @@ func newServerOn(t testing.TB, db *store.Store) *server {
 // newServerOf starts a server which calls itself that in tokens.
 func newServerOf(t testing.TB, db *store.Store, issuer string) *server {
 	t.Helper()
-	return newServerWith(t, db, issuer, conduit.PasswordPolicy{})
+	return newServerWith(t, db, issuer, identity.PasswordPolicy{})
 }
 
 // newServerWith is newServerOf that holds new passwords to a policy, and has its settings changed by adjust.
-func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.PasswordPolicy, adjust ...func(*httpapi.Config)) *server {
+func newServerWith(t testing.TB, db *store.Store, issuer string, policy identity.PasswordPolicy, adjust ...func(*httpapi.Config)) *server {
 	t.Helper()
 	// Sessions are checked against the clock, and PostgreSQL against nothing: the date is arbitrary.
 	s := &server{db: db, clock: &clock{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}, log: &syncBuffer{}}
@@ -138,16 +140,16 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.sessions = &conduit.Sessions{
-		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: 24 * time.Hour, Max: 50, Now: s.clock.Now,
-		Limits: conduit.RefreshLimits{Access: 15 * time.Minute, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 10 * time.Second},
+	s.sessions = &identity.Sessions{
+		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: 24 * time.Hour, Max: 50, Now: s.clock.Now, NewID: rand.Text,
+		Limits: identity.RefreshLimits{Access: 15 * time.Minute, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 10 * time.Second},
 	}
 	// The cheapest settings that argon2id takes: what hashing costs is measured, not tested.
 	s.passwords = &hasher{}
 	s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute}))
 	// Off, but for the tests of it: everything comes from one IP address here.
-	s.throttle = &conduit.Throttle{Store: db, Audit: db, Now: s.clock.Now, Secret: kek}
-	users := &conduit.Users{
+	s.throttle = &identity.Throttle{Store: db, Audit: db, Now: s.clock.Now, Secret: kek}
+	users := &identity.Users{
 		Store: db, Audit: db, Passwords: s.passwords, Policy: policy, Sessions: s.sessions, Throttle: s.throttle, Now: s.clock.Now,
 	}
 	// Tests may say where they come from.
@@ -159,9 +161,9 @@ func newServerWith(t testing.TB, db *store.Store, issuer string, policy conduit.
 		TrustedProxies: proxies,
 		Issuer:         issuer,
 		Version:        programVersion,
-		Users:          users, Sessions: s.sessions, Profiles: &conduit.Profiles{Store: db},
-		Articles: &conduit.Articles{Store: db, Now: s.clock.Now},
-		Comments: &conduit.Comments{Store: db, Now: s.clock.Now},
+		Users:          users, Sessions: s.sessions, Profiles: &blog.Profiles{Store: db},
+		Articles: &blog.Articles{Store: db, Now: s.clock.Now, NewID: rand.Text},
+		Comments: &blog.Comments{Store: db, Now: s.clock.Now},
 		Tokens:   tokens, Keys: s.keys, Ping: db.Ping, Schema: db.UpToDate,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},
 		CheckResponses: true,

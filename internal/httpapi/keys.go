@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"conduit/api"
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 )
 
 // GetJwks implements GET /.well-known/jwks.json.
@@ -34,7 +34,7 @@ func (h *handlers) keysCacheControl() string {
 func (h *handlers) GetServerMetadata(context.Context, api.GetServerMetadataRequestObject) (api.GetServerMetadataResponseObject, error) {
 	// RFC 8414 §2 has an issuer be a URL. Most installations of a RealWorld backend need none.
 	if issuer, err := url.Parse(h.Issuer); err != nil || issuer.Scheme == "" || issuer.Host == "" {
-		return nil, conduit.NotFound("issuer")
+		return nil, errs.NotFound("issuer")
 	}
 	return api.GetServerMetadata200JSONResponse{
 		Body: api.ServerMetadata{

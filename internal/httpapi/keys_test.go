@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -161,7 +161,7 @@ func TestTheLongestUnusedSessionEnds(t *testing.T) {
 		}
 		var told int
 		for _, event := range s.events(t) {
-			if event.Action == conduit.SessionEvicted {
+			if event.Action == identity.SessionEvicted {
 				told++
 				if event.Target != "session:"+evicted || event.ActorID == nil {
 					t.Errorf("event %+v", event)

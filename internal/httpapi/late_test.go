@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/errs"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -92,45 +94,45 @@ func TestWritesAfterTheLogout(t *testing.T) {
 		s.do(t, call{method: "POST", path: "/api/articles/known/comments", token: author, body: `{"comment":{"body":"first"}}`}).want(t, 201, "")
 		other := s.sessionOf(t, author).ID
 		ctx := context.Background()
-		for name, write := range map[string]func(conduit.Caller) error{
-			"publish": func(c conduit.Caller) error {
-				_, err := rooms.Articles.Publish(ctx, c, conduit.Draft{Title: "Late", Description: "d", Body: "b", TagList: []string{"late"}})
+		for name, write := range map[string]func(identity.Caller) error{
+			"publish": func(c identity.Caller) error {
+				_, err := rooms.Articles.Publish(ctx, c, blog.Draft{Title: "Late", Description: "d", Body: "b", TagList: []string{"late"}})
 				return err
 			},
-			"change": func(c conduit.Caller) error {
-				_, err := rooms.Articles.Update(ctx, c, "known", conduit.ArticleChanges{Title: "Late"})
+			"change": func(c identity.Caller) error {
+				_, err := rooms.Articles.Update(ctx, c, "known", blog.ArticleChanges{Title: "Late"})
 				return err
 			},
-			"delete":           func(c conduit.Caller) error { return rooms.Articles.Delete(ctx, c, "known") },
-			"favour":           func(c conduit.Caller) error { _, err := rooms.Articles.Favorite(ctx, c, "known"); return err },
-			"favour again":     func(c conduit.Caller) error { _, err := rooms.Articles.Favorite(ctx, c, "other"); return err },
-			"favour no longer": func(c conduit.Caller) error { _, err := rooms.Articles.Unfavorite(ctx, c, "other"); return err },
-			"follow again":     func(c conduit.Caller) error { _, err := rooms.Profiles.Follow(ctx, c, "jane"); return err },
-			"follow no longer": func(c conduit.Caller) error { _, err := rooms.Profiles.Unfollow(ctx, c, "jane"); return err },
-			"comment":          func(c conduit.Caller) error { _, err := rooms.Comments.Add(ctx, c, "known", "late"); return err },
-			"delete a comment": func(c conduit.Caller) error { return rooms.Comments.Delete(ctx, c, "known", 1) },
-			"end a session":    func(c conduit.Caller) error { return rooms.Sessions.EndOne(ctx, c, other, conduit.Client{}) },
-			"end others":       func(c conduit.Caller) error { return rooms.Sessions.EndOthers(ctx, c, conduit.Client{}) },
-			"change oneself": func(c conduit.Caller) error {
-				_, err := rooms.Users.Update(ctx, c, conduit.UserChanges{Username: "late"}, conduit.Client{})
+			"delete":           func(c identity.Caller) error { return rooms.Articles.Delete(ctx, c, "known") },
+			"favour":           func(c identity.Caller) error { _, err := rooms.Articles.Favorite(ctx, c, "known"); return err },
+			"favour again":     func(c identity.Caller) error { _, err := rooms.Articles.Favorite(ctx, c, "other"); return err },
+			"favour no longer": func(c identity.Caller) error { _, err := rooms.Articles.Unfavorite(ctx, c, "other"); return err },
+			"follow again":     func(c identity.Caller) error { _, err := rooms.Profiles.Follow(ctx, c, "jane"); return err },
+			"follow no longer": func(c identity.Caller) error { _, err := rooms.Profiles.Unfollow(ctx, c, "jane"); return err },
+			"comment":          func(c identity.Caller) error { _, err := rooms.Comments.Add(ctx, c, "known", "late"); return err },
+			"delete a comment": func(c identity.Caller) error { return rooms.Comments.Delete(ctx, c, "known", 1) },
+			"end a session":    func(c identity.Caller) error { return rooms.Sessions.EndOne(ctx, c, other, identity.Client{}) },
+			"end others":       func(c identity.Caller) error { return rooms.Sessions.EndOthers(ctx, c, identity.Client{}) },
+			"change oneself": func(c identity.Caller) error {
+				_, err := rooms.Users.Update(ctx, c, identity.UserChanges{Username: "late"}, identity.Client{})
 				return err
 			},
-			"delete oneself": func(c conduit.Caller) error { return rooms.Users.Delete(ctx, c, password, conduit.Client{}) },
+			"delete oneself": func(c identity.Caller) error { return rooms.Users.Delete(ctx, c, password, identity.Client{}) },
 		} {
 			token := s.do(t, login("jake@test.com", password)).token(t)
 			claims, err := rooms.Tokens.Verify(ctx, token)
 			if err != nil {
 				t.Fatal(err)
 			}
-			caller, err := rooms.Sessions.Resume(ctx, conduit.Presented{
+			caller, err := rooms.Sessions.Resume(ctx, identity.Presented{
 				Token: token, ID: claims.TokenID, KeyID: claims.KeyID, SessionID: claims.SessionID, UserID: claims.UserID,
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.do(t, post("/api/users/logout", token)).want(t, 204, "")
-			var refusal *conduit.Error
-			if err := write(caller); !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnauthenticated {
+			var refusal *errs.Error
+			if err := write(caller); !errors.As(err, &refusal) || refusal.Kind != errs.KindUnauthenticated {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 	"golang.org/x/sync/semaphore"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 )
 
 // How much memory all requests together may take for bodies and for answers, in bytes, unless [Config] says otherwise.
@@ -116,7 +116,7 @@ func (m *memory) patiently(ctx context.Context, from *semaphore.Weighted, size i
 			m.breakOff(key)
 		}
 	}
-	return conduit.Unavailable(errors.New("too much is being read and written at once"))
+	return errs.Unavailable(errors.New("too much is being read and written at once"))
 }
 
 func (m *memory) breakOff(key string) {

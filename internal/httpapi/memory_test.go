@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )

@@ -16,7 +16,7 @@ import (
 	"github.com/rs/cors"
 	"go.opentelemetry.io/otel/trace"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 // request is what is known of a request so far: in its context from the outermost layer on. It is one value that is
@@ -27,8 +27,8 @@ type request struct {
 	span      trace.Span
 	traceID   string // "" if it is not traced
 
-	caller conduit.Caller
-	client conduit.Client
+	caller identity.Caller
+	client identity.Client
 	known  *known // in operations whose answers have an ETag
 
 	answer *answerWriter

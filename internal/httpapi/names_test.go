@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 // TestFormerNamesRest: whoever takes a new name keeps the old one from others for a while, and can have it back.
@@ -87,7 +87,7 @@ func TestFormerNamesAreSwept(t *testing.T) {
 			s.clock.Advance(time.Hour)
 		}
 		s.clock.Advance(30*24*time.Hour - 2*time.Hour)
-		upkeep := conduit.Upkeep{
+		upkeep := identity.Upkeep{
 			Sessions: s.sessions, Throttle: s.throttle, Users: s.db, Audit: s.db, Now: s.clock.Now,
 			Swept:  func(int) {},
 			Failed: func(err error) { t.Error(err) },
@@ -152,7 +152,7 @@ func TestLookAlikes(t *testing.T) {
 func TestLookAlikesThatFoldToASCII(t *testing.T) {
 	folding := map[rune]string{}
 	for r := rune(unicode.MaxASCII + 1); r <= unicode.MaxRune; r++ {
-		if key := conduit.Key(string(r)); r != utf8.RuneError && conduit.IsASCII(key) && !conduit.IsASCII(norm.NFC.String(string(r))) {
+		if key := identity.Key(string(r)); r != utf8.RuneError && identity.IsASCII(key) && !identity.IsASCII(norm.NFC.String(string(r))) {
 			folding[r] = key
 		}
 	}
@@ -176,8 +176,8 @@ func TestLookAlikesThatFoldToASCII(t *testing.T) {
 			n++
 			// What it looks like, in ASCII; ß looks like a Greek beta, and that like the same skeleton in ASCII.
 			odd := func(i int) string { return fmt.Sprintf("%cx%dx%dx", r, n, i) }
-			ascii := func(i int) string { return conduit.Look(odd(i)) }
-			if !conduit.IsASCII(ascii(0)) {
+			ascii := func(i int) string { return identity.Look(odd(i)) }
+			if !identity.IsASCII(ascii(0)) {
 				t.Fatalf("%q looks like %q", odd(0), ascii(0))
 			}
 			try(201, ascii(0))

@@ -6,32 +6,33 @@ import (
 	"time"
 
 	"conduit/api"
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/errs"
 )
 
 // pageOf takes the parameters of a list together; absent ones are zero.
-func pageOf(limit *api.Limit, offset *api.Offset, cursor *api.Cursor) (conduit.Page, error) {
-	page := conduit.Page{Limit: int(orZero(limit)), Offset: int(orZero(offset))}
+func pageOf(limit *api.Limit, offset *api.Offset, cursor *api.Cursor) (blog.Page, error) {
+	page := blog.Page{Limit: int(orZero(limit)), Offset: int(orZero(offset))}
 	if cursor == nil {
 		return page, nil
 	}
 	position, ok := readCursor(*cursor)
 	if !ok {
-		return conduit.Page{}, conduit.Invalid("cursor", "is not valid")
+		return blog.Page{}, errs.Invalid("cursor", "is not valid")
 	}
 	page.After = &position
 	return page, nil
 }
 
 // commentFilter takes the parameters of a list of comments together.
-func commentFilter(limit *int32, cursor *string) (conduit.CommentFilter, error) {
-	filter := conduit.CommentFilter{Limit: int(orZero(limit))}
+func commentFilter(limit *int32, cursor *string) (blog.CommentFilter, error) {
+	filter := blog.CommentFilter{Limit: int(orZero(limit))}
 	if cursor == nil {
 		return filter, nil
 	}
 	id, ok := readCommentCursor(*cursor)
 	if !ok {
-		return conduit.CommentFilter{}, conduit.Invalid("cursor", "is not valid")
+		return blog.CommentFilter{}, errs.Invalid("cursor", "is not valid")
 	}
 	filter.After = id
 	return filter, nil
@@ -48,13 +49,13 @@ func orZero[T any](parameter *T) T {
 // A cursor is a position as 16 bytes, milliseconds and id, in base64url: short, and nothing that clients would be
 // tempted to take apart. That of comments is an id alone.
 
-func writeCursor(position conduit.Position) string {
+func writeCursor(position blog.Position) string {
 	raw := binary.BigEndian.AppendUint64(nil, uint64(position.CreatedAt.UnixMilli()))
 	raw = binary.BigEndian.AppendUint64(raw, uint64(position.ID))
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-func readCursor(cursor string) (position conduit.Position, ok bool) {
+func readCursor(cursor string) (position blog.Position, ok bool) {
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil || len(raw) != 16 {
 		return position, false

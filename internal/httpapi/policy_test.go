@@ -3,8 +3,8 @@ package httpapi_test
 import (
 	"testing"
 
-	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 	"conduit/internal/weak"
@@ -18,7 +18,7 @@ func TestStrictPasswords(t *testing.T) {
 	}
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		newServerOn(t, db).register(t, "early") // with password123
-		s := newServerWith(t, db, issuer, conduit.PasswordPolicy{Strict: true, Common: common})
+		s := newServerWith(t, db, issuer, identity.PasswordPolicy{Strict: true, Common: common})
 		const tooShort, good = "is too short (minimum is 15 characters)", "under the old apple tree"
 		refused := map[string]string{ // for jake, jm@test.com
 			"short":                tooShort,
@@ -66,7 +66,7 @@ func TestCurrentPassword(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		lax := newServerOn(t, db)
 		lax.throttle.PerPair, lax.throttle.PerAccount = 3, 100
-		strict := newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) { c.Users.RequireCurrentPassword = true })
+		strict := newServerWith(t, db, issuer, identity.PasswordPolicy{}, func(c *httpapi.Config) { c.Users.RequireCurrentPassword = true })
 		token := lax.register(t, "jake")
 		other := lax.do(t, login("jake@test.com", password)).token(t)
 		const field, wrong, blank = "currentPassword", "is not right", "can't be blank"

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 )
 
 // live answers for the process alone. It asks for nothing that a restart would not mend: an orchestrator which restarts
@@ -24,13 +24,13 @@ type readiness struct {
 
 	mutex   sync.Mutex
 	at      time.Time
-	missing conduit.Fields
+	missing errs.Fields
 }
 
 // ServeHTTP implements [http.Handler].
 func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isClosed(p.config.Stopping) {
-		sendError(w, http.StatusServiceUnavailable, conduit.Fields{"server": {"is stopping"}}, time.Second)
+		sendError(w, http.StatusServiceUnavailable, errs.Fields{"server": {"is stopping"}}, time.Second)
 		return
 	}
 	if missing := p.look(r.Context()); len(missing) > 0 {
@@ -41,7 +41,7 @@ func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // look runs the checks, or returns what they found less than a second ago.
-func (p *readiness) look(ctx context.Context) conduit.Fields {
+func (p *readiness) look(ctx context.Context) errs.Fields {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if since := p.config.Now().Sub(p.at); since >= 0 && since < time.Second {
@@ -49,7 +49,7 @@ func (p *readiness) look(ctx context.Context) conduit.Fields {
 	}
 	ctx = context.WithoutCancel(ctx) // others get the answer too; the store bounds the time
 	before := p.missing
-	p.missing = conduit.Fields{}
+	p.missing = errs.Fields{}
 	check := func(name, message string, run func(context.Context) error) bool {
 		err := run(ctx)
 		if err == nil {
@@ -85,7 +85,7 @@ func health(config Config, responses *responseCheck) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		if isClosed(config.Stopping) {
-			sendError(w, http.StatusServiceUnavailable, conduit.Fields{"server": {"is stopping"}}, time.Second)
+			sendError(w, http.StatusServiceUnavailable, errs.Fields{"server": {"is stopping"}}, time.Second)
 			return
 		}
 		if err := cmp.Or(config.Ping(r.Context()), config.Keys.Opens()); err != nil {

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -21,7 +21,7 @@ func TestProbes(t *testing.T) {
 	alive, ready := get("/livez", ""), get("/readyz", "")
 	serve := func(t *testing.T, db *store.Store, stopping <-chan struct{}) (*server, func()) {
 		now := &clock{now: time.Now()}
-		s := newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) {
+		s := newServerWith(t, db, issuer, identity.PasswordPolicy{}, func(c *httpapi.Config) {
 			c.Now, c.Stopping = now.Now, stopping
 		})
 		s.do(t, ready).want(t, http.StatusOK, `{"database":"ok","keys":"ok","schema":"ok","status":"ok"}`)

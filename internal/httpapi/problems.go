@@ -6,19 +6,19 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 )
 
 // problems turns what the validator found into fields and our own words. The validator's words are never shown: they
 // hold the value and the schema. A field is the last name of its JSON pointer; what is wrong with an element of an
 // array is wrong with the array, and says which one it is; the document as a whole is root.
-func problems(err error, root string) conduit.Fields {
-	fields := conduit.Fields{}
+func problems(err error, root string) errs.Fields {
+	fields := errs.Fields{}
 	collect(fields, err, root)
 	return fields
 }
 
-func collect(fields conduit.Fields, err error, root string) {
+func collect(fields errs.Fields, err error, root string) {
 	switch err := err.(type) { //nolint:errorlint // the validator nests plainly, and As would stop at the first
 	case openapi3.MultiError:
 		for _, one := range err {
@@ -30,7 +30,7 @@ func collect(fields conduit.Fields, err error, root string) {
 			if index, notIndex := strconv.Atoi(name); notIndex != nil {
 				field, which = name, ""
 			} else {
-				which = conduit.Item(index)
+				which = errs.Item(index)
 			}
 		}
 		// One message a field, the first: who has to fill it in need not hear that nothing is no e-mail either.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -17,7 +17,7 @@ func TestBelowAPath(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		const issuer = "https://issuer.test"
-		s := newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) {
+		s := newServerWith(t, db, issuer, identity.PasswordPolicy{}, func(c *httpapi.Config) {
 			var err error
 			if c.Public, err = httpapi.ParsePublicURL("https://conduit.test/my/blog/"); err != nil {
 				t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -137,7 +137,7 @@ func TestAskingByChanging(t *testing.T) {
 			t.Errorf("recorded %v", got)
 		}
 		for _, event := range s.events(t) {
-			if event.Action != conduit.ChangeRefused {
+			if event.Action != identity.ChangeRefused {
 				continue
 			}
 			if event.Target != "user:2" || event.ActorID == nil || *event.ActorID != 2 {
@@ -170,7 +170,7 @@ func TestAskingByManyAccounts(t *testing.T) {
 }
 
 // wantRows checks that what was recorded adds up, and in how few rows.
-func (s *server) wantRows(t *testing.T, action conduit.Action, count int64, atMost int) {
+func (s *server) wantRows(t *testing.T, action identity.Action, count int64, atMost int) {
 	t.Helper()
 	var got int64
 	rows := 0
@@ -199,7 +199,7 @@ func TestBlockedGuessersFillNoDisk(t *testing.T) {
 				s.clock.Advance(20 * time.Second)
 			}
 		}
-		s.wantRows(t, conduit.LoginFailed, 23+15, 23+15)                 // the second is known nowhere, and has 15 in ten minutes
+		s.wantRows(t, identity.LoginFailed, 23+15, 23+15)                // the second is known nowhere, and has 15 in ten minutes
 		if err := s.throttle.WriteDown(t.Context(), false); err != nil { // what waits for its minute still waits
 			t.Fatal(err)
 		}
@@ -209,7 +209,7 @@ func TestBlockedGuessersFillNoDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s.wantRows(t, conduit.LoginThrottled, 1000-23-15, 12)
+		s.wantRows(t, identity.LoginThrottled, 1000-23-15, 12)
 		for _, event := range s.events(t) {
 			if event.IPAddress != "127.0.0.1" {
 				t.Errorf("%+v", event)
@@ -247,9 +247,9 @@ func TestStrangersFillNoDisk(t *testing.T) {
 		if rows := len(s.events(t)) - before; rows > 120+2*3 {
 			t.Errorf("%d rows", rows)
 		}
-		s.wantRows(t, conduit.LoginFailed, 300, 126)
-		s.wantRows(t, conduit.RegistrationRefused, 100, 126)
-		s.wantRows(t, conduit.ChangeRefused, 100, 126)
+		s.wantRows(t, identity.LoginFailed, 300, 126)
+		s.wantRows(t, identity.RegistrationRefused, 100, 126)
+		s.wantRows(t, identity.ChangeRefused, 100, 126)
 		s.do(t, from("192.0.2.7", "jake@test.com", "wrong")).want(t, 401, "") // another network's are not counted with them
 		events := s.events(t)
 		if last := events[len(events)-1]; last.IPAddress != "192.0.2.7" || last.Count != 1 || last.Target != "user:1" {
@@ -276,6 +276,6 @@ func TestRefusalsThatCannotBeRecorded(t *testing.T) {
 		s.do(t, login("nobody@test.com", "wrong")).want(t, 500, "")
 		execute(t, url, "alter table audit_events_away rename to audit_events")
 		s.do(t, login("jake@test.com", "wrong")).want(t, 429, "")
-		s.wantRows(t, conduit.LoginThrottled, 2, 1)
+		s.wantRows(t, identity.LoginThrottled, 2, 1)
 	})
 }

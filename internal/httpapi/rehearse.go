@@ -14,7 +14,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 )
 
 const maxWait = 30 * time.Second // the longest delay that a request may ask for
@@ -76,24 +76,24 @@ func (r rehearsal) read(headers []string) (preferred, error) {
 	if code, asked := wanted["code"]; asked {
 		answer, found := r[code]
 		if !found {
-			return p, conduit.Invalid("prefer", "has no such code; this operation has "+list(r))
+			return p, errs.Invalid("prefer", "has no such code; this operation has "+list(r))
 		}
 		p.answer, p.words = &answer, append(p.words, "code="+code)
 		name := answer.first
 		if example, asked := wanted["example"]; asked {
 			if _, found := answer.examples[example]; !found || example == "" {
-				return p, conduit.Invalid("prefer", "has no such example; this status has "+list(answer.examples))
+				return p, errs.Invalid("prefer", "has no such example; this status has "+list(answer.examples))
 			}
 			name, p.words = example, append(p.words, "example="+example)
 		}
 		p.body = answer.examples[name]
 	} else if _, asked := wanted["example"]; asked {
-		return p, conduit.Invalid("prefer", "has an example without a code")
+		return p, errs.Invalid("prefer", "has an example without a code")
 	}
 	if text, asked := wanted["wait"]; asked {
 		seconds, err := strconv.ParseUint(text, 10, 16)
 		if p.wait = time.Duration(seconds) * time.Second; err != nil || p.wait > maxWait {
-			return p, conduit.Invalid("prefer", fmt.Sprintf("has a wait that is not 0 to %.0f seconds", maxWait.Seconds()))
+			return p, errs.Invalid("prefer", fmt.Sprintf("has a wait that is not 0 to %.0f seconds", maxWait.Seconds()))
 		}
 		p.words = append(p.words, "wait="+text)
 	}
@@ -168,7 +168,7 @@ func (p preferred) write(w http.ResponseWriter, _ *http.Request) {
 }
 
 // exampleFields reads an example of the ErrorEnvelope.
-func exampleFields(example any) conduit.Fields {
+func exampleFields(example any) errs.Fields {
 	var body errorBody
 	text, err := json.Marshal(example)
 	if err == nil {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -24,7 +24,7 @@ func rehearsing(t *testing.T, adjust ...func(*httpapi.Config)) *server {
 	t.Helper()
 	db := storetest.Open(t, storetest.SQLite(t), store.Options{})
 	rehearse := func(config *httpapi.Config) { config.Rehearse, config.OnAnswer = true, nil }
-	return newServerWith(t, db, issuer, conduit.PasswordPolicy{}, append(adjust, rehearse)...)
+	return newServerWith(t, db, issuer, identity.PasswordPolicy{}, append(adjust, rehearse)...)
 }
 
 func preferring(method, path, prefer string) call {

@@ -4,11 +4,12 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"conduit/api"
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/identity"
 )
 
 // userEnvelope shows callers themselves, with the token they have.
-func userEnvelope(caller conduit.Caller) api.UserEnvelope {
+func userEnvelope(caller identity.Caller) api.UserEnvelope {
 	return api.UserEnvelope{User: api.User{
 		Username: caller.User.Username,
 		Email:    caller.User.Email,
@@ -26,7 +27,7 @@ func orNull(text *string) nullable.Nullable[string] {
 	return nullable.NewNullableWithValue(*text)
 }
 
-func profileOf(profile conduit.Profile) api.Profile {
+func profileOf(profile blog.Profile) api.Profile {
 	return api.Profile{
 		Username:  profile.Username,
 		Bio:       orNull(profile.Bio),
@@ -36,15 +37,15 @@ func profileOf(profile conduit.Profile) api.Profile {
 }
 
 // profileSummary shows a person beside what they wrote.
-func profileSummary(profile conduit.Profile) api.ProfileSummary {
+func profileSummary(profile blog.Profile) api.ProfileSummary {
 	return api.ProfileSummary(profileOf(profile))
 }
 
-func profileEnvelope(profile conduit.Profile) api.ProfileEnvelope {
+func profileEnvelope(profile blog.Profile) api.ProfileEnvelope {
 	return api.ProfileEnvelope{Profile: profileOf(profile)}
 }
 
-func articleEnvelope(article conduit.ArticleView) api.ArticleEnvelope {
+func articleEnvelope(article blog.ArticleView) api.ArticleEnvelope {
 	return api.ArticleEnvelope{Article: api.Article{
 		Slug:           article.Slug,
 		Title:          article.Title,
@@ -59,7 +60,7 @@ func articleEnvelope(article conduit.ArticleView) api.ArticleEnvelope {
 	}}
 }
 
-func articleList(page conduit.ArticlePage) api.ArticleList {
+func articleList(page blog.ArticlePage) api.ArticleList {
 	list := api.ArticleList{
 		Articles:      make([]api.ArticleSummary, len(page.Articles)),
 		ArticlesCount: page.Total,
@@ -85,7 +86,7 @@ func articleList(page conduit.ArticlePage) api.ArticleList {
 	return list
 }
 
-func commentOf(comment conduit.CommentView) api.Comment {
+func commentOf(comment blog.CommentView) api.Comment {
 	return api.Comment{
 		Id:        comment.ID,
 		Body:      comment.Body,
@@ -95,7 +96,7 @@ func commentOf(comment conduit.CommentView) api.Comment {
 	}
 }
 
-func commentList(page conduit.CommentPage) api.CommentList {
+func commentList(page blog.CommentPage) api.CommentList {
 	list := api.CommentList{Comments: make([]api.Comment, len(page.Comments)), NextCursor: orNull(nil)}
 	for i, comment := range page.Comments {
 		list.Comments[i] = commentOf(comment)
@@ -115,7 +116,7 @@ func orEmpty(list []string) []string {
 	return list
 }
 
-func sessionOf(session conduit.Session, caller conduit.Caller) api.Session {
+func sessionOf(session identity.Session, caller identity.Caller) api.Session {
 	return api.Session{
 		Id:         session.ID,
 		CreatedAt:  api.Timestamp(session.CreatedAt),
@@ -127,13 +128,13 @@ func sessionOf(session conduit.Session, caller conduit.Caller) api.Session {
 	}
 }
 
-func noticeOf(event conduit.Event) api.Notice {
+func noticeOf(event identity.Event) api.Notice {
 	return api.Notice{
 		Event: string(event.Action), At: api.Timestamp(event.At), IpAddress: event.IPAddress, UserAgent: event.UserAgent,
 	}
 }
 
-func tokensEnvelope(grant conduit.Grant) api.SessionTokensEnvelope {
+func tokensEnvelope(grant identity.Grant) api.SessionTokensEnvelope {
 	return api.SessionTokensEnvelope{Session: api.SessionTokens{
 		Id:                    grant.Session.ID,
 		AccessToken:           grant.AccessToken,

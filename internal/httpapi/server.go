@@ -1,7 +1,7 @@
 // Package httpapi speaks HTTP: it holds requests to openapi.yaml, finds out who is calling, hands over to the domain,
 // and renders what comes back.
 //
-// Handlers translate and nothing else: an "if" about Conduit belongs to internal/conduit. The package knows no SQL and
+// Handlers translate and nothing else: an "if" about Conduit belongs to identity or blog. The package knows no SQL and
 // no database. Start reading at [New], which shows the way of a request on one screen; then contract.go.
 package httpapi
 
@@ -19,19 +19,20 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"go.opentelemetry.io/otel/trace"
 
-	contract "conduit"
+	openapi "conduit"
 	"conduit/api"
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/identity"
 )
 
 // Config is what the server is made of.
 type Config struct {
-	Users    *conduit.Users
-	Sessions *conduit.Sessions
-	Profiles *conduit.Profiles
-	Articles *conduit.Articles
-	Comments *conduit.Comments
+	Users    *identity.Users
+	Sessions *identity.Sessions
+	Profiles *blog.Profiles
+	Articles *blog.Articles
+	Comments *blog.Comments
 	Tokens   *auth.Tokens
 	Keys     *auth.KeyRing
 	Issuer   string                      // the iss of tokens
@@ -186,7 +187,7 @@ func (s *Server) AnswerMemory() (taken, most int64) { return s.answers.taken.Loa
 
 func loadContract() (*openapi3.T, error) {
 	loader := openapi3.NewLoader()
-	document, err := loader.LoadFromData(contract.Document)
+	document, err := loader.LoadFromData(openapi.Document)
 	if err == nil {
 		err = document.Validate(loader.Context)
 	}

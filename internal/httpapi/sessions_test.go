@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -209,7 +209,7 @@ func TestNotices(t *testing.T) {
 		s.clock.Advance(time.Minute)
 		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("email", "jake2@test.com")}).want(t, 200, "")
 		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", "password124")}).want(t, 200, "")
-		accounts := &conduit.Accounts{Store: s.db, Audit: s.db, Passwords: s.passwords, Now: s.clock.Now}
+		accounts := &identity.Accounts{Store: s.db, Audit: s.db, Passwords: s.passwords, Now: s.clock.Now}
 		user, err := accounts.Find(t.Context(), "jake")
 		if err != nil {
 			t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 )
 
 // Listener gives what net/http refuses before any handler sees it the shape of all other errors, and lets pages of the
@@ -78,7 +78,7 @@ func (c *unreadConn) refusal(status int) []byte {
 	case http.StatusServiceUnavailable:
 		field, message = "server", "has too many connections"
 	}
-	body, err := json.Marshal(errorBody{Errors: conduit.Fields{field: {message}}})
+	body, err := json.Marshal(errorBody{Errors: errs.Fields{field: {message}}})
 	if err != nil {
 		panic(err) // text always marshals
 	}

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"conduit/internal/conduit"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -20,7 +20,7 @@ import (
 // hurried is another server on the database of s, which gives bodies less time.
 func (s *server) hurried(t *testing.T, bodyTime time.Duration, bodyRate int) *server {
 	t.Helper()
-	return newServerWith(t, s.db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) {
+	return newServerWith(t, s.db, issuer, identity.PasswordPolicy{}, func(c *httpapi.Config) {
 		c.BodyTime, c.BodyRate = bodyTime, bodyRate
 	})
 }

@@ -6,13 +6,13 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"conduit/api"
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 // CreateUser implements POST /users.
 func (h *handlers) CreateUser(ctx context.Context, request api.CreateUserRequestObject) (api.CreateUserResponseObject, error) {
 	input := request.Body.User
-	caller, err := h.Users.Register(ctx, conduit.Registration{
+	caller, err := h.Users.Register(ctx, identity.Registration{
 		Username: input.Username, Email: input.Email, Password: input.Password,
 	}, clientFrom(ctx))
 	if err != nil {
@@ -50,7 +50,7 @@ func (h *handlers) GetCurrentUser(ctx context.Context, _ api.GetCurrentUserReque
 // UpdateCurrentUser implements PUT /user.
 func (h *handlers) UpdateCurrentUser(ctx context.Context, request api.UpdateCurrentUserRequestObject) (api.UpdateCurrentUserResponseObject, error) {
 	input := request.Body.User
-	caller, err := h.Users.Update(ctx, callerFrom(ctx), conduit.UserChanges{
+	caller, err := h.Users.Update(ctx, callerFrom(ctx), identity.UserChanges{
 		Username: input.Username, Email: input.Email, Password: input.Password, CurrentPassword: input.CurrentPassword,
 		Bio: change(input.Bio), Image: change(input.Image),
 	}, clientFrom(ctx))
@@ -69,13 +69,13 @@ func (h *handlers) DeleteCurrentUser(ctx context.Context, request api.DeleteCurr
 }
 
 // change keeps absent, null and a value apart.
-func change(input nullable.Nullable[string]) conduit.Change[*string] {
+func change(input nullable.Nullable[string]) identity.Change[*string] {
 	if !input.IsSpecified() {
-		return conduit.Change[*string]{}
+		return identity.Change[*string]{}
 	}
 	value, err := input.Get()
 	if err != nil { // null
-		return conduit.Change[*string]{Made: true}
+		return identity.Change[*string]{Made: true}
 	}
-	return conduit.Change[*string]{Made: true, To: &value}
+	return identity.Change[*string]{Made: true, To: &value}
 }

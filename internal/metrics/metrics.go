@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
 // Metrics are the figures of one server. Each is of its process, and begins at zero with it.
@@ -61,7 +61,7 @@ func New(version string) *Metrics {
 			Help: "Times that something due from time to time could not be done.",
 		}),
 	}
-	for _, action := range conduit.Actions() {
+	for _, action := range identity.Actions() {
 		m.events.WithLabelValues(string(action))
 	}
 	for _, outcome := range []string{turn, busy, left} {
@@ -93,7 +93,7 @@ func (m *Metrics) Request(operation string, status int, took time.Duration) {
 }
 
 // Recorded counts events that were written to the audit log.
-func (m *Metrics) Recorded(events ...conduit.Event) {
+func (m *Metrics) Recorded(events ...identity.Event) {
 	for _, event := range events {
 		m.events.WithLabelValues(string(event.Action)).Add(float64(max(1, event.Count)))
 	}

@@ -7,16 +7,16 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
-var _ conduit.AccountStore = (*Store)(nil)
+var _ identity.AccountStore = (*Store)(nil)
 
 // likeEscaper keeps what somebody searches for from being a pattern.
 var likeEscaper = strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`)
 
-// ListAccounts implements [conduit.AccountStore].
-func (s *Store) ListAccounts(ctx context.Context, search string, after int64, limit int) ([]conduit.Account, error) {
+// ListAccounts implements [identity.AccountStore].
+func (s *Store) ListAccounts(ctx context.Context, search string, after int64, limit int) ([]identity.Account, error) {
 	var rows []struct {
 		bun.BaseModel `bun:"table:users"`
 		userColumns
@@ -25,43 +25,43 @@ func (s *Store) ListAccounts(ctx context.Context, search string, after int64, li
 	err := s.retry(ctx, func(ctx context.Context) error {
 		query := s.reads.NewSelect().Model(&rows).Where("id > ?", after).Order("id").Limit(int64(limit))
 		if search != "" {
-			pattern := "%" + likeEscaper.Replace(conduit.Key(search)) + "%"
+			pattern := "%" + likeEscaper.Replace(identity.Key(search)) + "%"
 			query = query.Where("(username_key like ? escape '!' or email_key like ? escape '!')", pattern, pattern)
 		}
 		return query.Scan(ctx)
 	})
-	accounts := make([]conduit.Account, len(rows))
+	accounts := make([]identity.Account, len(rows))
 	for i, row := range rows {
-		accounts[i] = conduit.Account{User: userRow{userColumns: row.userColumns}.user(), Articles: row.ArticlesCount}
+		accounts[i] = identity.Account{User: userRow{userColumns: row.userColumns}.user(), Articles: row.ArticlesCount}
 	}
 	return accounts, err
 }
 
-// AccountsNamed implements [conduit.AccountStore].
-func (s *Store) AccountsNamed(ctx context.Context, name string) ([]conduit.User, error) {
+// AccountsNamed implements [identity.AccountStore].
+func (s *Store) AccountsNamed(ctx context.Context, name string) ([]identity.User, error) {
 	var rows []userRow
-	key := conduit.Key(name)
+	key := identity.Key(name)
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.reads.NewSelect().Model(&rows).Where("username_key = ? or email_key = ?", key, key).Order("id").Scan(ctx)
 	})
-	users := make([]conduit.User, len(rows))
+	users := make([]identity.User, len(rows))
 	for i, row := range rows {
 		users[i] = row.user()
 	}
 	return users, err
 }
 
-// AddUser implements [conduit.AccountStore].
-func (s *Store) AddUser(ctx context.Context, user conduit.User) (conduit.User, error) {
+// AddUser implements [identity.AccountStore].
+func (s *Store) AddUser(ctx context.Context, user identity.User) (identity.User, error) {
 	row := newUserRow(user)
 	if err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { return insertUser(ctx, tx, &row) }); err != nil {
-		return conduit.User{}, s.taken(ctx, row, err)
+		return identity.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
 }
 
-// ChangeUser implements [conduit.AccountStore].
-func (s *Store) ChangeUser(ctx context.Context, id int64, change func(*conduit.User) (bool, error)) error {
+// ChangeUser implements [identity.AccountStore].
+func (s *Store) ChangeUser(ctx context.Context, id int64, change func(*identity.User) (bool, error)) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var found userRow
 		query := tx.NewSelect().Model(&found).Where("id = ?", id)
@@ -87,17 +87,17 @@ func (s *Store) ChangeUser(ctx context.Context, id int64, change func(*conduit.U
 	})
 }
 
-// RemoveUser implements [conduit.AccountStore].
+// RemoveUser implements [identity.AccountStore].
 func (s *Store) RemoveUser(ctx context.Context, id int64, reserve time.Time) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		return missing(s.removeUser(ctx, tx, reserve, "id = ?", id), "user")
 	})
 }
 
-// ListSessions implements [conduit.AccountStore].
+// ListSessions implements [identity.AccountStore].
 func (s *Store) ListSessions(
 	ctx context.Context, userID int64, now time.Time, after string, limit int,
-) ([]conduit.AccountSession, error) {
+) ([]identity.AccountSession, error) {
 	var rows []struct {
 		bun.BaseModel `bun:"table:sessions"`
 		sessionColumns
@@ -112,14 +112,14 @@ func (s *Store) ListSessions(
 		}
 		return query.Scan(ctx, &rows)
 	})
-	sessions := make([]conduit.AccountSession, len(rows))
+	sessions := make([]identity.AccountSession, len(rows))
 	for i, row := range rows {
-		sessions[i] = conduit.AccountSession{Session: row.session(), Username: row.Username}
+		sessions[i] = identity.AccountSession{Session: row.session(), Username: row.Username}
 	}
 	return sessions, err
 }
 
-// RemoveSession implements [conduit.AccountStore].
+// RemoveSession implements [identity.AccountStore].
 func (s *Store) RemoveSession(ctx context.Context, id string) error {
 	var ended string
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { // done twice it would find nothing
@@ -128,7 +128,7 @@ func (s *Store) RemoveSession(ctx context.Context, id string) error {
 	return missing(err, "session")
 }
 
-// RemoveSessions implements [conduit.AccountStore].
+// RemoveSessions implements [identity.AccountStore].
 func (s *Store) RemoveSessions(ctx context.Context, userID int64, limit int) (int, error) {
 	var removed int64
 	err := s.retry(ctx, func(ctx context.Context) error {

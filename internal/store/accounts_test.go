@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -48,7 +48,7 @@ func TestAccountsInBatches(t *testing.T) {
 		if removed, err := db.RemoveSessions(ctx, sessions[0].UserID, 2); err != nil || removed != 1 {
 			t.Errorf("%d removed, %v", removed, err)
 		}
-		accounts := conduit.Accounts{Store: db, Audit: db, Now: func() time.Time { return over }}
+		accounts := identity.Accounts{Store: db, Audit: db, Now: func() time.Time { return over }}
 		if removed, err := accounts.PurgeSessions(ctx); err != nil || removed != 2 {
 			t.Errorf("%d purged, %v", removed, err)
 		}
@@ -60,9 +60,9 @@ func TestAccountsThatAreGone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		addKey(t, db)
-		accounts := conduit.Accounts{Store: db, Audit: db, Now: func() time.Time { return at }}
-		for _, act := range []func(context.Context, conduit.User) error{accounts.Disable, accounts.Enable, accounts.Delete} {
-			wantNotFound(t, act(t.Context(), conduit.User{ID: 7}))
+		accounts := identity.Accounts{Store: db, Audit: db, Now: func() time.Time { return at }}
+		for _, act := range []func(context.Context, identity.User) error{accounts.Disable, accounts.Enable, accounts.Delete} {
+			wantNotFound(t, act(t.Context(), identity.User{ID: 7}))
 		}
 		wantNotFound(t, accounts.RevokeSession(t.Context(), "S"))
 		_, err := accounts.Find(t.Context(), "nobody")

@@ -11,10 +11,12 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
-// articleColumns has the fields of conduit.Article in their order.
+// articleColumns has the fields of blog.Article in their order.
 type articleColumns struct {
 	ID             int64 `bun:",pk,autoincrement"`
 	Slug           string
@@ -33,9 +35,9 @@ type articleRow struct {
 	articleColumns
 }
 
-func (c articleColumns) article() conduit.Article {
+func (c articleColumns) article() blog.Article {
 	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
-	return conduit.Article(c)
+	return blog.Article(c)
 }
 
 type articleTagRow struct {
@@ -52,18 +54,18 @@ type articleViewRow struct {
 	Favorited bool
 }
 
-func (r articleViewRow) view() conduit.ArticleView {
-	return conduit.ArticleView{
-		Article: r.article(), Author: conduit.Profile(r.profileColumns), Favorited: r.Favorited,
+func (r articleViewRow) view() blog.ArticleView {
+	return blog.ArticleView{
+		Article: r.article(), Author: blog.Profile(r.profileColumns), Favorited: r.Favorited,
 	}
 }
 
 // articleViews begins every read of articles, so that what a reader sees is said once. The columns of an outline are
-// those of [conduit.ArticleView.Version], and of a position in lists.
-func (s *Store) articleViews(p *parameters, reader int64, detail conduit.Detail, author string) *bun.SelectQuery {
+// those of [blog.ArticleView.Version], and of a position in lists.
+func (s *Store) articleViews(p *parameters, reader int64, detail blog.Detail, author string) *bun.SelectQuery {
 	query := s.reads.NewSelect().TableExpr("articles as a").Join("join users as u on u.id = a.author_id").
 		ColumnExpr("a.id, a.favorites_count, a.created_at, a.updated_at")
-	if detail == conduit.Outline {
+	if detail == blog.Outline {
 		query.ColumnExpr(outlinedAuthor)
 	} else {
 		query.ColumnExpr("a.slug, a.title, a.description, a.tag_list, a.author_id").ColumnExpr(author)
@@ -77,29 +79,29 @@ func (s *Store) articleViews(p *parameters, reader int64, detail conduit.Detail,
 // slugSQL finds the id of the article that has or had a slug.
 const slugSQL = "(select article_id from article_slugs where slug = ?)"
 
-// ArticleBySlug implements [conduit.ArticleStore].
-func (s *Store) ArticleBySlug(ctx context.Context, slug string, reader int64, detail conduit.Detail) (conduit.ArticleView, error) {
+// ArticleBySlug implements [blog.ArticleStore].
+func (s *Store) ArticleBySlug(ctx context.Context, slug string, reader int64, detail blog.Detail) (blog.ArticleView, error) {
 	var rows []articleViewRow
 	if err := s.retry(ctx, func(ctx context.Context) error {
 		p := s.parameters()
 		query := s.articleViews(p, reader, detail, wholeAuthor).Where("a.id = "+slugSQL, p.add(slug))
-		if detail == conduit.Whole {
+		if detail == blog.Whole {
 			query.ColumnExpr("a.body")
 		}
 		return s.scan(ctx, query, p, &rows)
 	}); err != nil {
-		return conduit.ArticleView{}, err
+		return blog.ArticleView{}, err
 	}
 	if len(rows) == 0 {
-		return conduit.ArticleView{}, conduit.NotFound("article")
+		return blog.ArticleView{}, errs.NotFound("article")
 	}
 	return rows[0].view(), nil
 }
 
-// CreateArticle implements [conduit.ArticleStore].
+// CreateArticle implements [blog.ArticleStore].
 func (s *Store) CreateArticle(
-	ctx context.Context, session string, article conduit.Article, slugs iter.Seq[string],
-) (conduit.Article, error) {
+	ctx context.Context, session string, article blog.Article, slugs iter.Seq[string],
+) (blog.Article, error) {
 	row := articleRow{articleColumns: articleColumns(article)}
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.shareSums(ctx, tx); err != nil {
@@ -118,7 +120,7 @@ func (s *Store) CreateArticle(
 		return importRows(ctx, tx, row.tagRows())
 	})
 	if violatesForeignKey(err) { // the author is gone
-		return conduit.Article{}, conduit.SessionOver()
+		return blog.Article{}, identity.SessionOver()
 	}
 	return row.article(), err
 }
@@ -189,11 +191,11 @@ func (s *Store) lockArticle(ctx context.Context, tx bun.Tx, slug string) (articl
 	return row, missing(query.Scan(ctx), "article")
 }
 
-// UpdateArticle implements [conduit.ArticleStore].
+// UpdateArticle implements [blog.ArticleStore].
 func (s *Store) UpdateArticle(
-	ctx context.Context, session, slug string, change func(*conduit.Article) (iter.Seq[string], error),
-) (conduit.Article, error) {
-	var updated conduit.Article
+	ctx context.Context, session, slug string, change func(*blog.Article) (iter.Seq[string], error),
+) (blog.Article, error) {
+	var updated blog.Article
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.ownSums(ctx, tx); err != nil {
 			return err
@@ -230,8 +232,8 @@ func (s *Store) UpdateArticle(
 	return updated, err
 }
 
-// DeleteArticle implements [conduit.ArticleStore].
-func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow func(conduit.Article) error) error {
+// DeleteArticle implements [blog.ArticleStore].
+func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow func(blog.Article) error) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.ownSums(ctx, tx); err != nil {
 			return err
@@ -247,8 +249,8 @@ func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow f
 	})
 }
 
-// SetFavorite implements [conduit.ArticleStore].
-func (s *Store) SetFavorite(ctx context.Context, session conduit.Session, slug string, favorite bool) error {
+// SetFavorite implements [blog.ArticleStore].
+func (s *Store) SetFavorite(ctx context.Context, session identity.Session, slug string, favorite bool) error {
 	query := "delete from favorites where user_id = ? and article_id = " + slugSQL + " and " + sessionThere
 	if favorite {
 		query = `insert into favorites (user_id, article_id, created_at)
@@ -256,12 +258,12 @@ func (s *Store) SetFavorite(ctx context.Context, session conduit.Session, slug s
 	}
 	err := s.bySession(ctx, session.ID, query, session.UserID, slug, session.ID)
 	if violatesForeignKey(err) { // deleted since it was found
-		return conduit.NotFound("article")
+		return errs.NotFound("article")
 	}
 	return err
 }
 
-// Tags implements [conduit.ArticleStore].
+// Tags implements [blog.ArticleStore].
 func (s *Store) Tags(ctx context.Context, used, newest int) (tags []string, err error) {
 	err = s.retry(ctx, func(ctx context.Context) error {
 		byUse := func() *bun.SelectQuery {

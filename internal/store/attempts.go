@@ -11,21 +11,21 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
-var _ conduit.AttemptStore = (*Store)(nil)
+var _ identity.AttemptStore = (*Store)(nil)
 
-// bucketRow is a [conduit.Bucket] on its way into a statement; times are in milliseconds.
+// bucketRow is a [identity.Bucket] on its way into a statement; times are in milliseconds.
 type bucketRow struct {
-	Key  string             `json:"key"`
-	Kind conduit.BucketKind `json:"kind"`
-	Cost int64              `json:"cost"`
-	Dear int64              `json:"dear"`
-	Room int64              `json:"room"`
+	Key  string              `json:"key"`
+	Kind identity.BucketKind `json:"kind"`
+	Cost int64               `json:"cost"`
+	Dear int64               `json:"dear"`
+	Room int64               `json:"room"`
 }
 
-// foundRow is a [conduit.Counted] on its way out.
+// foundRow is a [identity.Counted] on its way out.
 type foundRow struct {
 	key                      string
 	cost, room, level, ahead int64
@@ -100,10 +100,10 @@ var judgedLiteSQL = strings.NewReplacer("greatest(", "max(", "least(", "min(", a
       from json_each($1)`).Replace(judgedSQL) + `
 select key, cost, room, level, ahead, holds, astray, false from judged`
 
-// CountAttempt implements [conduit.AttemptStore]. On PostgreSQL it is one statement. On SQLite it looks first, so that
+// CountAttempt implements [identity.AttemptStore]. On PostgreSQL it is one statement. On SQLite it looks first, so that
 // a guesser who is blocked does not keep the one writer there is from others; then it looks again, and counts, in one
 // transaction. When its answer is lost, an attempt may count twice.
-func (s *Store) CountAttempt(ctx context.Context, count conduit.Count) ([]conduit.Counted, error) {
+func (s *Store) CountAttempt(ctx context.Context, count identity.Count) ([]identity.Counted, error) {
 	buckets := make([]bucketRow, len(count.Buckets))
 	for i, b := range count.Buckets {
 		buckets[i] = bucketRow{b.Key, b.Kind, b.Cost.Milliseconds(), b.Dear.Milliseconds(), b.Room.Milliseconds()}
@@ -140,10 +140,10 @@ func (s *Store) CountAttempt(ctx context.Context, count conduit.Count) ([]condui
 	for _, row := range found {
 		byKey[row.key] = row
 	}
-	counted := make([]conduit.Counted, len(count.Buckets))
+	counted := make([]identity.Counted, len(count.Buckets))
 	for i, b := range count.Buckets {
 		row := byKey[b.Key]
-		counted[i] = conduit.Counted{
+		counted[i] = identity.Counted{
 			Cost: milliseconds(row.cost), Level: milliseconds(row.level), Ahead: milliseconds(row.ahead),
 			Holds: row.holds, Added: row.added,
 		}
@@ -232,8 +232,8 @@ insert into known_networks (account, network, until) select $2, $3, cast($4 as b
     on conflict (account, network) do update set until = excluded.until`
 )
 
-// SettleAttempt implements [conduit.AttemptStore].
-func (s *Store) SettleAttempt(ctx context.Context, lower []conduit.Lower, known *conduit.Known) error {
+// SettleAttempt implements [identity.AttemptStore].
+func (s *Store) SettleAttempt(ctx context.Context, lower []identity.Lower, known *identity.Known) error {
 	type lowerRow struct {
 		Key    string `json:"key"`
 		Amount int64  `json:"amount"`
@@ -243,7 +243,7 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []conduit.Lower, known 
 		rows[i] = lowerRow{l.Key, l.By.Milliseconds()}
 	}
 	if known == nil {
-		known = &conduit.Known{}
+		known = &identity.Known{}
 	}
 	if s.postgres {
 		lowered, err := json.Marshal(rows)
@@ -279,7 +279,7 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []conduit.Lower, known 
 	})
 }
 
-// SweepAttempts implements [conduit.AttemptStore].
+// SweepAttempts implements [identity.AttemptStore].
 func (s *Store) SweepAttempts(ctx context.Context, now time.Time, limit int) (int, error) {
 	over := "select key from attempts where level + at <= ? limit ?"
 	if s.postgres { // what somebody is writing just now is in use again

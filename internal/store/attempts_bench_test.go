@@ -4,17 +4,17 @@ import (
 	"testing"
 	"time"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
 
 // BenchmarkCountAttempt measures what an attempt costs, counted or refused.
 func BenchmarkCountAttempt(b *testing.B) {
-	count := conduit.Count{At: at, Account: "account:a", Network: "network:n"}
+	count := identity.Count{At: at, Account: "account:a", Network: "network:n"}
 	for _, key := range []string{"pair", "place", "wide", "account", "network", "network56", "network48"} {
-		count.Buckets = append(count.Buckets, conduit.Bucket{
-			Key: key, Kind: conduit.HoldsAll, Cost: time.Second, Dear: time.Second, Room: 1000 * time.Hour,
+		count.Buckets = append(count.Buckets, identity.Bucket{
+			Key: key, Kind: identity.HoldsAll, Cost: time.Second, Dear: time.Second, Room: 1000 * time.Hour,
 		})
 	}
 	for name, url := range map[string]string{"sqlite": storetest.SQLite(b), "postgres": storetest.Postgres(b)} {
@@ -22,7 +22,7 @@ func BenchmarkCountAttempt(b *testing.B) {
 		for _, refused := range []bool{false, true} {
 			full := count
 			if refused {
-				full.Buckets = append([]conduit.Bucket{{Key: "full", Kind: conduit.HoldsAll, Cost: time.Second, Dear: time.Second, Room: -time.Second}}, full.Buckets...)
+				full.Buckets = append([]identity.Bucket{{Key: "full", Kind: identity.HoldsAll, Cost: time.Second, Dear: time.Second, Room: -time.Second}}, full.Buckets...)
 			}
 			b.Run(name+map[bool]string{false: ", counted", true: ", refused"}[refused], func(b *testing.B) {
 				for b.Loop() {

@@ -6,16 +6,16 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 )
 
-// eventColumns has the fields of conduit.Event in their order.
+// eventColumns has the fields of identity.Event in their order.
 type eventColumns struct {
 	ID        int64 `bun:",pk,autoincrement"`
 	At        time.Time
-	Actor     conduit.Actor
+	Actor     identity.Actor
 	ActorID   *int64
-	Action    conduit.Action
+	Action    identity.Action
 	Target    string
 	IPAddress string
 	UserAgent string
@@ -30,8 +30,8 @@ type eventRow struct {
 	eventColumns
 }
 
-// Record implements [conduit.AuditStore].
-func (s *Store) Record(ctx context.Context, events ...conduit.Event) error {
+// Record implements [identity.AuditStore].
+func (s *Store) Record(ctx context.Context, events ...identity.Event) error {
 	again := false
 	return s.tell(s.retry(ctx, func(ctx context.Context) error {
 		if again && len(events) > 0 { // the statement may have been done, and its answer lost
@@ -46,14 +46,14 @@ func (s *Store) Record(ctx context.Context, events ...conduit.Event) error {
 }
 
 // recorded tells whether an event is among the last ones.
-func (s *Store) recorded(ctx context.Context, event conduit.Event) (bool, error) {
+func (s *Store) recorded(ctx context.Context, event identity.Event) (bool, error) {
 	return s.writes.NewSelect().Model((*eventRow)(nil)).
 		Where("id > (select coalesce(max(id), 0) - 10000 from audit_events)").
 		Where("at = ? and action = ? and target = ?", event.At, event.Action, event.Target).
 		Where("request_id = ? and ip_address = ? and actor = ?", event.RequestID, event.IPAddress, event.Actor).Exists(ctx)
 }
 
-func insertEvents(ctx context.Context, db bun.IDB, events ...conduit.Event) error {
+func insertEvents(ctx context.Context, db bun.IDB, events ...identity.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -66,8 +66,8 @@ func insertEvents(ctx context.Context, db bun.IDB, events ...conduit.Event) erro
 	return err
 }
 
-// PruneEvents implements [conduit.AuditStore].
-func (s *Store) PruneEvents(ctx context.Context, before time.Time, limit int, happened conduit.Event) (int, error) {
+// PruneEvents implements [identity.AuditStore].
+func (s *Store) PruneEvents(ctx context.Context, before time.Time, limit int, happened identity.Event) (int, error) {
 	var removed int64
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		// The trigger lets nothing go but what this names, and the name ends with the transaction.
@@ -104,23 +104,23 @@ func (s *Store) PruneEvents(ctx context.Context, before time.Time, limit int, ha
 }
 
 // Events returns events of the audit log, newest first.
-func (s *Store) Events(ctx context.Context, filter conduit.EventFilter) ([]conduit.Event, error) {
+func (s *Store) Events(ctx context.Context, filter identity.EventFilter) ([]identity.Event, error) {
 	return s.events(ctx, filter, 0, "id desc")
 }
 
 // EventsAfter returns events of the audit log with a higher id, oldest first.
-func (s *Store) EventsAfter(ctx context.Context, filter conduit.EventFilter, id int64) ([]conduit.Event, error) {
+func (s *Store) EventsAfter(ctx context.Context, filter identity.EventFilter, id int64) ([]identity.Event, error) {
 	return s.events(ctx, filter, id, "id")
 }
 
 func (s *Store) events(
-	ctx context.Context, filter conduit.EventFilter, after int64, order string,
-) ([]conduit.Event, error) {
+	ctx context.Context, filter identity.EventFilter, after int64, order string,
+) ([]identity.Event, error) {
 	var rows []eventRow
 	err := s.retry(ctx, func(ctx context.Context) error {
 		query := s.reads.NewSelect().Model(&rows).Order(order).Limit(int64(filter.Limit)).Where("id > ?", after)
 		if filter.UserID != 0 {
-			query = query.Where("(actor_id = ? or target = ?)", filter.UserID, conduit.UserTarget(filter.UserID))
+			query = query.Where("(actor_id = ? or target = ?)", filter.UserID, identity.UserTarget(filter.UserID))
 		}
 		if filter.Action != "" {
 			query = query.Where("action = ?", filter.Action)
@@ -133,19 +133,19 @@ func (s *Store) events(
 	return eventsOf(rows), err
 }
 
-func eventsOf(rows []eventRow) []conduit.Event {
-	events := make([]conduit.Event, len(rows))
+func eventsOf(rows []eventRow) []identity.Event {
+	events := make([]identity.Event, len(rows))
 	for i, row := range rows {
 		row.At = row.At.UTC() // drivers answer in local time
-		events[i] = conduit.Event(row.eventColumns)
+		events[i] = identity.Event(row.eventColumns)
 	}
 	return events
 }
 
-// EventsOf implements [conduit.AuditStore].
+// EventsOf implements [identity.AuditStore].
 func (s *Store) EventsOf(
-	ctx context.Context, userID int64, actions []conduit.Action, since time.Time, each int,
-) ([]conduit.Event, error) {
+	ctx context.Context, userID int64, actions []identity.Action, since time.Time, each int,
+) ([]identity.Event, error) {
 	var rows []eventRow
 	err := s.retry(ctx, func(ctx context.Context) error {
 		newest := func(from string, arguments ...any) *bun.SelectQuery {
@@ -155,7 +155,7 @@ func (s *Store) EventsOf(
 		return query.WhereGroup(" and ", func(query *bun.SelectQuery) *bun.SelectQuery {
 			for _, action := range actions { // by one index each
 				by := newest("audit_events").Where("actor_id = ?", userID).Where("action = ?", action)
-				about := newest("audit_events").Where("target = ?", conduit.UserTarget(userID)).Where("action = ?", action)
+				about := newest("audit_events").Where("target = ?", identity.UserTarget(userID)).Where("action = ?", action)
 				query = query.WhereOr("id in (?)", newest("(select id from (?) as a union select id from (?) as b) as newest", by, about))
 			}
 			return query
@@ -167,7 +167,7 @@ func (s *Store) EventsOf(
 // UserID gives the id of the user with this name; NotFound("user") if there is none.
 func (s *Store) UserID(ctx context.Context, username string) (id int64, err error) {
 	err = s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Table("users").Column("id").Where("username_key = ?", conduit.Key(username)).Scan(ctx, &id)
+		return s.reads.NewSelect().Table("users").Column("id").Where("username_key = ?", identity.Key(username)).Scan(ctx, &id)
 	})
 	return id, missing(err, "user")
 }

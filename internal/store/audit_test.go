@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conduit/internal/conduit"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -25,14 +25,14 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 			t.Errorf("nothing to record: %v", err)
 		}
 		jake := int64(7)
-		events := []conduit.Event{
+		events := []identity.Event{
 			{
-				ID: 1, At: at, Actor: conduit.ActorUser, ActorID: &jake, Action: conduit.LoggedIn, Target: "session:S1",
+				ID: 1, At: at, Actor: identity.ActorUser, ActorID: &jake, Action: identity.LoggedIn, Target: "session:S1",
 				IPAddress: "2001:db8::1", UserAgent: "test 'agent' \\ ? 🦊", RequestID: "R1", Count: 1,
 				ClientRequestID: "C1",
 			},
-			{ID: 2, At: at, Actor: conduit.ActorCLI, Action: conduit.KeyMade, Target: "key:K1", Count: 1},
-			{ID: 3, At: at.Add(time.Millisecond), Actor: conduit.ActorAnonymous, Action: conduit.LoginFailed, Target: "user:7", Count: 37},
+			{ID: 2, At: at, Actor: identity.ActorCLI, Action: identity.KeyMade, Target: "key:K1", Count: 1},
+			{ID: 3, At: at.Add(time.Millisecond), Actor: identity.ActorAnonymous, Action: identity.LoginFailed, Target: "user:7", Count: 37},
 		}
 		uncounted := events[1]
 		uncounted.Count = 0
@@ -43,16 +43,16 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, test := range []struct {
-			filter conduit.EventFilter
-			want   []conduit.Event
+			filter identity.EventFilter
+			want   []identity.Event
 		}{
-			{conduit.EventFilter{Limit: 10}, []conduit.Event{events[2], events[1], events[0]}},
-			{conduit.EventFilter{Limit: 2}, []conduit.Event{events[2], events[1]}},
-			{conduit.EventFilter{Limit: 10, UserID: 7}, []conduit.Event{events[2], events[0]}},
-			{conduit.EventFilter{Limit: 10, UserID: 70}, []conduit.Event{}},
-			{conduit.EventFilter{Limit: 10, Action: conduit.KeyMade}, []conduit.Event{events[1]}},
-			{conduit.EventFilter{Limit: 10, Before: at.Add(time.Millisecond)}, []conduit.Event{events[1], events[0]}},
-			{conduit.EventFilter{Limit: 10, UserID: 7, Action: conduit.LoggedIn}, []conduit.Event{events[0]}},
+			{identity.EventFilter{Limit: 10}, []identity.Event{events[2], events[1], events[0]}},
+			{identity.EventFilter{Limit: 2}, []identity.Event{events[2], events[1]}},
+			{identity.EventFilter{Limit: 10, UserID: 7}, []identity.Event{events[2], events[0]}},
+			{identity.EventFilter{Limit: 10, UserID: 70}, []identity.Event{}},
+			{identity.EventFilter{Limit: 10, Action: identity.KeyMade}, []identity.Event{events[1]}},
+			{identity.EventFilter{Limit: 10, Before: at.Add(time.Millisecond)}, []identity.Event{events[1], events[0]}},
+			{identity.EventFilter{Limit: 10, UserID: 7, Action: identity.LoggedIn}, []identity.Event{events[0]}},
 		} {
 			got, err := db.Events(ctx, test.filter)
 			if err != nil {
@@ -71,7 +71,7 @@ func TestEventsStay(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
-		if err := db.Record(ctx, conduit.KeyEvent(conduit.ActorSystem, conduit.KeyMade, "K1", at)); err != nil {
+		if err := db.Record(ctx, identity.KeyEvent(identity.ActorSystem, identity.KeyMade, "K1", at)); err != nil {
 			t.Fatal(err)
 		}
 		attacks := []string{
@@ -92,7 +92,7 @@ func TestEventsStay(t *testing.T) {
 				t.Errorf("%s: %v", attack, err)
 			}
 		}
-		events, err := db.Events(ctx, conduit.EventFilter{Limit: 10})
+		events, err := db.Events(ctx, identity.EventFilter{Limit: 10})
 		if err != nil || len(events) != 1 || events[0].Target != "key:K1" {
 			t.Errorf("events %v, %v", events, err)
 		}
@@ -106,8 +106,8 @@ func TestEventsGoByAge(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
-		event := func(at time.Time) conduit.Event {
-			return conduit.Event{At: at, Actor: conduit.ActorCLI, Action: conduit.KeyMade, Target: "key:" + at.Format(time.RFC3339Nano)}
+		event := func(at time.Time) identity.Event {
+			return identity.Event{At: at, Actor: identity.ActorCLI, Action: identity.KeyMade, Target: "key:" + at.Format(time.RFC3339Nano)}
 		}
 		bound := at.Add(time.Second)
 		// Also out of order, as instances with other clocks record them, and just around the bound.
@@ -115,7 +115,7 @@ func TestEventsGoByAge(t *testing.T) {
 			event(at.Add(-time.Hour))); err != nil {
 			t.Fatal(err)
 		}
-		pruned := conduit.Event{At: bound, Actor: conduit.ActorCLI, Action: conduit.AuditPruned, Target: "before:x"}
+		pruned := identity.Event{At: bound, Actor: identity.ActorCLI, Action: identity.AuditPruned, Target: "before:x"}
 		for i, want := range []int{2, 1, 0} {
 			if removed, err := db.PruneEvents(ctx, bound, 2, pruned); err != nil || removed != want {
 				t.Errorf("batch %d: %d removed, want %d: %v", i, removed, want, err)
@@ -124,7 +124,7 @@ func TestEventsGoByAge(t *testing.T) {
 				t.Errorf("after batch %d: %v", i, err)
 			}
 		}
-		events, err := db.EventsAfter(ctx, conduit.EventFilter{Limit: 10}, 1)
+		events, err := db.EventsAfter(ctx, identity.EventFilter{Limit: 10}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,13 +157,13 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		session := conduit.Session{ID: "S1", UserID: user.ID}
-		event := func(action conduit.Action) conduit.Event {
-			return conduit.Event{At: at, Actor: conduit.ActorUser, ActorID: &user.ID, Action: action, Target: conduit.UserTarget(user.ID)}
+		session := identity.Session{ID: "S1", UserID: user.ID}
+		event := func(action identity.Action) identity.Event {
+			return identity.Event{At: at, Actor: identity.ActorUser, ActorID: &user.ID, Action: action, Target: identity.UserTarget(user.ID)}
 		}
-		outcome := conduit.Outcome{EndOthers: true, Events: []conduit.Event{event(conduit.PasswordChanged)}}
+		outcome := identity.Outcome{EndOthers: true, Events: []identity.Event{event(identity.PasswordChanged)}}
 		update := func() error {
-			_, err := db.UpdateUser(ctx, session, func(u *conduit.User) (conduit.Outcome, error) {
+			_, err := db.UpdateUser(ctx, session, func(u *identity.User) (identity.Outcome, error) {
 				u.PasswordHash += "x"
 				return outcome, nil
 			})
@@ -172,10 +172,10 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		if err := update(); err != nil {
 			t.Fatal(err)
 		}
-		if err := db.DeleteUser(ctx, conduit.Session{ID: "S2", UserID: user.ID}, at, event(conduit.AccountDeleted)); err == nil {
+		if err := db.DeleteUser(ctx, identity.Session{ID: "S2", UserID: user.ID}, at, event(identity.AccountDeleted)); err == nil {
 			t.Error("deleted by a session that is not there")
 		}
-		wantActions(t, db, conduit.PasswordChanged, conduit.Registered)
+		wantActions(t, db, identity.PasswordChanged, identity.Registered)
 
 		// An audit log that takes nothing stops the changes too.
 		if err := execute(t, url, "alter table audit_events rename to audit_events_away"); err != nil {
@@ -184,7 +184,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		if _, err := db.CreateUser(ctx, newUser("jane"), newSession("S2"), kid, registered); err == nil {
 			t.Error("registered without a record")
 		}
-		if err := db.DeleteUser(ctx, session, at, event(conduit.AccountDeleted)); err == nil {
+		if err := db.DeleteUser(ctx, session, at, event(identity.AccountDeleted)); err == nil {
 			t.Error("deleted without a record")
 		}
 		if err := update(); err == nil {
@@ -198,20 +198,20 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		if still, err := db.UserByEmail(ctx, "jake@test.com"); err != nil || still.PasswordHash != "xx" {
 			t.Errorf("after changes that were not recorded: %v, %v", still, err)
 		}
-		if err := db.DeleteUser(ctx, session, at, event(conduit.AccountDeleted)); err != nil {
+		if err := db.DeleteUser(ctx, session, at, event(identity.AccountDeleted)); err != nil {
 			t.Fatal(err)
 		}
-		wantActions(t, db, conduit.AccountDeleted, conduit.PasswordChanged, conduit.Registered)
+		wantActions(t, db, identity.AccountDeleted, identity.PasswordChanged, identity.Registered)
 	})
 }
 
-func wantActions(t *testing.T, db *store.Store, want ...conduit.Action) {
+func wantActions(t *testing.T, db *store.Store, want ...identity.Action) {
 	t.Helper()
-	events, err := db.Events(t.Context(), conduit.EventFilter{Limit: 100})
+	events, err := db.Events(t.Context(), identity.EventFilter{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []conduit.Action
+	var got []identity.Action
 	for _, event := range events {
 		got = append(got, event.Action)
 	}

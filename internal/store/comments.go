@@ -8,10 +8,12 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
-// commentColumns has the fields of conduit.Comment in their order.
+// commentColumns has the fields of blog.Comment in their order.
 type commentColumns struct {
 	ID        int64 `bun:",pk,autoincrement"`
 	ArticleID int64
@@ -26,9 +28,9 @@ type commentRow struct {
 	commentColumns
 }
 
-func (c commentColumns) comment() conduit.Comment {
+func (c commentColumns) comment() blog.Comment {
 	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
-	return conduit.Comment(c)
+	return blog.Comment(c)
 }
 
 type commentViewRow struct {
@@ -36,8 +38,8 @@ type commentViewRow struct {
 	profileColumns
 }
 
-// AddComment implements [conduit.CommentStore].
-func (s *Store) AddComment(ctx context.Context, session, slug string, comment conduit.Comment) (conduit.Comment, error) {
+// AddComment implements [blog.CommentStore].
+func (s *Store) AddComment(ctx context.Context, session, slug string, comment blog.Comment) (blog.Comment, error) {
 	row := commentRow{commentColumns: commentColumns(comment)}
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		row.ID = 0
@@ -48,23 +50,23 @@ func (s *Store) AddComment(ctx context.Context, session, slug string, comment co
 			sessionThere+" returning id",
 			row.ArticleID, row.AuthorID, row.Body, row.CreatedAt, row.UpdatedAt, session).Scan(ctx, &row.ID)
 		if errors.Is(err, sql.ErrNoRows) {
-			return conduit.SessionOver()
+			return identity.SessionOver()
 		}
 		return err
 	})
 	if violatesForeignKey(err) {
-		return conduit.Comment{}, conduit.NotFound("article") // deleted in between
+		return blog.Comment{}, errs.NotFound("article") // deleted in between
 	}
 	return row.comment(), err
 }
 
-// Comments implements [conduit.CommentStore].
+// Comments implements [blog.CommentStore].
 //
 // An outline with the sizes of the texts comes first, and says where the page ends; of the page itself no more is read
 // than it shows.
 func (s *Store) Comments(
-	ctx context.Context, slug string, asked conduit.CommentFilter, reader int64,
-) (page conduit.CommentPage, err error) {
+	ctx context.Context, slug string, asked blog.CommentFilter, reader int64,
+) (page blog.CommentPage, err error) {
 	var outline []struct {
 		commentViewRow
 		Size int
@@ -81,7 +83,7 @@ func (s *Store) Comments(
 	}
 	if err := s.retry(ctx, func(ctx context.Context) error {
 		query := cut("id, author_id, octet_length(body) as size", asked.Limit+1) // one more, to know whether there is a next page
-		if asked.Detail == conduit.Outline {
+		if asked.Detail == blog.Outline {
 			query = views(query, outlinedAuthor)
 		}
 		return query.Scan(ctx, &outline)
@@ -97,7 +99,7 @@ func (s *Store) Comments(
 	}
 	size, length := 0, 0
 	for _, row := range outline[:min(len(outline), asked.Limit)] {
-		if size += row.Size; size > conduit.MaxPageBytes && length > 0 {
+		if size += row.Size; size > blog.MaxPageBytes && length > 0 {
 			break
 		}
 		length++
@@ -109,7 +111,7 @@ func (s *Store) Comments(
 		return page, err
 	}
 	var rows []commentViewRow
-	if asked.Detail == conduit.Outline {
+	if asked.Detail == blog.Outline {
 		for _, row := range outline[:length] {
 			rows = append(rows, row.commentViewRow)
 		}
@@ -121,15 +123,15 @@ func (s *Store) Comments(
 	if page.Next != 0 && len(rows) > 0 { // another comment may have come in between
 		page.Next = rows[len(rows)-1].ID
 	}
-	page.Comments = make([]conduit.CommentView, len(rows))
+	page.Comments = make([]blog.CommentView, len(rows))
 	for i, row := range rows {
-		page.Comments[i] = conduit.CommentView{Comment: row.comment(), Author: conduit.Profile(row.profileColumns)}
+		page.Comments[i] = blog.CommentView{Comment: row.comment(), Author: blog.Profile(row.profileColumns)}
 	}
 	return page, nil
 }
 
-// DeleteComment implements [conduit.CommentStore].
-func (s *Store) DeleteComment(ctx context.Context, session, slug string, id int64, allow func(conduit.Comment) error) error {
+// DeleteComment implements [blog.CommentStore].
+func (s *Store) DeleteComment(ctx context.Context, session, slug string, id int64, allow func(blog.Comment) error) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var articleID int64
 		if err := tx.NewRaw("select article_id from article_slugs where slug = ?", slug).Scan(ctx, &articleID); err != nil {

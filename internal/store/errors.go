@@ -14,21 +14,21 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 )
 
 // explain turns an error of the driver into what it means: a database that cannot be reached, is overloaded or takes
 // too long is Unavailable; everything else stays what it was. ctx is the caller's, whose end is no fault of the
 // database.
 func explain(ctx context.Context, err error) error {
-	var refusal *conduit.Error
+	var refusal *errs.Error
 	switch {
 	case err == nil || errors.As(err, &refusal):
 		return err
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded), unreachable(err), inTheWay(err):
-		return conduit.Unavailable(err)
+		return errs.Unavailable(err)
 	}
 	return err
 }
@@ -122,7 +122,7 @@ func violatesForeignKey(err error) bool {
 // missing gives NotFound(noun) for a query that found no row, and err otherwise.
 func missing(err error, noun string) error {
 	if errors.Is(err, sql.ErrNoRows) {
-		return conduit.NotFound(noun)
+		return errs.NotFound(noun)
 	}
 	return err
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -97,7 +97,7 @@ func TestPagesUseIndexes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := func(filter conduit.ArticleFilter, page conduit.Page) func() error {
+	list := func(filter blog.ArticleFilter, page blog.Page) func() error {
 		return func() error {
 			got, err := db.ListArticles(ctx, filter, page, 1)
 			if err == nil && len(got.Articles) == 0 {
@@ -108,33 +108,33 @@ func TestPagesUseIndexes(t *testing.T) {
 	}
 	comments := func(slug string, after int64) func() error {
 		return func() error {
-			got, err := db.Comments(ctx, slug, conduit.CommentFilter{Limit: 20, After: after}, 1)
+			got, err := db.Comments(ctx, slug, blog.CommentFilter{Limit: 20, After: after}, 1)
 			if err == nil && len(got.Comments) == 0 {
 				err = fmt.Errorf("an empty page")
 			}
 			return err
 		}
 	}
-	deep := conduit.Page{Limit: 20, After: &conduit.Position{CreatedAt: time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC), ID: 3600}}
+	deep := blog.Page{Limit: 20, After: &blog.Position{CreatedAt: time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC), ID: 3600}}
 	for name, test := range map[string]struct {
 		run   func() error
 		index string
 		most  float64 // rows that any one step may handle
 	}{
-		"first page":          {list(conduit.ArticleFilter{}, conduit.Page{Limit: 20}), "articles_newest", 50},
-		"cursor":              {list(conduit.ArticleFilter{}, deep), "articles_newest", 50},
-		"by tag":              {list(conduit.ArticleFilter{Tag: "tag7"}, conduit.Page{Limit: 20}), "article_tags_tag_newest", 50},
-		"by author":           {list(conduit.ArticleFilter{Author: "user3"}, conduit.Page{Limit: 20}), "articles_author_id_newest", 50},
-		"by author, cursor":   {list(conduit.ArticleFilter{Author: "user3"}, deep), "articles_author_id_newest", 50},
-		"by favourite":        {list(conduit.ArticleFilter{FavoritedBy: "user3"}, conduit.Page{Limit: 20}), "favorites_user_id_newest", 50},
-		"by favourite, deep":  {list(conduit.ArticleFilter{FavoritedBy: "user3"}, deep), "favorites_user_id_newest", 50},
-		"by tag and author":   {list(conduit.ArticleFilter{Tag: "tag7", Author: "user8"}, conduit.Page{Limit: 20}), "", 600},       // all articles of one, from whichever side
-		"by tag and favorite": {list(conduit.ArticleFilter{Tag: "tag6", FavoritedBy: "user1"}, conduit.Page{Limit: 20}), "", 1500}, // all favourites of one
-		"feed of 5":           {list(conduit.ArticleFilter{FollowedBy: 1}, conduit.Page{Limit: 20}), "articles_author_id_newest", 110},
-		"feed of 5, cursor":   {list(conduit.ArticleFilter{FollowedBy: 1}, deep), "articles_author_id_newest", 110},
-		"feed of 349":         {list(conduit.ArticleFilter{FollowedBy: everybody.ID}, conduit.Page{Limit: 20}), "articles_newest", 400}, // those who are followed
-		"article":             {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, conduit.Whole); return err }, "article_slugs_pkey", 1},
-		"article, outline":    {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, conduit.Outline); return err }, "article_slugs_pkey", 1},
+		"first page":          {list(blog.ArticleFilter{}, blog.Page{Limit: 20}), "articles_newest", 50},
+		"cursor":              {list(blog.ArticleFilter{}, deep), "articles_newest", 50},
+		"by tag":              {list(blog.ArticleFilter{Tag: "tag7"}, blog.Page{Limit: 20}), "article_tags_tag_newest", 50},
+		"by author":           {list(blog.ArticleFilter{Author: "user3"}, blog.Page{Limit: 20}), "articles_author_id_newest", 50},
+		"by author, cursor":   {list(blog.ArticleFilter{Author: "user3"}, deep), "articles_author_id_newest", 50},
+		"by favourite":        {list(blog.ArticleFilter{FavoritedBy: "user3"}, blog.Page{Limit: 20}), "favorites_user_id_newest", 50},
+		"by favourite, deep":  {list(blog.ArticleFilter{FavoritedBy: "user3"}, deep), "favorites_user_id_newest", 50},
+		"by tag and author":   {list(blog.ArticleFilter{Tag: "tag7", Author: "user8"}, blog.Page{Limit: 20}), "", 600},       // all articles of one, from whichever side
+		"by tag and favorite": {list(blog.ArticleFilter{Tag: "tag6", FavoritedBy: "user1"}, blog.Page{Limit: 20}), "", 1500}, // all favourites of one
+		"feed of 5":           {list(blog.ArticleFilter{FollowedBy: 1}, blog.Page{Limit: 20}), "articles_author_id_newest", 110},
+		"feed of 5, cursor":   {list(blog.ArticleFilter{FollowedBy: 1}, deep), "articles_author_id_newest", 110},
+		"feed of 349":         {list(blog.ArticleFilter{FollowedBy: everybody.ID}, blog.Page{Limit: 20}), "articles_newest", 400}, // those who are followed
+		"article":             {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, blog.Whole); return err }, "article_slugs_pkey", 1},
+		"article, outline":    {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, blog.Outline); return err }, "article_slugs_pkey", 1},
 		"comments":            {comments("slug77", 0), "comments_article_id", 50},
 		"many comments":       {comments("slug5", 0), "comments_article_id", 50},
 		"many comments, deep": {comments("slug5", 15_000), "comments_article_id", 50},

@@ -6,7 +6,8 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/identity"
 )
 
 // Import takes content in bulk, for demo.Fill. What the database gave to the rows of an insert is read in their order:
@@ -75,7 +76,7 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 }
 
 // ImportUsers adds users and sets their ids.
-func (i *Import) ImportUsers(ctx context.Context, users []conduit.User) error {
+func (i *Import) ImportUsers(ctx context.Context, users []identity.User) error {
 	rows := make([]userRow, len(users))
 	for n, user := range users {
 		rows[n] = newUserRow(user)
@@ -96,7 +97,7 @@ type articleSlugRow struct {
 }
 
 // ImportArticles adds articles under the slugs they have, and sets their ids.
-func (i *Import) ImportArticles(ctx context.Context, articles []conduit.Article) error {
+func (i *Import) ImportArticles(ctx context.Context, articles []blog.Article) error {
 	rows := make([]articleRow, len(articles))
 	for n, article := range articles {
 		rows[n].articleColumns = articleColumns(article)
@@ -118,7 +119,7 @@ func (i *Import) ImportArticles(ctx context.Context, articles []conduit.Article)
 }
 
 // ImportComments adds comments.
-func (i *Import) ImportComments(ctx context.Context, comments []conduit.Comment) error {
+func (i *Import) ImportComments(ctx context.Context, comments []blog.Comment) error {
 	rows := make([]commentRow, len(comments))
 	for n, comment := range comments {
 		rows[n].commentColumns = commentColumns(comment)
@@ -133,7 +134,7 @@ type followRow struct {
 }
 
 // ImportFollows has users follow others.
-func (i *Import) ImportFollows(ctx context.Context, pairs []conduit.Pair) error {
+func (i *Import) ImportFollows(ctx context.Context, pairs []blog.Pair) error {
 	rows := make([]followRow, len(pairs))
 	for n, pair := range pairs {
 		rows[n] = followRow{FollowerID: pair.UserID, FolloweeID: pair.OtherID}
@@ -142,7 +143,7 @@ func (i *Import) ImportFollows(ctx context.Context, pairs []conduit.Pair) error 
 }
 
 // ImportFavorites makes articles favourites of users.
-func (i *Import) ImportFavorites(ctx context.Context, pairs []conduit.Pair) error {
+func (i *Import) ImportFavorites(ctx context.Context, pairs []blog.Pair) error {
 	type pairRow struct{ UserID, ArticleID int64 }
 	rows := make([]pairRow, len(pairs))
 	for n, pair := range pairs {
@@ -160,12 +161,12 @@ func (i *Import) ImportFavorites(ctx context.Context, pairs []conduit.Pair) erro
 }
 
 // UsersAfter implements [demo.Gallery].
-func (s *Store) UsersAfter(ctx context.Context, id int64, limit int) ([]conduit.User, error) {
+func (s *Store) UsersAfter(ctx context.Context, id int64, limit int) ([]identity.User, error) {
 	var rows []userRow
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.reads.NewSelect().Model(&rows).Where("id > ?", id).Order("id").Limit(int64(limit)).Scan(ctx)
 	})
-	users := make([]conduit.User, len(rows))
+	users := make([]identity.User, len(rows))
 	for n, row := range rows {
 		users[n] = row.user()
 	}
@@ -173,7 +174,7 @@ func (s *Store) UsersAfter(ctx context.Context, id int64, limit int) ([]conduit.
 }
 
 // ReplaceImages implements [demo.Gallery].
-func (s *Store) ReplaceImages(ctx context.Context, changes []conduit.ImageChange) error {
+func (s *Store) ReplaceImages(ctx context.Context, changes []identity.ImageChange) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		for _, change := range changes {
 			if _, err := tx.NewRaw("update users set image = ? where id = ? and image = ?",

@@ -5,7 +5,8 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/identity"
 )
 
 // A list is paged in two steps: the ids of the page, out of the one index that has them in the right order, and then
@@ -13,11 +14,11 @@ import (
 // there are, but for two: deep offsets have to walk the index, which cursors do not; and a feed costs more the more
 // people it is made of.
 
-// ListArticles implements [conduit.ArticleStore].
+// ListArticles implements [blog.ArticleStore].
 func (s *Store) ListArticles(
-	ctx context.Context, filter conduit.ArticleFilter, page conduit.Page, reader int64,
-) (conduit.ArticlePage, error) {
-	result := conduit.ArticlePage{}
+	ctx context.Context, filter blog.ArticleFilter, page blog.Page, reader int64,
+) (blog.ArticlePage, error) {
+	result := blog.ArticlePage{}
 	total, followees, err := s.total(ctx, filter)
 	if err != nil {
 		return result, err
@@ -42,27 +43,27 @@ func (s *Store) ListArticles(
 	}); err != nil {
 		return result, err
 	}
-	result.Articles = make([]conduit.ArticleView, 0, len(rows))
+	result.Articles = make([]blog.ArticleView, 0, len(rows))
 	for _, row := range rows[:min(len(rows), page.Limit)] {
 		result.Articles = append(result.Articles, row.view())
 	}
 	if len(rows) > page.Limit {
 		last := result.Articles[page.Limit-1]
-		result.Next = &conduit.Position{CreatedAt: last.CreatedAt, ID: last.ID}
+		result.Next = &blog.Position{CreatedAt: last.CreatedAt, ID: last.ID}
 	}
 	return result, nil
 }
 
 // articleIDs selects the ids of a list in its order. It reads what one person wrote or favours where it can, else the
 // articles of a tag, and asks for the rest of the conditions one by one.
-func (s *Store) articleIDs(p *parameters, filter conduit.ArticleFilter, after *conduit.Position) *bun.SelectQuery {
+func (s *Store) articleIDs(p *parameters, filter blog.ArticleFilter, after *blog.Position) *bun.SelectQuery {
 	query := s.reads.NewSelect()
 	const userSQL = "(select users.id from users where users.username_key = ?)"
-	id, tag, favorer := bun.Ident("article_id"), filter.Tag, conduit.Key(filter.FavoritedBy)
+	id, tag, favorer := bun.Ident("article_id"), filter.Tag, identity.Key(filter.FavoritedBy)
 	switch {
 	case filter.Author != "":
 		id = "id"
-		query.TableExpr("articles as l").Where("l.author_id = "+userSQL, p.add(conduit.Key(filter.Author)))
+		query.TableExpr("articles as l").Where("l.author_id = "+userSQL, p.add(identity.Key(filter.Author)))
 	case favorer != "":
 		query.TableExpr("favorites as l").Where("l.user_id = "+userSQL, p.add(favorer))
 		favorer = ""
@@ -95,7 +96,7 @@ const fewFollowees = 300
 
 // feedIDs is articleIDs for the feed of somebody who follows few people, on PostgreSQL: it would else read all that any
 // of them ever wrote, and sort it. SQLite stops in time by itself.
-func (s *Store) feedIDs(p *parameters, follower int64, page conduit.Page) *bun.SelectQuery {
+func (s *Store) feedIDs(p *parameters, follower int64, page blog.Page) *bun.SelectQuery {
 	newest := s.reads.NewSelect().TableExpr("articles").Column("id", "created_at").Where("author_id = followee_id")
 	if page.After != nil {
 		newest.Where("(created_at, id) < (?, ?)", p.add(page.After.CreatedAt), p.add(page.After.ID))
@@ -108,20 +109,20 @@ func (s *Store) feedIDs(p *parameters, follower int64, page conduit.Page) *bun.S
 
 // total counts the articles of a list, and for a feed the people it is made of. For one filter the sum is kept, see
 // migration 0002; for several at once the rows that articleIDs reads are counted, which are those of one person or tag.
-func (s *Store) total(ctx context.Context, filter conduit.ArticleFilter) (total, followees int64, err error) {
+func (s *Store) total(ctx context.Context, filter blog.ArticleFilter) (total, followees int64, err error) {
 	err = s.retry(ctx, func(ctx context.Context) error {
 		p := s.parameters()
 		query := s.reads.NewSelect()
 		switch filter {
-		case conduit.ArticleFilter{}:
+		case blog.ArticleFilter{}:
 			query.TableExpr("article_totals").ColumnExpr("coalesce(sum(articles_count), 0)")
-		case conduit.ArticleFilter{Tag: filter.Tag}:
+		case blog.ArticleFilter{Tag: filter.Tag}:
 			query.TableExpr("tags").ColumnExpr("coalesce(sum(articles_count), 0)").Where("tag = ?", p.add(filter.Tag))
-		case conduit.ArticleFilter{Author: filter.Author}:
-			query.TableExpr("users").ColumnExpr("coalesce(sum(articles_count), 0)").Where("username_key = ?", p.add(conduit.Key(filter.Author)))
-		case conduit.ArticleFilter{FavoritedBy: filter.FavoritedBy}:
-			query.TableExpr("users").ColumnExpr("coalesce(sum(favorites_count), 0)").Where("username_key = ?", p.add(conduit.Key(filter.FavoritedBy)))
-		case conduit.ArticleFilter{FollowedBy: filter.FollowedBy}:
+		case blog.ArticleFilter{Author: filter.Author}:
+			query.TableExpr("users").ColumnExpr("coalesce(sum(articles_count), 0)").Where("username_key = ?", p.add(identity.Key(filter.Author)))
+		case blog.ArticleFilter{FavoritedBy: filter.FavoritedBy}:
+			query.TableExpr("users").ColumnExpr("coalesce(sum(favorites_count), 0)").Where("username_key = ?", p.add(identity.Key(filter.FavoritedBy)))
+		case blog.ArticleFilter{FollowedBy: filter.FollowedBy}:
 			query.TableExpr("follows").Join("join users on users.id = follows.followee_id").
 				ColumnExpr("coalesce(sum(users.articles_count), 0)").Where("follows.follower_id = ?", p.add(filter.FollowedBy))
 		default:

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -26,7 +26,7 @@ func TestTagOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		tags := []string{"ab", "a", "B", "A", "a b", "a-b", "_z", "Z1", "-q", "ä", "b", "😀", "é"}
-		if _, err := db.CreateArticle(ctx, "S1", conduit.Article{Title: "t", AuthorID: user.ID, TagList: tags, CreatedAt: at, UpdatedAt: at}, slices.Values([]string{"t"})); err != nil {
+		if _, err := db.CreateArticle(ctx, "S1", blog.Article{Title: "t", AuthorID: user.ID, TagList: tags, CreatedAt: at, UpdatedAt: at}, slices.Values([]string{"t"})); err != nil {
 			t.Fatal(err)
 		}
 		got, err := db.Tags(ctx, 1000, 0)

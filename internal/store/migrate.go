@@ -13,7 +13,7 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/migrate"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
 )
 
 //go:embed migrations
@@ -167,7 +167,7 @@ func (s *Store) UpToDate(ctx context.Context) error {
 		return err
 	}
 	if next := pending(history); next != nil {
-		return conduit.Unavailable(fmt.Errorf("the database lacks the migration %s", next.Name))
+		return errs.Unavailable(fmt.Errorf("the database lacks the migration %s", next.Name))
 	}
 	return nil
 }

@@ -8,7 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -40,13 +41,13 @@ func TestChangesThatCannotLook(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = db.Close() }()
-			session := conduit.Session{ID: "S1", UserID: user.ID}
-			_, err = db.UpdateUser(t.Context(), session, func(u *conduit.User) (conduit.Outcome, error) {
+			session := identity.Session{ID: "S1", UserID: user.ID}
+			_, err = db.UpdateUser(t.Context(), session, func(u *identity.User) (identity.Outcome, error) {
 				u.Username = "other"
-				return conduit.Outcome{EndOthers: true, Events: []conduit.Event{registration(u.ID)}}, nil
+				return identity.Outcome{EndOthers: true, Events: []identity.Event{registration(u.ID)}}, nil
 			})
-			var refusal *conduit.Error
-			if !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnavailable {
+			var refusal *errs.Error
+			if !errors.As(err, &refusal) || refusal.Kind != errs.KindUnavailable {
 				t.Errorf("error %v, want unavailable", err)
 			}
 		})
@@ -87,9 +88,9 @@ func slowIsNotSilent(t *testing.T, pooled bool) {
 		released <- err
 	}()
 	asked := 0
-	if _, err := db.UpdateUser(t.Context(), conduit.Session{ID: "S1", UserID: user.ID}, func(u *conduit.User) (conduit.Outcome, error) {
+	if _, err := db.UpdateUser(t.Context(), identity.Session{ID: "S1", UserID: user.ID}, func(u *identity.User) (identity.Outcome, error) {
 		asked++
-		return conduit.Outcome{Events: []conduit.Event{registration(u.ID)}}, nil
+		return identity.Outcome{Events: []identity.Event{registration(u.ID)}}, nil
 	}); err != nil || asked != 1 {
 		t.Errorf("tried %d times; error %v", asked, err)
 	}

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -30,10 +30,10 @@ func BenchmarkPooler(b *testing.B) {
 		b.Fatal(err)
 	}
 	err = db.Import(b.Context(), func(i *store.Import) error {
-		articles := make([]conduit.Article, 1000)
+		articles := make([]blog.Article, 1000)
 		for n := range articles {
 			slug := time.Duration(n).String()
-			articles[n] = conduit.Article{
+			articles[n] = blog.Article{
 				Slug: slug, Title: slug, AuthorID: user.ID, UpdatedAt: at,
 				CreatedAt: at.Add(time.Duration(n) * time.Second),
 			}
@@ -49,7 +49,7 @@ func BenchmarkPooler(b *testing.B) {
 			return err
 		},
 		"articles": func(db *store.Store) error {
-			_, err := db.ListArticles(b.Context(), conduit.ArticleFilter{}, conduit.Page{Limit: 20}, user.ID)
+			_, err := db.ListArticles(b.Context(), blog.ArticleFilter{}, blog.Page{Limit: 20}, user.ID)
 			return err
 		},
 	} {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"conduit/internal/conduit"
+	"conduit/internal/blog"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
-// profileColumns has the fields of conduit.Profile in their order.
+// profileColumns has the fields of blog.Profile in their order.
 type profileColumns struct {
 	Username  string
 	Bio       *string
@@ -26,7 +28,7 @@ const (
 
 var listedAuthor = fmt.Sprintf(`u.username, u.updated_at as changed_at,
 		case when length(u.bio) > %[1]d then substr(u.bio, 1, %[1]d - 1) || '…' else u.bio end as bio,
-		case when octet_length(u.image) <= %[2]d then u.image end as image`, conduit.ListBio, conduit.MaxImage)
+		case when octet_length(u.image) <= %[2]d then u.image end as image`, blog.ListBio, identity.MaxImage)
 
 // What reads of people join, to know whether the reader, the argument, follows the user that the query calls u. It is a
 // join, for PostgreSQL turns "exists" into a list of all that the reader follows.
@@ -35,28 +37,28 @@ const (
 	followingExpr = "f.followee_id is not null as following"
 )
 
-// ProfileByUsername implements [conduit.ProfileStore].
-func (s *Store) ProfileByUsername(ctx context.Context, username string, reader int64) (conduit.Profile, error) {
+// ProfileByUsername implements [blog.ProfileStore].
+func (s *Store) ProfileByUsername(ctx context.Context, username string, reader int64) (blog.Profile, error) {
 	var row profileColumns
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.reads.NewSelect().TableExpr("users as u").
 			ColumnExpr("u.username, u.bio, u.image").ColumnExpr(followingExpr).Join(followingJoin, reader).
-			Where("u.username_key = ?", conduit.Key(username)).Scan(ctx, &row)
+			Where("u.username_key = ?", identity.Key(username)).Scan(ctx, &row)
 	})
-	return conduit.Profile(row), missing(err, "profile")
+	return blog.Profile(row), missing(err, "profile")
 }
 
-// SetFollowing implements [conduit.ProfileStore].
-func (s *Store) SetFollowing(ctx context.Context, session conduit.Session, username string, following bool) error {
+// SetFollowing implements [blog.ProfileStore].
+func (s *Store) SetFollowing(ctx context.Context, session identity.Session, username string, following bool) error {
 	query := "delete from follows where follower_id = ? and followee_id = (select id from users where username_key = ?) and " +
 		sessionThere
 	if following {
 		query = `insert into follows (follower_id, followee_id)
 			select ?, id from users where username_key = ? and ` + sessionThere + " on conflict do nothing"
 	}
-	err := s.bySession(ctx, session.ID, query, session.UserID, conduit.Key(username), session.ID)
+	err := s.bySession(ctx, session.ID, query, session.UserID, identity.Key(username), session.ID)
 	if violatesForeignKey(err) { // deleted since they were found
-		return conduit.NotFound("profile")
+		return errs.NotFound("profile")
 	}
 	return err
 }

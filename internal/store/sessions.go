@@ -8,10 +8,11 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
-// sessionColumns has the fields of conduit.Session in their order.
+// sessionColumns has the fields of identity.Session in their order.
 type sessionColumns struct {
 	ID         string `bun:",pk"`
 	UserID     int64
@@ -29,9 +30,9 @@ type sessionColumns struct {
 	RefreshUsed       bool
 }
 
-func (c sessionColumns) session() conduit.Session {
+func (c sessionColumns) session() identity.Session {
 	c.CreatedAt, c.LastSeenAt, c.ExpiresAt = c.CreatedAt.UTC(), c.LastSeenAt.UTC(), c.ExpiresAt.UTC()
-	return conduit.Session(c)
+	return identity.Session(c)
 }
 
 type sessionRow struct {
@@ -55,13 +56,13 @@ func (s *Store) orKeyGone(ctx context.Context, err error, kid, noun string) erro
 		return err
 	}
 	if !counts {
-		return conduit.ErrKeyGone
+		return identity.ErrKeyGone
 	}
-	return conduit.NotFound(noun)
+	return errs.NotFound(noun)
 }
 
-// AddSession implements [conduit.SessionStore].
-func (s *Store) AddSession(ctx context.Context, user conduit.User, session conduit.Session, kid string) (int, error) {
+// AddSession implements [identity.SessionStore].
+func (s *Store) AddSession(ctx context.Context, user identity.User, session identity.Session, kid string) (int, error) {
 	latest := "strftime('%Y-%m-%d %H:%M:%f', max(last_seen_at), '+0.001 seconds') || '+00:00'"
 	if s.postgres {
 		latest = "max(last_seen_at) + interval '1 millisecond'"
@@ -86,7 +87,7 @@ returning id`
 		return s.writes.NewRaw(query,
 			session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent, session.IPAddress,
 			session.RefreshGeneration, session.RefreshHash, session.EndsAt,
-			user.ID, user.PasswordHash, conduit.Key(user.Email), kid).Scan(ctx, &id)
+			user.ID, user.PasswordHash, identity.Key(user.Email), kid).Scan(ctx, &id)
 	})
 	if err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")
@@ -101,8 +102,8 @@ returning id`
 	return int(others), err
 }
 
-// EvictSessions implements [conduit.SessionStore].
-func (s *Store) EvictSessions(ctx context.Context, session conduit.Session, keep int, now time.Time) (ended []string, err error) {
+// EvictSessions implements [identity.SessionStore].
+func (s *Store) EvictSessions(ctx context.Context, session identity.Session, keep int, now time.Time) (ended []string, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		// A statement of its own: of those that evict at once, each sees whom the one before has left.
 		var owner int64
@@ -142,10 +143,10 @@ select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessi
  where sessions.id = $1
    and exists (select 1 from signing_keys where signing_keys.id = $2 and signing_keys.revoked_at is null)`
 
-// SessionWithUser implements [conduit.SessionStore].
-func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (conduit.Session, conduit.User, error) {
-	session := conduit.Session{ID: id}
-	var user conduit.User
+// SessionWithUser implements [identity.SessionStore].
+func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (identity.Session, identity.User, error) {
+	session := identity.Session{ID: id}
+	var user identity.User
 	err := s.retry(ctx, func(ctx context.Context) error {
 		row, err := s.sessionUser.row(ctx, s, sessionUserSQL, id, kid)
 		if err != nil {
@@ -154,13 +155,13 @@ func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (conduit.Se
 		return row.Scan(&user.ID, &session.ExpiresAt, &session.RefreshGeneration, &session.RefreshUsed, &user.Username, &user.Email, &user.Bio, &user.Image, &user.DisabledAt)
 	})
 	if err != nil {
-		return conduit.Session{}, conduit.User{}, missing(err, "session")
+		return identity.Session{}, identity.User{}, missing(err, "session")
 	}
 	session.UserID, session.ExpiresAt = user.ID, session.ExpiresAt.UTC()
 	return session, user, nil
 }
 
-// EndSession implements [conduit.SessionStore].
+// EndSession implements [identity.SessionStore].
 func (s *Store) EndSession(ctx context.Context, id string) error {
 	return s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Exec(ctx)
@@ -168,7 +169,7 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 	})
 }
 
-// EndSessionIfOver implements [conduit.SessionStore].
+// EndSessionIfOver implements [identity.SessionStore].
 func (s *Store) EndSessionIfOver(ctx context.Context, id string, now time.Time) error {
 	return s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Where("expires_at <= ?", now).Exec(ctx)
@@ -176,22 +177,22 @@ func (s *Store) EndSessionIfOver(ctx context.Context, id string, now time.Time) 
 	})
 }
 
-// SessionsOf implements [conduit.SessionStore].
-func (s *Store) SessionsOf(ctx context.Context, userID int64, now time.Time) ([]conduit.Session, error) {
+// SessionsOf implements [identity.SessionStore].
+func (s *Store) SessionsOf(ctx context.Context, userID int64, now time.Time) ([]identity.Session, error) {
 	var rows []sessionRow
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.reads.NewSelect().Model(&rows).Where("user_id = ?", userID).Where("expires_at > ?", now).
 			Order("last_seen_at desc", "created_at desc", "id").Scan(ctx)
 	})
-	sessions := make([]conduit.Session, len(rows))
+	sessions := make([]identity.Session, len(rows))
 	for i, row := range rows {
 		sessions[i] = row.session()
 	}
 	return sessions, err
 }
 
-// Session implements [conduit.SessionStore].
-func (s *Store) Session(ctx context.Context, id, kid string) (conduit.Session, error) {
+// Session implements [identity.SessionStore].
+func (s *Store) Session(ctx context.Context, id, kid string) (identity.Session, error) {
 	var row sessionRow
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.reads.NewSelect().Model(&row).Where("id = ?", id).Where(keyCounts, kid).Scan(ctx)
@@ -199,8 +200,8 @@ func (s *Store) Session(ctx context.Context, id, kid string) (conduit.Session, e
 	return row.session(), s.orKeyGone(ctx, err, kid, "session")
 }
 
-// EndSessionOf implements [conduit.SessionStore].
-func (s *Store) EndSessionOf(ctx context.Context, by conduit.Session, id string) error {
+// EndSessionOf implements [identity.SessionStore].
+func (s *Store) EndSessionOf(ctx context.Context, by identity.Session, id string) error {
 	lost := false // whether an answer may have been
 	return s.retry(ctx, func(ctx context.Context) error {
 		var ended string
@@ -213,15 +214,15 @@ func (s *Store) EndSessionOf(ctx context.Context, by conduit.Session, id string)
 			if err := stillThere(ctx, s.writes, by.ID); err != nil {
 				return err
 			}
-			return conduit.NotFound("session")
+			return errs.NotFound("session")
 		}
 		lost = lost || err != nil && !inTheWay(err)
 		return err
 	})
 }
 
-// EndSessionsOf implements [conduit.SessionStore].
-func (s *Store) EndSessionsOf(ctx context.Context, by conduit.Session) (int, error) {
+// EndSessionsOf implements [identity.SessionStore].
+func (s *Store) EndSessionsOf(ctx context.Context, by identity.Session) (int, error) {
 	var ended int64
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { // which knows the number, also of a lost answer
 		result, err := tx.NewRaw("delete from sessions where user_id in (?) and id <> ? and "+sessionThere,
@@ -259,7 +260,7 @@ func (s *Store) bySession(ctx context.Context, id, statement string, args ...any
 func stillThere(ctx context.Context, db bun.IDB, id string) error {
 	there, err := db.NewSelect().Model((*sessionRow)(nil)).Where("id = ?", id).Exists(ctx)
 	if err == nil && !there {
-		return conduit.SessionOver()
+		return identity.SessionOver()
 	}
 	return err
 }
@@ -272,10 +273,10 @@ func written(result sql.Result, err error) error {
 	if rows, err := result.RowsAffected(); err != nil || rows > 0 {
 		return err
 	}
-	return conduit.SessionOver()
+	return identity.SessionOver()
 }
 
-// UseRefresh implements [conduit.SessionStore].
+// UseRefresh implements [identity.SessionStore].
 func (s *Store) UseRefresh(ctx context.Context, id string, generation int64) error {
 	return s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.writes.NewUpdate().Model((*sessionRow)(nil)).Set("refresh_used = ?", true).
@@ -284,7 +285,7 @@ func (s *Store) UseRefresh(ctx context.Context, id string, generation int64) err
 	})
 }
 
-// TouchSessions implements [conduit.SessionStore].
+// TouchSessions implements [identity.SessionStore].
 func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) error {
 	return s.retry(ctx, func(ctx context.Context) error {
 		used := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("id in (?)", bun.List(ids)).
@@ -295,9 +296,9 @@ func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) e
 	})
 }
 
-// Rotate implements [conduit.SessionStore]. Comparing and setting in one statement, of any number who present one token
+// Rotate implements [identity.SessionStore]. Comparing and setting in one statement, of any number who present one token
 // at the same time it lets one through.
-func (s *Store) Rotate(ctx context.Context, r conduit.Rotation) error {
+func (s *Store) Rotate(ctx context.Context, r identity.Rotation) error {
 	var id string
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.writes.NewRaw(`
@@ -313,7 +314,7 @@ returning id`,
 	return s.orKeyGone(ctx, err, r.KeyID, "session")
 }
 
-// SweepSessions implements [conduit.SessionStore].
+// SweepSessions implements [identity.SessionStore].
 func (s *Store) SweepSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	var swept int64
 	err := s.retry(ctx, func(ctx context.Context) error {
@@ -337,7 +338,7 @@ func (s *Store) unlocked(query *bun.SelectQuery) *bun.SelectQuery {
 	return query
 }
 
-// Lease implements [conduit.SessionStore].
+// Lease implements [identity.SessionStore].
 func (s *Store) Lease(ctx context.Context, name string, now, until time.Time) (bool, error) {
 	var leased int64
 	err := s.retry(ctx, func(ctx context.Context) error {

@@ -30,7 +30,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	_ "modernc.org/sqlite" // the driver "sqlite", in Go: no C compiler is needed to build Conduit
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
 // Options are the few things that differ between programs and tests.
@@ -50,7 +51,7 @@ type Options struct {
 	Existing bool
 }
 
-// Store is an open database. It satisfies the store interfaces of internal/conduit and internal/auth, and is safe for
+// Store is an open database. It satisfies the store interfaces of identity, blog and auth, and is safe for
 // concurrent use.
 type Store struct {
 	// SQLite has one writer at a time: writes share one connection and queue in Go, where the wait heeds contexts, and
@@ -67,7 +68,7 @@ type Store struct {
 	path          string      // SQLite's file
 	file          os.FileInfo // what it was when it was opened; nil without one
 	spans         *spans      // SQLite's; nil for none
-	told          func(events ...conduit.Event)
+	told          func(events ...identity.Event)
 	sessionUser   fixedQuery
 	probe         writeProbe
 }
@@ -199,10 +200,10 @@ func (s *Store) openSQLite(file string, options Options) error {
 
 // Watch has a function told of the events that the store writes to the audit log, once they are there. It is called
 // before the store is used.
-func (s *Store) Watch(told func(events ...conduit.Event)) { s.told = told }
+func (s *Store) Watch(told func(events ...identity.Event)) { s.told = told }
 
 // tell tells of events, if the change with which they were written has happened.
-func (s *Store) tell(err error, events ...conduit.Event) error {
+func (s *Store) tell(err error, events ...identity.Event) error {
 	if err == nil && s.told != nil {
 		s.told(events...)
 	}
@@ -234,7 +235,7 @@ func (s *Store) String() string { return s.name }
 func (s *Store) Ping(ctx context.Context) error {
 	if s.file != nil {
 		if now, err := os.Stat(s.path); err != nil || !os.SameFile(s.file, now) {
-			return conduit.Unavailable(errors.Join(err, fmt.Errorf("%s is not the file that was opened", s.path)))
+			return errs.Unavailable(errors.Join(err, fmt.Errorf("%s is not the file that was opened", s.path)))
 		}
 	}
 	if err := s.retry(ctx, func(ctx context.Context) error {

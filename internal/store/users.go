@@ -8,10 +8,11 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
-// userColumns has the fields of conduit.User in their order, so that one converts to the other and drift does not
+// userColumns has the fields of identity.User in their order, so that one converts to the other and drift does not
 // compile.
 type userColumns struct {
 	ID           int64 `bun:",pk,autoincrement"`
@@ -23,7 +24,7 @@ type userColumns struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	DisabledAt   *time.Time
-	Role         conduit.Role
+	Role         identity.Role
 }
 
 type userRow struct {
@@ -34,26 +35,26 @@ type userRow struct {
 	UsernameLook string
 }
 
-func newUserRow(user conduit.User) userRow {
+func newUserRow(user identity.User) userRow {
 	return userRow{
 		userColumns:  userColumns(user),
-		UsernameKey:  conduit.Key(user.Username),
-		EmailKey:     conduit.Key(user.Email),
-		UsernameLook: conduit.Look(user.Username),
+		UsernameKey:  identity.Key(user.Username),
+		EmailKey:     identity.Key(user.Email),
+		UsernameLook: identity.Look(user.Username),
 	}
 }
 
-func (r userRow) user() conduit.User {
+func (r userRow) user() identity.User {
 	r.CreatedAt, r.UpdatedAt = r.CreatedAt.UTC(), r.UpdatedAt.UTC() // drivers answer in local time
-	return conduit.User(r.userColumns)
+	return identity.User(r.userColumns)
 }
 
-// CreateUser implements [conduit.UserStore].
+// CreateUser implements [identity.UserStore].
 func (s *Store) CreateUser(
-	ctx context.Context, user conduit.User, first conduit.Session, kid string, complete func(id int64) (conduit.Event, error),
-) (conduit.User, error) {
+	ctx context.Context, user identity.User, first identity.Session, kid string, complete func(id int64) (identity.Event, error),
+) (identity.User, error) {
 	row := newUserRow(user)
-	var event conduit.Event
+	var event identity.Event
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
 		if err := insertUser(ctx, tx, &row); err != nil {
 			return err
@@ -68,14 +69,14 @@ select ?, ?, ?, ?, ?, ?, ? where `+keyCounts+`
 returning id`,
 			first.ID, row.ID, first.CreatedAt, first.LastSeenAt, first.ExpiresAt, first.UserAgent, first.IPAddress, kid,
 		).Scan(ctx, &id); errors.Is(err, sql.ErrNoRows) {
-			return conduit.ErrKeyGone
+			return identity.ErrKeyGone
 		} else if err != nil {
 			return err
 		}
 		return insertEvents(ctx, tx, event)
 	})
 	if err = s.tell(err, event); err != nil {
-		return conduit.User{}, s.taken(ctx, row, err)
+		return identity.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
 }
@@ -87,13 +88,13 @@ func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
 	return err
 }
 
-// DeleteUser implements [conduit.UserStore].
-func (s *Store) DeleteUser(ctx context.Context, session conduit.Session, reserve time.Time, happened conduit.Event) error {
+// DeleteUser implements [identity.UserStore].
+func (s *Store) DeleteUser(ctx context.Context, session identity.Session, reserve time.Time, happened identity.Event) error {
 	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		// With the session as a condition: one that has ended meanwhile deletes nothing.
 		if err := s.removeUser(ctx, tx, reserve, "id = ? and exists (select 1 from sessions where sessions.id = ?)",
 			session.UserID, session.ID); errors.Is(err, sql.ErrNoRows) {
-			return conduit.SessionOver()
+			return identity.SessionOver()
 		} else if err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func reserveName(ctx context.Context, tx bun.Tx, name string, keeper int64, unti
 	_, err := tx.NewRaw(`insert into reserved_names (username_key, username_look, plain, user_id, until) values (?, ?, ?, ?, ?)
 		on conflict (username_key) do update
 		set username_look = excluded.username_look, plain = excluded.plain, user_id = excluded.user_id, until = excluded.until`,
-		conduit.Key(name), conduit.Look(name), conduit.IsASCII(name), sql.NullInt64{Int64: keeper, Valid: keeper != 0}, until).Exec(ctx)
+		identity.Key(name), identity.Look(name), identity.IsASCII(name), sql.NullInt64{Int64: keeper, Valid: keeper != 0}, until).Exec(ctx)
 	return err
 }
 
@@ -130,16 +131,16 @@ func keepName(ctx context.Context, tx bun.Tx, former, now userRow, until time.Ti
 	}
 	var resting []time.Time
 	if err := tx.NewRaw("select until from reserved_names where user_id = ? and until > ? order by until limit ?",
-		former.ID, now.UpdatedAt, conduit.MostReserved).Scan(ctx, &resting); err != nil {
+		former.ID, now.UpdatedAt, identity.MostReserved).Scan(ctx, &resting); err != nil {
 		return err
 	}
-	if len(resting) == conduit.MostReserved {
-		return conduit.TooManyNames(resting[0].Sub(now.UpdatedAt))
+	if len(resting) == identity.MostReserved {
+		return identity.TooManyNames(resting[0].Sub(now.UpdatedAt))
 	}
 	return reserveName(ctx, tx, former.Username, former.ID, until)
 }
 
-// SweepNames implements [conduit.UserStore].
+// SweepNames implements [identity.UserStore].
 func (s *Store) SweepNames(ctx context.Context, now time.Time, limit int) (int, error) {
 	over := "select username_key from reserved_names where until <= ? order by until limit ?"
 	if s.postgres { // what somebody is leaving or taking back just now is not over
@@ -156,21 +157,21 @@ func (s *Store) SweepNames(ctx context.Context, now time.Time, limit int) (int, 
 	return int(swept), err
 }
 
-// UserByEmail implements [conduit.UserStore].
-func (s *Store) UserByEmail(ctx context.Context, email string) (conduit.User, error) {
+// UserByEmail implements [identity.UserStore].
+func (s *Store) UserByEmail(ctx context.Context, email string) (identity.User, error) {
 	var row userRow
 	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&row).Where("email_key = ?", conduit.Key(email)).Scan(ctx)
+		return s.reads.NewSelect().Model(&row).Where("email_key = ?", identity.Key(email)).Scan(ctx)
 	})
 	return row.user(), missing(err, "user")
 }
 
-// UpdateUser implements [conduit.UserStore].
+// UpdateUser implements [identity.UserStore].
 func (s *Store) UpdateUser(
-	ctx context.Context, session conduit.Session, change func(*conduit.User) (conduit.Outcome, error),
-) (conduit.User, error) {
+	ctx context.Context, session identity.Session, change func(*identity.User) (identity.Outcome, error),
+) (identity.User, error) {
 	var row userRow
-	var outcome conduit.Outcome
+	var outcome identity.Outcome
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
 		found := userRow{}
 		query := tx.NewSelect().Model(&found).Where("id = ?", session.UserID)
@@ -178,7 +179,7 @@ func (s *Store) UpdateUser(
 			query = query.For("no key update")
 		}
 		if err := query.Scan(ctx); errors.Is(err, sql.ErrNoRows) {
-			return conduit.SessionOver()
+			return identity.SessionOver()
 		} else if err != nil {
 			return err
 		}
@@ -208,12 +209,12 @@ func (s *Store) UpdateUser(
 		return insertEvents(ctx, tx, outcome.Events...)
 	})
 	if err = s.tell(err, outcome.Events...); err != nil {
-		return conduit.User{}, s.taken(ctx, row, err)
+		return identity.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
 }
 
-// SetPasswordHash implements [conduit.UserStore].
+// SetPasswordHash implements [identity.UserStore].
 func (s *Store) SetPasswordHash(ctx context.Context, id int64, from, to string) error {
 	return s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.writes.NewUpdate().Model((*userRow)(nil)).Set("password_hash = ?", to).
@@ -222,7 +223,7 @@ func (s *Store) SetPasswordHash(ctx context.Context, id int64, from, to string) 
 	})
 }
 
-// taken turns the violation of a unique name or address into [conduit.Taken]. The database names the first index it
+// taken turns the violation of a unique name or address into [errs.Taken]. The database names the first index it
 // stumbled over; people want to know all fields they have to change, so it looks for both.
 func (s *Store) taken(ctx context.Context, row userRow, err error) error {
 	username := violates(err, "users_username_key", "users.username_key") ||
@@ -251,7 +252,7 @@ func (s *Store) taken(ctx context.Context, row userRow, err error) error {
 	if email {
 		fields = append(fields, "email")
 	}
-	return conduit.Taken(fields...)
+	return errs.Taken(fields...)
 }
 
 // addLooks gives names their look that have none yet: those from before there were looks, or from an instance that
@@ -280,7 +281,7 @@ func (s *Store) addLooks(ctx context.Context) error {
 				break
 			}
 			for i, row := range rows {
-				rows[i].Look = conduit.Look(row.Username)
+				rows[i].Look = identity.Look(row.Username)
 			}
 			if err := s.retry(ctx, func(ctx context.Context) error {
 				_, err := s.writes.NewRaw("with looks (id, username, look) as (?) "+table.write, s.writes.NewValues(&rows)).Exec(ctx)

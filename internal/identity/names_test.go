@@ -1,10 +1,12 @@
-package conduit
+package identity
 
 import (
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"conduit/internal/errs"
 
 	"go.mau.fi/util/confusable"
 	"golang.org/x/text/unicode/norm"
@@ -50,7 +52,7 @@ func TestLook(t *testing.T) {
 	found := 0
 	for r := rune(0x80); r <= unicode.MaxRune; r++ {
 		name := "x" + string(r) + "y"
-		problems := Fields{}
+		problems := errs.Fields{}
 		if checkUsername(problems, name); len(problems) > 0 || norm.NFD.String(name) != name {
 			continue
 		}
@@ -107,7 +109,7 @@ func TestUsernames(t *testing.T) {
 		"a\x00": false, "a\x7f": false, "a\u200bb": false, "a\u202eb": false, "a\u2028b": false, "\ufeffa": false, "a\u0085b": false, "a\U000e0041": false,
 		"jake\u200c": false, "ja\u200dke": false, "\u200d": false, "jake\u034f": false, "jake\ufe0f": false, "\u3164": false, "\u2800": false,
 	} {
-		problems := Fields{}
+		problems := errs.Fields{}
 		checkUsername(problems, name)
 		if (len(problems) == 0) != allowed {
 			t.Errorf("%q: problems %v, allowed should be %v", name, problems, allowed)

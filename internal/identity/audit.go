@@ -1,4 +1,4 @@
-package conduit
+package identity
 
 import (
 	"context"
@@ -103,8 +103,8 @@ const pruneBatch = 1000
 // PruneEvents removes the events from before a moment, in the order in which they happened, and returns how many. It is
 // on record who had them removed.
 func PruneEvents(ctx context.Context, audit AuditStore, actor Actor, before, now time.Time) (removed int, err error) {
-	before = stamp(before)
-	pruned := Event{At: stamp(now), Actor: actor, Action: AuditPruned, Target: "before:" + before.Format(time.RFC3339)}
+	before = Stamp(before)
+	pruned := Event{At: Stamp(now), Actor: actor, Action: AuditPruned, Target: "before:" + before.Format(time.RFC3339)}
 	for {
 		count, err := audit.PruneEvents(ctx, before, pruneBatch, pruned)
 		removed += count
@@ -121,7 +121,7 @@ func PruneEvents(ctx context.Context, audit AuditStore, actor Actor, before, now
 
 // KeyEvent is an event about a signing key, which no request asked for.
 func KeyEvent(actor Actor, action Action, kid string, now time.Time) Event {
-	return Event{At: stamp(now), Actor: actor, Action: action, Target: "key:" + kid}
+	return Event{At: Stamp(now), Actor: actor, Action: action, Target: "key:" + kid}
 }
 
 // record adds an event of what has happened: also when who asked hangs up now, which nobody is to hide by. The store
@@ -133,7 +133,7 @@ func record(ctx context.Context, audit AuditStore, event Event) error {
 // event is an event of a request, by a user or, for 0, by anybody.
 func (c Client) event(now time.Time, by int64, action Action, target string) Event {
 	event := Event{
-		At: stamp(now), Actor: ActorAnonymous, Action: action, Target: target,
+		At: Stamp(now), Actor: ActorAnonymous, Action: action, Target: target,
 		IPAddress: c.IPAddress, UserAgent: shortAgent(c.UserAgent), RequestID: c.RequestID,
 		ClientRequestID: c.ClientRequestID,
 	}

@@ -1,9 +1,12 @@
-package conduit
+package blog
 
 import (
 	"cmp"
 	"context"
 	"time"
+
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
 // Comment is what a reader says below an article. It does not change.
@@ -64,31 +67,31 @@ type Comments struct {
 }
 
 // Add puts a comment of the caller below an article.
-func (c *Comments) Add(ctx context.Context, caller Caller, slug, body string) (CommentView, error) {
-	problems := Fields{}
-	checkNotBlank(problems, "body", body)
+func (c *Comments) Add(ctx context.Context, caller identity.Caller, slug, body string) (CommentView, error) {
+	problems := errs.Fields{}
+	problems.NotBlank("body", body)
 	if err := problems.Err(); err != nil {
 		return CommentView{}, err
 	}
-	now := stamp(c.Now())
+	now := identity.Stamp(c.Now())
 	comment, err := c.Store.AddComment(ctx, caller.Session.ID, slug, Comment{
 		AuthorID: caller.User.ID, Body: body, CreatedAt: now, UpdatedAt: now,
 	})
-	return CommentView{Comment: comment, Author: profileOf(caller.User).listed()}, err
+	return CommentView{Comment: comment, Author: ownProfile(caller.User).listed()}, err
 }
 
 // List gives a page of the comments of an article as the caller sees them, oldest first: at most 500, and fewer if they
 // are long.
-func (c *Comments) List(ctx context.Context, caller Caller, slug string, page CommentFilter) (CommentPage, error) {
+func (c *Comments) List(ctx context.Context, caller identity.Caller, slug string, page CommentFilter) (CommentPage, error) {
 	page.Limit = min(cmp.Or(page.Limit, maxComments), maxComments)
 	return c.Store.Comments(ctx, slug, page, caller.User.ID)
 }
 
 // Delete removes a comment of the caller; Forbidden if it is somebody else's, also for the article's author.
-func (c *Comments) Delete(ctx context.Context, caller Caller, slug string, id int64) error {
+func (c *Comments) Delete(ctx context.Context, caller identity.Caller, slug string, id int64) error {
 	return c.Store.DeleteComment(ctx, caller.Session.ID, slug, id, func(comment Comment) error {
 		if comment.AuthorID != caller.User.ID {
-			return Forbidden("comment")
+			return errs.Forbidden("comment")
 		}
 		return nil
 	})

@@ -1,10 +1,12 @@
-package conduit
+package identity
 
 import (
 	"cmp"
 	"context"
 	"fmt"
 	"time"
+
+	"conduit/internal/errs"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -92,7 +94,7 @@ type Registration struct {
 // Register creates an account and logs its user in.
 func (u *Users) Register(ctx context.Context, registration Registration, client Client) (Caller, error) {
 	username, email := norm.NFC.String(registration.Username), norm.NFC.String(registration.Email)
-	problems := Fields{}
+	problems := errs.Fields{}
 	checkUsername(problems, username)
 	checkEmail(problems, email)
 	u.Policy.check(problems, registration.Password, username, email)
@@ -101,7 +103,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	}
 	lasting := context.WithoutCancel(ctx)
 	asked, err := u.Throttle.registration(lasting, email, client)
-	if isTooMany(err) {
+	if errs.Is(err, errs.KindTooMany) {
 		return Caller{}, u.Throttle.refused(ctx, err, sighting{
 			action: RegistrationThrottled, client: client, key: asked.held.Key, target: named(asked.held.target),
 		})
@@ -113,7 +115,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	if err != nil {
 		return Caller{}, asked.unlooked(ctx, err)
 	}
-	now := stamp(u.Now())
+	now := Stamp(u.Now())
 	caller := Caller{Session: u.Sessions.open(0, client)}
 	err = u.Sessions.signing(ctx, func(kid string, sign signer) (err error) {
 		caller.User, err = u.Store.CreateUser(ctx, User{
@@ -125,7 +127,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 		})
 		return err
 	})
-	if isTaken(err) {
+	if errs.Is(err, errs.KindTaken) {
 		return Caller{}, u.Throttle.refused(ctx, err, sighting{
 			action: RegistrationRefused, client: client, target: named(asked.count.Account),
 		})
@@ -161,11 +163,11 @@ func (u *Users) LoginRefreshing(ctx context.Context, email, password string, cli
 // disabled, since it was verified.
 func (u *Users) started(ctx context.Context, user User, session Session, client Client, err error) error {
 	switch {
-	case isNotFound(err):
+	case errs.Is(err, errs.KindNotFound):
 		if err := record(ctx, u.Audit, client.event(u.Now(), 0, LoginFailed, UserTarget(user.ID))); err != nil {
 			return err
 		}
-		return Unauthenticated("credentials", "invalid")
+		return errs.Unauthenticated("credentials", "invalid")
 	case err != nil:
 		return err
 	}
@@ -186,12 +188,12 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	defer u.Throttle.turn(ctx, a.email, a.client)()
 	lasting := context.WithoutCancel(ctx) // who hangs up has guessed
 	asked, err := u.Throttle.login(lasting, a.email, a.client)
-	if isTooMany(err) {
+	if errs.Is(err, errs.KindTooMany) {
 		target := named(asked.held.target)
 		if asked.held.target == "" {
 			target = func(ctx context.Context) (string, error) {
 				user, err := u.Store.UserByEmail(ctx, a.email)
-				if isNotFound(err) {
+				if errs.Is(err, errs.KindNotFound) {
 					err = nil
 				}
 				return u.accountTarget(user, a.email), err
@@ -203,7 +205,7 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 		return User{}, err
 	}
 	user, err := u.Store.UserByEmail(lasting, a.email)
-	if err != nil && !isNotFound(err) {
+	if err != nil && !errs.Is(err, errs.KindNotFound) {
 		return User{}, err
 	}
 	hash := user.PasswordHash
@@ -215,7 +217,7 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 		return User{}, asked.unlooked(ctx, err)
 	}
 	if !match {
-		return User{}, u.Throttle.refused(ctx, cmp.Or(err, Unauthenticated("credentials", "invalid")), sighting{
+		return User{}, u.Throttle.refused(ctx, cmp.Or(err, errs.Unauthenticated("credentials", "invalid")), sighting{
 			action: LoginFailed, client: a.client, by: a.by, target: named(u.accountTarget(user, a.email)),
 		})
 	}
@@ -239,6 +241,12 @@ func (u *Users) accountTarget(user User, email string) string {
 		return u.Throttle.account(email)
 	}
 	return UserTarget(user.ID)
+}
+
+// ImageChange replaces a user's image, if it still is as it was.
+type ImageChange struct {
+	UserID   int64
+	From, To string
 }
 
 // UserChanges says what is to change. An empty Username, Email or Password stays as it is, for none of them can be
@@ -268,12 +276,12 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	switch {
 	case others != (UserChanges{}) || password != "":
 	case changes.Password != nil:
-		return Caller{}, Invalid("password", blank)
+		return Caller{}, errs.Invalid("password", errs.Blank)
 	case changes.CurrentPassword == "":
 		return caller, nil
 	}
 	username, email := norm.NFC.String(changes.Username), norm.NFC.String(changes.Email)
-	problems := Fields{}
+	problems := errs.Fields{}
 	if username != "" {
 		checkUsername(problems, username)
 	}
@@ -296,7 +304,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		email = ""
 	}
 	if u.RequireCurrentPassword && changes.CurrentPassword == "" && (moved || password != "") {
-		problems.Add("currentPassword", blank)
+		problems.Add("currentPassword", errs.Blank)
 	}
 	if err := problems.Err(); err != nil {
 		return Caller{}, err
@@ -310,7 +318,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	if renamed || moved || password != "" {
 		var err error
 		asked, err = u.Throttle.change(context.WithoutCancel(ctx), caller.User.ID, client)
-		if isTooMany(err) {
+		if errs.Is(err, errs.KindTooMany) {
 			return Caller{}, u.Throttle.refused(ctx, err, sighting{
 				ChangeThrottled, client, caller.User.ID, asked.held.Key, named(UserTarget(caller.User.ID)),
 			})
@@ -335,7 +343,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		}
 		if username != "" {
 			if Key(username) != Key(user.Username) {
-				outcome.Reserve = stamp(u.Now()).Add(reservation)
+				outcome.Reserve = Stamp(u.Now()).Add(reservation)
 				happened(UsernameChanged) // another writing of the same name is none
 			}
 			user.Username = username
@@ -356,16 +364,16 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		if changes.Image.Made {
 			user.Image = noneIfEmpty(changes.Image.To)
 		}
-		user.UpdatedAt = later(u.Now(), user.UpdatedAt)
+		user.UpdatedAt = Later(u.Now(), user.UpdatedAt)
 		return outcome, nil
 	})
-	if isTooMany(err) {
+	if errs.Is(err, errs.KindTooMany) {
 		target := UserTarget(caller.User.ID)
 		return Caller{}, u.Throttle.refused(ctx, err, sighting{
 			ChangeThrottled, client, caller.User.ID, "names " + target, named(target),
 		})
 	}
-	if isTaken(err) {
+	if errs.Is(err, errs.KindTaken) {
 		return Caller{}, u.Throttle.refused(ctx, err, sighting{
 			action: ChangeRefused, client: client, by: caller.User.ID, target: named(UserTarget(caller.User.ID)),
 		})
@@ -378,8 +386,17 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	return caller, nil
 }
 
+// MaxImage is how long the URL of a picture may be, in bytes: a small picture fits as a data URL.
+const MaxImage = 2048
+
 // reservation is for how long the name of somebody who left, or has another one now, is kept from others.
 const reservation = 30 * 24 * time.Hour
+
+// TooManyNames says that as many former names of a user rest as may, and for how long the first of them still does.
+func TooManyNames(wait time.Duration) error {
+	// The header's limit. Who asks again then is told how it stands.
+	return errs.TooMany("username", "too many former names", min(wait, time.Hour))
+}
 
 // MostReserved is how many former names are kept for a user, who gets no other beyond them: else one user could keep
 // very many, or a thief set the owner's free.
@@ -393,8 +410,8 @@ func (u *Users) confirm(ctx context.Context, caller Caller, field, password stri
 		// The caller's address has become somebody else's since the request began, and the password was theirs.
 		return SessionOver()
 	}
-	if is(KindUnauthenticated, err) {
-		return Invalid(field, "is not right")
+	if errs.Is(err, errs.KindUnauthenticated) {
+		return errs.Invalid(field, "is not right")
 	}
 	return err
 }
@@ -404,7 +421,7 @@ func (u *Users) Delete(ctx context.Context, caller Caller, password string, clie
 	if err := u.confirm(ctx, caller, "password", password, client); err != nil {
 		return err
 	}
-	now := stamp(u.Now())
+	now := Stamp(u.Now())
 	return u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
 		client.event(now, caller.User.ID, AccountDeleted, UserTarget(caller.User.ID)))
 }
@@ -417,13 +434,13 @@ func noneIfEmpty(text *string) *string {
 	return text
 }
 
-// stamp gives a moment as Conduit keeps it: UTC, in milliseconds, which is what answers show. A moment so survives the
+// Stamp returns a moment as Conduit keeps it: UTC, in milliseconds, which is what answers show. A moment so survives the
 // way through either database unchanged.
-func stamp(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond) }
+func Stamp(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond) }
 
-// later gives the moment of a change: now, yet always after the one before, so that every change shows.
-func later(now, before time.Time) time.Time {
-	if now = stamp(now); now.After(before) {
+// Later returns the moment of a change: now, yet always after the one before, so that every change shows.
+func Later(now, before time.Time) time.Time {
+	if now = Stamp(now); now.After(before) {
 		return now
 	}
 	return before.Add(time.Millisecond)

@@ -1,9 +1,11 @@
-package conduit
+package identity
 
 import (
 	"slices"
 	"strings"
 	"testing"
+
+	"conduit/internal/errs"
 )
 
 type listOf []string
@@ -25,7 +27,7 @@ func TestPasswordPolicy(t *testing.T) {
 	}{
 		{PasswordPolicy{}, "password123", "password", "password@a.b", nil},
 		{PasswordPolicy{}, "short7c", "a", "a@a.b", []string{"is too short (minimum is 8 characters)"}},
-		{strict, "", "a", "a@a.b", []string{blank}},
+		{strict, "", "a", "a@a.b", []string{errs.Blank}},
 		{strict, "fourteen chars", "fourteen", "a@a.b", []string{"is too short (minimum is 15 characters)"}},
 		{strict, strings.Repeat("e\u0301", 14), "a", "a@a.b", []string{"is too short (minimum is 15 characters)"}},
 		{strict, strings.Repeat("é ", 8), "a", "a@a.b", nil},
@@ -38,7 +40,7 @@ func TestPasswordPolicy(t *testing.T) {
 		{strict, "jake and his secrets", "Jake", "jake@a.b", []string{username}},
 		{strict, "an unsuspicious one", "an", "on@one.example", nil},
 	} {
-		problems := Fields{}
+		problems := errs.Fields{}
 		if test.policy.check(problems, test.password, test.username, test.email); !slices.Equal(problems["password"], test.want) {
 			t.Errorf("%q for %q, %q: %q, want %q", test.password, test.username, test.email, problems["password"], test.want)
 		}

@@ -1,9 +1,11 @@
-package conduit
+package identity
 
 import (
 	"context"
 	"strconv"
 	"time"
+
+	"conduit/internal/errs"
 )
 
 // RefreshTokens makes and reads refresh tokens.
@@ -86,24 +88,24 @@ func mark(generation int64) string { return "." + strconv.FormatInt(generation, 
 func (s *Sessions) Renew(ctx context.Context, token string, client Client) (grant Grant, err error) {
 	sessionID, generation, ok := s.Refresh.Read(token)
 	if !ok {
-		return Grant{}, Unauthenticated("refreshToken", "is invalid")
+		return Grant{}, errs.Unauthenticated("refreshToken", "is invalid")
 	}
 	return grant, s.signing(ctx, func(kid string, sign signer) error {
 		session, err := s.Store.Session(ctx, sessionID, kid)
-		if isNotFound(err) {
-			return Unauthenticated("refreshToken", "is invalid")
+		if errs.Is(err, errs.KindNotFound) {
+			return errs.Unauthenticated("refreshToken", "is invalid")
 		}
 		if err != nil {
 			return err
 		}
 		if session.RefreshGeneration != nil && *session.RefreshGeneration == generation {
 			grant, err = s.rotate(ctx, session, token, kid, sign)
-			if !isNotFound(err) {
+			if !errs.Is(err, errs.KindNotFound) {
 				return err
 			}
 			// Somebody else presented it meanwhile, or the session has ended.
-			if session, err = s.Store.Session(ctx, sessionID, kid); isNotFound(err) {
-				return Unauthenticated("refreshToken", "is invalid")
+			if session, err = s.Store.Session(ctx, sessionID, kid); errs.Is(err, errs.KindNotFound) {
+				return errs.Unauthenticated("refreshToken", "is invalid")
 			} else if err != nil {
 				return err
 			}
@@ -116,11 +118,11 @@ func (s *Sessions) Renew(ctx context.Context, token string, client Client) (gran
 // rotate replaces the newest refresh token of a session; NotFound("session") if it is that no more, or the session
 // over.
 func (s *Sessions) rotate(ctx context.Context, session Session, token, kid string, sign signer) (Grant, error) {
-	now := stamp(s.Now())
+	now := Stamp(s.Now())
 	generation := *session.RefreshGeneration
 	successor := s.Refresh.Issue(session.ID, generation+1)
 	if !now.Before(session.ExpiresAt) {
-		return Grant{}, NotFound("session")
+		return Grant{}, errs.NotFound("session")
 	}
 	session.ExpiresAt = now.Add(s.Limits.Idle)
 	if session.EndsAt.Before(session.ExpiresAt) {
@@ -141,17 +143,17 @@ func (s *Sessions) rotate(ctx context.Context, session Session, token, kid strin
 func (s *Sessions) again(
 	ctx context.Context, session Session, generation int64, token string, sign signer, client Client,
 ) (Grant, error) {
-	now := stamp(s.Now())
+	now := Stamp(s.Now())
 	switch {
 	case !now.Before(session.ExpiresAt):
 		if err := s.Store.EndSession(ctx, session.ID); err != nil {
 			return Grant{}, err
 		}
-		return Grant{}, Unauthenticated("refreshToken", "has expired")
+		return Grant{}, errs.Unauthenticated("refreshToken", "has expired")
 	case session.RefreshGeneration == nil || *session.RefreshGeneration <= generation:
 		// The newest, and refused: its user is disabled. Or newer than the newest: the database is older than the
 		// token.
-		return Grant{}, Unauthenticated("refreshToken", "is invalid")
+		return Grant{}, errs.Unauthenticated("refreshToken", "is invalid")
 	}
 	unused := !session.RefreshUsed || session.RefreshedAt != nil && now.Sub(*session.RefreshedAt) <= s.Limits.Grace
 	if *session.RefreshGeneration == generation+1 && unused {
@@ -162,5 +164,5 @@ func (s *Sessions) again(
 	if err := s.endAs(ctx, RefreshReused, session, client); err != nil {
 		return Grant{}, err
 	}
-	return Grant{}, Unauthenticated("refreshToken", "is invalid")
+	return Grant{}, errs.Unauthenticated("refreshToken", "is invalid")
 }

@@ -1,9 +1,11 @@
-package conduit
+package identity
 
 import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"conduit/internal/errs"
 
 	"go.mau.fi/util/confusable"
 	"golang.org/x/text/cases"
@@ -70,12 +72,12 @@ func foldCherokee(r rune) rune {
 
 // checkUsername adds what is wrong with username, which is NFC already. Names stand in URLs as one segment, which
 // rules out slashes and the two dot names.
-func checkUsername(problems Fields, username string) {
+func checkUsername(problems errs.Fields, username string) {
 	switch {
 	case strings.TrimSpace(username) == "":
-		problems.Add("username", blank)
+		problems.Add("username", errs.Blank)
 	case utf8.RuneCountInString(username) > maxUsername:
-		problems.Add("username", tooLong(maxUsername))
+		problems.Add("username", errs.TooLong(maxUsername))
 	case strings.TrimSpace(username) != username:
 		problems.Add("username", "must not begin or end with a blank")
 	case username == "." || username == ".." || strings.Contains(username, "/") ||
@@ -116,13 +118,13 @@ func oddJoiner(name string) bool {
 
 // checkEmail adds what is wrong with email, which is NFC already. Whether an address exists only a message to it can
 // tell, so this asks for no more than its two parts.
-func checkEmail(problems Fields, email string) {
+func checkEmail(problems errs.Fields, email string) {
 	local, domain, _ := strings.Cut(email, "@")
 	switch {
 	case strings.TrimSpace(email) == "":
-		problems.Add("email", blank)
+		problems.Add("email", errs.Blank)
 	case utf8.RuneCountInString(email) > maxEmail:
-		problems.Add("email", tooLong(maxEmail))
+		problems.Add("email", errs.TooLong(maxEmail))
 	case local == "" || domain == "" || strings.Contains(domain, "@") ||
 		strings.ContainsFunc(email, unicode.IsSpace) || strings.ContainsFunc(email, unseen) || oddJoiner(email):
 		problems.Add("email", "is not a valid email")
@@ -131,13 +133,13 @@ func checkEmail(problems Fields, email string) {
 
 // checkPassword adds what is wrong with the length of password, the only rule unless the policy is strict (NIST SP
 // 800-63B-4 §3.1.1.2: no rules of composition), counted in characters of the normalised form, which is what is hashed.
-func checkPassword(problems Fields, password string, least int) {
+func checkPassword(problems errs.Fields, password string, least int) {
 	switch count := utf8.RuneCountInString(norm.NFC.String(password)); {
 	case password == "":
-		problems.Add("password", blank)
+		problems.Add("password", errs.Blank)
 	case count < least:
-		problems.Add("password", tooShort(least))
+		problems.Add("password", errs.TooShort(least))
 	case count > maxPassword:
-		problems.Add("password", tooLong(maxPassword))
+		problems.Add("password", errs.TooLong(maxPassword))
 	}
 }

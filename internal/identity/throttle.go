@@ -1,4 +1,4 @@
-package conduit
+package identity
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"math"
 	"time"
+
+	"conduit/internal/errs"
 )
 
 // Throttle slows guessing down, and whatever else tells a stranger who has an account (OWASP ASVS 5, 6.3.1; NIST SP
@@ -166,7 +168,7 @@ func (t *Throttle) try(ctx context.Context, client Client, count Count, field, m
 	if len(count.Buckets) == 0 {
 		return c, nil
 	}
-	c.count.At = stamp(t.Now())
+	c.count.At = Stamp(t.Now())
 	leave := t.turns.take(ctx, c.network, countingAtOnce, countingQueue)
 	var err error
 	c.found, err = t.Store.CountAttempt(ctx, c.count)
@@ -196,7 +198,7 @@ func (t *Throttle) try(ctx context.Context, client Client, count Count, field, m
 		return c, nil
 	}
 	c.takeBack(ctx)
-	return c, &Error{Kind: KindTooMany, Fields: Fields{field: {message}}, RetryAfter: wait}
+	return c, errs.TooMany(field, message, wait)
 }
 
 // group names those who wait with the attempt for their password to be looked at. Strangers, who may come from very
@@ -232,7 +234,7 @@ func (c counted) succeeded(ctx context.Context) {
 	}
 	var known *Known
 	if c.count.Account != "" && c.throttle.PerPair+c.throttle.PerNetwork > 0 {
-		until := stamp(c.throttle.Now()).Add(knownFor)
+		until := Stamp(c.throttle.Now()).Add(knownFor)
 		known = &Known{Account: c.count.Account, Network: c.count.Network, Until: until, Keep: knownNetworks}
 	}
 	_ = c.settle(ctx, func(b Bucket) afterSuccess { return b.after }, known)

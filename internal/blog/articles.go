@@ -1,12 +1,16 @@
-package conduit
+package blog
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -42,12 +46,6 @@ type ArticleFilter struct {
 
 // Pair is a user with somebody they follow, or with an article that is a favourite of theirs.
 type Pair struct{ UserID, OtherID int64 }
-
-// ImageChange replaces a user's image, if it still is as it was.
-type ImageChange struct {
-	UserID   int64
-	From, To string
-}
 
 // Position is a place in a list that is newest first.
 type Position struct {
@@ -87,7 +85,7 @@ type ArticleStore interface {
 	ListArticles(ctx context.Context, filter ArticleFilter, page Page, reader int64) (ArticlePage, error)
 	// SetFavorite makes an article a favourite of the user, or not. What is so already is no error, nor is an unknown
 	// slug.
-	SetFavorite(ctx context.Context, session Session, slug string, favorite bool) error
+	SetFavorite(ctx context.Context, session identity.Session, slug string, favorite bool) error
 	// Tags gives tags in use, most used first, then by name: of many the most used, up to so many, and those of the
 	// newest articles, up to so many more.
 	Tags(ctx context.Context, used, newest int) ([]string, error)
@@ -99,12 +97,10 @@ const (
 	maxLimit     = 100
 )
 
-// Limits of what is repeated beside everything that somebody wrote. What users choose must not decide how long the
-// lists of everybody are.
-const (
-	ListBio  = 300  // characters of a bio; a longer one is cut short
-	MaxImage = 2048 // bytes of the URL of a picture: a small one fits as a data URL. Lists leave out longer ones of earlier times
-)
+// ListBio is how many characters of a bio lists show; a longer one is cut short. It is repeated beside everything that
+// somebody wrote, and what users choose must not decide how long the lists of everybody are. Pictures have
+// [identity.MaxImage] for that; lists leave out longer ones of earlier times.
+const ListBio = 300
 
 // Limits of the list of tags: the most used, and those of the newest articles, so that somebody who has just used one
 // finds it.
@@ -120,7 +116,7 @@ const maxTag = 64
 type Articles struct {
 	Store ArticleStore
 	Now   func() time.Time
-	NewID func() string // a piece of it tells slugs of equal titles apart; default: random
+	NewID func() string // random text, a piece of which tells slugs of equal titles apart
 }
 
 // Draft is what somebody publishes.
@@ -130,39 +126,33 @@ type Draft struct {
 }
 
 // Publish records an article of the caller.
-func (a *Articles) Publish(ctx context.Context, caller Caller, draft Draft) (ArticleView, error) {
-	problems := Fields{}
-	checkNotBlank(problems, "title", draft.Title)
-	checkNotBlank(problems, "description", draft.Description)
-	checkNotBlank(problems, "body", draft.Body)
+func (a *Articles) Publish(ctx context.Context, caller identity.Caller, draft Draft) (ArticleView, error) {
+	problems := errs.Fields{}
+	problems.NotBlank("title", draft.Title)
+	problems.NotBlank("description", draft.Description)
+	problems.NotBlank("body", draft.Body)
 	tags := normalTags(problems, draft.TagList)
 	if err := problems.Err(); err != nil {
 		return ArticleView{}, err
 	}
-	now := stamp(a.Now())
+	now := identity.Stamp(a.Now())
 	article, err := a.Store.CreateArticle(ctx, caller.Session.ID, Article{
 		Title: draft.Title, Description: draft.Description, Body: draft.Body, TagList: tags,
 		AuthorID: caller.User.ID, CreatedAt: now, UpdatedAt: now,
 	}, slugsFor(draft.Title, a.NewID))
-	return ArticleView{Article: article, Author: profileOf(caller.User)}, err
-}
-
-func checkNotBlank(problems Fields, field, text string) {
-	if strings.TrimSpace(text) == "" {
-		problems.Add(field, blank)
-	}
+	return ArticleView{Article: article, Author: ownProfile(caller.User)}, err
 }
 
 // normalTags gives tags without outer blanks, in NFC, each once, in their order.
-func normalTags(problems Fields, given []string) []string {
+func normalTags(problems errs.Fields, given []string) []string {
 	tags := make([]string, 0, len(given))
 	for i, tag := range given {
 		tag = norm.NFC.String(strings.TrimSpace(tag))
 		switch {
 		case tag == "":
-			problems["tagList"] = []string{Item(i) + blank}
+			problems["tagList"] = []string{errs.Item(i) + errs.Blank}
 		case utf8.RuneCountInString(tag) > maxTag: // normalising may have made it longer
-			problems["tagList"] = []string{Item(i) + tooLong(maxTag)}
+			problems["tagList"] = []string{errs.Item(i) + errs.TooLong(maxTag)}
 		case !slices.Contains(tags, tag):
 			tags = append(tags, tag)
 		}
@@ -177,11 +167,11 @@ type ArticleChanges struct {
 }
 
 // Update changes an article of the caller; Forbidden if it is somebody else's.
-func (a *Articles) Update(ctx context.Context, caller Caller, slug string, changes ArticleChanges) (ArticleView, error) {
-	problems := Fields{}
+func (a *Articles) Update(ctx context.Context, caller identity.Caller, slug string, changes ArticleChanges) (ArticleView, error) {
+	problems := errs.Fields{}
 	for field, text := range map[string]string{"title": changes.Title, "description": changes.Description, "body": changes.Body} {
 		if text != "" {
-			checkNotBlank(problems, field, text)
+			problems.NotBlank(field, text)
 		}
 	}
 	tags := normalTags(problems, changes.TagList)
@@ -190,19 +180,19 @@ func (a *Articles) Update(ctx context.Context, caller Caller, slug string, chang
 	}
 	article, err := a.Store.UpdateArticle(ctx, caller.Session.ID, slug, func(article *Article) (slugs iter.Seq[string], err error) {
 		if article.AuthorID != caller.User.ID {
-			return nil, Forbidden("article")
+			return nil, errs.Forbidden("article")
 		}
 		// Titles that differ by what a slug leaves out, as a comma, keep it.
 		if changes.Title != "" && SlugBase(changes.Title) != SlugBase(article.Title) {
 			slugs = slugsFor(changes.Title, a.NewID)
 		}
-		article.Title = orElse(changes.Title, article.Title)
-		article.Description = orElse(changes.Description, article.Description)
-		article.Body = orElse(changes.Body, article.Body)
+		article.Title = cmp.Or(changes.Title, article.Title)
+		article.Description = cmp.Or(changes.Description, article.Description)
+		article.Body = cmp.Or(changes.Body, article.Body)
 		if changes.TagList != nil {
 			article.TagList = tags
 		}
-		article.UpdatedAt = later(a.Now(), article.UpdatedAt)
+		article.UpdatedAt = identity.Later(a.Now(), article.UpdatedAt)
 		return slugs, nil
 	})
 	if err != nil {
@@ -211,32 +201,25 @@ func (a *Articles) Update(ctx context.Context, caller Caller, slug string, chang
 	return a.Store.ArticleBySlug(ctx, article.Slug, caller.User.ID, Whole)
 }
 
-func orElse(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
-}
-
 // Delete removes an article of the caller, with its comments and favourites; Forbidden if it is somebody else's.
-func (a *Articles) Delete(ctx context.Context, caller Caller, slug string) error {
+func (a *Articles) Delete(ctx context.Context, caller identity.Caller, slug string) error {
 	return a.Store.DeleteArticle(ctx, caller.Session.ID, slug, func(article Article) error {
 		if article.AuthorID != caller.User.ID {
-			return Forbidden("article")
+			return errs.Forbidden("article")
 		}
 		return nil
 	})
 }
 
 // Article gives an article as the caller sees it.
-func (a *Articles) Article(ctx context.Context, caller Caller, slug string, detail Detail) (ArticleView, error) {
+func (a *Articles) Article(ctx context.Context, caller identity.Caller, slug string, detail Detail) (ArticleView, error) {
 	return a.Store.ArticleBySlug(ctx, slug, caller.User.ID, detail)
 }
 
 // List gives a page of articles as the caller sees them.
-func (a *Articles) List(ctx context.Context, caller Caller, filter ArticleFilter, page Page) (ArticlePage, error) {
+func (a *Articles) List(ctx context.Context, caller identity.Caller, filter ArticleFilter, page Page) (ArticlePage, error) {
 	if page.After != nil && page.Offset > 0 {
-		return ArticlePage{}, Invalid("cursor", "cannot be combined with offset")
+		return ArticlePage{}, errs.Invalid("cursor", "cannot be combined with offset")
 	}
 	if page.Limit == 0 {
 		page.Limit = defaultLimit
@@ -250,21 +233,21 @@ func (a *Articles) List(ctx context.Context, caller Caller, filter ArticleFilter
 }
 
 // Feed gives a page of the articles written by people whom the caller follows.
-func (a *Articles) Feed(ctx context.Context, caller Caller, page Page) (ArticlePage, error) {
+func (a *Articles) Feed(ctx context.Context, caller identity.Caller, page Page) (ArticlePage, error) {
 	return a.List(ctx, caller, ArticleFilter{FollowedBy: caller.User.ID}, page)
 }
 
 // Favorite makes an article a favourite of the caller. Doing it twice counts once; authors may favour their own.
-func (a *Articles) Favorite(ctx context.Context, caller Caller, slug string) (ArticleView, error) {
+func (a *Articles) Favorite(ctx context.Context, caller identity.Caller, slug string) (ArticleView, error) {
 	return a.setFavorite(ctx, caller, slug, true)
 }
 
 // Unfavorite ends that. It changes nothing if the article was none.
-func (a *Articles) Unfavorite(ctx context.Context, caller Caller, slug string) (ArticleView, error) {
+func (a *Articles) Unfavorite(ctx context.Context, caller identity.Caller, slug string) (ArticleView, error) {
 	return a.setFavorite(ctx, caller, slug, false)
 }
 
-func (a *Articles) setFavorite(ctx context.Context, caller Caller, slug string, favorite bool) (ArticleView, error) {
+func (a *Articles) setFavorite(ctx context.Context, caller identity.Caller, slug string, favorite bool) (ArticleView, error) {
 	if err := a.Store.SetFavorite(ctx, caller.Session, slug, favorite); err != nil {
 		return ArticleView{}, err
 	}

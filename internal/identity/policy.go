@@ -1,6 +1,10 @@
-package conduit
+package identity
 
-import "strings"
+import (
+	"strings"
+
+	"conduit/internal/errs"
+)
 
 // CommonPasswords knows the passwords that everybody tries first.
 type CommonPasswords interface {
@@ -30,7 +34,7 @@ func (p PasswordPolicy) Minimum() int {
 }
 
 // check adds what is wrong with password as the new one of who has this username and address.
-func (p PasswordPolicy) check(problems Fields, password, username, email string) {
+func (p PasswordPolicy) check(problems errs.Fields, password, username, email string) {
 	before := len(problems["password"])
 	checkPassword(problems, password, p.Minimum())
 	if !p.Strict || len(problems["password"]) > before {

@@ -1,4 +1,4 @@
-package conduit
+package identity
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package conduit
+package identity
 
 import (
 	"context"
@@ -40,7 +40,7 @@ func (s *Sessions) WriteDownSeen(ctx context.Context) error {
 	var failed error
 	for ids := range slices.Chunk(s.seen.take(), 500) {
 		if failed == nil {
-			failed = s.Store.TouchSessions(ctx, ids, stamp(s.Now()))
+			failed = s.Store.TouchSessions(ctx, ids, Stamp(s.Now()))
 		}
 		if failed != nil {
 			s.seen.note(ids...)

@@ -1,7 +1,6 @@
-package conduit
+package blog
 
 import (
-	"crypto/rand"
 	"iter"
 	"strings"
 
@@ -28,14 +27,6 @@ func SlugBase(title string) string {
 	return base
 }
 
-// orRandom gives a new id from the source, or one of 130 random bits where there is none.
-func orRandom(newID func() string) string {
-	if newID == nil {
-		return rand.Text()
-	}
-	return newID()
-}
-
 // slugsFor gives slugs for a title, the best first; the store takes the first that is free. Suffixes are random:
 // counting up would make everybody who publishes under one title stand in line.
 func slugsFor(title string, newID func() string) iter.Seq[string] {
@@ -44,7 +35,7 @@ func slugsFor(title string, newID func() string) iter.Seq[string] {
 		if base != "feed" && !yield(base) { // GET /articles/feed is the feed
 			return
 		}
-		for yield(base + "-" + strings.ToLower(orRandom(newID)[:8])) {
+		for yield(base + "-" + strings.ToLower(newID()[:8])) {
 		}
 	}
 }

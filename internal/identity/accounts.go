@@ -1,10 +1,12 @@
-package conduit
+package identity
 
 import (
 	"context"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"conduit/internal/errs"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -82,16 +84,16 @@ func (a *Accounts) List(ctx context.Context, search string, show func(Account) e
 // somebody could have chosen it to be taken for the other.
 func (a *Accounts) Find(ctx context.Context, name string) (User, error) {
 	if !utf8.ValidString(name) {
-		return User{}, NotFound("user")
+		return User{}, errs.NotFound("user")
 	}
 	users, err := a.Store.AccountsNamed(ctx, name)
 	switch {
 	case err != nil:
 		return User{}, err
 	case len(users) == 0:
-		return User{}, NotFound("user")
+		return User{}, errs.NotFound("user")
 	case len(users) > 1:
-		return User{}, Invalid("user", "is the username of one and the email of another: name them by the other of the two")
+		return User{}, errs.Invalid("user", "is the username of one and the email of another: name them by the other of the two")
 	}
 	return users[0], nil
 }
@@ -99,7 +101,7 @@ func (a *Accounts) Find(ctx context.Context, name string) (User, error) {
 // Create makes an account, held to the rules of registration.
 func (a *Accounts) Create(ctx context.Context, registration Registration) (User, error) {
 	username, email := norm.NFC.String(registration.Username), norm.NFC.String(registration.Email)
-	problems := Fields{}
+	problems := errs.Fields{}
 	checkText(problems, "username", username)
 	checkText(problems, "email", email)
 	checkText(problems, "password", registration.Password)
@@ -116,7 +118,7 @@ func (a *Accounts) Create(ctx context.Context, registration Registration) (User,
 	if err != nil {
 		return User{}, err
 	}
-	now := stamp(a.Now())
+	now := Stamp(a.Now())
 	user, err := a.Store.AddUser(ctx, User{
 		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
 	})
@@ -128,11 +130,11 @@ func (a *Accounts) Create(ctx context.Context, registration Registration) (User,
 
 // record adds an event of somebody who runs the program's commands.
 func (a *Accounts) record(ctx context.Context, action Action, target string) error {
-	return record(ctx, a.Audit, Event{At: stamp(a.Now()), Actor: ActorCLI, Action: action, Target: target})
+	return record(ctx, a.Audit, Event{At: Stamp(a.Now()), Actor: ActorCLI, Action: action, Target: target})
 }
 
 // checkText adds what the contract refuses before the domain sees it.
-func checkText(problems Fields, field, text string) {
+func checkText(problems errs.Fields, field, text string) {
 	if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
 		problems.Add(field, "contains characters that are not allowed")
 	}
@@ -166,7 +168,7 @@ func (a *Accounts) SetRole(ctx context.Context, user User, role Role) error {
 
 // SetPassword gives a user another password and ends all their sessions.
 func (a *Accounts) SetPassword(ctx context.Context, user User, password string) error {
-	problems := Fields{}
+	problems := errs.Fields{}
 	if checkText(problems, "password", password); len(problems) == 0 {
 		a.Policy.check(problems, password, user.Username, user.Email)
 	}
@@ -187,8 +189,8 @@ func (a *Accounts) change(
 	ctx context.Context, user User, action Action, change func(user *User, now time.Time) (endSessions bool),
 ) error {
 	if err := a.Store.ChangeUser(ctx, user.ID, func(user *User) (bool, error) {
-		user.UpdatedAt = later(a.Now(), user.UpdatedAt)
-		return change(user, stamp(a.Now())), nil
+		user.UpdatedAt = Later(a.Now(), user.UpdatedAt)
+		return change(user, Stamp(a.Now())), nil
 	}); err != nil {
 		return err
 	}
@@ -197,7 +199,7 @@ func (a *Accounts) change(
 
 // Delete removes a user with all that is theirs; their name is kept from others for as long as if they had left.
 func (a *Accounts) Delete(ctx context.Context, user User) error {
-	if err := a.Store.RemoveUser(ctx, user.ID, stamp(a.Now()).Add(reservation)); err != nil {
+	if err := a.Store.RemoveUser(ctx, user.ID, Stamp(a.Now()).Add(reservation)); err != nil {
 		return err
 	}
 	return a.record(ctx, AccountDeleted, UserTarget(user.ID))
@@ -225,7 +227,7 @@ func (a *Accounts) Sessions(ctx context.Context, userID int64, show func(Account
 // RevokeSession ends a session, whoever's it is.
 func (a *Accounts) RevokeSession(ctx context.Context, id string) error {
 	if !utf8.ValidString(id) {
-		return NotFound("session")
+		return errs.NotFound("session")
 	}
 	if err := a.Store.RemoveSession(ctx, id); err != nil {
 		return err

@@ -1,10 +1,12 @@
-package conduit
+package identity
 
 import (
 	"context"
 	"errors"
 	"strings"
 	"time"
+
+	"conduit/internal/errs"
 )
 
 // Session is the time for which somebody is logged in on one device. Tokens name it; ending it ends them.
@@ -43,6 +45,9 @@ type Caller struct {
 
 // Anonymous tells that the caller is not logged in.
 func (c Caller) Anonymous() bool { return c.User.ID == 0 }
+
+// SessionOver says that the session has ended since it was looked at: a request's body may take a while.
+func SessionOver() error { return errs.Unauthenticated("token", "is invalid") }
 
 // SessionStore keeps sessions.
 type SessionStore interface {
@@ -111,16 +116,16 @@ type Sessions struct {
 	Limits   RefreshLimits
 	Max      int // how many sessions of one user are live at a time; with one more that ends which was unused longest
 	Now      func() time.Time
-	NewID    func() string // of sessions; default: random
+	NewID    func() string // of sessions: random text
 
 	seen seenSessions
 }
 
 // open makes a session of the user with this id from now on, without recording it.
 func (s *Sessions) open(userID int64, client Client) Session {
-	now := stamp(s.Now())
+	now := Stamp(s.Now())
 	return Session{
-		ID:         orRandom(s.NewID),
+		ID:         s.NewID(),
 		UserID:     userID,
 		CreatedAt:  now,
 		LastSeenAt: now,
@@ -146,7 +151,7 @@ func (s *Sessions) signing(ctx context.Context, store func(kid string, sign sign
 			return err
 		}
 	}
-	return Unavailable(ErrKeyGone)
+	return errs.Unavailable(ErrKeyGone)
 }
 
 // signer makes a token of a session with a key that was chosen.
@@ -200,17 +205,17 @@ type Presented struct {
 func (s *Sessions) Resume(ctx context.Context, token Presented) (Caller, error) {
 	session, user, err := s.Store.SessionWithUser(ctx, token.SessionID, token.KeyID)
 	switch {
-	case isNotFound(err):
-		return Caller{}, Unauthenticated("token", "is invalid")
+	case errs.Is(err, errs.KindNotFound):
+		return Caller{}, errs.Unauthenticated("token", "is invalid")
 	case err != nil:
 		return Caller{}, err
 	case user.ID != token.UserID || user.DisabledAt != nil:
-		return Caller{}, Unauthenticated("token", "is invalid")
+		return Caller{}, errs.Unauthenticated("token", "is invalid")
 	case !s.Now().Before(session.ExpiresAt):
 		if err := s.Store.EndSession(ctx, session.ID); err != nil {
 			return Caller{}, err
 		}
-		return Caller{}, Unauthenticated("token", "has expired")
+		return Caller{}, errs.Unauthenticated("token", "has expired")
 	}
 	// The first does not matter: no refresh token came before it.
 	if at := session.RefreshGeneration; at != nil && *at > 0 && !session.RefreshUsed && strings.HasSuffix(token.ID, mark(*at)) {
@@ -276,7 +281,7 @@ func (s *Sessions) End(ctx context.Context, caller Caller, client Client) error 
 func (s *Sessions) endAs(ctx context.Context, why Action, session Session, client Client) error {
 	err := s.Store.EndSessionOf(ctx, session, session.ID)
 	switch {
-	case is(KindUnauthenticated, err):
+	case errs.Is(err, errs.KindUnauthenticated):
 		return nil
 	case err != nil:
 		return err

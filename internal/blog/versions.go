@@ -1,4 +1,4 @@
-package conduit
+package blog
 
 import (
 	"crypto/sha256"

@@ -1,9 +1,12 @@
-package conduit
+package blog
 
 import (
 	"context"
 	"time"
 	"unicode/utf8"
+
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 )
 
 // Profile is what everybody may see of a person.
@@ -15,8 +18,8 @@ type Profile struct {
 	ChangedAt time.Time // when their account was last changed; only beside what they wrote
 }
 
-// profileOf is how callers see themselves: nobody follows themselves.
-func profileOf(user User) Profile {
+// ownProfile returns how callers see themselves: nobody follows themselves.
+func ownProfile(user identity.User) Profile {
 	return Profile{Username: user.Username, Bio: user.Bio, Image: user.Image}
 }
 
@@ -26,7 +29,7 @@ func (p Profile) listed() Profile {
 		cut := string([]rune(*p.Bio)[:ListBio-1]) + "…"
 		p.Bio = &cut
 	}
-	if p.Image != nil && len(*p.Image) > MaxImage {
+	if p.Image != nil && len(*p.Image) > identity.MaxImage {
 		p.Image = nil
 	}
 	return p
@@ -39,7 +42,7 @@ type ProfileStore interface {
 	ProfileByUsername(ctx context.Context, username string, reader int64) (Profile, error)
 	// SetFollowing has the user of a session follow that person, or not; SessionOver if the session has ended. What is
 	// so already is no error, nor is a name nobody has.
-	SetFollowing(ctx context.Context, session Session, username string, following bool) error
+	SetFollowing(ctx context.Context, session identity.Session, username string, following bool) error
 }
 
 // Profiles shows people to each other.
@@ -48,24 +51,24 @@ type Profiles struct {
 }
 
 // Profile gives the person with this name as the caller sees them.
-func (p *Profiles) Profile(ctx context.Context, caller Caller, username string) (Profile, error) {
+func (p *Profiles) Profile(ctx context.Context, caller identity.Caller, username string) (Profile, error) {
 	return p.Store.ProfileByUsername(ctx, username, caller.User.ID)
 }
 
 // Follow has the caller follow a person. Doing it twice changes nothing; nobody can follow themselves.
-func (p *Profiles) Follow(ctx context.Context, caller Caller, username string) (Profile, error) {
-	if Key(username) == Key(caller.User.Username) {
-		return Profile{}, Invalid("profile", "cannot be followed by its own user")
+func (p *Profiles) Follow(ctx context.Context, caller identity.Caller, username string) (Profile, error) {
+	if identity.Key(username) == identity.Key(caller.User.Username) {
+		return Profile{}, errs.Invalid("profile", "cannot be followed by its own user")
 	}
 	return p.setFollowing(ctx, caller, username, true)
 }
 
 // Unfollow ends that. It changes nothing if the caller did not follow.
-func (p *Profiles) Unfollow(ctx context.Context, caller Caller, username string) (Profile, error) {
+func (p *Profiles) Unfollow(ctx context.Context, caller identity.Caller, username string) (Profile, error) {
 	return p.setFollowing(ctx, caller, username, false)
 }
 
-func (p *Profiles) setFollowing(ctx context.Context, caller Caller, username string, following bool) (Profile, error) {
+func (p *Profiles) setFollowing(ctx context.Context, caller identity.Caller, username string, following bool) (Profile, error) {
 	if err := p.Store.SetFollowing(ctx, caller.Session, username, following); err != nil {
 		return Profile{}, err
 	}

@@ -1,4 +1,4 @@
-package conduit
+package identity
 
 import (
 	"context"
@@ -88,7 +88,7 @@ func (t *Throttle) WriteDown(ctx context.Context, all bool) error {
 	var events []Event
 	for e, count := range due {
 		event := e.event
-		event.At, event.Count = stamp(e.last), count
+		event.At, event.Count = Stamp(e.last), count
 		events = append(events, event)
 	}
 	err := t.Audit.Record(ctx, events...)

@@ -1,4 +1,8 @@
-package conduit
+// Package errs is what can go wrong, in the words that people read.
+//
+// A refusal is born once, where a rule is broken (errs.NotFound("article")). Everybody passes it on untouched, or wraps it
+// with %w to add facts; nobody joins it with the cause of something else. Only httpapi knows which status it becomes.
+package errs
 
 import (
 	"errors"
@@ -30,7 +34,14 @@ type Fields map[string][]string
 // Add appends a message about field.
 func (f Fields) Add(field, message string) { f[field] = append(f[field], message) }
 
-// Err gives the fields as an error of [KindInvalid], or nil if there are none.
+// NotBlank adds that a text of this field is blank, if it is.
+func (f Fields) NotBlank(field, text string) {
+	if strings.TrimSpace(text) == "" {
+		f.Add(field, Blank)
+	}
+}
+
+// Err returns the fields as an error of [KindInvalid], or nil if there are none.
 func (f Fields) Err() error {
 	if len(f) == 0 {
 		return nil
@@ -58,7 +69,7 @@ func (e *Error) Error() string {
 	return strings.Join(text, "; ")
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
 func refuse(kind Kind, field, message string) error {
@@ -77,19 +88,11 @@ func Forbidden(noun string) error { return refuse(KindForbidden, noun, "forbidde
 // NotFound says that there is no such noun ("article", "comment", "profile", "user").
 func NotFound(noun string) error { return refuse(KindNotFound, noun, "not found") }
 
-func isNotFound(err error) bool { return is(KindNotFound, err) }
-
-func isTooMany(err error) bool { return is(KindTooMany, err) }
-
-func isTaken(err error) bool { return is(KindTaken, err) }
-
-func is(kind Kind, err error) bool {
-	var refusal *Error
-	return errors.As(err, &refusal) && refusal.Kind == kind
+// Is reports whether an error is a refusal of this kind.
+func Is(err error, kind Kind) bool {
+	refusal, ok := errors.AsType[*Error](err)
+	return ok && refusal.Kind == kind
 }
-
-// SessionOver says that the session has ended since it was looked at: a request's body may take a while.
-func SessionOver() error { return Unauthenticated("token", "is invalid") }
 
 // Taken says that other people have the values of these fields.
 func Taken(fields ...string) error {
@@ -100,11 +103,9 @@ func Taken(fields ...string) error {
 	return &Error{Kind: KindTaken, Fields: taken}
 }
 
-// TooManyNames says that as many former names of a user rest as may, and for how long the first of them still does.
-func TooManyNames(wait time.Duration) error {
-	// The header's limit. Who asks again then is told how it stands.
-	wait = min(wait, time.Hour)
-	return &Error{Kind: KindTooMany, Fields: Fields{"username": {"too many former names"}}, RetryAfter: wait}
+// TooMany says that this field was tried too often, and after how long another try makes sense.
+func TooMany(field, message string, wait time.Duration) error {
+	return &Error{Kind: KindTooMany, Fields: Fields{field: {message}}, RetryAfter: wait}
 }
 
 // Unavailable says that a needed part does not answer just now, and why, for the log.
@@ -120,12 +121,11 @@ func Unavailable(cause error) error {
 // Item begins a message about one element of a list, which people count from 1.
 func Item(index int) string { return fmt.Sprintf("item %d ", index+1) }
 
-func tooShort(limit int) string {
-	return fmt.Sprintf("is too short (minimum is %d characters)", limit)
-}
+// TooShort says how many characters a text has at least.
+func TooShort(limit int) string { return fmt.Sprintf("is too short (minimum is %d characters)", limit) }
 
-func tooLong(limit int) string {
-	return fmt.Sprintf("is too long (maximum is %d characters)", limit)
-}
+// TooLong says how many characters a text has at most.
+func TooLong(limit int) string { return fmt.Sprintf("is too long (maximum is %d characters)", limit) }
 
-const blank = "can't be blank"
+// Blank says that a text is missing, or has nothing but blanks.
+const Blank = "can't be blank"
