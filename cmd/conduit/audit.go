@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"conduit/internal/app"
 	"conduit/internal/errs"
 	"conduit/internal/identity"
 	"conduit/internal/store"
@@ -83,7 +84,7 @@ func (e *eventsFlags) open(cmd *cobra.Command, use func(*store.Store, identity.E
 		return badSetting("before", err)
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	db, err := openDatabase(cmd.Context(), opening{database: e.database}, log)
+	db, err := app.OpenDatabase(cmd.Context(), app.Database{URL: e.database}, log)
 	if err != nil {
 		return err
 	}
@@ -198,7 +199,7 @@ func auditPruneCommand() *cobra.Command {
 				}
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			db, err := openDatabase(cmd.Context(), opening{database: database}, log)
+			db, err := app.OpenDatabase(cmd.Context(), app.Database{URL: database}, log)
 			if err != nil {
 				return err
 			}
@@ -229,8 +230,7 @@ func findUserID(ctx context.Context, db *store.Store, user string) (int64, error
 		}
 	}
 	id, err := db.UserID(ctx, user)
-	var refusal *errs.Error
-	if errors.As(err, &refusal) && refusal.Kind == errs.KindNotFound {
+	if errs.Is(err, errs.KindNotFound) {
 		return 0, badSetting("user", errors.New("there is nobody of this name; who is gone is found as user:ID"))
 	}
 	return id, err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"conduit/internal/app"
 	"conduit/internal/store/storetest"
 )
 
@@ -146,7 +147,7 @@ func TestBackupRefuses(t *testing.T) {
 		"a folder that is not":   {"sqlite:" + database, filepath.Join(folder, "no", "file"), "no such file"},
 		"a database that is not": {typo, fresh, "no such file"},
 		"no database":            {"sqlite:" + taken, fresh, "not a database"},
-		"in memory":              {inMemory, fresh, "pg_dump"},
+		"in memory":              {app.InMemory, fresh, "pg_dump"},
 		"PostgreSQL":             {"postgres://somebody@127.0.0.1:1/none", fresh, "pg_dump"},
 	} {
 		_, err := invoke(t, map[string]string{"CONDUIT_DATABASE": test.database}, "backup", test.file)

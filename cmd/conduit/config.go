@@ -84,6 +84,9 @@ func databaseFromFile(flags *pflag.FlagSet) error {
 
 // badSetting says which setting is wrong, by both its names, and why.
 func badSetting(flag string, why error) error {
+	if flag == "" {
+		return usagef("%w", why)
+	}
 	if settingFlags.Lookup(flag) == nil {
 		return usagef("--%s: %w", flag, why)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"conduit/internal/app"
 	"conduit/internal/store/storetest"
 )
 
@@ -41,7 +42,7 @@ func (i instance) story(t *testing.T) (shown []string) {
 func TestSeedRepeats(t *testing.T) {
 	t.Parallel()
 	tell := func(seed string) []string {
-		i := serveOn(t, inMemory, "", "--seed="+seed, "--public-url=http://conduit.test")
+		i := serveOn(t, app.InMemory, "", "--seed="+seed, "--public-url=http://conduit.test")
 		if !strings.Contains(i.banner, "Seed      "+seed+"; the clock stands at 2026-01-02T12:00:00Z") {
 			t.Errorf("the banner does not say it: %s", i.banner)
 		}
@@ -73,7 +74,7 @@ func TestThrowAway(t *testing.T) {
 		"--seed=2 --demo=false":         `"articlesCount":0`,
 		"--seed=2 --listen=127.0.0.1:0": `"articlesCount":100`,
 	} {
-		i := serveOn(t, inMemory, "", strings.Fields(flags)...)
+		i := serveOn(t, app.InMemory, "", strings.Fields(flags)...)
 		if host, _, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(i.url, "http://"), "/api")); err != nil || host != "127.0.0.1" {
 			t.Errorf("%s: the banner names a URL that no browser opens: %s", flags, i.url)
 		}
@@ -94,7 +95,7 @@ func TestThrowAway(t *testing.T) {
 func TestRehearse(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"--rehearse", "--check-responses"}} {
-		i := serveOn(t, inMemory, "", flags...)
+		i := serveOn(t, app.InMemory, "", flags...)
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+"/tags", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -154,7 +155,7 @@ func TestHealth(t *testing.T) {
 		}
 		waited <- err
 	}()
-	i := serveOn(t, inMemory, "", "--listen="+address)
+	i := serveOn(t, app.InMemory, "", "--listen="+address)
 	if err := <-waited; err != nil {
 		t.Error(err)
 	}

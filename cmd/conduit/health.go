@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"conduit/internal/app"
+
 	"github.com/spf13/cobra"
 )
 
@@ -21,7 +23,7 @@ func healthCommand() *cobra.Command {
 For containers, which have no other program to ask with, and for scripts that start a server and wait for it.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			address, err := localURL(listen)
+			address, err := app.LocalURL(listen)
 			if err != nil {
 				return badSetting("listen", err)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
 	"conduit/internal/identity"
 )
@@ -53,7 +54,7 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 			if err != nil {
 				return err
 			}
-			db, err := openDatabase(cmd.Context(), opening{database: s.database}, log)
+			db, err := app.OpenDatabase(cmd.Context(), app.Database{URL: s.database}, log)
 			if err != nil {
 				return err
 			}
@@ -62,7 +63,7 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 				Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.accessLifetime), Now: time.Now,
 			})
 			if err != nil {
-				return sealedOtherwise(err)
+				return app.WithRemedy(err)
 			}
 			return run(cmd.Context(), auditedKeys{keys, db}, cmd.OutOrStdout(), args)
 		}
@@ -119,11 +120,11 @@ is none. End the servers before: those with another key-encryption key can log n
 }
 
 func (s keySettings) reset(cmd *cobra.Command, fromEnvironment string, yes bool) error {
-	if s.database == inMemory {
+	if s.database == app.InMemory {
 		return errKeysInMemory
 	}
 	ctx, log := cmd.Context(), slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	db, err := openDatabase(ctx, opening{database: s.database}, log)
+	db, err := app.OpenDatabase(ctx, app.Database{URL: s.database}, log)
 	if err != nil {
 		return err
 	}
@@ -269,10 +270,10 @@ func moment(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z"
 
 // sealer opens the keys of a server. If there is no file, it asks whether one may be made.
 func (s keySettings) sealer(fromEnvironment string, log *slog.Logger, mayMake func() error) (*auth.Sealer, error) {
-	if s.database == inMemory {
+	if s.database == app.InMemory {
 		return nil, errKeysInMemory
 	}
-	kek, err := findKEK(s.database, s.keyFile, fromEnvironment, log, mayMake)
+	kek, err := app.FindKEK(s.database, s.keyFile, fromEnvironment, log, mayMake)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-// Command conduit is the server and its tools. This package wires the rooms together and holds no rules of its own.
+// Command conduit is the server and its tools. Each command has a file; internal/app puts together what they work on.
 package main
 
 import (
@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"conduit/internal/app"
 
 	"github.com/spf13/cobra"
 )
@@ -74,7 +76,11 @@ What a command is to do, as --yes or --all, can only be said by its flag.`,
 	for _, command := range root.Commands() {
 		nameVariables(command)
 	}
-	return root.ExecuteContext(ctx)
+	err := root.ExecuteContext(ctx)
+	if wrong, ok := errors.AsType[*app.WrongSetting](err); ok {
+		return badSetting(wrong.Flag, wrong.Err)
+	}
+	return err
 }
 
 func versionCommand() *cobra.Command {

@@ -310,15 +310,3 @@ func dashboard(t *testing.T) (expressions []string) {
 	}
 	return expressions
 }
-
-func TestMetricsAddress(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"9090": "127.0.0.1:9090", ":9090": "127.0.0.1:9090", "0.0.0.0:9090": "0.0.0.0:9090", "[::]:9090": "[::]:9090",
-		"localhost:0": "localhost:0", "": "", ":": "", "localhost:": "", "::1": "",
-	} {
-		if got, err := metricsAddress(text); got != want || (err == nil) != (want != "") {
-			t.Errorf("%q is %q, %v, want %q", text, got, err, want)
-		}
-	}
-}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"conduit/internal/app"
 	"conduit/internal/store"
 )
 
@@ -25,19 +26,19 @@ func migrateCommand() *cobra.Command {
 		return func(cmd *cobra.Command, _ []string) error {
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 			if migrationDatabase != "" {
-				db, err := openMigrationDatabase(cmd.Context(), migrationDatabase, log)
+				db, err := app.OpenMigrationDatabase(cmd.Context(), migrationDatabase, log)
 				if err != nil {
 					return err
 				}
 				return errors.Join(run(cmd, db), db.Close())
 			}
 			db, err := store.Open(database, store.Options{
-				Log: log, Existing: cmd.Name() != "up", Connections: commandConnections,
+				Log: log, Existing: cmd.Name() != "up", Connections: app.CommandConnections,
 			})
 			if err != nil {
 				return badSetting("database", err)
 			}
-			if err := checkDatabase(cmd.Context(), db, "database"); err != nil {
+			if err := app.CheckDatabase(cmd.Context(), db, "database"); err != nil {
 				return errors.Join(err, db.Close())
 			}
 			return errors.Join(run(cmd, db), db.Close())

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"conduit/internal/app"
 	"conduit/internal/store/storetest"
 )
 
@@ -52,8 +53,8 @@ func TestNewerDatabase(t *testing.T) {
 		}
 		for _, migrate := range []bool{true, false} {
 			var log bytes.Buffer
-			o := opening{database: url, migrate: migrate}
-			db, err := openDatabase(t.Context(), o, slog.New(slog.NewTextHandler(&log, nil)))
+			o := app.Database{URL: url, Migrate: migrate}
+			db, err := app.OpenDatabase(t.Context(), o, slog.New(slog.NewTextHandler(&log, nil)))
 			if err != nil {
 				t.Fatal(err)
 			}

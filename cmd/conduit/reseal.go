@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
 	"conduit/internal/identity"
 )
@@ -40,7 +41,7 @@ them too, and revoke the former ones (conduit keys rotate --now, conduit keys re
 
 func (s keySettings) reseal(cmd *cobra.Command, formerText, nextText, newKeyFile string) error {
 	switch {
-	case s.database == inMemory:
+	case s.database == app.InMemory:
 		return errKeysInMemory
 	case nextText != "" && newKeyFile != "":
 		return usagef("%s is set, and --new-key-file given: say one", newKEKVariable)
@@ -48,11 +49,11 @@ func (s keySettings) reseal(cmd *cobra.Command, formerText, nextText, newKeyFile
 		return usagef("no other key-encryption key: give --new-key-file or %s", newKEKVariable)
 	}
 	ctx, log := cmd.Context(), slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	former, err := findKEK(s.database, s.keyFile, formerText, log, s.noKEK)
+	former, err := app.FindKEK(s.database, s.keyFile, formerText, log, s.noKEK)
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, opening{database: s.database}, log)
+	db, err := app.OpenDatabase(ctx, app.Database{URL: s.database}, log)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (s keySettings) reseal(cmd *cobra.Command, formerText, nextText, newKeyFile
 	}
 	resealed, err := auth.Reseal(ctx, db, former, next)
 	if err != nil {
-		return sealedOtherwise(err)
+		return app.WithRemedy(err)
 	}
 	audited := auditedKeys{audit: db}
 	for _, kid := range resealed {

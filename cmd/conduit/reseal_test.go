@@ -51,7 +51,7 @@ func TestResealLogsNobodyOut(t *testing.T) {
 		}
 		variables := map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_KEY_FILE": former}
 		_, err := invoke(t, variables, "serve", "--listen=127.0.0.1:0")
-		if err == nil || !strings.Contains(err.Error(), remedyKEK) {
+		if err == nil || !strings.Contains(err.Error(), "conduit keys reset") {
 			t.Errorf("a start with the former key: %v", err)
 		}
 

@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
+	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -16,10 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
-	"conduit/internal/blog"
 	"conduit/internal/httpapi"
-	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -73,41 +72,23 @@ func seal(t *testing.T) *auth.Sealer {
 
 func newFleet(t *testing.T, url string) *fleet {
 	t.Helper()
-	refresh, err := auth.NewRefreshTokens(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
 	f := &fleet{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}
 	for i := range f.instances {
-		db := storetest.Open(t, url, store.Options{Timeout: 20 * time.Second})
 		off := time.Duration(i-1) * clocksDiffer
-		now := func() time.Time { return f.clock().Add(off) }
-		keys, err := auth.OpenKeyRing(t.Context(), db, seal(t), auth.KeyRingOptions{
-			TokenLifetime: tokenTime, Rotation: rotationTime, MaxAge: keySetTime, Now: now,
+		instance, err := app.Open(context.Background(), app.Options{
+			Store:            storetest.Open(t, url, store.Options{Timeout: 20 * time.Second}),
+			KeyEncryptionKey: base64.StdEncoding.EncodeToString(kek),
+			KeyRotation:      rotationTime, KeySetAge: keySetTime, SessionLifetime: tokenTime, MaxSessions: 50, Audience: "test",
+			Now: func() time.Time { return f.clock().Add(off) },
+			// The cheapest settings that argon2id takes: what is tested here is keys.
+			Hashing: auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute},
+			HTTP:    httpapi.Config{Origins: []string{"*"}},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: "test", Audience: "test", Now: now})
-		sessions := &identity.Sessions{Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: tokenTime, Now: now, NewID: rand.Text}
-		// The cheapest settings that argon2id takes: what is tested here is keys.
-		passwords := auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute})
-		handler, err := httpapi.New(httpapi.Config{
-			Users: &identity.Users{
-				Store: db, Audit: db, Passwords: passwords, Sessions: sessions, Now: now,
-				Throttle: &identity.Throttle{Store: db, Audit: db, Now: now},
-			},
-			Sessions: sessions, Tokens: tokens, Keys: keys,
-			Profiles: &blog.Profiles{Store: db},
-			Articles: &blog.Articles{Store: db, Now: now, NewID: rand.Text},
-			Comments: &blog.Comments{Store: db, Now: now},
-			Ping:     db.Ping, Schema: db.UpToDate,
-			Log: slog.New(slog.DiscardHandler), Now: time.Now, Origins: []string{"*"},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.instances[i] = &member{httptest.NewServer(handler), keys}
+		t.Cleanup(instance.Close)
+		f.instances[i] = &member{httptest.NewServer(instance.Handler), instance.Keys}
 		t.Cleanup(f.instances[i].Close)
 	}
 	return f

@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -273,59 +271,12 @@ func TestTracesToNobody(t *testing.T) {
 			if err := i.stop(); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(began); took > flushTime+5*time.Second {
+			if took := time.Since(began); took > 8*time.Second {
 				t.Errorf("the end took %v", took)
 			}
 			if said := strings.Count(log.String(), "msg=tracing"); said > 1 {
 				t.Errorf("the log says it %d times", said)
 			}
 		})
-	}
-}
-
-func TestTracingIsAskedFor(t *testing.T) {
-	t.Parallel()
-	at := func(more ...string) map[string]string {
-		variables := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
-		for _, variable := range more {
-			name, value, _ := strings.Cut(variable, "=")
-			variables[name] = value
-		}
-		return variables
-	}
-	for name, test := range map[string]struct {
-		variables map[string]string
-		traces    bool
-		want      string // the error
-	}{
-		"nothing":          {nil, false, ""},
-		"an endpoint":      {at(), true, ""},
-		"disabled":         {at("OTEL_SDK_DISABLED=true"), false, ""},
-		"no exporter":      {at("OTEL_TRACES_EXPORTER=none"), false, ""},
-		"another exporter": {at("OTEL_TRACES_EXPORTER=zipkin"), false, "OTEL_TRACES_EXPORTER: want otlp or none"},
-		"another protocol": {at("OTEL_EXPORTER_OTLP_PROTOCOL=grpc"), false, "want http/protobuf"},
-	} {
-		getenv := func(name string) string { return test.variables[name] }
-		tracer, stop, err := startTracing(t.Context(), getenv, slog.New(slog.DiscardHandler))
-		said := fmt.Sprint(err)
-		if (tracer != nil) != test.traces || test.want == "" && err != nil || !strings.Contains(said, test.want) {
-			t.Errorf("%s: %v, %v", name, tracer, err)
-		}
-		if stop != nil {
-			stop()
-		}
-	}
-}
-
-func TestRarely(t *testing.T) {
-	t.Parallel()
-	at, said := time.Unix(1, 0), 0
-	handle := rarely(time.Minute, func() time.Time { return at }, func(error) { said++ })
-	for range 10 {
-		handle(errors.New("away"))
-		at = at.Add(20 * time.Second)
-	}
-	if said != 4 {
-		t.Errorf("said %d times in 180 s", said)
 	}
 }

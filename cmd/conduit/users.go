@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
 	"conduit/internal/errs"
 	"conduit/internal/identity"
@@ -32,7 +33,7 @@ func onAccounts(database, policy *string, action accountsAction) func(*cobra.Com
 			return err
 		}
 		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-		db, err := openDatabase(cmd.Context(), opening{database: *database}, log)
+		db, err := app.OpenDatabase(cmd.Context(), app.Database{URL: *database}, log)
 		if err != nil {
 			return err
 		}
@@ -154,8 +155,7 @@ func gone(err error, user identity.User) error {
 }
 
 func isNotFound(err error) bool {
-	var refusal *errs.Error
-	return errors.As(err, &refusal) && refusal.Kind == errs.KindNotFound
+	return errs.Is(err, errs.KindNotFound)
 }
 
 // saying reports what was done, unless it was not.

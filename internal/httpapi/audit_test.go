@@ -16,7 +16,7 @@ import (
 // events gives the audit log, oldest first.
 func (s *server) events(t *testing.T) []identity.Event {
 	t.Helper()
-	events, err := s.db.Events(t.Context(), identity.EventFilter{Limit: 1000})
+	events, err := s.Store.Events(t.Context(), identity.EventFilter{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func as(id string, c call) call {
 // TestAudit goes through everything that is recorded, and some that is not.
 func TestAudit(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork = 2, 8, 20
+		s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = 2, 8, 20
 		jake, jane, seen := int64(1), int64(2), 0
 		// does makes a call and compares what was recorded since the one before.
 		does := func(status int, c call, want ...identity.Event) answer {
@@ -74,7 +74,7 @@ func TestAudit(t *testing.T) {
 			t.Errorf("a registration with a taken name: %+v", got)
 		}
 		seen++
-		s.throttle.Registrations = 1
+		s.Throttle.Registrations = 1
 		s.do(t, as("last", registration("joe", "joe@test.com", password))).want(t, 201, "")
 		seen++
 		does(429, registration("joan", "joan@test.com", password), unknown(identity.RegistrationThrottled, "network:192.0.2.7"))
@@ -144,7 +144,7 @@ func TestAudit(t *testing.T) {
 		does(200, put("email", "jake@test.com", "password", password), by(identity.EmailChanged, "user:1"), by(identity.PasswordChanged, "user:1"))
 		does(422, put("password", "short"))
 		does(409, put("username", "jane"), by(identity.ChangeRefused, "user:1"))
-		s.throttle.PerAccount = 1
+		s.Throttle.PerAccount = 1
 		does(429, put("username", "joan"), by(identity.ChangeThrottled, "user:1"))
 		leave := func(password string) call {
 			return call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", password)}
@@ -162,7 +162,7 @@ func TestAudit(t *testing.T) {
 // the audit log and in the log at its most talkative.
 func TestNoSecretsAreKept(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork = 3, 8, 20
+		s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = 3, 8, 20
 		const (
 			first, second = "marker-first-password", "marker-second-password"
 			wrong, short  = "marker-wrong-password", "mk-shrt"
@@ -251,7 +251,7 @@ func TestAuditRetention(t *testing.T) {
 		s.clock.Advance(48*time.Hour + time.Millisecond)
 		s.register(t, "jane")
 		upkeep := identity.Upkeep{
-			Sessions: s.sessions, Throttle: s.throttle, Users: s.db, Audit: s.db, Now: s.clock.Now,
+			Sessions: s.Sessions, Throttle: s.Throttle, Users: s.Store, Audit: s.Store, Now: s.clock.Now,
 			Swept:  func(int) {},
 			Failed: func(err error) { t.Error(err) },
 		}

@@ -106,7 +106,7 @@ func TestForgedWithTheRealKey(t *testing.T) {
 		s.register(t, "mallory")
 		now := s.clock.Now()
 		ctx := context.Background()
-		tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
+		tokens := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
 		claims, err := tokens.Verify(ctx, token)
 		if err != nil {
 			t.Fatal(err)
@@ -121,9 +121,9 @@ func TestForgedWithTheRealKey(t *testing.T) {
 		get(issue(ctx, tokens, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).want(t, 200, "")
 		get(issue(ctx, tokens, claims.UserID+1, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
 		get(issue(ctx, tokens, claims.UserID, "NOSUCHSESSION", now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
-		elsewhere := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: "elsewhere", Audience: audience, Now: s.clock.Now})
+		elsewhere := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: "elsewhere", Audience: audience, Now: s.clock.Now})
 		get(issue(ctx, elsewhere, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
-		others := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: "others", Now: s.clock.Now})
+		others := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: issuer, Audience: "others", Now: s.clock.Now})
 		get(issue(ctx, others, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
 	})
 }
@@ -133,7 +133,7 @@ func TestExpiredSessionIsRemoved(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
 		ctx := context.Background()
-		tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
+		tokens := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
 		claims, err := tokens.Verify(ctx, token)
 		if err != nil {
 			t.Fatal(err)
@@ -162,7 +162,7 @@ func (s *server) disable(t *testing.T, name string) {
 	t.Helper()
 	now := s.clock.Now()
 	session := s.sessionOf(t, s.do(t, login(name+"@test.com", password)).token(t))
-	if _, err := s.db.UpdateUser(t.Context(), session, func(u *identity.User) (identity.Outcome, error) {
+	if _, err := s.Store.UpdateUser(t.Context(), session, func(u *identity.User) (identity.Outcome, error) {
 		u.DisabledAt = &now
 		return identity.Outcome{}, nil
 	}); err != nil {
@@ -184,12 +184,12 @@ func issue(
 // sessionOf gives the session that a token names.
 func (s *server) sessionOf(t *testing.T, token string) identity.Session {
 	t.Helper()
-	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Issuers: s.db, Now: s.clock.Now})
+	tokens := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Issuers: s.Store, Now: s.clock.Now})
 	claims, err := tokens.Verify(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, _, err := s.db.SessionWithUser(t.Context(), claims.SessionID, claims.KeyID)
+	session, _, err := s.Store.SessionWithUser(t.Context(), claims.SessionID, claims.KeyID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestExpiredTokenRemovesItsSession(t *testing.T) {
 		session := s.sessionOf(t, token)
 		s.clock.Advance(25 * time.Hour)
 		s.do(t, call{method: "GET", path: "/api/user", token: token}).wantError(t, 401, "token", "has expired")
-		if _, err := s.db.Session(t.Context(), session.ID, s.keys.Keys()[0].ID); err == nil {
+		if _, err := s.Store.Session(t.Context(), session.ID, s.Keys.Keys()[0].ID); err == nil {
 			t.Error("the row of the session is still there")
 		}
 	})

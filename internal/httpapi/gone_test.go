@@ -15,8 +15,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"conduit/internal/httpapi"
-	"conduit/internal/identity"
+	"conduit/internal/app"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -45,11 +44,11 @@ func TestClientsThatGoAway(t *testing.T) {
 	url, proxy := storetest.NewProxy(t, direct)
 	log, counted, spans := make(lines, 100), make(chan string, 100), tracetest.NewSpanRecorder()
 	db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
-	s := newServerWith(t, db, issuer, identity.PasswordPolicy{},
-		func(c *httpapi.Config) {
-			c.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-			c.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
-			c.OnRequest = func(_ string, status int, _ time.Duration) { counted <- fmt.Sprint("status=", status) }
+	s := newServerOn(t, db,
+		func(o *app.Options) {
+			o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			o.HTTP.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
+			o.HTTP.OnRequest = func(_ string, status int, _ time.Duration) { counted <- fmt.Sprint("status=", status) }
 		})
 	token := s.register(t, "jake")
 	log.upToRequest()

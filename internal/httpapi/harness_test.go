@@ -3,7 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,42 +12,26 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
-	"conduit/internal/blog"
 	"conduit/internal/httpapi"
 	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
 
-// server is the real handler on a real database, listening on loopback. Every answer of it is checked against the
+// server is the real program on a real database, listening on loopback. Every answer of it is checked against the
 // contract.
 type server struct {
 	*httptest.Server
-	db        *store.Store
-	keys      *auth.KeyRing
-	sessions  *identity.Sessions
-	throttle  *identity.Throttle
-	passwords *hasher
-	clock     *clock
-	log       *syncBuffer
-}
-
-// hasher is the real one, which a test may exchange for another.
-type hasher struct{ atomic.Pointer[auth.Passwords] }
-
-func (h *hasher) Hash(ctx context.Context, password string, group ...string) (string, error) {
-	return h.Load().Hash(ctx, password, group...)
-}
-
-func (h *hasher) Verify(ctx context.Context, hash, password string, group ...string) (match, stale bool, err error) {
-	return h.Load().Verify(ctx, hash, password, group...)
+	*app.App
+	clock *clock
+	log   *syncBuffer
 }
 
 // clock is the time as the server sees it: it stands still unless a test moves it.
@@ -108,81 +92,42 @@ func newServer(t testing.TB, url string, options store.Options) *server {
 	return newServerOn(t, storetest.Open(t, url, options))
 }
 
-func newServerOn(t testing.TB, db *store.Store) *server {
-	t.Helper()
-	return newServerOf(t, db, issuer)
-}
-
-// newServerOf starts a server which calls itself that in tokens.
-func newServerOf(t testing.TB, db *store.Store, issuer string) *server {
-	t.Helper()
-	return newServerWith(t, db, issuer, identity.PasswordPolicy{})
-}
-
-// newServerWith is newServerOf that holds new passwords to a policy, and has its settings changed by adjust.
-func newServerWith(t testing.TB, db *store.Store, issuer string, policy identity.PasswordPolicy, adjust ...func(*httpapi.Config)) *server {
+// newServerOn starts a server on an open database, with other settings than usual where adjust says so.
+func newServerOn(t testing.TB, db *store.Store, adjust ...func(*app.Options)) *server {
 	t.Helper()
 	// Sessions are checked against the clock, and PostgreSQL against nothing: the date is arbitrary.
-	s := &server{db: db, clock: &clock{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}, log: &syncBuffer{}}
-	sealer, err := auth.NewSealer(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.keys, err = auth.OpenKeyRing(context.Background(), db, sealer, auth.KeyRingOptions{TokenLifetime: 24 * time.Hour, Now: s.clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tokens := auth.NewTokens(s.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Issuers: db, Now: s.clock.Now})
-	if err := tokens.NoteIssuer(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	refresh, err := auth.NewRefreshTokens(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.sessions = &identity.Sessions{
-		Store: db, Audit: db, Tokens: tokens, Refresh: refresh, Lifetime: 24 * time.Hour, Max: 50, Now: s.clock.Now, NewID: rand.Text,
-		Limits: identity.RefreshLimits{Access: 15 * time.Minute, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 10 * time.Second},
-	}
-	// The cheapest settings that argon2id takes: what hashing costs is measured, not tested.
-	s.passwords = &hasher{}
-	s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute}))
-	// Off, but for the tests of it: everything comes from one IP address here.
-	s.throttle = &identity.Throttle{Store: db, Audit: db, Now: s.clock.Now, Secret: kek}
-	users := &identity.Users{
-		Store: db, Audit: db, Passwords: s.passwords, Policy: policy, Sessions: s.sessions, Throttle: s.throttle, Now: s.clock.Now,
-	}
-	// Tests may say where they come from.
-	proxies, err := httpapi.ParseProxies([]string{"127.0.0.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := httpapi.Config{
-		TrustedProxies: proxies,
-		Issuer:         issuer,
-		Version:        programVersion,
-		Users:          users, Sessions: s.sessions, Profiles: &blog.Profiles{Store: db},
-		Articles: &blog.Articles{Store: db, Now: s.clock.Now, NewID: rand.Text},
-		Comments: &blog.Comments{Store: db, Now: s.clock.Now},
-		Tokens:   tokens, Keys: s.keys, Ping: db.Ping, Schema: db.UpToDate,
-		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now, Origins: []string{"*"},
-		CheckResponses: true,
-		OnViolation: func(v httpapi.Violation) {
-			t.Errorf("%s answered %d against openapi.yaml: %s", v.OperationID, v.Status, v.Reason)
+	s := &server{clock: &clock{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}, log: &syncBuffer{}}
+	options := app.Options{
+		Version: programVersion, Store: db, Now: s.clock.Now,
+		Log:              slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		KeyEncryptionKey: base64.StdEncoding.EncodeToString(kek),
+		Issuer:           issuer, Audience: audience, SessionLifetime: 24 * time.Hour, MaxSessions: 50,
+		Refresh: identity.RefreshLimits{
+			Access: 15 * time.Minute, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 10 * time.Second,
 		},
-		OnAnswer: noteAnswer,
+		// The cheapest settings that argon2id takes: what hashing costs is measured, not tested. The throttle is off,
+		// but for the tests of it: everything comes from one IP address here.
+		Hashing:        auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute},
+		TrustedProxies: []string{"127.0.0.1"}, // tests may say where they come from
+		HTTP: httpapi.Config{
+			Origins: []string{"*"}, CheckResponses: true, OnAnswer: noteAnswer,
+			OnViolation: func(v httpapi.Violation) {
+				t.Errorf("%s answered %d against the contract: %s", v.OperationID, v.Status, v.Reason)
+			},
+		},
 	}
 	for _, change := range adjust {
-		change(&config)
+		change(&options)
 	}
-	handler, err := httpapi.New(config)
-	if err != nil {
+	var err error
+	if s.App, err = app.Open(context.Background(), options); err != nil {
 		t.Fatal(err)
 	}
-	s.Server = httptest.NewUnstartedServer(handler)
-	s.Listener = httpapi.Listener(s.Listener, config.Origins)
+	t.Cleanup(s.App.Close)
+	s.Server = httptest.NewUnstartedServer(s.Handler)
+	s.Listener = httpapi.Listener(s.Listener, options.HTTP.Origins)
 	s.Start()
-	t.Cleanup(s.Close)
+	t.Cleanup(s.Server.Close)
 	return s
 }
 

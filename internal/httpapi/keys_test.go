@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
 	"conduit/internal/identity"
 	"conduit/internal/store"
@@ -52,12 +53,12 @@ func TestRevokedKeyElsewhere(t *testing.T) {
 // revokeSigner ends the key that signs, and all its tokens.
 func (s *server) revokeSigner(t *testing.T) {
 	t.Helper()
-	if err := s.keys.Reload(t.Context()); err != nil {
+	if err := s.Keys.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range s.keys.Keys() {
+	for _, key := range s.Keys.Keys() {
 		if key.State == auth.KeyActive {
-			if _, err := s.keys.Revoke(t.Context(), key.ID); err != nil {
+			if _, err := s.Keys.Revoke(t.Context(), key.ID); err != nil {
 				t.Fatal(err)
 			}
 			return
@@ -104,7 +105,7 @@ func TestUnsignedIsUnwritten(t *testing.T) {
 // ends neither itself nor the one before.
 func TestSessionsWhenTheClockStepsBack(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.sessions.Max = 3
+		s.Sessions.Max = 3
 		s.register(t, "jake")
 		for range 2 {
 			s.clock.Advance(time.Minute)
@@ -143,7 +144,7 @@ func TestClockAhead(t *testing.T) {
 // knows.
 func TestTheLongestUnusedSessionEnds(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.sessions.Max = 3
+		s.Sessions.Max = 3
 		var tokens []string
 		tokens = append(tokens, s.register(t, "jake"))
 		for range 2 {
@@ -184,13 +185,13 @@ func TestTheLongestUnusedSessionEnds(t *testing.T) {
 // TestOneSessionAtMost: a limit of one ends all others, and of those that begin at once one is left.
 func TestOneSessionAtMost(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.sessions.Max = 1
+		s.Sessions.Max = 1
 		first := s.register(t, "jake")
 		second := s.do(t, login("jake@test.com", password)).token(t)
 		s.do(t, get("/api/user", first)).wantError(t, 401, "token", "is invalid")
 		s.do(t, get("/api/user", second)).want(t, 200, "")
 		for _, most := range []int{1, 1, 1, 2, 2, 2} {
-			s.sessions.Max = most
+			s.Sessions.Max = most
 			s.clock.Advance(time.Second)
 			calls := make([]call, 6)
 			for i := range calls {
@@ -199,7 +200,7 @@ func TestOneSessionAtMost(t *testing.T) {
 			if got := s.together(t, calls); got[200] != len(calls) {
 				t.Errorf("logins at once: %v", got)
 			}
-			live, err := s.db.SessionsOf(t.Context(), 1, s.clock.Now())
+			live, err := s.Store.SessionsOf(t.Context(), 1, s.clock.Now())
 			if err != nil || len(live) != most {
 				t.Errorf("%d sessions after logins at once, %v, want %d", len(live), err, most)
 			}
@@ -215,13 +216,13 @@ func TestSeenSessionsAreKept(t *testing.T) {
 		s.do(t, get("/api/user", token)).want(t, 200, "")
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := s.sessions.WriteDownSeen(over); err == nil {
+		if err := s.Sessions.WriteDownSeen(over); err == nil {
 			t.Error("it was written down after the end")
 		}
-		if err := s.sessions.WriteDownSeen(t.Context()); err != nil {
+		if err := s.Sessions.WriteDownSeen(t.Context()); err != nil {
 			t.Error(err)
 		}
-		live, err := s.db.SessionsOf(t.Context(), 1, s.clock.Now())
+		live, err := s.Store.SessionsOf(t.Context(), 1, s.clock.Now())
 		if err != nil || len(live) != 1 || !live[0].LastSeenAt.Equal(s.clock.Now()) {
 			t.Errorf("sessions %+v, %v", live, err)
 		}
@@ -234,10 +235,10 @@ func TestFormerIssuers(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
-		before := newServerOf(t, db, "conduit")
+		before := newServerOn(t, db, func(o *app.Options) { o.Issuer = "conduit" })
 		former := before.register(t, "jake")
 		refresh := before.refreshToken(t)
-		after := newServerOf(t, db, "https://conduit.example.com")
+		after := newServerOn(t, db, func(o *app.Options) { o.Issuer = "https://conduit.example.com" })
 		present := after.do(t, login("jake@test.com", password)).token(t)
 		for range 2 {
 			for _, s := range []*server{before, after} {
@@ -251,7 +252,7 @@ func TestFormerIssuers(t *testing.T) {
 
 		session := before.sessionOf(t, former)
 		forge := func(issuer, audience string) string {
-			tokens := auth.NewTokens(after.keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: after.clock.Now})
+			tokens := auth.NewTokens(after.Keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: after.clock.Now})
 			token, err := issue(t.Context(), tokens, session.UserID, session.ID, after.clock.Now(), after.clock.Now().Add(time.Hour))
 			if err != nil {
 				t.Fatal(err)
@@ -291,12 +292,12 @@ func TestShorterLifetime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shorter, err := auth.OpenKeyRing(t.Context(), s.db, sealer, auth.KeyRingOptions{TokenLifetime: time.Hour, Now: s.clock.Now})
+		shorter, err := auth.OpenKeyRing(t.Context(), s.Store, sealer, auth.KeyRingOptions{TokenLifetime: time.Hour, Now: s.clock.Now})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{issuer, "renamed"} {
-			tokens := auth.NewTokens(shorter, auth.TokenOptions{Issuer: name, Audience: audience, Issuers: s.db, Now: s.clock.Now})
+			tokens := auth.NewTokens(shorter, auth.TokenOptions{Issuer: name, Audience: audience, Issuers: s.Store, Now: s.clock.Now})
 			if name != issuer {
 				if err := tokens.NoteIssuer(t.Context()); err != nil {
 					t.Fatal(err)
@@ -319,10 +320,10 @@ func TestServerBesideReset(t *testing.T) {
 			t.Fatal(err)
 		}
 		options := auth.KeyRingOptions{TokenLifetime: 24 * time.Hour, Now: s.clock.Now}
-		if _, _, err := auth.ResetKeyRing(t.Context(), s.db, sealer, options); err != nil {
+		if _, _, err := auth.ResetKeyRing(t.Context(), s.Store, sealer, options); err != nil {
 			t.Fatal(err)
 		}
-		keys, err := auth.OpenKeyRing(t.Context(), s.db, sealer, options)
+		keys, err := auth.OpenKeyRing(t.Context(), s.Store, sealer, options)
 		if err != nil {
 			t.Fatal(err)
 		}

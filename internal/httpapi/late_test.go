@@ -11,7 +11,6 @@ import (
 
 	"conduit/internal/blog"
 	"conduit/internal/errs"
-	"conduit/internal/httpapi"
 	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -96,35 +95,35 @@ func TestWritesAfterTheLogout(t *testing.T) {
 		ctx := context.Background()
 		for name, write := range map[string]func(identity.Caller) error{
 			"publish": func(c identity.Caller) error {
-				_, err := rooms.Articles.Publish(ctx, c, blog.Draft{Title: "Late", Description: "d", Body: "b", TagList: []string{"late"}})
+				_, err := s.HTTP.Articles.Publish(ctx, c, blog.Draft{Title: "Late", Description: "d", Body: "b", TagList: []string{"late"}})
 				return err
 			},
 			"change": func(c identity.Caller) error {
-				_, err := rooms.Articles.Update(ctx, c, "known", blog.ArticleChanges{Title: "Late"})
+				_, err := s.HTTP.Articles.Update(ctx, c, "known", blog.ArticleChanges{Title: "Late"})
 				return err
 			},
-			"delete":           func(c identity.Caller) error { return rooms.Articles.Delete(ctx, c, "known") },
-			"favour":           func(c identity.Caller) error { _, err := rooms.Articles.Favorite(ctx, c, "known"); return err },
-			"favour again":     func(c identity.Caller) error { _, err := rooms.Articles.Favorite(ctx, c, "other"); return err },
-			"favour no longer": func(c identity.Caller) error { _, err := rooms.Articles.Unfavorite(ctx, c, "other"); return err },
-			"follow again":     func(c identity.Caller) error { _, err := rooms.Profiles.Follow(ctx, c, "jane"); return err },
-			"follow no longer": func(c identity.Caller) error { _, err := rooms.Profiles.Unfollow(ctx, c, "jane"); return err },
-			"comment":          func(c identity.Caller) error { _, err := rooms.Comments.Add(ctx, c, "known", "late"); return err },
-			"delete a comment": func(c identity.Caller) error { return rooms.Comments.Delete(ctx, c, "known", 1) },
-			"end a session":    func(c identity.Caller) error { return rooms.Sessions.EndOne(ctx, c, other, identity.Client{}) },
-			"end others":       func(c identity.Caller) error { return rooms.Sessions.EndOthers(ctx, c, identity.Client{}) },
+			"delete":           func(c identity.Caller) error { return s.HTTP.Articles.Delete(ctx, c, "known") },
+			"favour":           func(c identity.Caller) error { _, err := s.HTTP.Articles.Favorite(ctx, c, "known"); return err },
+			"favour again":     func(c identity.Caller) error { _, err := s.HTTP.Articles.Favorite(ctx, c, "other"); return err },
+			"favour no longer": func(c identity.Caller) error { _, err := s.HTTP.Articles.Unfavorite(ctx, c, "other"); return err },
+			"follow again":     func(c identity.Caller) error { _, err := s.HTTP.Profiles.Follow(ctx, c, "jane"); return err },
+			"follow no longer": func(c identity.Caller) error { _, err := s.HTTP.Profiles.Unfollow(ctx, c, "jane"); return err },
+			"comment":          func(c identity.Caller) error { _, err := s.HTTP.Comments.Add(ctx, c, "known", "late"); return err },
+			"delete a comment": func(c identity.Caller) error { return s.HTTP.Comments.Delete(ctx, c, "known", 1) },
+			"end a session":    func(c identity.Caller) error { return s.HTTP.Sessions.EndOne(ctx, c, other, identity.Client{}) },
+			"end others":       func(c identity.Caller) error { return s.HTTP.Sessions.EndOthers(ctx, c, identity.Client{}) },
 			"change oneself": func(c identity.Caller) error {
-				_, err := rooms.Users.Update(ctx, c, identity.UserChanges{Username: "late"}, identity.Client{})
+				_, err := s.HTTP.Users.Update(ctx, c, identity.UserChanges{Username: "late"}, identity.Client{})
 				return err
 			},
-			"delete oneself": func(c identity.Caller) error { return rooms.Users.Delete(ctx, c, password, identity.Client{}) },
+			"delete oneself": func(c identity.Caller) error { return s.HTTP.Users.Delete(ctx, c, password, identity.Client{}) },
 		} {
 			token := s.do(t, login("jake@test.com", password)).token(t)
-			claims, err := rooms.Tokens.Verify(ctx, token)
+			claims, err := s.HTTP.Tokens.Verify(ctx, token)
 			if err != nil {
 				t.Fatal(err)
 			}
-			caller, err := rooms.Sessions.Resume(ctx, identity.Presented{
+			caller, err := s.HTTP.Sessions.Resume(ctx, identity.Presented{
 				Token: token, ID: claims.TokenID, KeyID: claims.KeyID, SessionID: claims.SessionID, UserID: claims.UserID,
 			})
 			if err != nil {

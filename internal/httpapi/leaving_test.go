@@ -48,7 +48,7 @@ func TestDeleteAccount(t *testing.T) {
 // TestGuessingAtOnesOwnPassword: a token alone, found on a desk, is no way around the throttle.
 func TestGuessingAtOnesOwnPassword(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.throttle.PerPair, s.throttle.PerAccount = 3, 8
+		s.Throttle.PerPair, s.Throttle.PerAccount = 3, 8
 		jake := s.register(t, "jake")
 		for i := range 3 {
 			s.do(t, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", fmt.Sprint("guess", i))}).wantError(t, 422, "password", "is not right")

@@ -10,8 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"conduit/internal/httpapi"
-	"conduit/internal/identity"
+	"conduit/internal/app"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )

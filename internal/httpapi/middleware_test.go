@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"conduit/internal/app"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -100,7 +101,7 @@ func TestServerMetadata(t *testing.T) {
 		got.want(t, 200, `{"issuer":"https://conduit.test","jwks_uri":"https://conduit.test/.well-known/jwks.json","grant_types_supported":[],"response_types_supported":[]}`)
 		s.do(t, call{method: "GET", path: path, headers: map[string]string{"If-None-Match": got.header.Get("ETag")}}).want(t, 304, "")
 		s.do(t, get(path+"/blog", "")).wantError(t, 404, "route", "not found")
-		below := newServerOf(t, db, "https://conduit.test/blog/")
+		below := newServerOn(t, db, func(o *app.Options) { o.Issuer = "https://conduit.test/blog/" })
 		for _, place := range []string{path, path + "/blog", "/api" + path} { // RFC 8414 §3.1 has the second
 			got := below.do(t, get(place, ""))
 			if keys := got.at(t, "jwks_uri"); keys != "https://conduit.test/blog/.well-known/jwks.json" {
@@ -111,7 +112,7 @@ func TestServerMetadata(t *testing.T) {
 			below.do(t, get(place, "")).wantError(t, 404, "route", "not found")
 		}
 		below.do(t, post(path+"/blog", "")).wantError(t, 405, "method", "not allowed")
-		named := newServerOf(t, db, "conduit")
+		named := newServerOn(t, db, func(o *app.Options) { o.Issuer = "conduit" })
 		named.do(t, get(path+"/conduit", "")).wantError(t, 404, "route", "not found")
 		named.do(t, get(path, "")).wantError(t, 404, "issuer", "not found")
 	})

@@ -88,17 +88,17 @@ func TestFormerNamesAreSwept(t *testing.T) {
 		}
 		s.clock.Advance(30*24*time.Hour - 2*time.Hour)
 		upkeep := identity.Upkeep{
-			Sessions: s.sessions, Throttle: s.throttle, Users: s.db, Audit: s.db, Now: s.clock.Now,
+			Sessions: s.Sessions, Throttle: s.Throttle, Users: s.Store, Audit: s.Store, Now: s.clock.Now,
 			Swept:  func(int) {},
 			Failed: func(err error) { t.Error(err) },
 		}
 		upkeep.Sweep(t.Context())
-		if left, err := s.db.SweepNames(t.Context(), s.clock.Now(), 10); err != nil || left != 0 {
+		if left, err := s.Store.SweepNames(t.Context(), s.clock.Now(), 10); err != nil || left != 0 {
 			t.Errorf("the sweep left %d, %v", left, err)
 		}
 		s.do(t, registration("jim", "jim@test.com", password)).want(t, 409, "")
 		s.clock.Advance(2 * time.Hour)
-		if over, err := s.db.SweepNames(t.Context(), s.clock.Now(), 10); err != nil || over != 1 {
+		if over, err := s.Store.SweepNames(t.Context(), s.clock.Now(), 10); err != nil || over != 1 {
 			t.Errorf("an hour after the other one is free: %d, %v", over, err)
 		}
 	})

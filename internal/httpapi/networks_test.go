@@ -98,7 +98,7 @@ func TestWhatTheThrottleKeeps(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		s := newServer(t, url, store.Options{Timeout: 30 * time.Second})
-		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork = 3, 8, 20
+		s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = 3, 8, 20
 		s.register(t, "jake")
 		var calls []call
 		for i := range 200 {
@@ -129,7 +129,7 @@ func TestWhatTheThrottleKeeps(t *testing.T) {
 			wrong.wantWrong(t)
 		}
 		s.clock.Advance(24 * time.Hour)
-		if err := s.throttle.Sweep(t.Context()); err != nil {
+		if err := s.Throttle.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if rows := columnOf(t, url, "select key from attempts"); len(rows) != 0 {
@@ -139,7 +139,7 @@ func TestWhatTheThrottleKeeps(t *testing.T) {
 			t.Errorf("a day later %d networks are known, want 20", len(rows))
 		}
 		s.clock.Advance(90 * 24 * time.Hour)
-		if err := s.throttle.Sweep(t.Context()); err != nil {
+		if err := s.Throttle.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if rows := columnOf(t, url, "select network from known_networks"); len(rows) != 0 {
@@ -207,12 +207,12 @@ func TestNothingIsThrottled(t *testing.T) {
 		for range 150 {
 			s.do(t, login("jake@test.com", "wrong")).wantWrong(t)
 		}
-		s.throttle.PerNetwork = 3
+		s.Throttle.PerNetwork = 3
 		for range 3 {
 			s.do(t, login("jake@test.com", "wrong")).wantWrong(t)
 		}
 		wantTooMany(t, s.do(t, login("jake@test.com", "wrong")), 5)
-		s.throttle.PerPair, s.throttle.PerNetwork = 2, 0
+		s.Throttle.PerPair, s.Throttle.PerNetwork = 2, 0
 		s.do(t, login("jake@test.com", "wrong")).wantWrong(t)
 	})
 }
@@ -221,11 +221,11 @@ func TestNothingIsThrottled(t *testing.T) {
 func TestLoweredSettings(t *testing.T) {
 	throttled(t, 0, 0, 30, func(t *testing.T, s *server) {
 		for range 2 {
-			s.throttle.PerNetwork = 30
+			s.Throttle.PerNetwork = 30
 			for i := range 30 {
 				s.do(t, login(fmt.Sprint(i, "@test.com"), "wrong"))
 			}
-			s.throttle.PerNetwork = 3
+			s.Throttle.PerNetwork = 3
 			wantTooMany(t, s.do(t, login("jake@test.com", "wrong")), 5)
 			s.clock.Advance(5 * time.Second)
 			s.do(t, login("jake@test.com", "wrong")).wantWrong(t)
@@ -238,7 +238,7 @@ func TestLoweredSettings(t *testing.T) {
 func TestMostAttempts(t *testing.T) {
 	const most = 1_000_000
 	throttled(t, most, most, most, func(t *testing.T, s *server) {
-		s.throttle.Registrations = most
+		s.Throttle.Registrations = most
 		s.register(t, "jake")
 		for i := range 10 {
 			s.do(t, from("2001:db8::"+strconv.Itoa(i), "jake@test.com", "wrong")).wantWrong(t)

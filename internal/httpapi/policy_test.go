@@ -3,7 +3,7 @@ package httpapi_test
 import (
 	"testing"
 
-	"conduit/internal/httpapi"
+	"conduit/internal/app"
 	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -18,7 +18,9 @@ func TestStrictPasswords(t *testing.T) {
 	}
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		newServerOn(t, db).register(t, "early") // with password123
-		s := newServerWith(t, db, issuer, identity.PasswordPolicy{Strict: true, Common: common})
+		s := newServerOn(t, db, func(o *app.Options) {
+			o.PasswordPolicy = identity.PasswordPolicy{Strict: true, Common: common}
+		})
 		const tooShort, good = "is too short (minimum is 15 characters)", "under the old apple tree"
 		refused := map[string]string{ // for jake, jm@test.com
 			"short":                tooShort,
@@ -65,8 +67,8 @@ func TestCurrentPassword(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		lax := newServerOn(t, db)
-		lax.throttle.PerPair, lax.throttle.PerAccount = 3, 100
-		strict := newServerWith(t, db, issuer, identity.PasswordPolicy{}, func(c *httpapi.Config) { c.Users.RequireCurrentPassword = true })
+		lax.Throttle.PerPair, lax.Throttle.PerAccount = 3, 100
+		strict := newServerOn(t, db, func(o *app.Options) { o.RequirePassword = true })
 		token := lax.register(t, "jake")
 		other := lax.do(t, login("jake@test.com", password)).token(t)
 		const field, wrong, blank = "currentPassword", "is not right", "can't be blank"

@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
-	"conduit/internal/httpapi"
-	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -21,8 +20,8 @@ func TestProbes(t *testing.T) {
 	alive, ready := get("/livez", ""), get("/readyz", "")
 	serve := func(t *testing.T, db *store.Store, stopping <-chan struct{}) (*server, func()) {
 		now := &clock{now: time.Now()}
-		s := newServerWith(t, db, issuer, identity.PasswordPolicy{}, func(c *httpapi.Config) {
-			c.Now, c.Stopping = now.Now, stopping
+		s := newServerOn(t, db, func(o *app.Options) {
+			o.HTTP.Now, o.HTTP.Stopping = now.Now, stopping
 		})
 		s.do(t, ready).want(t, http.StatusOK, `{"database":"ok","keys":"ok","schema":"ok","status":"ok"}`)
 		return s, func() { now.Advance(time.Second) }
@@ -75,7 +74,7 @@ func TestProbes(t *testing.T) {
 			if _, _, err := auth.ResetKeyRing(t.Context(), db, sealer, options); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.keys.Reload(t.Context()); err == nil {
+			if err := s.Keys.Reload(t.Context()); err == nil {
 				t.Fatal("the keys open")
 			}
 			later()

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"conduit/internal/app"
 	"conduit/internal/httpapi"
-	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -17,12 +17,8 @@ func TestBelowAPath(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		const issuer = "https://issuer.test"
-		s := newServerWith(t, db, issuer, identity.PasswordPolicy{}, func(c *httpapi.Config) {
-			var err error
-			if c.Public, err = httpapi.ParsePublicURL("https://conduit.test/my/blog/"); err != nil {
-				t.Fatal(err)
-			}
-			c.Rehearse = true
+		s := newServerOn(t, db, func(o *app.Options) {
+			o.Issuer, o.PublicURL, o.HTTP.Rehearse = issuer, "https://conduit.test/my/blog/", true
 		})
 		s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		jake := s.register(t, "jake")

@@ -20,7 +20,7 @@ import (
 // fifty, whoever else logs in does.
 func TestHashingIsShared(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{
+		s.Users.Passwords = (auth.NewPasswords(auth.PasswordOptions{
 			MemoryKiB: 8 << 10, Time: 1, Concurrency: 2, Queue: 40, Wait: time.Minute,
 		}))
 		token := s.register(t, "mallory")
@@ -71,7 +71,7 @@ func TestCountingIsShared(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	s := newServer(t, url, store.Options{Timeout: 10 * time.Second})
-	s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork, s.throttle.Registrations = 5, 20, 100, 3600
+	s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork, s.Throttle.Registrations = 5, 20, 100, 3600
 	s.do(t, registrationFrom("192.0.2.7", "first")).want(t, 201, "")
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {

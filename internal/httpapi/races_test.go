@@ -146,7 +146,7 @@ func TestStatementsOfTheThrottle(t *testing.T) {
 		"login":        cost(login("jake@test.com", password)),
 		"wrong":        cost(login("jake@test.com", "wrong")),
 	}
-	s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork, s.throttle.Registrations = 2, 20, 100, 100
+	s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork, s.Throttle.Registrations = 2, 20, 100, 100
 	for _, test := range []struct {
 		name string
 		call call
@@ -186,7 +186,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 	t.Parallel()
 	found := &deadlocks{}
 	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: found, Timeout: 30 * time.Second})
-	s.sessions.Max = 20
+	s.Sessions.Max = 20
 	s.publish(t, s.register(t, "jake"), "Known", "t")
 	account := s.sessionOf(t, s.do(t, login("jake@test.com", password)).token(t)).UserID
 	ctx := context.Background()
@@ -235,11 +235,11 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 			var err error
 			switch n % 6 {
 			case 0:
-				err = s.sessions.WriteDownSeen(ctx)
+				err = s.Sessions.WriteDownSeen(ctx)
 			case 1:
-				_, err = s.db.SweepSessions(ctx, s.clock.Now().Add(24*time.Hour), 3)
+				_, err = s.Store.SweepSessions(ctx, s.clock.Now().Add(24*time.Hour), 3)
 			case 2:
-				_, err = s.db.RemoveSessions(ctx, account, 2)
+				_, err = s.Store.RemoveSessions(ctx, account, 2)
 			}
 			if err != nil {
 				t.Error(err)

@@ -28,8 +28,8 @@ func put(token string, pairs ...string) call {
 
 func TestRegistrationsPerHour(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		other := newServerOn(t, s.db) // counts with the first
-		s.throttle.Registrations, other.throttle.Registrations = 3, 3
+		other := newServerOn(t, s.Store) // counts with the first
+		s.Throttle.Registrations, other.Throttle.Registrations = 3, 3
 		s.do(t, registrationFrom("192.0.2.7", "one")).want(t, 201, "")
 		other.do(t, registrationFrom("192.0.2.7", "two")).want(t, 201, "")
 		s.do(t, registration("x", "", password)).want(t, 422, "") // is none
@@ -56,7 +56,7 @@ func TestRegistrationsPerHour(t *testing.T) {
 // TestRegistrationsAtOnce: suites that run side by side register hundreds in seconds, which the defaults must allow.
 func TestRegistrationsAtOnce(t *testing.T) {
 	throttled(t, 5, 20, 100, func(t *testing.T, s *server) {
-		s.throttle.Registrations = 3600
+		s.Throttle.Registrations = 3600
 		for round := range 2 {
 			var registrations, logins []call
 			for i := range 60 {
@@ -93,7 +93,7 @@ func TestAskingByRegistering(t *testing.T) {
 		s.clock.Advance(5 * time.Second)
 		s.do(t, registrationFrom("192.0.2.7", "new")).want(t, 201, "")
 		s.do(t, calls[0]).wantError(t, 409, "email", "has already been taken") // the success took itself back
-		if err := s.throttle.WriteDown(t.Context(), true); err != nil {
+		if err := s.Throttle.WriteDown(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.recorded(t); got["registration-refused"] != 7 || got["registration-throttled"] != 26 {
@@ -130,7 +130,7 @@ func TestAskingByChanging(t *testing.T) {
 		s.clock.Advance(time.Minute)
 		s.do(t, put(jake, "email", "free@test.com")).want(t, 200, "")
 		tooMany(s.do(t, put(jake, "email", "free2@test.com")), 60)
-		if err := s.throttle.WriteDown(t.Context(), true); err != nil {
+		if err := s.Throttle.WriteDown(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.recorded(t); got["change-refused"] != 7 || got["change-throttled"] != 30 {
@@ -200,12 +200,12 @@ func TestBlockedGuessersFillNoDisk(t *testing.T) {
 			}
 		}
 		s.wantRows(t, identity.LoginFailed, 23+15, 23+15)                // the second is known nowhere, and has 15 in ten minutes
-		if err := s.throttle.WriteDown(t.Context(), false); err != nil { // what waits for its minute still waits
+		if err := s.Throttle.WriteDown(t.Context(), false); err != nil { // what waits for its minute still waits
 			t.Fatal(err)
 		}
 		s.clock.Advance(time.Minute)
 		for range 2 {
-			if err := s.throttle.WriteDown(t.Context(), false); err != nil {
+			if err := s.Throttle.WriteDown(t.Context(), false); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -241,7 +241,7 @@ func TestStrangersFillNoDisk(t *testing.T) {
 			t.Errorf("statuses (-want +got):\n%s", diff)
 		}
 		s.clock.Advance(time.Minute)
-		if err := s.throttle.WriteDown(t.Context(), false); err != nil {
+		if err := s.Throttle.WriteDown(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 		if rows := len(s.events(t)) - before; rows > 120+2*3 {
@@ -267,7 +267,7 @@ func TestRefusalsThatCannotBeRecorded(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		s := newServer(t, url, store.Options{Timeout: 30 * time.Second})
-		s.throttle.PerPair = 2
+		s.Throttle.PerPair = 2
 		for range 2 {
 			s.do(t, login("jake@test.com", "wrong")).wantWrong(t)
 		}

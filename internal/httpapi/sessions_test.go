@@ -61,7 +61,7 @@ func TestSessionList(t *testing.T) {
 		// Last use is written down from time to time.
 		s.clock.Advance(time.Hour)
 		s.do(t, get("/api/user", first)).want(t, 200, "")
-		if err := s.sessions.WriteDownSeen(t.Context()); err != nil {
+		if err := s.Sessions.WriteDownSeen(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if top := list(second)[0].(map[string]any); top["id"] != older["id"] || top["lastSeenAt"] != "2026-02-18T04:23:56.637Z" {
@@ -199,7 +199,7 @@ func TestLostRefresh(t *testing.T) {
 // TestNotices: owners are told what happened to their account; no others are, and not for ever.
 func TestNotices(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.sessions.Max = 2
+		s.Sessions.Max = 2
 		jane := s.register(t, "jane")
 		token := s.register(t, "jake")
 		for range 2 {
@@ -209,7 +209,7 @@ func TestNotices(t *testing.T) {
 		s.clock.Advance(time.Minute)
 		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("email", "jake2@test.com")}).want(t, 200, "")
 		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", "password124")}).want(t, 200, "")
-		accounts := &identity.Accounts{Store: s.db, Audit: s.db, Passwords: s.passwords, Now: s.clock.Now}
+		accounts := &identity.Accounts{Store: s.Store, Audit: s.Store, Passwords: s.Users.Passwords, Now: s.clock.Now}
 		user, err := accounts.Find(t.Context(), "jake")
 		if err != nil {
 			t.Fatal(err)
@@ -373,7 +373,7 @@ func TestSweep(t *testing.T) {
 		swept := []int{}
 		for range 5 { // instances; one of them sweeps
 			group.Go(func() {
-				removed, err := s.sessions.Sweep(context.Background())
+				removed, err := s.Sessions.Sweep(context.Background())
 				if err != nil {
 					t.Error(err)
 				}
@@ -388,7 +388,7 @@ func TestSweep(t *testing.T) {
 		}
 		s.do(t, get("/api/user", fresh)).want(t, 200, "")
 		s.clock.Advance(26 * time.Hour) // the lease is over, too
-		if removed, err := s.sessions.Sweep(t.Context()); err != nil || removed != 1 {
+		if removed, err := s.Sessions.Sweep(t.Context()); err != nil || removed != 1 {
 			t.Errorf("the next sweep: %d, %v", removed, err)
 		}
 	})

@@ -40,7 +40,7 @@ const tricky = `back\\slash, 'quotes', \\' or 1=1 --, Ærøskøbing, 日本, �
 // journey does what reads and writes values of every kind, and gives the answers without what is random in them.
 func (s *server) journey(t *testing.T, name string) (transcript []string) {
 	t.Helper()
-	s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork, s.throttle.Registrations = 50, 50, 500, 500
+	s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork, s.Throttle.Registrations = 50, 50, 500, 500
 	random := regexp.MustCompile(`"(token|accessToken|refreshToken|id)":"[^"]+"`)
 	do := func(status int, c call) answer {
 		t.Helper()

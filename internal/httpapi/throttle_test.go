@@ -48,7 +48,7 @@ func (a answer) wantWrong(t *testing.T) {
 func throttled(t *testing.T, pair, account, network int, test func(t *testing.T, s *server)) {
 	t.Helper()
 	each(t, func(t *testing.T, s *server) {
-		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork = pair, account, network
+		s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = pair, account, network
 		test(t, s)
 	})
 }
@@ -123,7 +123,7 @@ func TestGuessesAtOnce(t *testing.T) {
 		for i := range 64 { // each from a network of its own, and at an account of its own
 			calls = append(calls, from(fmt.Sprintf("2001:db8:1:2::%x", i), fmt.Sprintf("user%d@test.com", i), "wrong"))
 		}
-		s.throttle.PerNetwork = 20
+		s.Throttle.PerNetwork = 20
 		if diff := cmp.Diff(map[int]int{401: 20, 429: 44}, s.together(t, calls)); diff != "" {
 			t.Errorf("64 guesses of one network (-want +got):\n%s", diff)
 		}
@@ -151,14 +151,14 @@ func TestHangingUp(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		s := newServer(t, url, store.Options{Timeout: 30 * time.Second})
-		s.throttle.PerPair, s.throttle.PerAccount, s.throttle.PerNetwork = 5, 20, 100
+		s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = 5, 20, 100
 		s.register(t, "jake")
 		// One hash at a time, and somebody else's, which is slow, is the first.
-		s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{
+		s.Users.Passwords = (auth.NewPasswords(auth.PasswordOptions{
 			MemoryKiB: 64 << 10, Time: 8, Concurrency: 1, Queue: 1000, Wait: time.Minute,
 		}))
 		var group sync.WaitGroup
-		group.Go(func() { _, _ = s.passwords.Load().Hash(context.Background(), "x") })
+		group.Go(func() { _, _ = s.Users.Passwords.Hash(context.Background(), "x") })
 		ctx, hangUp := context.WithCancel(t.Context())
 		for range 20 {
 			group.Go(func() {
@@ -180,10 +180,10 @@ func TestHangingUp(t *testing.T) {
 		hangUp()
 		group.Wait()
 		until(t, "five are on record", func() bool { return s.recorded(t)["login-failed"] == 5 })
-		s.passwords.Store(auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1}))
+		s.Users.Passwords = (auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1}))
 		wantTooMany(t, s.do(t, login("jake@test.com", password)), 10)
 		// Those that waited for their turn were refused, if they had reached the server, and beside them this one was.
-		if err := s.throttle.WriteDown(t.Context(), true); err != nil {
+		if err := s.Throttle.WriteDown(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.recorded(t); got["login-failed"] != 5 || got["login-throttled"] < 1 || got["login-throttled"] > 16 {
@@ -329,8 +329,8 @@ func TestClockStepsBack(t *testing.T) {
 // counts.
 func TestInstancesCountTogether(t *testing.T) {
 	throttled(t, 5, 8, 20, func(t *testing.T, s *server) {
-		other := newServerOn(t, s.db)
-		other.throttle.PerPair, other.throttle.PerAccount, other.throttle.PerNetwork = 5, 8, 20
+		other := newServerOn(t, s.Store)
+		other.Throttle.PerPair, other.Throttle.PerAccount, other.Throttle.PerNetwork = 5, 8, 20
 		other.clock.Advance(12 * time.Second)
 		looked := 0
 		for i := range 40 {

@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"conduit/internal/httpapi"
-	"conduit/internal/identity"
+	"conduit/internal/app"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -20,8 +19,8 @@ import (
 // hurried is another server on the database of s, which gives bodies less time.
 func (s *server) hurried(t *testing.T, bodyTime time.Duration, bodyRate int) *server {
 	t.Helper()
-	return newServerWith(t, s.db, issuer, identity.PasswordPolicy{}, func(c *httpapi.Config) {
-		c.BodyTime, c.BodyRate = bodyTime, bodyRate
+	return newServerOn(t, s.Store, func(o *app.Options) {
+		o.HTTP.BodyTime, o.HTTP.BodyRate = bodyTime, bodyRate
 	})
 }
 

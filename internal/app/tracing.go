@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"cmp"
@@ -22,18 +22,23 @@ const flushTime = 3 * time.Second
 // startTracing sends spans to an OTLP collector, if the standard variables name one (OpenTelemetry Environment Variable
 // Specification); else there is no tracer. Of what the variables may ask for, exporters other than OTLP and protocols
 // other than HTTP with protobuf are refused: gRPC would double what the program brings along.
-func startTracing(ctx context.Context, getenv func(string) string, log *slog.Logger) (trace.Tracer, func(), error) {
+func startTracing(
+	ctx context.Context, getenv func(string) string, version string, log *slog.Logger,
+) (trace.Tracer, func(), error) {
+	if getenv == nil {
+		return nil, func() {}, nil
+	}
 	const exporter, protocol = "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL"
 	named := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), getenv("OTEL_EXPORTER_OTLP_ENDPOINT")) != ""
 	switch asked := getenv(exporter); {
 	case getenv("OTEL_SDK_DISABLED") == "true", asked == "none", asked == "" && !named:
 		return nil, func() {}, nil
 	case asked != "" && asked != "otlp":
-		return nil, nil, usagef("%s: want otlp or none", exporter)
+		return nil, nil, wrongf("%s: want otlp or none", exporter)
 	}
 	spoken := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv(protocol), "http/protobuf")
 	if spoken != "http/protobuf" {
-		return nil, nil, usagef("%s: want http/protobuf, usually at port 4318", protocol)
+		return nil, nil, wrongf("%s: want http/protobuf, usually at port 4318", protocol)
 	}
 	client, err := otlptracehttp.New(ctx)
 	if err != nil {
@@ -43,7 +48,7 @@ func startTracing(ctx context.Context, getenv func(string) string, log *slog.Log
 		attribute.String("service.name", "conduit"), attribute.String("service.version", version),
 	), resource.WithFromEnv())
 	if err != nil {
-		return nil, nil, usagef("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return nil, nil, wrongf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	otel.SetErrorHandler(rarely(time.Minute, time.Now, func(err error) { log.Warn("tracing", "error", err) }))
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(client), sdktrace.WithResource(described))

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -36,11 +36,11 @@ func serveMetrics(ctx context.Context, listen string, m *metrics.Metrics, log *s
 	}
 	address, err := metricsAddress(listen)
 	if err != nil {
-		return nil, badSetting("metrics-listen", err)
+		return nil, wrong("metrics-listen", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, badSetting("metrics-listen", err)
+		return nil, wrong("metrics-listen", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m.Handler())

@@ -1,0 +1,280 @@
+// Package app puts the program together, in one place: the command that serves, the tests and the fleet test all start
+// the value that [Open] returns.
+package app
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"conduit/internal/auth"
+	"conduit/internal/blog"
+	"conduit/internal/errs"
+	"conduit/internal/httpapi"
+	"conduit/internal/identity"
+	"conduit/internal/metrics"
+	"conduit/internal/store"
+)
+
+// App is every room, plugged together.
+type App struct {
+	Handler  http.Handler
+	Store    *store.Store
+	Keys     *auth.KeyRing
+	Users    *identity.Users
+	Sessions *identity.Sessions
+	Throttle *identity.Throttle
+	HTTP     httpapi.Config // what the handler is made of
+
+	Local     string // the URL at which this machine reaches the server; empty without a listener
+	PublicURL string // the URL under which others reach it
+
+	options   Options
+	passwords *auth.Passwords
+	tokens    *auth.Tokens
+	server    *httpapi.Server
+	figures   *metrics.Metrics
+	listener  net.Listener
+	closers   []func() // in the order in which they were opened
+}
+
+// Open puts the program together, from the database up, and binds its port. The context is that of the program: when it
+// ends, the App is about to stop. What is wrong with a setting is a *WrongSetting. Until Serve nobody is answered, and
+// nothing goes on in the background.
+func Open(ctx context.Context, o Options) (*App, error) {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	a := &App{options: o}
+	if err := a.open(ctx); err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// Close frees what Open took.
+func (a *App) Close() {
+	for _, free := range slices.Backward(a.closers) {
+		free()
+	}
+}
+
+func (a *App) open(ctx context.Context) error {
+	o := &a.options
+	public, err := httpapi.ParsePublicURL(o.PublicURL)
+	if err != nil {
+		return wrong("public-url", err)
+	}
+	o.PublicURL = string(public)
+	o.Issuer = cmp.Or(o.Issuer, o.PublicURL, "conduit")
+	newID := rand.Text
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Seed != 0 {
+		o.Now, newID = standstill(o.Seed)
+	}
+	tracer, stopTracing, err := startTracing(ctx, o.Getenv, o.Version, o.Log)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, stopTracing)
+	a.figures = metrics.New(o.Version)
+	if err := a.openStore(ctx, tracer); err != nil {
+		return err
+	}
+	root, err := a.openKeys(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.openIdentity(root, newID); err != nil {
+		return err
+	}
+	o.HTTP.HereOnly, err = a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	o.HTTP.Public, o.HTTP.Issuer, o.HTTP.Version = public, o.Issuer, o.Version
+	o.HTTP.Tracer = cmp.Or(o.HTTP.Tracer, tracer)
+	if o.HTTP.TrustedProxies, err = httpapi.ParseProxies(o.TrustedProxies); err != nil {
+		return wrong("trusted-proxies", err)
+	}
+	if err := a.openHandler(ctx, newID); err != nil {
+		return err
+	}
+	return a.openMetrics(ctx)
+}
+
+// openStore opens the database, unless there is an open one.
+func (a *App) openStore(ctx context.Context, tracer trace.Tracer) (err error) {
+	o := &a.options
+	if a.Store = o.Store; a.Store == nil {
+		o.Database.Connections = cmp.Or(o.Database.Connections, store.DefaultConnections())
+		o.Database.Spans = tracer
+		if a.Store, err = OpenDatabase(ctx, o.Database, o.Log); err != nil {
+			return err
+		}
+		a.closers = append(a.closers, func() {
+			if err := a.Store.Close(); err != nil {
+				o.Log.Error("closing the database", "error", err)
+			}
+		})
+		a.Store.Watch(a.figures.Recorded)
+	}
+	return nil
+}
+
+// openKeys opens what seals, signs and refreshes, and returns the secret from which others are derived.
+func (a *App) openKeys(ctx context.Context) (root []byte, err error) {
+	o := &a.options
+	kek, err := FindKEK(o.Database.URL, o.KeyFile, o.KeyEncryptionKey, o.Log, func() error {
+		return noKeysSealed(ctx, a.Store, o.KeyFile)
+	})
+	if err != nil {
+		return root, err
+	}
+	sealer, err := auth.NewSealer(kek)
+	if err != nil {
+		return root, err
+	}
+	if root, err = auth.OpenRoot(ctx, a.Store, kek); err != nil {
+		return root, WithRemedy(err)
+	}
+	a.Keys, err = auth.OpenKeyRing(ctx, a.Store, sealer, auth.KeyRingOptions{
+		Algorithm: o.KeyAlgorithm, TokenLifetime: max(o.SessionLifetime, o.Refresh.Access), Rotation: o.KeyRotation,
+		MaxAge: o.KeySetAge, Now: o.Now, Made: func(made auth.KeyInfo) { a.keyMade(ctx, made) },
+	})
+	if err != nil {
+		return root, WithRemedy(err)
+	}
+	a.tokens = auth.NewTokens(a.Keys, auth.TokenOptions{
+		Issuer: o.Issuer, Audience: o.Audience, Issuers: a.Store, Now: o.Now,
+	})
+	if err := a.tokens.NoteIssuer(ctx); err != nil {
+		if !a.issuerKnown(ctx, err) {
+			return root, err
+		}
+		o.Log.Warn("issuer not noted", "error", err)
+	}
+	return root, nil
+}
+
+func (a *App) keyMade(ctx context.Context, made auth.KeyInfo) {
+	a.options.Log.Info("signing key made", "kid", made.ID, "signs from", made.ActiveAt)
+	err := a.Store.Record(ctx, identity.KeyEvent(identity.ActorSystem, identity.KeyMade, made.ID, a.options.Now()))
+	if err != nil {
+		a.options.Log.Error("signing key made, and not in the audit log", "kid", made.ID, "error", err)
+	}
+}
+
+// issuerKnown says whether the issuer was noted before, where it cannot be now: as while PostgreSQL is read-only,
+// during a failover.
+func (a *App) issuerKnown(ctx context.Context, err error) bool {
+	if !errs.Is(err, errs.KindUnavailable) {
+		return false
+	}
+	used, err := a.Store.UsedIssuers(ctx)
+	return err == nil && slices.ContainsFunc(used, func(u auth.UsedIssuer) bool {
+		return u.Issuer == a.options.Issuer && u.Audience == a.options.Audience
+	})
+}
+
+// openIdentity makes what finds out who is asking.
+func (a *App) openIdentity(root []byte, newID func() string) error {
+	o, db := &a.options, a.Store
+	refresh, err := auth.NewRefreshTokens(root)
+	if err != nil {
+		return err
+	}
+	secret, err := auth.DeriveSecret(root, "conduit throttle: hashes of what is counted")
+	if err != nil {
+		return err
+	}
+	o.Hashing.Waited = a.figures.Waited
+	a.passwords = auth.NewPasswords(o.Hashing)
+	a.Sessions = &identity.Sessions{
+		Store: db, Audit: db, Tokens: a.tokens, Refresh: refresh, Lifetime: o.SessionLifetime, Limits: o.Refresh,
+		Max: o.MaxSessions, Now: o.Now, NewID: newID,
+	}
+	clock := o.Now
+	if o.Seed != 0 {
+		clock = time.Now // where the other stands still, a delay would never end
+	}
+	a.Throttle = &identity.Throttle{
+		Store: db, Audit: db, Now: clock, Secret: secret,
+		PerPair: o.LoginAttempts, PerAccount: o.AccountAttempts, PerNetwork: o.NetworkAttempts,
+		Registrations: o.RegistrationsPerHour,
+	}
+	a.Users = &identity.Users{
+		Store: db, Audit: db, Passwords: a.passwords, Policy: o.PasswordPolicy, Sessions: a.Sessions, Throttle: a.Throttle,
+		RequireCurrentPassword: o.RequirePassword, Now: o.Now,
+	}
+	return nil
+}
+
+// listen binds the port, if there is to be one, and does what depends on who will reach it.
+func (a *App) listen(ctx context.Context) (hereOnly bool, err error) {
+	if a.PublicURL = a.options.PublicURL; a.options.Listen == "" {
+		return a.options.HTTP.HereOnly, nil
+	}
+	var listening net.ListenConfig
+	listening.SetMultipathTCP(false) // endArrivals needs the plain one
+	if a.listener, err = listening.Listen(ctx, "tcp", a.options.Listen); err != nil {
+		return false, wrong("listen", err)
+	}
+	a.closers = append(a.closers, func() { _ = a.listener.Close() }) // a second time, as a rule: Serve closes it
+	if a.Local, err = LocalURL(a.listener.Addr().String()); err != nil {
+		return false, err
+	}
+	a.PublicURL = cmp.Or(a.PublicURL, a.Local)
+	return a.settleDemo(ctx)
+}
+
+// openHandler makes what answers requests.
+func (a *App) openHandler(ctx context.Context, newID func() string) (err error) {
+	o, db := &a.options, a.Store
+	a.HTTP = o.HTTP
+	config := &a.HTTP
+	config.Users, config.Sessions, config.Tokens, config.Keys = a.Users, a.Sessions, a.tokens, a.Keys
+	config.Profiles = &blog.Profiles{Store: db}
+	config.Articles = &blog.Articles{Store: db, Now: o.Now, NewID: newID}
+	config.Comments = &blog.Comments{Store: db, Now: o.Now}
+	config.Ping, config.Schema, config.Log = db.Ping, db.UpToDate, o.Log
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Stopping == nil {
+		config.Stopping = ctx.Done()
+	}
+	if config.OnRequest == nil {
+		config.OnRequest = a.figures.Request
+	}
+	if a.server, err = httpapi.New(*config); err != nil {
+		return fmt.Errorf("putting the handler together: %w", err)
+	}
+	a.Handler = a.figures.Counting(a.server)
+	return nil
+}
+
+// openMetrics has Prometheus find the figures of all rooms.
+func (a *App) openMetrics(ctx context.Context) error {
+	for name, pool := range a.Store.Pools() {
+		a.figures.Pool(name, pool)
+	}
+	a.figures.Passwords(a.passwords)
+	a.figures.Keys(a.Keys, a.options.KeyRotation)
+	a.figures.Server(a.server)
+	stop, err := serveMetrics(ctx, a.options.MetricsListen, a.figures, a.options.Log)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, stop)
+	return nil
+}

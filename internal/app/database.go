@@ -1,0 +1,118 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"conduit/internal/store"
+)
+
+// Database says which database is opened, and how.
+type Database struct {
+	URL          string
+	MigrationURL string       // the same by another way or role; empty for none
+	Connections  int          // at most; 0 for as few as a command needs
+	Migrate      bool         // whether its schema is brought up to date
+	Spans        trace.Tracer // of statements; nil for none
+}
+
+// CommandConnections are enough for what does one thing after the other, beside servers that have most of the
+// connections.
+const CommandConnections = 2
+
+// OpenDatabase opens the database and sees to its schema. What is wrong with a setting is a *WrongSetting.
+func OpenDatabase(ctx context.Context, o Database, log *slog.Logger) (*store.Store, error) {
+	db, err := store.Open(o.URL, store.Options{
+		Log: log, Existing: !o.Migrate, Connections: cmp.Or(o.Connections, CommandConnections), Spans: o.Spans,
+	})
+	if err != nil {
+		return nil, wrong("database", err)
+	}
+	if err := prepare(ctx, db, o, log); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func prepare(ctx context.Context, db *store.Store, o Database, log *slog.Logger) error {
+	if err := CheckDatabase(ctx, db, "database"); err != nil {
+		return err
+	}
+	if o.Migrate {
+		if err := bringUpToDate(ctx, db, o.MigrationURL, log); err != nil {
+			return err
+		}
+	}
+	history, err := db.Migrations(ctx)
+	if err != nil {
+		return fmt.Errorf("looking at the database's schema: %w", err)
+	}
+	for _, migration := range history {
+		if !migration.AppliedAt.IsZero() {
+			continue
+		}
+		remedy := "run conduit migrate up"
+		if o.Migrate && o.MigrationURL != "" {
+			remedy = "--migration-database names another database, or has tables in another schema"
+		}
+		return fmt.Errorf("the database lacks the migration %s: %s", migration.Name, remedy)
+	}
+	if err := store.Unknown(history); err != nil {
+		log.Warn("the database was migrated by a newer version", "error", err)
+	}
+	return nil
+}
+
+// bringUpToDate applies what is pending, by the migration database if there is one.
+func bringUpToDate(ctx context.Context, db *store.Store, migrationDatabase string, log *slog.Logger) (err error) {
+	if migrationDatabase != "" {
+		direct, err := OpenMigrationDatabase(ctx, migrationDatabase, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, direct.Close()) }()
+		db = direct
+	}
+	applied, err := db.MigrateUp(ctx)
+	if err != nil {
+		return fmt.Errorf("bringing the database up to date: %w", err)
+	}
+	if len(applied) > 0 {
+		log.Info("database migrated", "applied", strings.Join(applied, ", "))
+	}
+	return nil
+}
+
+// OpenMigrationDatabase opens what --migration-database names.
+func OpenMigrationDatabase(ctx context.Context, url string, log *slog.Logger) (*store.Store, error) {
+	if strings.HasPrefix(url, "sqlite:") {
+		return nil, wrong("migration-database", errors.New("want postgres://…: a SQLite file has one way to it"))
+	}
+	db, err := store.Open(url, store.Options{Log: log, Connections: CommandConnections})
+	if err != nil {
+		return nil, wrong("migration-database", err)
+	}
+	if err := CheckDatabase(ctx, db, "migration-database"); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// CheckDatabase refuses a database on which the program would not work as promised, which that flag has named.
+func CheckDatabase(ctx context.Context, db *store.Store, flag string) error {
+	err := db.Check(ctx)
+	var unfit store.Unfit
+	switch {
+	case errors.As(err, &unfit):
+		return wrong(flag, unfit)
+	case err != nil:
+		return fmt.Errorf("looking at the database: %w", err)
+	}
+	return nil
+}

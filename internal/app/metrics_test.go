@@ -1,0 +1,17 @@
+package app
+
+import (
+	"testing"
+)
+
+func TestMetricsAddress(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"9090": "127.0.0.1:9090", ":9090": "127.0.0.1:9090", "0.0.0.0:9090": "0.0.0.0:9090", "[::]:9090": "[::]:9090",
+		"localhost:0": "localhost:0", "": "", ":": "", "localhost:": "", "::1": "",
+	} {
+		if got, err := metricsAddress(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %q, %v, want %q", text, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package app
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"conduit/internal/auth"
+	"conduit/internal/httpapi"
+	"conduit/internal/identity"
+	"conduit/internal/store"
+)
+
+// InMemory is the database that ends with the process, DefaultDatabase the one that is served without another word.
+const (
+	InMemory        = "sqlite::memory:"
+	DefaultDatabase = "sqlite:conduit.db"
+)
+
+// Options say what an App is made of. Those without a word beside them are what the flags of `conduit serve` say, which
+// docs/settings.md describes. A zero means that what it is about is off, or has a default.
+type Options struct {
+	Version string // of the program
+	Log     *slog.Logger
+	Getenv  func(string) string // where OpenTelemetry's variables are; nil: nowhere
+	Now     func() time.Time    // the clock of accounts, sessions, keys and articles; nil: the real one
+
+	Database Database
+	Store    *store.Store // is used instead of Database, and is left open by Close
+
+	KeyEncryptionKey      string // in base64; else it is in KeyFile
+	KeyFile               string
+	KeyAlgorithm          string
+	KeyRotation           time.Duration
+	KeySetAge             time.Duration // for how long others may keep the public keys
+	Issuer, Audience      string
+	SessionLifetime       time.Duration
+	Refresh               identity.RefreshLimits
+	MaxSessions           int
+	LoginAttempts         int
+	AccountAttempts       int
+	NetworkAttempts       int
+	RegistrationsPerHour  int
+	PasswordPolicy        identity.PasswordPolicy
+	Hashing               auth.PasswordOptions
+	RequirePassword       bool // for a change of password or email
+	AuditRetention        time.Duration
+	Demo, DemoAsked       bool // whether there is demo content, and whether somebody said so
+	Seed                  uint64
+	Listen, MetricsListen string // HOST:PORT; without Listen there is no listener, and nothing to Serve
+	PublicURL             string
+	TrustedProxies        []string
+	IdleTimeout           time.Duration
+	MaxConnections        int
+	MaxPerNetwork         int // connections
+	ShutdownDelay         time.Duration
+	ShutdownTimeout       time.Duration
+
+	// HTTP has what concerns the handler alone: origins, limits, rehearsal, checks, hooks. Open fills in the rooms.
+	HTTP httpapi.Config
+}
+
+// WrongSetting says that a setting is of the right kind and makes no sense.
+type WrongSetting struct {
+	Flag string // its name on the command line; empty where Err names the setting
+	Err  error
+}
+
+// Error implements error.
+func (w *WrongSetting) Error() string {
+	if w.Flag == "" {
+		return w.Err.Error()
+	}
+	return w.Flag + ": " + w.Err.Error()
+}
+
+// Unwrap returns what is wrong.
+func (w *WrongSetting) Unwrap() error { return w.Err }
+
+func wrong(flag string, err error) error { return &WrongSetting{flag, err} }
+
+func wrongf(format string, args ...any) error { return &WrongSetting{"", fmt.Errorf(format, args...)} }
+
+// Check returns the first *WrongSetting, or nil.
+func (o *Options) Check() error {
+	if _, err := LocalURL(o.Listen); err != nil {
+		return wrong("listen", err)
+	}
+	if _, err := metricsAddress(o.MetricsListen); o.MetricsListen != "" && err != nil {
+		return wrong("metrics-listen", err)
+	}
+	if _, err := httpapi.ParsePublicURL(o.PublicURL); err != nil {
+		return wrong("public-url", err)
+	}
+	for _, origin := range o.HTTP.Origins {
+		if err := checkOrigin(origin); err != nil {
+			return wrong("cors-origins", err)
+		}
+	}
+	lifetime := func(d time.Duration) bool { return d >= time.Minute && d%time.Second == 0 } // tokens count in seconds
+	const lifetimes = "want at least 1m, in whole seconds"
+	attempts := func(n int) bool { return n >= 0 && n <= identity.MostAttempts }
+	most := fmt.Sprintf("must not be negative, nor above %d", identity.MostAttempts)
+	for _, setting := range []struct {
+		flag string
+		fits bool
+		want string
+	}{
+		{"session-lifetime", lifetime(o.SessionLifetime), lifetimes},
+		{"access-lifetime", lifetime(o.Refresh.Access), lifetimes},
+		{"refresh-idle", lifetime(o.Refresh.Idle), lifetimes},
+		{"refresh-absolute", lifetime(o.Refresh.Absolute), lifetimes},
+		{"refresh-grace", o.Refresh.Grace >= 0 && o.Refresh.Grace <= 5*time.Minute,
+			"want 0 to 5m: for so long a stolen token goes unnoticed"},
+		{"login-attempts", attempts(o.LoginAttempts), most},
+		{"account-attempts", attempts(o.AccountAttempts), most},
+		{"network-attempts", attempts(o.NetworkAttempts), most},
+		{"registrations-per-hour", attempts(o.RegistrationsPerHour), most},
+		{"database-connections", o.Database.Connections >= 0 && o.Database.Connections <= 10_000,
+			"want 1 to 10000, or 0 for the default"},
+		{"max-sessions", o.MaxSessions >= 1 && o.MaxSessions <= 1000, "want 1 to 1000"},
+		{"audit-retention", o.AuditRetention == 0 || o.AuditRetention >= 24*time.Hour,
+			"want at least 1d, or 0 for good"},
+		{"key-rotation", o.KeyRotation == 0 || o.KeyRotation >= time.Hour, "want at least 1h, or 0 for never"},
+		{"seed", o.Seed == 0 || o.Database.URL == InMemory,
+			"the clock stands still, which is for --database " + InMemory + " only"},
+		{"idle-timeout", o.IdleTimeout >= time.Second, "want at least 1s"},
+		{"max-connections", o.MaxConnections >= 0, "must not be negative"},
+		{"max-connections-per-network", o.MaxPerNetwork >= 0, "must not be negative"},
+		{"shutdown-delay", o.ShutdownDelay >= 0, "must not be negative"},
+		{"shutdown-timeout", o.ShutdownTimeout >= 0, "must not be negative"},
+		{"audience", o.Audience != "", "must not be empty"},
+	} {
+		if !setting.fits {
+			return wrong(setting.flag, errors.New(setting.want))
+		}
+	}
+	return nil
+}
+
+// checkOrigin refuses what no browser sends as the origin of a page, and so could never match (RFC 6454 §6.2): a path,
+// a default port, letters that are not ASCII.
+func checkOrigin(origin string) error {
+	if origin == "*" {
+		return nil
+	}
+	parsed, err := url.Parse(origin)
+	switch {
+	case err != nil || parsed.Scheme == "" || parsed.Host == "" || strings.Contains(origin, "*") ||
+		!strings.EqualFold(origin, parsed.Scheme+"://"+parsed.Host):
+		return errors.New("want * or origins like https://example.com, by commas")
+	case parsed.Scheme == "https" && parsed.Port() == "443", parsed.Scheme == "http" && parsed.Port() == "80",
+		strings.HasSuffix(parsed.Host, ":"):
+		return fmt.Errorf("browsers leave out the default port, so %s never matches: want %s://%s",
+			origin, parsed.Scheme, strings.TrimSuffix(parsed.Host, ":"+parsed.Port()))
+	case strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }):
+		return errors.New("browsers send host names in ASCII: want the xn-- form of the name")
+	}
+	return nil
+}
+
+// mostConnections is how many connections are taken unless more are asked for: beyond it their memory counts.
+const mostConnections = 10_000
+
+// connections returns how many there may be, in all and of one network. Some file descriptors are left for the
+// database, the log and whatever else there is.
+func (o *Options) connections() (total, perNetwork int) {
+	files := fileLimit()
+	total = cmp.Or(o.MaxConnections, max(1, min(files-min(files/2, 128+o.Database.Connections), mostConnections)))
+	return total, cmp.Or(o.MaxPerNetwork, max(1, total/4))
+}

@@ -1,0 +1,113 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"conduit/internal/auth"
+	"conduit/internal/httpapi"
+	"conduit/internal/identity"
+)
+
+// Serve answers requests, and does what is due from time to time, until ctx ends; then those under way may end. It
+// needs [Options].Listen, and can be called once.
+func (a *App) Serve(ctx context.Context) error {
+	limitMemory()
+	defer a.background(ctx)()
+	return a.listenAndServe(ctx)
+}
+
+// memoryLimit is how much memory the garbage collector lets the program grow to, in bytes, before it works harder. What
+// is needed at once is less: passwords being hashed, and what requests may take, see [httpapi.Config].
+const memoryLimit = 300 << 20
+
+// limitMemory sets the limit unless GOMEMLIMIT does.
+func limitMemory() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+}
+
+// background starts what goes on beside requests: keys and issuer are followed until ctx ends, upkeep until the
+// function that it returns has been called, for that is after the last request.
+func (a *App) background(ctx context.Context) (end func()) {
+	log := a.options.Log
+	go a.Keys.Follow(ctx, 10*time.Second, func(made auth.KeyInfo) { a.keyMade(ctx, made) },
+		func(err error) { log.Warn("signing keys not tended", "error", err) })
+	go a.tokens.FollowIssuer(ctx, func(err error) { log.Warn("issuer not noted", "error", err) })
+
+	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		identity.Upkeep{
+			Sessions: a.Sessions, Throttle: a.Throttle, Users: a.Store, Audit: a.Store,
+			AuditRetention: a.options.AuditRetention, Now: a.options.Now,
+			Swept:  func(removed int) { a.figures.Swept(removed); log.Info("sessions swept", "removed", removed) },
+			Failed: func(err error) { a.figures.UpkeepFailed(); log.Warn("upkeep", "error", err) },
+		}.Run(upkeep)
+	}()
+	return func() { stop(); <-ended }
+}
+
+// arrivalTime is how long connections that are being opened may take until they are accepted.
+const arrivalTime = 100 * time.Millisecond
+
+func (a *App) listenAndServe(ctx context.Context) error {
+	o, log := &a.options, a.options.Log
+	server := &http.Server{
+		Handler:           a.Handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      40 * time.Second,
+		IdleTimeout:       o.IdleTimeout,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken connections, which are no news
+	}
+	failed := make(chan error, 1)
+	total, perNetwork := o.connections()
+	limits := httpapi.Connections{Total: total, PerNetwork: perNetwork, Proxies: o.HTTP.TrustedProxies, Log: log}
+	go func() { failed <- server.Serve(limits.Limit(httpapi.Listener(a.listener, o.HTTP.Origins))) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	if o.ShutdownDelay > 0 {
+		log.Info("about to stop: serving on until load balancers have noticed", "delay", o.ShutdownDelay)
+		select {
+		case err := <-failed:
+			return err
+		case <-time.After(o.ShutdownDelay):
+		}
+	}
+	endArrivals(a.listener)
+	time.Sleep(arrivalTime)
+	log.Info("stopping: no new requests, those under way end", "timeout", o.ShutdownTimeout)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.ShutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(ending); err != nil {
+		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), server.Close())
+	}
+	return nil
+}
+
+// LocalURL returns the URL at which this machine reaches a server that listens on HOST:PORT: one that listens
+// everywhere also listens on loopback.
+func LocalURL(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", errors.New("want HOST:PORT, for example 127.0.0.1:8080")
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port), nil
+}
