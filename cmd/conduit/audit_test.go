@@ -134,7 +134,7 @@ func TestAuditExportAndPrune(t *testing.T) {
 		const old = 1001 // more than a batch, of both
 		var events []identity.Event
 		for i := range old + 1 {
-			event := identity.KeyEvent(identity.ActorSystem, identity.KeyMade, fmt.Sprint("K", i), day)
+			event := identity.KeyChange{KeyID: fmt.Sprint("K", i), Made: true}.Events(identity.ActorSystem, day)[0]
 			event.ClientRequestID = "C"
 			if i < old {
 				event.At = day.Add(-time.Millisecond)

@@ -145,13 +145,12 @@ func (s keySettings) reset(cmd *cobra.Command, fromEnvironment string, yes bool)
 	if err != nil {
 		return err
 	}
-	keys := auditedKeys{audit: db}
+	var changes []identity.KeyChange
 	for _, kid := range gone {
-		if err := keys.record(ctx, kid, identity.KeyRevoked); err != nil {
-			return err
-		}
+		changes = append(changes, identity.KeyChange{KeyID: kid, Revoked: true})
 	}
-	if err := keys.record(ctx, made.ID, identity.KeyMade); err != nil {
+	changes = append(changes, identity.KeyChange{KeyID: made.ID, Made: true})
+	if err := (auditedKeys{audit: db}).record(ctx, changes...); err != nil {
 		return err
 	}
 	ended, err := (&identity.Accounts{Store: db, Audit: db, Now: time.Now}).RevokeSessions(ctx, 0)
@@ -166,11 +165,11 @@ type auditedKeys struct {
 	audit identity.AuditStore
 }
 
-// record says in the audit log what was done to a key.
-func (k auditedKeys) record(ctx context.Context, kid string, actions ...identity.Action) error {
-	events := make([]identity.Event, len(actions))
-	for i, action := range actions {
-		events[i] = identity.KeyEvent(identity.ActorCLI, action, kid, time.Now())
+// record says in the audit log what was done to keys.
+func (k auditedKeys) record(ctx context.Context, changes ...identity.KeyChange) error {
+	var events []identity.Event
+	for _, change := range changes {
+		events = append(events, change.Events(identity.ActorCLI, time.Now())...)
 	}
 	if err := k.audit.Record(ctx, events...); err != nil {
 		return fmt.Errorf("the keys are changed, and the audit log does not say so: %w", err)
@@ -196,14 +195,7 @@ func rotateKeys(ctx context.Context, keys auditedKeys, out io.Writer, atOnce boo
 	if err != nil {
 		return err
 	}
-	var actions []identity.Action
-	if made {
-		actions = append(actions, identity.KeyMade)
-	}
-	if atOnce {
-		actions = append(actions, identity.KeyActivatedEarly)
-	}
-	if err := keys.record(ctx, key.ID, actions...); err != nil {
+	if err := keys.record(ctx, identity.KeyChange{KeyID: key.ID, Made: made, ActivatedEarly: atOnce}); err != nil {
 		return err
 	}
 	switch {
@@ -230,19 +222,14 @@ func revokeKey(ctx context.Context, keys auditedKeys, out io.Writer, args []stri
 	if err != nil {
 		return err
 	}
-	if before[args[0]] != auth.KeyRevoked {
-		if err := keys.record(ctx, args[0], identity.KeyRevoked); err != nil {
-			return err
-		}
-	}
+	changes := []identity.KeyChange{{KeyID: args[0], Revoked: before[args[0]] != auth.KeyRevoked}}
 	if replacement != nil {
-		actions := []identity.Action{identity.KeyActivatedEarly}
-		if before[replacement.ID] == "" {
-			actions = []identity.Action{identity.KeyMade, identity.KeyActivatedEarly}
-		}
-		if err := keys.record(ctx, replacement.ID, actions...); err != nil {
-			return err
-		}
+		changes = append(changes, identity.KeyChange{
+			KeyID: replacement.ID, Made: before[replacement.ID] == "", ActivatedEarly: true,
+		})
+	}
+	if err := keys.record(ctx, changes...); err != nil {
+		return err
 	}
 	_, _ = fmt.Fprintf(out, "%s is revoked, and with it all its tokens\n", args[0])
 	_, _ = fmt.Fprintf(out, "warning: services that check tokens by the public keys alone take them until they read the keys again, at most %g minutes\n", keys.MaxAge().Minutes())

@@ -69,11 +69,12 @@ func (s keySettings) reseal(cmd *cobra.Command, formerText, nextText, newKeyFile
 	if err != nil {
 		return app.WithRemedy(err)
 	}
-	audited := auditedKeys{audit: db}
+	var changes []identity.KeyChange
 	for _, kid := range resealed {
-		if err := audited.record(ctx, kid, identity.KeyResealed); err != nil {
-			return err
-		}
+		changes = append(changes, identity.KeyChange{KeyID: kid, Resealed: true})
+	}
+	if err := (auditedKeys{audit: db}).record(ctx, changes...); err != nil {
+		return err
 	}
 	return saying(cmd, nil, "%d keys are sealed under the other key-encryption key; start each server again with it, "+
 		"and keep the former one as long as backups that need it", len(resealed))

@@ -2,11 +2,9 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 
-	"conduit/internal/auth"
 	"conduit/internal/errs"
 	"conduit/internal/identity"
 )
@@ -23,35 +21,15 @@ func callerFrom(ctx context.Context) identity.Caller { return requestFrom(ctx).c
 // clientFrom tells where the request comes from.
 func clientFrom(ctx context.Context) identity.Client { return requestFrom(ctx).client }
 
-// authenticator finds out who is calling. Whether it matters the contract says.
-type authenticator struct {
-	tokens   *auth.Tokens
-	sessions *identity.Sessions
-}
-
-// caller gives the caller whom the request's token names. The error is Unauthenticated if there is no token or a bad
-// one, and something else if it could not be checked. A token in the query or in a cookie is none (RFC 6750 §2.3 warns
-// of the first, and the second would be open to cross-site request forgery).
-func (a authenticator) caller(r *http.Request) (identity.Caller, error) {
+// authenticated returns the caller whom the request's token names. The error is Unauthenticated if there is no token or a
+// bad one, and something else if it could not be checked. A token in the query or in a cookie is none (RFC 6750 §2.3
+// warns of the first, and the second would be open to cross-site request forgery).
+func authenticated(r *http.Request, users *identity.Users) (identity.Caller, error) {
 	token, err := bearerToken(r.Header["Authorization"])
 	if err != nil {
 		return identity.Caller{}, err
 	}
-	claims, err := a.tokens.Verify(r.Context(), token)
-	switch {
-	case errors.Is(err, auth.ErrExpired):
-		// Its row goes on sight. That the token has expired is certain, whether or not that succeeds; the sweep comes
-		// by too.
-		_ = a.sessions.Expired(r.Context(), claims.SessionID)
-		return identity.Caller{}, errs.Unauthenticated("token", "has expired")
-	case errors.Is(err, auth.ErrInvalid):
-		return identity.Caller{}, errs.Unauthenticated("token", "is invalid")
-	case err != nil:
-		return identity.Caller{}, err
-	}
-	return a.sessions.Resume(r.Context(), identity.Presented{
-		Token: token, ID: claims.TokenID, KeyID: claims.KeyID, SessionID: claims.SessionID, UserID: claims.UserID,
-	})
+	return users.Authenticate(r.Context(), token)
 }
 
 // bearerToken takes the token out of the Authorization headers: "Bearer", as the contract says, or "Token", as

@@ -21,21 +21,21 @@ import (
 // in this order: authentication, parameters, body. What the document says of an operation is looked up once, when the
 // operation is mounted, so that a request costs no routing beyond http.ServeMux's own.
 type contractMux struct {
-	document     *openapi3.T
-	mux          *http.ServeMux
-	methods      []string        // all that any operation has, for 405
-	mounted      map[string]bool // by operationId
-	slashless    map[string]bool // patterns to which a slash at the end does not lead, see lenient
-	authenticate authenticator
-	log          *slog.Logger
-	responses    *responseCheck  // nil: answers are not checked
-	version      string          // of the program
-	pace         pace            // of bodies
-	rehearse     bool            // whether requests may ask for the contract's examples
-	stopping     <-chan struct{} // closed when nobody is to be kept waiting any longer
+	document  *openapi3.T
+	mux       *http.ServeMux
+	methods   []string        // all that any operation has, for 405
+	mounted   map[string]bool // by operationId
+	slashless map[string]bool // patterns to which a slash at the end does not lead, see lenient
+	users     *identity.Users
+	log       *slog.Logger
+	responses *responseCheck  // nil: answers are not checked
+	version   string          // of the program
+	pace      pace            // of bodies
+	rehearse  bool            // whether requests may ask for the contract's examples
+	stopping  <-chan struct{} // closed when nobody is to be kept waiting any longer
 }
 
-func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.Logger) *contractMux {
+func newContractMux(document *openapi3.T, users *identity.Users, log *slog.Logger) *contractMux {
 	methods := map[string]bool{}
 	for _, item := range document.Paths.Map() {
 		for method := range item.Operations() {
@@ -44,7 +44,7 @@ func newContractMux(document *openapi3.T, authenticate authenticator, log *slog.
 	}
 	c := &contractMux{
 		document: document, mux: http.NewServeMux(), methods: slices.Sorted(maps.Keys(methods)),
-		mounted: map[string]bool{}, slashless: map[string]bool{}, authenticate: authenticate, log: log,
+		mounted: map[string]bool{}, slashless: map[string]bool{}, users: users, log: log,
 	}
 	for path, item := range document.Paths.Map() {
 		last := strings.LastIndexByte(path, '/')
@@ -276,7 +276,7 @@ func (o *operation) caller(w http.ResponseWriter, r *http.Request) (identity.Cal
 	if o.need == tokenIgnored {
 		return identity.Caller{}, nil
 	}
-	caller, err := o.mux.authenticate.caller(r)
+	caller, err := authenticated(r, o.mux.users)
 	var refusal *errs.Error
 	if o.need == tokenRequired || !errors.As(err, &refusal) || refusal.Kind != errs.KindUnauthenticated {
 		return caller, err

@@ -33,7 +33,7 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // TestDriftStopsTheStart: a route which the contract does not have cannot be mounted.
 func TestDriftStopsTheStart(t *testing.T) {
 	t.Parallel()
-	c := newContractMux(testDocument(t), authenticator{}, quiet())
+	c := newContractMux(testDocument(t), nil, quiet())
 	defer func() {
 		if fault, _ := recover().(string); !strings.Contains(fault, "GET /api/nothing is not in openapi.yaml") {
 			t.Errorf("recovered %q", fault)
@@ -77,7 +77,7 @@ func TestResponseCheckFinds(t *testing.T) {
 			t.Parallel()
 			var found []Violation
 			var logged bytes.Buffer
-			c := newContractMux(testDocument(t), authenticator{}, quiet())
+			c := newContractMux(testDocument(t), nil, quiet())
 			c.responses = newResponseCheck(testDocument(t), slog.New(slog.NewTextHandler(&logged, nil)), func(v Violation) { found = append(found, v) }, nil)
 			item := c.document.Paths.Value("/user")
 			o := newOperation(c, item, item.Get, func(w http.ResponseWriter, _ *http.Request) {
@@ -138,7 +138,7 @@ func TestPanicAfterHalfAnAnswer(t *testing.T) {
 
 func TestParameters(t *testing.T) {
 	t.Parallel()
-	c := newContractMux(testDocument(t), authenticator{}, quiet())
+	c := newContractMux(testDocument(t), nil, quiet())
 	item := c.document.Paths.Value("/articles")
 	o := newOperation(c, item, item.Get, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	o.need = tokenIgnored
@@ -173,7 +173,7 @@ func TestParameters(t *testing.T) {
 // TestPathsThatNameNothing: a path segment which the contract's schema refuses is 404 of what it should name.
 func TestPathsThatNameNothing(t *testing.T) {
 	t.Parallel()
-	c := newContractMux(testDocument(t), authenticator{}, quiet())
+	c := newContractMux(testDocument(t), nil, quiet())
 	item := c.document.Paths.Value("/articles/{slug}/comments/{commentId}")
 	o := newOperation(c, item, item.Delete, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	o.need = tokenIgnored

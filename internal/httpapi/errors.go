@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"conduit/internal/auth"
 	"conduit/internal/errs"
 )
 
@@ -56,7 +55,7 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	case request.answer.failed != nil: // half an answer is out: the client has gone, or does not read
 		return
 	}
-	if errors.Is(err, auth.ErrBusy) || errors.Is(err, auth.ErrSealed) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) {
 		err = errs.Unavailable(err)
 	}
 	switch {

@@ -119,13 +119,7 @@ func TestWritesAfterTheLogout(t *testing.T) {
 			"delete oneself": func(c identity.Caller) error { return s.HTTP.Users.Delete(ctx, c, password, identity.Client{}) },
 		} {
 			token := s.do(t, login("jake@test.com", password)).token(t)
-			claims, err := s.HTTP.Tokens.Verify(ctx, token)
-			if err != nil {
-				t.Fatal(err)
-			}
-			caller, err := s.HTTP.Sessions.Resume(ctx, identity.Presented{
-				Token: token, ID: claims.TokenID, KeyID: claims.KeyID, SessionID: claims.SessionID, UserID: claims.UserID,
-			})
+			caller, err := s.Users.Authenticate(ctx, token)
 			if err != nil {
 				t.Fatal(err)
 			}

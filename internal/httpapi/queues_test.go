@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -20,9 +21,9 @@ import (
 // fifty, whoever else logs in does.
 func TestHashingIsShared(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.Users.Passwords = (auth.NewPasswords(auth.PasswordOptions{
+		s.Users.Passwords = app.Passwords{Passwords: auth.NewPasswords(auth.PasswordOptions{
 			MemoryKiB: 8 << 10, Time: 1, Concurrency: 2, Queue: 40, Wait: time.Minute,
-		}))
+		})}
 		token := s.register(t, "mallory")
 		for i := range 8 {
 			s.register(t, fmt.Sprint("user", i))

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -116,7 +117,7 @@ func TestNothingInADumpIsACredential(t *testing.T) {
 // what it costs in production here; the samples take turns, so that whatever else the machine does falls on all three.
 func TestLoginTellsNothing(t *testing.T) {
 	s := newServer(t, "sqlite::memory:", store.Options{})
-	s.Users.Passwords = (auth.NewPasswords(auth.PasswordOptions{}))
+	s.Users.Passwords = app.Passwords{Passwords: auth.NewPasswords(auth.PasswordOptions{})}
 	for _, name := range []string{"known", "disabled"} {
 		s.register(t, name)
 	}

@@ -21,7 +21,6 @@ import (
 
 	openapi "conduit"
 	"conduit/api"
-	"conduit/internal/auth"
 	"conduit/internal/blog"
 	"conduit/internal/identity"
 )
@@ -33,8 +32,7 @@ type Config struct {
 	Profiles *blog.Profiles
 	Articles *blog.Articles
 	Comments *blog.Comments
-	Tokens   *auth.Tokens
-	Keys     *auth.KeyRing
+	Keys     PublicKeys
 	Issuer   string                      // the iss of tokens
 	Public   PublicURL                   // where others reach the server, if it is known
 	Version  string                      // of the program, for info.version
@@ -76,6 +74,14 @@ type Config struct {
 	OnAnswer func(operationID string, status int)
 }
 
+// PublicKeys are the keys by which others check tokens.
+type PublicKeys interface {
+	JWKS() []byte                    // the JWK set (RFC 7517 §5)
+	MaxAge() time.Duration           // for how long it may be kept
+	Opens() error                    // why the signing keys did not open when they were read last
+	Ready(ctx context.Context) error // why no token can be signed now
+}
+
 // base is where the contract's paths begin; openapi.yaml names it under servers.
 const base = "/api"
 
@@ -111,7 +117,7 @@ func New(config Config) (*Server, error) {
 		RequestErrorHandlerFunc:  fail,
 		ResponseErrorHandlerFunc: fail,
 	})
-	operations := newContractMux(document, authenticator{config.Tokens, config.Sessions}, config.Log)
+	operations := newContractMux(document, config.Users, config.Log)
 	operations.responses, operations.rehearse, operations.stopping = responses, config.Rehearse, config.Stopping
 	operations.version = config.Version
 	operations.pace = pace{cmp.Or(config.BodyTime, bodyTime), cmp.Or(config.BodyRate, bodyRate)}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"conduit/internal/app"
 	"conduit/internal/auth"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -154,9 +155,9 @@ func TestHangingUp(t *testing.T) {
 		s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = 5, 20, 100
 		s.register(t, "jake")
 		// One hash at a time, and somebody else's, which is slow, is the first.
-		s.Users.Passwords = (auth.NewPasswords(auth.PasswordOptions{
+		s.Users.Passwords = app.Passwords{Passwords: auth.NewPasswords(auth.PasswordOptions{
 			MemoryKiB: 64 << 10, Time: 8, Concurrency: 1, Queue: 1000, Wait: time.Minute,
-		}))
+		})}
 		var group sync.WaitGroup
 		group.Go(func() { _, _ = s.Users.Passwords.Hash(context.Background(), "x") })
 		ctx, hangUp := context.WithCancel(t.Context())
@@ -180,7 +181,7 @@ func TestHangingUp(t *testing.T) {
 		hangUp()
 		group.Wait()
 		until(t, "five are on record", func() bool { return s.recorded(t)["login-failed"] == 5 })
-		s.Users.Passwords = (auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1}))
+		s.Users.Passwords = app.Passwords{Passwords: auth.NewPasswords(auth.PasswordOptions{MemoryKiB: 64, Time: 1})}
 		wantTooMany(t, s.do(t, login("jake@test.com", password)), 10)
 		// Those that waited for their turn were refused, if they had reached the server, and beside them this one was.
 		if err := s.Throttle.WriteDown(t.Context(), true); err != nil {

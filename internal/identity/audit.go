@@ -119,9 +119,26 @@ func PruneEvents(ctx context.Context, audit AuditStore, actor Actor, before, now
 	}
 }
 
-// KeyEvent is an event about a signing key, which no request asked for.
-func KeyEvent(actor Actor, action Action, kid string, now time.Time) Event {
-	return Event{At: Stamp(now), Actor: actor, Action: action, Target: "key:" + kid}
+// KeyChange is what was done to a signing key.
+type KeyChange struct {
+	KeyID          string
+	Revoked        bool
+	Resealed       bool
+	Made           bool
+	ActivatedEarly bool // before everybody who keeps the public keys can know it
+}
+
+// Events returns what the audit log keeps of a change that no request asked for.
+func (c KeyChange) Events(actor Actor, now time.Time) (events []Event) {
+	for _, happened := range []struct {
+		is     bool
+		action Action
+	}{{c.Revoked, KeyRevoked}, {c.Resealed, KeyResealed}, {c.Made, KeyMade}, {c.ActivatedEarly, KeyActivatedEarly}} {
+		if happened.is {
+			events = append(events, Event{At: Stamp(now), Actor: actor, Action: happened.action, Target: "key:" + c.KeyID})
+		}
+	}
+	return events
 }
 
 // record adds an event of what has happened: also when who asked hangs up now, which nobody is to hide by. The store

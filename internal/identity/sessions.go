@@ -93,8 +93,11 @@ type SessionStore interface {
 	Lease(ctx context.Context, name string, now, until time.Time) (bool, error)
 }
 
-// TokenIssuer makes the tokens of sessions.
-type TokenIssuer interface {
+// Tokens makes and reads the access tokens of sessions.
+type Tokens interface {
+	// Verify returns what a token says whose signature and claims are good. ErrTokenExpired says that nothing but its
+	// time is over, with what it says, and ErrTokenInvalid that it is bad; any other error, that nobody could tell.
+	Verify(ctx context.Context, token string) (Presented, error)
 	// Signer gives the kid of the key that signs now, and what signs with it, asking nobody. A token's id ends with
 	// mark.
 	Signer(ctx context.Context) (
@@ -103,6 +106,12 @@ type TokenIssuer interface {
 	Reload(ctx context.Context) error
 }
 
+// What is wrong with a token.
+var (
+	ErrTokenInvalid = errors.New("the token is invalid")
+	ErrTokenExpired = errors.New("the token has expired")
+)
+
 // ErrKeyGone says that the key with which a token was signed has been revoked since, or is not known any more.
 var ErrKeyGone = errors.New("the signing key does not count any more")
 
@@ -110,7 +119,7 @@ var ErrKeyGone = errors.New("the signing key does not count any more")
 type Sessions struct {
 	Store    SessionStore
 	Audit    AuditStore
-	Tokens   TokenIssuer
+	Tokens   Tokens
 	Refresh  RefreshTokens
 	Lifetime time.Duration // of a session without refresh tokens, from login to the end
 	Limits   RefreshLimits
@@ -200,9 +209,9 @@ type Presented struct {
 	UserID                      int64
 }
 
-// Resume finds the caller of a token: the session must be there and not be over, the key must count, and the user must
-// be who the token says and may be active. A session that is over is removed on sight.
-func (s *Sessions) Resume(ctx context.Context, token Presented) (Caller, error) {
+// resume finds the caller of a token: the session must be there and not be over, the key must count, and the user must
+// be who the token says and be active. A session that is over is removed on sight.
+func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) {
 	session, user, err := s.Store.SessionWithUser(ctx, token.SessionID, token.KeyID)
 	switch {
 	case errs.Is(err, errs.KindNotFound):
@@ -265,11 +274,6 @@ func (s *Sessions) EndOthers(ctx context.Context, caller Caller, client Client) 
 	event := client.event(s.Now(), caller.User.ID, SessionsRevoked, UserTarget(caller.User.ID))
 	event.Count = int64(ended)
 	return record(ctx, s.Audit, event)
-}
-
-// Expired removes the session of a token that has expired, unless it outlives the token.
-func (s *Sessions) Expired(ctx context.Context, sessionID string) error {
-	return s.Store.EndSessionIfOver(ctx, sessionID, s.Now())
 }
 
 // End logs the caller out of the session they came with, as one that has ended already is.

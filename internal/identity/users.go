@@ -3,6 +3,7 @@ package identity
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -147,6 +148,24 @@ func (u *Users) Login(ctx context.Context, email, password string, client Client
 	}
 	caller, err := u.Sessions.start(ctx, user, client)
 	return caller, u.started(ctx, user, caller.Session, client, err)
+}
+
+// Authenticate returns the caller whom an access token names. It is Unauthenticated("token") if the token is bad or has
+// expired, or its session has ended; any other error says that nobody could tell.
+func (u *Users) Authenticate(ctx context.Context, token string) (Caller, error) {
+	presented, err := u.Sessions.Tokens.Verify(ctx, token)
+	switch {
+	case errors.Is(err, ErrTokenExpired):
+		// Its row goes on sight, unless it outlives the token. That the token has expired is certain, whether or not
+		// that succeeds; the sweep comes by too.
+		_ = u.Sessions.Store.EndSessionIfOver(ctx, presented.SessionID, u.Now())
+		return Caller{}, errs.Unauthenticated("token", "has expired")
+	case errors.Is(err, ErrTokenInvalid):
+		return Caller{}, errs.Unauthenticated("token", "is invalid")
+	case err != nil:
+		return Caller{}, err
+	}
+	return u.Sessions.resume(ctx, presented)
 }
 
 // LoginRefreshing is Login for apps that want short tokens.

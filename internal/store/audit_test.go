@@ -71,7 +71,7 @@ func TestEventsStay(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
-		if err := db.Record(ctx, identity.KeyEvent(identity.ActorSystem, identity.KeyMade, "K1", at)); err != nil {
+		if err := db.Record(ctx, identity.KeyChange{KeyID: "K1", Made: true}.Events(identity.ActorSystem, at)...); err != nil {
 			t.Fatal(err)
 		}
 		attacks := []string{

@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"conduit/internal/auth"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
+)
+
+// Passwords hashes for identity. That too many wait for it is an outage.
+type Passwords struct{ *auth.Passwords }
+
+// Hash implements [identity.PasswordHasher].
+func (p Passwords) Hash(ctx context.Context, password string, group ...string) (string, error) {
+	hash, err := p.Passwords.Hash(ctx, password, group...)
+	return hash, outage(err)
+}
+
+// Verify implements [identity.PasswordHasher].
+func (p Passwords) Verify(ctx context.Context, hash, password string, group ...string) (match, stale bool, err error) {
+	match, stale, err = p.Passwords.Verify(ctx, hash, password, group...)
+	return match, stale, outage(err)
+}
+
+// tokens signs and reads for identity. That the signing keys do not open is an outage.
+type tokens struct{ *auth.Tokens }
+
+func (t tokens) Signer(ctx context.Context) (
+	kid string, sign func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error), err error,
+) {
+	kid, sign, err = t.Tokens.Signer(ctx)
+	return kid, sign, outage(err)
+}
+
+func (t tokens) Reload(ctx context.Context) error { return outage(t.Tokens.Reload(ctx)) }
+
+func (t tokens) Verify(ctx context.Context, token string) (identity.Presented, error) {
+	claims, err := t.Tokens.Verify(ctx, token)
+	switch {
+	case errors.Is(err, auth.ErrExpired):
+		err = identity.ErrTokenExpired
+	case errors.Is(err, auth.ErrInvalid):
+		err = identity.ErrTokenInvalid
+	}
+	return identity.Presented{
+		Token: token, ID: claims.TokenID, KeyID: claims.KeyID, SessionID: claims.SessionID, UserID: claims.UserID,
+	}, outage(err)
+}
+
+// outage says which errors of auth are nobody's fault who asks.
+func outage(err error) error {
+	if errors.Is(err, auth.ErrBusy) || errors.Is(err, auth.ErrSealed) {
+		return errs.Unavailable(err)
+	}
+	return err
+}
