@@ -44,14 +44,16 @@ var rules = map[string]struct {
 	"conduit/internal/store/storetest": {may: []string{"conduit/internal/store", "github.com/jackc/pgx/v5*"}, noHTTP: true},
 	"conduit/internal/httpapi": {may: []string{
 		"conduit", "conduit/api", "conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog",
-		"conduit/internal/auth",
-		"conduit/internal/httpapi/strictjson", "conduit/internal/docs",
+		"conduit/internal/contract", "conduit/internal/docs",
 		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
-		"github.com/goccy/go-yaml", "golang.org/x/sync/semaphore",
+		"golang.org/x/sync/semaphore",
 		"go.opentelemetry.io/otel/",
 	}},
-	"conduit/internal/httpapi/strictjson": {may: []string{"github.com/go-json-experiment/json/"}, noHTTP: true},
-	"conduit/internal/docs":               {},
+	"conduit/internal/contract": {may: []string{
+		"conduit/internal/errs", "github.com/getkin/kin-openapi/", "github.com/go-json-experiment/json/",
+		"github.com/goccy/go-yaml",
+	}},
+	"conduit/internal/docs": {},
 	"conduit/internal/metrics": {may: []string{
 		"conduit/internal/identity", "conduit/internal/auth", "github.com/prometheus/client_golang/",
 	}},

@@ -28,7 +28,7 @@ func (r Room) ask(detail Detail, rows, bytes int) error {
 }
 
 // Version names what somebody is shown: as long as it is the same, so is what they would read.
-type Version [16]byte
+type Version = [16]byte
 
 // versioning sums up what a version depends on.
 type versioning struct{ sum hash.Hash }

@@ -25,6 +25,12 @@ const (
 	KindTaken                           // somebody else has it
 	KindTooMany                         // tried too often; later again
 	KindUnavailable                     // a part that is needed does not answer; nothing is wrong with the request
+	KindNoRoute                         // nothing is at this path
+	KindNoMethod                        // what is there is not asked so
+	KindMediaType                       // a body has another form than the one that is read
+	KindTooLarge                        // a body is
+	KindTooSlow                         // a body did not come in time
+	KindUnreadable                      // a body broke off
 )
 
 // Fields are messages by the name of what they are about. They are shown to people, so a message never holds a value
@@ -72,21 +78,22 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-func refuse(kind Kind, field, message string) error {
+// New returns a refusal about one field.
+func New(kind Kind, field, message string) error {
 	return &Error{Kind: kind, Fields: Fields{field: {message}}}
 }
 
 // Invalid says that field breaks a rule.
-func Invalid(field, message string) error { return refuse(KindInvalid, field, message) }
+func Invalid(field, message string) error { return New(KindInvalid, field, message) }
 
 // Unauthenticated says that field ("token", "credentials") does not prove who is asking.
-func Unauthenticated(field, message string) error { return refuse(KindUnauthenticated, field, message) }
+func Unauthenticated(field, message string) error { return New(KindUnauthenticated, field, message) }
 
 // Forbidden says that this noun ("article", "comment") is somebody else's.
-func Forbidden(noun string) error { return refuse(KindForbidden, noun, "forbidden") }
+func Forbidden(noun string) error { return New(KindForbidden, noun, "forbidden") }
 
 // NotFound says that there is no such noun ("article", "comment", "profile", "user").
-func NotFound(noun string) error { return refuse(KindNotFound, noun, "not found") }
+func NotFound(noun string) error { return New(KindNotFound, noun, "not found") }
 
 // Is reports whether an error is a refusal of this kind.
 func Is(err error, kind Kind) bool {

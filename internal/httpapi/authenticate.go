@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -20,6 +21,15 @@ func callerFrom(ctx context.Context) identity.Caller { return requestFrom(ctx).c
 
 // clientFrom tells where the request comes from.
 func clientFrom(ctx context.Context) identity.Client { return requestFrom(ctx).client }
+
+// tokenRefused tells whether an error is a refusal of the token, and what it says.
+func tokenRefused(err error) (message string, ok bool) {
+	refusal, ok := errors.AsType[*errs.Error](err)
+	if !ok || refusal.Kind != errs.KindUnauthenticated {
+		return "", false
+	}
+	return refusal.Fields["token"][0], true
+}
 
 // authenticated returns the caller whom the request's token names. The error is Unauthenticated if there is no token or a
 // bad one, and something else if it could not be checked. A token in the query or in a cookie is none (RFC 6750 §2.3

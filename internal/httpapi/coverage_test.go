@@ -57,6 +57,18 @@ var theContract = sync.OnceValue(func() *openapi3.T {
 	return document
 })
 
+// TestEveryOperationSaysWhetherItWantsAToken: clients leave the token out where an operation does not mention it.
+func TestEveryOperationSaysWhetherItWantsAToken(t *testing.T) {
+	t.Parallel()
+	for path, item := range theContract().Paths.Map() {
+		for method, operation := range item.Operations() {
+			if operation.Security == nil {
+				t.Errorf("openapi.yaml: %s %s has no security", method, path)
+			}
+		}
+	}
+}
+
 // documentedOperation is an operation of the contract with where it is and all its parameters.
 type documentedOperation struct {
 	*openapi3.Operation

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,10 +11,11 @@ import (
 	"strconv"
 	"time"
 
+	"conduit/internal/contract"
 	"conduit/internal/errs"
 )
 
-// statuses is the only place that knows which HTTP status a refusal of the domain becomes.
+// statuses is the only place that knows which HTTP status a refusal becomes.
 var statuses = map[errs.Kind]int{
 	errs.KindInvalid:         http.StatusUnprocessableEntity,
 	errs.KindUnauthenticated: http.StatusUnauthorized,
@@ -22,15 +24,13 @@ var statuses = map[errs.Kind]int{
 	errs.KindTaken:           http.StatusConflict,
 	errs.KindTooMany:         http.StatusTooManyRequests,
 	errs.KindUnavailable:     http.StatusServiceUnavailable,
+	errs.KindNoRoute:         http.StatusNotFound,
+	errs.KindNoMethod:        http.StatusMethodNotAllowed,
+	errs.KindMediaType:       http.StatusUnsupportedMediaType,
+	errs.KindTooLarge:        http.StatusRequestEntityTooLarge,
+	errs.KindTooSlow:         http.StatusRequestTimeout,
+	errs.KindUnreadable:      http.StatusBadRequest,
 }
-
-// malformed is a refusal that is about HTTP itself and so no matter of the domain: no such route, method, media type.
-type malformed struct {
-	status         int
-	field, message string
-}
-
-func (m *malformed) Error() string { return m.field + " " + m.message }
 
 // errorBody is the ErrorEnvelope of the contract, in which every layer's errors are shown.
 type errorBody struct {
@@ -41,15 +41,9 @@ type errorBody struct {
 // ours, which is logged under the request's id and shown without detail. Logged or shown, no error holds a value that
 // was sent.
 func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
-	var (
-		refusal   *errs.Error
-		transport *malformed
-		status    int
-		fields    errs.Fields
-	)
 	request := requestFrom(r.Context())
 	switch {
-	case errors.Is(err, errOutlined):
+	case errors.Is(err, contract.ErrOutlined):
 		w.WriteHeader(http.StatusNotModified)
 		return
 	case request.answer.failed != nil: // half an answer is out: the client has gone, or does not read
@@ -58,14 +52,11 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	if errors.Is(err, context.Canceled) {
 		err = errs.Unavailable(err)
 	}
-	switch {
-	case errors.As(err, &refusal):
-		status, fields = statuses[refusal.Kind], refusal.Fields
-	case errors.As(err, &transport):
-		status, fields = transport.status, errs.Fields{transport.field: {transport.message}}
-	default:
-		status, fields = http.StatusInternalServerError, errs.Fields{"server": {"internal error"}}
+	refusal, ok := errors.AsType[*errs.Error](err)
+	if !ok {
+		refusal = &errs.Error{Fields: errs.Fields{"server": {"internal error"}}}
 	}
+	status := cmp.Or(statuses[refusal.Kind], http.StatusInternalServerError)
 	switch {
 	case status < http.StatusInternalServerError:
 	case r.Context().Err() == nil || request.brokenOff():
@@ -75,11 +66,7 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	default:
 		request.gone = err
 	}
-	var wait time.Duration
-	if refusal != nil {
-		wait = refusal.RetryAfter
-	}
-	sendError(w, status, fields, wait)
+	sendError(w, status, refusal.Fields, refusal.RetryAfter)
 }
 
 // sendError is the shape of every error, with the headers that belong to its status. Who may try again waits first.

@@ -19,6 +19,7 @@ import (
 
 	"conduit/internal/app"
 	"conduit/internal/auth"
+	"conduit/internal/contract"
 	"conduit/internal/httpapi"
 	"conduit/internal/identity"
 	"conduit/internal/store"
@@ -111,7 +112,7 @@ func newServerOn(t testing.TB, db *store.Store, adjust ...func(*app.Options)) *s
 		TrustedProxies: []string{"127.0.0.1"}, // tests may say where they come from
 		HTTP: httpapi.Config{
 			Origins: []string{"*"}, CheckResponses: true, OnAnswer: noteAnswer,
-			OnViolation: func(v httpapi.Violation) {
+			OnViolation: func(v contract.Violation) {
 				t.Errorf("%s answered %d against the contract: %s", v.OperationID, v.Status, v.Reason)
 			},
 		},

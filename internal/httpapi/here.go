@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+
+	"conduit/internal/errs"
 )
 
 // hereOnly refuses whoever is not on this machine: a server with accounts whose password everybody knows listens on
@@ -27,9 +29,8 @@ func hereOnly(next http.Handler, log *slog.Logger) http.Handler {
 	})
 }
 
-var notHere = &malformed{
-	http.StatusForbidden, "server", "has demo accounts and is for its own machine only; start it with --demo to serve others",
-}
+var notHere = errs.New(errs.KindForbidden, "server",
+	"has demo accounts and is for its own machine only; start it with --demo to serve others")
 
 // isHere tells whether a request was made on this machine, as far as it can be told: its peer, all who are said to have
 // sent or forwarded it, and the host that it asks for are loopback. Development servers which forward on the machine

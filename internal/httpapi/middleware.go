@@ -16,20 +16,20 @@ import (
 	"github.com/rs/cors"
 	"go.opentelemetry.io/otel/trace"
 
+	"conduit/internal/contract"
 	"conduit/internal/identity"
 )
 
 // request is what is known of a request so far: in its context from the outermost layer on. It is one value that is
 // completed on the way in, since each further context would cost a copy of the http.Request.
 type request struct {
-	operation string // its operationId; "" for what is in no contract
-	pattern   string // the operation's, as the router has it
-	span      trace.Span
-	traceID   string // "" if it is not traced
+	contract.Exchange
+
+	span    trace.Span
+	traceID string // "" if it is not traced
 
 	caller identity.Caller
 	client identity.Client
-	known  *known // in operations whose answers have an ETag
 
 	answer *answerWriter
 	gone   error // what failed because the client had gone away before there was an answer
@@ -113,7 +113,7 @@ func observe(next http.Handler, config Config) http.Handler {
 			}
 			asked.end(r.Method, asked.status())
 			if config.OnRequest != nil {
-				config.OnRequest(asked.operation, asked.status(), now().Sub(began))
+				config.OnRequest(asked.OperationID, asked.status(), now().Sub(began))
 			}
 			// Requests are of interest to who looks for something; what went wrong is logged where it is known.
 			if log.Enabled(r.Context(), slog.LevelDebug) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"conduit/internal/contract"
 	"conduit/internal/errs"
 )
 
@@ -74,7 +75,7 @@ func (p *readiness) look(ctx context.Context) errs.Fields {
 // health answers 200 as long as the database does, can be written to, and has signing keys that open: an instance
 // without them can serve nobody, and a load balancer should know. Where answers are checked against the contract, it
 // says how many were and how many broke it.
-func health(config Config, responses *responseCheck) http.HandlerFunc {
+func health(config Config, answers *contract.Counts) http.HandlerFunc {
 	type counted struct {
 		Checked    int64 `json:"checked"`
 		Violations int64 `json:"violations"`
@@ -93,8 +94,8 @@ func health(config Config, responses *responseCheck) http.HandlerFunc {
 			return
 		}
 		answer := body{Status: "ok"}
-		if responses != nil {
-			answer.Responses = &counted{Checked: responses.checked.Load(), Violations: responses.violations.Load()}
+		if config.CheckResponses {
+			answer.Responses = &counted{Checked: answers.Checked.Load(), Violations: answers.Violations.Load()}
 		}
 		writeJSON(w, http.StatusOK, answer)
 	}

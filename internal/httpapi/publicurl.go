@@ -82,26 +82,6 @@ func redirectTo(relative string) http.Handler {
 	})
 }
 
-// serversIn gives the document with absolute URLs of its servers: it leaves the server, as a file that tools keep.
-func (p PublicURL) serversIn(document []byte) []byte {
-	if p == "" {
-		return document
-	}
-	replaced := 0
-	served := serverURL.ReplaceAllFunc(document, func(line []byte) []byte {
-		replaced++
-		indented, relative, _ := strings.Cut(string(line), "/")
-		return []byte(indented + strings.TrimRight(string(p)+"/"+relative, "/"))
-	})
-	if replaced == 0 {
-		panic("openapi.yaml has no servers whose URL is a path, a line each")
-	}
-	return served
-}
-
-// serverURL is a line of openapi.yaml with the URL of a server.
-var serverURL = regexp.MustCompile(`(?m)^ +- url: /\S*$`)
-
 // issuedUnder tells whether the rest of a well-known path is the path of the issuer (RFC 8414 §3.1): the metadata of
 // https://example.com/blog is at https://example.com/.well-known/oauth-authorization-server/blog.
 func issuedUnder(issuer, rest string) bool {

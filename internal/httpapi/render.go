@@ -1,12 +1,27 @@
 package httpapi
 
 import (
+	"context"
+
 	"github.com/oapi-codegen/nullable"
 
 	"conduit/api"
 	"conduit/internal/blog"
+	"conduit/internal/contract"
 	"conduit/internal/identity"
 )
+
+// unlessKnown reads something that has versions, unless who asks has it already; see [contract.UnlessKnown].
+func unlessKnown[T interface{ Version() contract.Version }](
+	ctx context.Context, read func(blog.Detail) (T, error),
+) (T, error) {
+	return contract.UnlessKnown(&requestFrom(ctx).Exchange, func(outline bool) (T, error) {
+		if outline {
+			return read(blog.Outline)
+		}
+		return read(blog.Whole)
+	})
+}
 
 // userEnvelope shows callers themselves, with the token they have.
 func userEnvelope(caller identity.Caller) api.UserEnvelope {
@@ -27,7 +42,7 @@ func orNull(text *string) nullable.Nullable[string] {
 	return nullable.NewNullableWithValue(*text)
 }
 
-func profileOf(profile blog.Profile) api.Profile {
+func profileShown(profile blog.Profile) api.Profile {
 	return api.Profile{
 		Username:  profile.Username,
 		Bio:       orNull(profile.Bio),
@@ -38,11 +53,11 @@ func profileOf(profile blog.Profile) api.Profile {
 
 // profileSummary shows a person beside what they wrote.
 func profileSummary(profile blog.Profile) api.ProfileSummary {
-	return api.ProfileSummary(profileOf(profile))
+	return api.ProfileSummary(profileShown(profile))
 }
 
 func profileEnvelope(profile blog.Profile) api.ProfileEnvelope {
-	return api.ProfileEnvelope{Profile: profileOf(profile)}
+	return api.ProfileEnvelope{Profile: profileShown(profile)}
 }
 
 func articleEnvelope(article blog.ArticleView) api.ArticleEnvelope {
@@ -56,7 +71,7 @@ func articleEnvelope(article blog.ArticleView) api.ArticleEnvelope {
 		UpdatedAt:      api.Timestamp(article.UpdatedAt),
 		Favorited:      article.Favorited,
 		FavoritesCount: article.FavoritesCount,
-		Author:         profileOf(article.Author),
+		Author:         profileShown(article.Author),
 	}}
 }
 

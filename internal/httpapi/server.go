@@ -11,17 +11,17 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"go.opentelemetry.io/otel/trace"
 
 	openapi "conduit"
 	"conduit/api"
 	"conduit/internal/blog"
+	"conduit/internal/contract"
+	"conduit/internal/docs"
 	"conduit/internal/identity"
 )
 
@@ -66,7 +66,7 @@ type Config struct {
 	// counted; /healthz has the figures.
 	CheckResponses bool
 	// OnViolation, if set beside CheckResponses, is told of answers which break the contract.
-	OnViolation func(Violation)
+	OnViolation func(contract.Violation)
 	// OnRequest, if set, is told of each answer: the operationId, "" for what is in no contract, the status, 499 if the
 	// client went away before there was one, and the time from the request's header to the answer's end.
 	OnRequest func(operationID string, status int, took time.Duration)
@@ -93,7 +93,7 @@ const (
 
 // New gives the whole server as a handler. It fails when the contract and the generated code do not fit.
 func New(config Config) (*Server, error) {
-	document, err := loadContract()
+	document, err := contract.Load(openapi.Document)
 	if err != nil {
 		return nil, err
 	}
@@ -101,52 +101,37 @@ func New(config Config) (*Server, error) {
 	least := config.Users.Policy.Minimum()
 	document.Components.Schemas["NewUserInput"].Value.Properties["password"].Value.MinLength = uint64(least)
 	changed := document.Components.Schemas["UpdateUserInput"].Value.Properties["password"].Value
-	changed.Pattern = strings.Replace(changed.Pattern, "8", strconv.Itoa(least), 1)
-	changed.Extensions["x-pattern-message"] = strings.Replace(changed.Extensions["x-pattern-message"].(string), "8", strconv.Itoa(least), 1)
-	var responses *responseCheck
+	const message = "x-pattern-message"
+	atLeast := func(words string) string { return strings.Replace(words, "8", strconv.Itoa(least), 1) }
+	changed.Pattern = atLeast(changed.Pattern)
+	changed.Extensions[message] = atLeast(changed.Extensions[message].(string))
+	host := &host{config: config, pace: pace{cmp.Or(config.BodyTime, bodyTime), cmp.Or(config.BodyRate, bodyRate)}}
+	held := contract.Config{
+		Document: document, Base: base, Version: config.Version, Host: host,
+		Rehearse: config.Rehearse, BodyTime: bodyTime, Stopping: config.Stopping, OnAnswer: config.OnAnswer,
+	}
 	if config.CheckResponses {
-		strict, err := loadContract()
+		strict, err := contract.Load(openapi.Document)
 		if err != nil {
 			return nil, err
 		}
-		responses = newResponseCheck(strict, config.Log, config.OnViolation, config.OnAnswer)
+		held.Strict = contract.Strict(strict)
+		held.OnViolation = host.broken
 	}
+	operations := contract.NewMux(held)
+	host.answers = &operations.Counts
 
-	fail := func(w http.ResponseWriter, r *http.Request, err error) { writeError(w, r, config.Log, err) }
 	strict := api.NewStrictHandlerWithOptions(&handlers{config}, nil, api.StrictHTTPServerOptions{
-		RequestErrorHandlerFunc:  fail,
-		ResponseErrorHandlerFunc: fail,
+		RequestErrorHandlerFunc: host.Fail, ResponseErrorHandlerFunc: host.Fail,
 	})
-	operations := newContractMux(document, config.Users, config.Log)
-	operations.responses, operations.rehearse, operations.stopping = responses, config.Rehearse, config.Stopping
-	operations.version = config.Version
-	operations.pace = pace{cmp.Or(config.BodyTime, bodyTime), cmp.Or(config.BodyRate, bodyRate)}
-	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: fail})
-	if missing := operations.unmounted(); len(missing) > 0 {
-		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s", strings.Join(missing, ", "))
+	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{
+		BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: host.Fail,
+	})
+	if missing := operations.Unmounted(); len(missing) > 0 {
+		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s",
+			strings.Join(missing, ", "))
 	}
-	for _, wellKnown := range []string{publicKeys, serverMetadata} {
-		operations.alias(wellKnown, "GET "+base+wellKnown) // RFC 8615: at the root
-	}
-	at := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: base + serverMetadata}}
-	metadata, _ := operations.mux.Handler(at)
-	operations.mux.HandleFunc("GET "+serverMetadata+"/{issuer...}", func(w http.ResponseWriter, r *http.Request) {
-		if !issuedUnder(config.Issuer, r.PathValue("issuer")) {
-			writeError(w, r, config.Log, noRoute)
-			return
-		}
-		r.Pattern = "GET " + serverMetadata // which is the operation's
-		metadata.ServeHTTP(w, r)
-	})
-	operations.mountDocument(config.Version, config.Public)
-	operations.mux.HandleFunc("GET /livez", live)
-	operations.mux.HandleFunc("GET /readyz", (&readiness{config: config}).ServeHTTP)
-	operations.mux.HandleFunc("GET /healthz", health(config, responses))
-	operations.mux.HandleFunc("GET /avatars/{file}", func(w http.ResponseWriter, r *http.Request) {
-		if !avatar(w, r) {
-			writeError(w, r, config.Log, noRoute)
-		}
-	})
+	beside(operations, host)
 
 	handler := below(operations, config.Public.prefix())
 	handler = compressed(charged(handler, config.Log))
@@ -159,49 +144,63 @@ func New(config Config) (*Server, error) {
 	answers := newMemory(cmp.Or(config.AnswerMemory, answerMemory), config.Now)
 	handler = bounded(handler, bodies, answers)
 	handler = draining(handler, config.Stopping)
-	return &Server{observe(handler, config), responses, bodies, answers}, nil
+	return &Server{observe(handler, config), &operations.Counts, bodies, answers}, nil
+}
+
+// beside answers what is in no contract, or at other paths than there.
+func beside(operations *contract.Mux, host *host) {
+	config := host.config
+	for _, wellKnown := range []string{publicKeys, serverMetadata} {
+		operations.Mount("GET "+wellKnown, operations.Mounted("GET "+base+wellKnown)) // RFC 8615: at the root
+	}
+	noRoute := func(w http.ResponseWriter, r *http.Request) { host.Fail(w, r, contract.NoRoute) }
+	metadata := operations.Mounted("GET " + base + serverMetadata)
+	for pattern, handler := range map[string]http.HandlerFunc{
+		"GET " + serverMetadata + "/{issuer...}": func(w http.ResponseWriter, r *http.Request) {
+			if !issuedUnder(config.Issuer, r.PathValue("issuer")) {
+				noRoute(w, r)
+				return
+			}
+			r.Pattern = "GET " + serverMetadata // which is the operation's
+			metadata.ServeHTTP(w, r)
+		},
+		"GET /livez":   live,
+		"GET /readyz":  (&readiness{config: config}).ServeHTTP,
+		"GET /healthz": health(config, &operations.Counts),
+		"GET /avatars/{file}": func(w http.ResponseWriter, r *http.Request) {
+			if !avatar(w, r) {
+				noRoute(w, r)
+			}
+		},
+	} {
+		operations.Mount(pattern, handler)
+	}
+	operations.MountDocument(openapi.Document, string(config.Public))
+	page := docs.Handler(http.HandlerFunc(noRoute))
+	operations.Mount("GET /docs", page)
+	operations.Mount("GET /docs/{file}", page)
+	operations.Mount("GET /{$}", redirectTo("docs"))
+	operations.Mount("GET /docs/{$}", redirectTo("../docs"))
 }
 
 // Server answers requests, and knows a few figures of what it does.
 type Server struct {
 	http.Handler
-	responses       *responseCheck
+	checks          *contract.Counts
 	bodies, answers *memory
 }
 
 // Checked returns how many answers were checked against the contract; zero unless that was asked for.
-func (s *Server) Checked() int64 {
-	if s.responses == nil {
-		return 0
-	}
-	return s.responses.checked.Load()
-}
+func (s *Server) Checked() int64 { return s.checks.Checked.Load() }
 
 // Violations returns how many of them broke it.
-func (s *Server) Violations() int64 {
-	if s.responses == nil {
-		return 0
-	}
-	return s.responses.violations.Load()
-}
+func (s *Server) Violations() int64 { return s.checks.Violations.Load() }
 
 // BodyMemory returns how many bytes requests have taken for bodies, and how many they may.
 func (s *Server) BodyMemory() (taken, most int64) { return s.bodies.taken.Load(), s.bodies.size }
 
 // AnswerMemory returns how many bytes requests have taken for answers, and how many they may.
 func (s *Server) AnswerMemory() (taken, most int64) { return s.answers.taken.Load(), s.answers.size }
-
-func loadContract() (*openapi3.T, error) {
-	loader := openapi3.NewLoader()
-	document, err := loader.LoadFromData(openapi.Document)
-	if err == nil {
-		err = document.Validate(loader.Context)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("openapi.yaml: %w", err)
-	}
-	return document, nil
-}
 
 // handlers has the strict methods, in files by noun. Add one here and there when the compiler says that
 // api.StrictServerInterface is not implemented: see CONTRIBUTING.md, "To add an endpoint".

@@ -50,9 +50,9 @@ func (r *request) end(method string, status int) {
 		attribute.String("http.request.method", method), attribute.String("conduit.request_id", r.client.RequestID),
 		attribute.Int("http.response.status_code", status),
 	}
-	if r.operation != "" {
-		_, route, _ := strings.Cut(r.pattern, " ")
-		name = r.operation
+	if r.OperationID != "" {
+		_, route, _ := strings.Cut(r.Pattern, " ")
+		name = r.OperationID
 		attributes = append(attributes, attribute.String("http.route", route))
 	}
 	if status >= http.StatusInternalServerError {

@@ -1,11 +1,15 @@
 package httpapi
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"time"
+
+	"conduit/internal/contract"
+	"conduit/internal/errs"
 )
 
 // How slow an upload may be, unless [Config] says otherwise: a body has bodyTime, and a second more for each bodyRate
@@ -20,6 +24,42 @@ const (
 type pace struct {
 	time time.Duration
 	rate int
+}
+
+// ReadBody implements [contract.Host]. A large body takes memory that all requests share.
+func (h *host) ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	size := r.ContentLength
+	if size < 0 {
+		size = limit
+	}
+	var lease *lease
+	if size > contract.SmallBody {
+		var err error
+		if lease, err = requestFrom(r.Context()).roomForBody(r.Context(), size); err != nil {
+			return nil, err
+		}
+	}
+	var text bytes.Buffer
+	text.Grow(int(min(size, contract.SmallBody)))
+	upload := h.pace.of(r, lease)
+	_, err := text.ReadFrom(http.MaxBytesReader(w, upload, limit))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, contract.TooLarge(limit)
+	case err != nil && lease != nil && lease.broken.Load():
+		return nil, errs.Unavailable(err)
+	case err != nil && tooSlow(err):
+		w.Header().Set("Connection", "close") // RFC 9110 §15.5.9
+		return nil, errs.New(errs.KindTooSlow, "body", "did not come in time")
+	case err != nil:
+		if hungUp(err) {
+			requestFrom(r.Context()).gone = err
+		}
+		return nil, errs.New(errs.KindUnreadable, "body", "could not be read")
+	}
+	upload.done(r)
+	return text.Bytes(), nil
 }
 
 // upload is a body that has to come at a least rate.

@@ -1,4 +1,4 @@
-package httpapi
+package contract
 
 import (
 	"context"
@@ -135,15 +135,15 @@ func preferences(headers []string) map[string]string {
 
 // hold waits for as long as the request prefers, or until the server stops. The server's deadline for reading a
 // request, which would come in between and end it, moves along.
-func (p preferred) hold(w http.ResponseWriter, r *http.Request, stopping <-chan struct{}) error {
+func (p preferred) hold(w http.ResponseWriter, r *http.Request, config Config) error {
 	if p.wait == 0 {
 		return nil
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.wait + bodyTime)) // a recorder in a test has none
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.wait + config.BodyTime)) // a recorder in a test has none
 	select {
 	case <-time.After(p.wait):
 		return nil
-	case <-stopping:
+	case <-config.Stopping:
 		return nil
 	case <-r.Context().Done():
 		return context.Cause(r.Context())
@@ -152,9 +152,9 @@ func (p preferred) hold(w http.ResponseWriter, r *http.Request, stopping <-chan 
 
 // write answers as an operation would: errors in the one shape with their usual headers, the rest with those of the
 // contract.
-func (p preferred) write(w http.ResponseWriter, _ *http.Request) {
+func (p preferred) write(w http.ResponseWriter, host Host) {
 	if p.answer.status >= http.StatusBadRequest {
-		sendError(w, p.answer.status, exampleFields(p.body), 2*time.Second)
+		host.Refuse(w, p.answer.status, exampleFields(p.body))
 		return
 	}
 	for name, value := range p.answer.headers {
@@ -164,12 +164,18 @@ func (p preferred) write(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(p.answer.status)
 		return
 	}
-	writeJSON(w, p.answer.status, p.body)
+	text, err := json.Marshal(p.body)
+	if err != nil {
+		panic(err) // it was read from YAML
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(p.answer.status)
+	_, _ = w.Write(text) // fails when the client has gone
 }
 
-// exampleFields reads an example of the ErrorEnvelope.
+// exampleFields reads an example of an error.
 func exampleFields(example any) errs.Fields {
-	var body errorBody
+	var body struct{ Errors errs.Fields }
 	text, err := json.Marshal(example)
 	if err == nil {
 		err = json.Unmarshal(text, &body)

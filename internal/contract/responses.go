@@ -1,18 +1,14 @@
-package httpapi
+package contract
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"github.com/getkin/kin-openapi/openapi3"
-
-	"conduit/internal/httpapi/strictjson"
 )
 
 // Violation is an answer that breaks the contract.
@@ -22,52 +18,40 @@ type Violation struct {
 	Reason      string // with the JSON pointer; never a value
 }
 
-// responseCheck holds answers to the contract, and counts. Every test runs with it.
-type responseCheck struct {
-	document *openapi3.T // a copy of its own, in which no object may have members it does not list
-	found    func(Violation)
-	seen     func(operationID string, status int)
-	log      *slog.Logger
-
-	checked, violations atomic.Int64
-}
-
-// newResponseCheck takes a document for itself. It tells found of answers which break the contract and seen of all, if
-// those are set.
-func newResponseCheck(document *openapi3.T, log *slog.Logger, found func(Violation), seen func(string, int)) *responseCheck {
+// Strict forbids the objects of a document members that it does not list, and returns it.
+func Strict(document *openapi3.T) *openapi3.T {
 	no := false
 	for _, schema := range document.Components.Schemas {
 		if len(schema.Value.Properties) > 0 {
 			schema.Value.AdditionalProperties = openapi3.BoolSchema{Has: &no}
 		}
 	}
-	return &responseCheck{document: document, log: log, found: found, seen: seen}
+	return document
 }
 
-// check looks at a recorded answer of the operation.
-func (c *responseCheck) check(r *http.Request, o *operation, answer *recorder) {
+// check looks at a recorded answer of the operation, and counts.
+func (o *operation) check(r *http.Request, answer *recorder) {
 	if answer.status == 0 && r.Context().Err() != nil {
 		return // the client has gone; there is no answer
 	}
-	c.checked.Add(1)
-	if c.seen != nil {
-		c.seen(o.id, answer.status)
+	m := o.mux
+	m.Checked.Add(1)
+	if m.config.OnAnswer != nil {
+		m.config.OnAnswer(o.id, answer.status)
 	}
-	err := c.violation(r, answer)
+	err := m.violation(r, answer)
 	if err == nil {
 		return
 	}
-	c.log.LogAttrs(r.Context(), slog.LevelError, "an answer breaks the contract", slog.String("operation", o.id),
-		slog.Int("status", answer.status), slog.String("reason", err.Error()), slog.Int64("violations", c.violations.Add(1)),
-		requestFrom(r.Context()).named())
-	if c.found != nil {
-		c.found(Violation{OperationID: o.id, Status: answer.status, Reason: err.Error()})
+	m.Violations.Add(1)
+	if m.config.OnViolation != nil {
+		m.config.OnViolation(r, Violation{OperationID: o.id, Status: answer.status, Reason: err.Error()})
 	}
 }
 
-func (c *responseCheck) violation(r *http.Request, answer *recorder) error {
+func (m *Mux) violation(r *http.Request, answer *recorder) error {
 	_, path, _ := strings.Cut(r.Pattern, " ")
-	item := c.document.Paths.Value(strings.TrimPrefix(path, base))
+	item := m.config.Strict.Paths.Value(strings.TrimPrefix(path, m.config.Base))
 	if item == nil {
 		return fmt.Errorf("%s is not in the contract", r.Pattern)
 	}
@@ -97,12 +81,12 @@ func (c *responseCheck) violation(r *http.Request, answer *recorder) error {
 	if r.Method == http.MethodHead && answer.body.Len() == 0 {
 		return nil
 	}
-	value, problems := strictjson.Decode(answer.body.Bytes(), strictjson.Bounds{})
+	value, problems := decode(answer.body.Bytes(), bounds{})
 	if len(problems) > 0 {
 		return errors.New("the body is not JSON")
 	}
-	err := media.Schema.Value.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsResponse(), openapi3.EnableFormatValidation())
-	return withoutValues(err)
+	return withoutValues(media.Schema.Value.VisitJSON(value,
+		openapi3.MultiErrors(), openapi3.VisitAsResponse(), openapi3.EnableFormatValidation()))
 }
 
 // withoutValues keeps of the validator's findings where they are and what they break.

@@ -1,29 +1,25 @@
-package httpapi
+package contract
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/http"
 	"strings"
-
-	"conduit/internal/blog"
 )
 
 // conditional gives the answers of a handler an ETag, and answers 304 to who has them already (RFC 9110 §13.1.2). The
 // tag is weak, since the same content may go out compressed. What may be long has the tag of its version, see
-// [unlessKnown], and what is short that of its content. Unless the handler says otherwise, browsers keep the answer for
-// the person it is for, and ask each time. salt stands for the program: another one may show the same version in
-// another way.
-func conditional(next http.HandlerFunc, salt string) http.HandlerFunc {
+// [UnlessKnown], and what is short that of its content. Unless the handler says otherwise, browsers keep the answer for
+// the person it is for, and ask each time.
+func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		known := &known{salt: salt, tags: r.Header.Values("If-None-Match"), head: r.Method == http.MethodHead}
-		requestFrom(r.Context()).known = known
+		known := &known{salt: o.mux.config.Version, tags: r.Header.Values("If-None-Match"), head: r.Method == http.MethodHead}
+		o.host.Exchange(r.Context()).known = known
 		held := &heldAnswer{ResponseWriter: w, status: http.StatusOK}
 		next(held, r)
-		requestFrom(r.Context()).made(int64(held.body.Len()))
+		o.host.Made(r, held.body.Len())
 		header := w.Header()
 		if held.status == http.StatusOK || known.outlined {
 			if known.tag == "" {
@@ -49,6 +45,12 @@ func conditional(next http.HandlerFunc, salt string) http.HandlerFunc {
 	}
 }
 
+// noStore is what the host says of answers that nobody is to keep.
+const noStore = "no-store"
+
+// Version names what somebody is shown: as long as it is the same, so is what they would read.
+type Version = [16]byte
+
 // known is what who asks has of an answer already.
 type known struct {
 	salt     string
@@ -58,26 +60,27 @@ type known struct {
 	outlined bool     // whether no more than the outline was read
 }
 
-func (k *known) set(version blog.Version) { k.tag = tagOf([]byte(k.salt), version[:]) }
+func (k *known) set(version Version) { k.tag = tagOf([]byte(k.salt), version[:]) }
 
-// errOutlined is no fault: the outline was enough to answer, since who asks has the rest or does not want it.
-var errOutlined = errors.New("the outline is the answer")
+// ErrOutlined is no fault: the outline was enough to answer, since who asks has the rest or does not want it. It is
+// answered with 304.
+var ErrOutlined = errors.New("the outline is the answer")
 
-// unlessKnown reads something that has versions, and gives the answer the tag of its version. For who may have it, and
+// UnlessKnown reads something that has versions, and gives the answer the tag of its version. For who may have it, and
 // for HEAD, it reads the outline first, and the whole only if it is needed.
-func unlessKnown[T interface{ Version() blog.Version }](ctx context.Context, read func(blog.Detail) (T, error)) (T, error) {
-	known := requestFrom(ctx).known
+func UnlessKnown[T interface{ Version() Version }](e *Exchange, read func(outline bool) (T, error)) (T, error) {
+	known := e.known
 	if known.head || len(known.tags) > 0 {
-		outline, err := read(blog.Outline)
+		outline, err := read(true)
 		if err != nil {
 			return outline, err
 		}
 		if known.set(outline.Version()); known.head || matches(known.tags, known.tag) {
 			known.outlined = true
-			return outline, errOutlined
+			return outline, ErrOutlined
 		}
 	}
-	whole, err := read(blog.Whole)
+	whole, err := read(false)
 	if err == nil {
 		known.set(whole.Version())
 	}

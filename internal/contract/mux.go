@@ -1,9 +1,8 @@
-package httpapi
+package contract
 
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,76 +13,68 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"conduit/internal/errs"
-	"conduit/internal/identity"
 )
 
-// contractMux is the router under the generated code. It holds every request to openapi.yaml before a handler sees it,
-// in this order: authentication, parameters, body. What the document says of an operation is looked up once, when the
-// operation is mounted, so that a request costs no routing beyond http.ServeMux's own.
-type contractMux struct {
-	document  *openapi3.T
+// Mux is the router under the generated code. It holds every request to the contract before a handler sees it, in this
+// order: authentication, parameters, body. What the document says of an operation is looked up once, when the operation
+// is mounted, so that a request costs no routing beyond http.ServeMux's own.
+type Mux struct {
+	Counts // of checked answers
+
+	config    Config
 	mux       *http.ServeMux
 	methods   []string        // all that any operation has, for 405
 	mounted   map[string]bool // by operationId
 	slashless map[string]bool // patterns to which a slash at the end does not lead, see lenient
-	users     *identity.Users
-	log       *slog.Logger
-	responses *responseCheck  // nil: answers are not checked
-	version   string          // of the program
-	pace      pace            // of bodies
-	rehearse  bool            // whether requests may ask for the contract's examples
-	stopping  <-chan struct{} // closed when nobody is to be kept waiting any longer
 }
 
-func newContractMux(document *openapi3.T, users *identity.Users, log *slog.Logger) *contractMux {
+// NewMux returns a router without handlers.
+func NewMux(config Config) *Mux {
 	methods := map[string]bool{}
-	for _, item := range document.Paths.Map() {
-		for method := range item.Operations() {
-			methods[method] = true
-		}
-	}
-	c := &contractMux{
-		document: document, mux: http.NewServeMux(), methods: slices.Sorted(maps.Keys(methods)),
-		mounted: map[string]bool{}, slashless: map[string]bool{}, users: users, log: log,
-	}
-	for path, item := range document.Paths.Map() {
+	m := &Mux{config: config, mux: http.NewServeMux(), mounted: map[string]bool{}, slashless: map[string]bool{}}
+	for path, item := range config.Document.Paths.Map() {
 		last := strings.LastIndexByte(path, '/')
 		for method := range item.Operations() {
-			if path[last+1] == '{' && method != http.MethodGet {
-				c.slashless[method+" "+base+path[:last]] = true
+			methods[method] = true
+			if path[last+1:] != "" && path[last+1] == '{' && method != http.MethodGet {
+				m.slashless[method+" "+config.Base+path[:last]] = true
 			}
 		}
 	}
-	c.mux.HandleFunc("/", c.noOperation)
-	return c
+	m.methods = slices.Sorted(maps.Keys(methods))
+	m.mux.HandleFunc("/", m.noOperation)
+	return m
 }
 
 // HandleFunc mounts the handler of "METHOD /base/path". It panics when the contract has no such operation: then the
 // generated code and the document have drifted apart, and the server must not start.
-func (c *contractMux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+func (m *Mux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
 	method, path, _ := strings.Cut(pattern, " ")
-	item := c.document.Paths.Value(strings.TrimPrefix(path, base))
+	item := m.config.Document.Paths.Value(strings.TrimPrefix(path, m.config.Base))
 	if item == nil || item.GetOperation(method) == nil {
-		panic(fmt.Sprintf("httpapi: %s is not in openapi.yaml", pattern))
+		panic(fmt.Sprintf("contract: %s is not in openapi.yaml", pattern))
 	}
-	operation := newOperation(c, item, item.GetOperation(method), handler)
-	c.mounted[operation.id] = true
-	c.mux.Handle(pattern, operation)
+	operation := newOperation(m, item, item.GetOperation(method), handler)
+	m.mounted[operation.id] = true
+	m.mux.Handle(pattern, operation)
 }
 
-// alias answers path with what is mounted at the other pattern.
-func (c *contractMux) alias(path, pattern string) {
-	method, mounted, _ := strings.Cut(pattern, " ")
-	handler, _ := c.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: mounted}})
-	c.mux.Handle(method+" "+path, handler)
+// Mount answers a pattern that is in no contract.
+func (m *Mux) Mount(pattern string, handler http.Handler) { m.mux.Handle(pattern, handler) }
+
+// Mounted returns what answers "METHOD /base/path".
+func (m *Mux) Mounted(pattern string) http.Handler {
+	method, path, _ := strings.Cut(pattern, " ")
+	handler, _ := m.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: path}})
+	return handler
 }
 
-// unmounted lists the operations of the contract which no handler answers.
-func (c *contractMux) unmounted() []string {
+// Unmounted lists the operations of the contract which no handler answers.
+func (m *Mux) Unmounted() []string {
 	var ids []string
-	for _, item := range c.document.Paths.Map() {
+	for _, item := range m.config.Document.Paths.Map() {
 		for _, operation := range item.Operations() {
-			if !c.mounted[operation.OperationID] {
+			if !m.mounted[operation.OperationID] {
 				ids = append(ids, operation.OperationID)
 			}
 		}
@@ -93,18 +84,18 @@ func (c *contractMux) unmounted() []string {
 }
 
 // ServeHTTP implements [http.Handler].
-func (c *contractMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// http.ServeMux answers these with a redirect in HTML, which loses the body of a POST. They are no paths of ours.
 	if escaped := r.URL.EscapedPath(); !strings.HasPrefix(escaped, "/") || strings.Contains(escaped, "//") || hasDotSegment(escaped) {
-		writeError(w, r, c.log, noRoute)
+		m.config.Host.Fail(w, r, NoRoute)
 		return
 	}
-	meant := c.lenient(r)
+	meant := m.lenient(r)
 	if meant == nil {
-		writeError(w, r, c.log, noRoute)
+		m.config.Host.Fail(w, r, NoRoute)
 		return
 	}
-	c.mux.ServeHTTP(w, meant)
+	m.mux.ServeHTTP(w, meant)
 }
 
 // lenient is the request as it was meant, in two points on which front ends and Go disagree. RealWorld's Angular front
@@ -114,9 +105,9 @@ func (c *contractMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // It is nil where a slash may be all that is left of a path whose last parameter came out empty, and the operation
 // changes something: who means to end one session must not end them all. Nothing that can be read has an empty name, so
 // reading /articles/ lists.
-func (c *contractMux) lenient(r *http.Request) *http.Request {
+func (m *Mux) lenient(r *http.Request) *http.Request {
 	path, rawPath, query := r.URL.Path, r.URL.RawPath, r.URL.RawQuery
-	slash := strings.HasPrefix(path, base+"/") && strings.HasSuffix(r.URL.EscapedPath(), "/")
+	slash := strings.HasPrefix(path, m.config.Base+"/") && strings.HasSuffix(r.URL.EscapedPath(), "/")
 	if slash {
 		path, rawPath = strings.TrimSuffix(path, "/"), strings.TrimSuffix(rawPath, "/")
 	}
@@ -127,7 +118,7 @@ func (c *contractMux) lenient(r *http.Request) *http.Request {
 	meant, address := *r, *r.URL
 	address.Path, address.RawPath, address.RawQuery = path, rawPath, query
 	meant.URL = &address
-	if _, pattern := c.mux.Handler(&meant); slash && c.slashless[pattern] {
+	if _, pattern := m.mux.Handler(&meant); slash && m.slashless[pattern] {
 		return nil
 	}
 	return &meant
@@ -140,14 +131,12 @@ func hasDotSegment(path string) bool {
 	return slices.ContainsFunc(strings.Split(path, "/"), func(segment string) bool { return segment == "." || segment == ".." })
 }
 
-var noRoute = &malformed{http.StatusNotFound, "route", "not found"}
-
 // noOperation answers 405 if the path has operations with other methods, else 404. OPTIONS that are no CORS preflight
 // are told the methods as well (RFC 9110 §9.3.7).
-func (c *contractMux) noOperation(w http.ResponseWriter, r *http.Request) {
+func (m *Mux) noOperation(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
-	for _, method := range c.methods {
-		if _, pattern := c.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/" && pattern != "" {
+	for _, method := range m.methods {
+		if _, pattern := m.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/" && pattern != "" {
 			allowed = append(allowed, method)
 			if method == http.MethodGet {
 				allowed = append(allowed, http.MethodHead)
@@ -155,7 +144,7 @@ func (c *contractMux) noOperation(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(allowed) == 0 {
-		writeError(w, r, c.log, noRoute)
+		m.config.Host.Fail(w, r, NoRoute)
 		return
 	}
 	w.Header().Set("Allow", strings.Join(append(allowed, http.MethodOptions), ", "))
@@ -163,7 +152,7 @@ func (c *contractMux) noOperation(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	writeError(w, r, c.log, &malformed{http.StatusMethodNotAllowed, "method", "not allowed"})
+	m.config.Host.Fail(w, r, errs.New(errs.KindNoMethod, "method", "not allowed"))
 }
 
 // tokenNeed is whether an operation asks for a token.
@@ -177,7 +166,8 @@ const (
 
 // operation is one operation of the contract with all that is checked before its handler.
 type operation struct {
-	mux        *contractMux
+	mux        *Mux
+	host       Host
 	id         string
 	contract   *openapi3.Operation
 	need       tokenNeed
@@ -188,9 +178,11 @@ type operation struct {
 	rehearsal  rehearsal // nil: answers are the real ones
 }
 
-func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Operation, handler http.HandlerFunc) *operation {
-	o := &operation{mux: c, id: contract.OperationID, contract: contract, handler: handler}
-	security := &c.document.Security
+func newOperation(
+	m *Mux, item *openapi3.PathItem, contract *openapi3.Operation, handler http.HandlerFunc,
+) *operation {
+	o := &operation{mux: m, host: m.config.Host, id: contract.OperationID, contract: contract, handler: handler}
+	security := &m.config.Document.Security
 	if contract.Security != nil {
 		security = contract.Security
 	}
@@ -206,13 +198,13 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 		o.parameters = append(o.parameters, parameter.Value)
 	}
 	if contract.RequestBody != nil {
-		o.body = newBodyRules(contract.RequestBody.Value, c.pace)
+		o.body = newBodyRules(contract.RequestBody.Value)
 	}
 	o.tagged = contract.Responses.Value("304") != nil
 	if o.tagged {
-		o.handler = conditional(o.handler, c.version)
+		o.handler = o.conditional(o.handler)
 	}
-	if c.rehearse {
+	if m.config.Rehearse {
 		o.rehearsal = newRehearsal(contract)
 	}
 	return o
@@ -220,41 +212,44 @@ func newOperation(c *contractMux, item *openapi3.PathItem, contract *openapi3.Op
 
 // ServeHTTP implements [http.Handler].
 func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	asked := requestFrom(r.Context())
-	asked.operation, asked.pattern = o.id, r.Pattern
+	exchange := o.host.Exchange(r.Context())
+	exchange.OperationID, exchange.Pattern = o.id, r.Pattern
 	answer := o.answer
 	if o.rehearsal != nil && len(r.Header["Prefer"]) > 0 {
 		wish, err := o.rehearsal.read(r.Header["Prefer"])
 		if err == nil {
-			err = wish.hold(w, r, o.mux.stopping)
+			err = wish.hold(w, r, o.mux.config)
 		}
 		if err != nil {
 			// None of the operation's own answers, like an unknown route: the contract need not have the status.
-			writeError(w, r, o.mux.log, err)
+			o.host.Fail(w, r, err)
 			return
 		}
 		if len(wish.words) > 0 {
 			w.Header().Set("Preference-Applied", strings.Join(wish.words, ", "))
 		}
 		if wish.answer != nil {
-			answer = wish.write
+			answer = func(w http.ResponseWriter, _ *http.Request) { wish.write(w, o.host) }
 			if o.tagged {
-				answer = conditional(answer, o.mux.version)
+				answer = o.conditional(answer)
 			}
 		}
 	}
-	if o.mux.responses == nil {
+	if o.mux.config.Strict == nil {
 		answer(w, r)
 		return
 	}
 	recorded := &recorder{ResponseWriter: w}
 	answer(recorded, r)
-	o.mux.responses.check(r, o, recorded) // after a panic, what is sent is not the operation's
+	o.check(r, recorded) // after a panic, what is sent is not the operation's
 }
 
 // answer is the real answer.
 func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
-	caller, err := o.caller(w, r)
+	var err error
+	if o.need != tokenIgnored {
+		err = o.host.Authenticate(w, r, o.need == tokenRequired)
+	}
 	if err == nil {
 		err = o.checkParameters(r)
 	}
@@ -262,29 +257,10 @@ func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 		err = o.bindBody(w, r)
 	}
 	if err != nil {
-		writeError(w, r, o.mux.log, err)
+		o.host.Fail(w, r, err)
 		return
 	}
-	requestFrom(r.Context()).caller = caller
 	o.handler(w, r)
-}
-
-// caller finds who is calling, as far as the contract asks. Where a token is optional a bad one reads as none: front
-// ends log people out on 401, and somebody whose token has just expired must still be able to read. The challenge tells
-// them (RFC 9110 §11.6.1 allows it on any answer).
-func (o *operation) caller(w http.ResponseWriter, r *http.Request) (identity.Caller, error) {
-	if o.need == tokenIgnored {
-		return identity.Caller{}, nil
-	}
-	caller, err := authenticated(r, o.mux.users)
-	var refusal *errs.Error
-	if o.need == tokenRequired || !errors.As(err, &refusal) || refusal.Kind != errs.KindUnauthenticated {
-		return caller, err
-	}
-	if refusal.Fields["token"][0] != missingToken {
-		w.Header().Set("WWW-Authenticate", invalidTokenChallenge)
-	}
-	return identity.Caller{}, nil
 }
 
 // checkParameters holds path and query to the contract. A query parameter that is empty counts as not given, since
@@ -356,13 +332,13 @@ func checkParameter(parameter *openapi3.Parameter, text string) errs.Fields {
 
 // bindBody reads the body, holds it to the contract, and hands the decoded value on to the generated code.
 func (o *operation) bindBody(w http.ResponseWriter, r *http.Request) error {
-	value, err := o.body.read(w, r)
+	value, err := o.body.read(o.host, w, r)
 	if err != nil {
 		return err
 	}
 	if err := o.body.schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
-		return problems(err, "body").Err()
+		return problems(err, whole).Err()
 	}
-	r.Body = body{ReadCloser: r.Body, value: value}
+	r.Body = boundBody{ReadCloser: r.Body, value: value}
 	return nil
 }

@@ -1,4 +1,4 @@
-package strictjson
+package contract
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, problems := Decode(data, Bounds{})
+		got, problems := decode(data, bounds{})
 		if len(problems) > 0 {
 			if got != nil {
 				t.Fatal("a value in spite of problems")

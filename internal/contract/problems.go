@@ -1,4 +1,4 @@
-package httpapi
+package contract
 
 import (
 	"fmt"
@@ -47,14 +47,14 @@ func message(err *openapi3.SchemaError) string {
 	schema := err.Schema
 	switch err.SchemaField {
 	case "required", "nullable":
-		return "can't be blank"
+		return errs.Blank
 	case "minLength":
 		if err.Value == "" {
-			return "can't be blank"
+			return errs.Blank
 		}
-		return fmt.Sprintf("is too short (minimum is %d characters)", schema.MinLength)
+		return errs.TooShort(int(schema.MinLength))
 	case "maxLength":
-		return fmt.Sprintf("is too long (maximum is %d characters)", *schema.MaxLength)
+		return errs.TooLong(int(*schema.MaxLength))
 	case "pattern":
 		if words, ok := schema.Extensions["x-pattern-message"].(string); ok {
 			return words
@@ -71,7 +71,7 @@ func message(err *openapi3.SchemaError) string {
 		}
 	case "type":
 		if types := schema.Type.Slice(); len(types) == 1 {
-			return "must be " + articles[types[0]]
+			return "must be " + withArticle[types[0]]
 		}
 	}
 	return "is not valid"
@@ -79,7 +79,7 @@ func message(err *openapi3.SchemaError) string {
 
 const outOfRange = "is out of range"
 
-var articles = map[string]string{
+var withArticle = map[string]string{
 	"object": "an object", "array": "an array", "string": "a string",
 	"integer": "an integer", "number": "a number", "boolean": "true or false",
 }

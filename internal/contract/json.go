@@ -1,10 +1,4 @@
-// Package strictjson decodes JSON by the letter of RFC 8259.
-//
-// It refuses what parsers disagree about, since a proxy in front or a log behind may read it the other way: duplicate
-// members, invalid UTF-8, lone surrogates, text behind the end; and what no text of Conduit's holds: NUL, and nesting
-// without end. It knows nothing of schemas or of HTTP, and is a package of its own so that fuzzing it builds in
-// seconds.
-package strictjson
+package contract
 
 import (
 	"bytes"
@@ -18,35 +12,39 @@ import (
 // maxDepth is how deep a text may nest; the contract's own bodies nest four deep.
 const maxDepth = 32
 
-// Whole is the field of problems with the text as a whole.
-const Whole = "body"
+// whole is the field of problems with the body as a whole.
+const whole = "body"
 
 // Messages about texts, which the check of parameters shares.
 const (
-	NotUnicode = "is not valid Unicode"
-	NotAllowed = "contains characters that are not allowed"
+	notUnicode = "is not valid Unicode"
+	notAllowed = "contains characters that are not allowed"
 )
 
-// Bounds keep a value from taking much more memory than its text: an element of two bytes may take fifty. A zero bound
+// bounds keep a value from taking much more memory than its text: an element of two bytes may take fifty. A zero bound
 // is none.
-type Bounds struct {
-	// Items is how many elements the array of a member may have, by the name of the member. What is beyond is not
+type bounds struct {
+	// items is how many elements the array of a member may have, by the name of the member. What is beyond is not
 	// decoded: one nil stands for it, so that whoever checks the length sees that it is too much.
-	Items map[string]int
-	// Values is how many values the text may have, those within others included.
-	Values int
+	items map[string]int
+	// values is how many values the text may have, those within others included.
+	values int
 }
 
-// Decode decodes one JSON text into nil, bool, json.Number, string, []any and map[string]any. Problems are messages by
-// the name of the member at fault, or by [Whole]; none holds any of the text. With problems there is no value.
-func Decode(data []byte, bounds Bounds) (value any, problems map[string]string) {
+// decode decodes one JSON text, by the letter of RFC 8259. It refuses what parsers disagree about, since a proxy in front
+// or a log behind may read it the other way: duplicate members, invalid UTF-8, lone surrogates, text behind the end; and
+// what no text of an API holds: NUL, and nesting without end.
+//
+// The text becomes nil, bool, json.Number, string, []any and map[string]any. Problems are messages by
+// the name of the member at fault, or by "body"; none holds any of the text. With problems there is no value.
+func decode(data []byte, bounds bounds) (value any, problems map[string]string) {
 	d := decoding{
 		// Invalid UTF-8 is let through here and found when the string is unquoted, where the member is known.
 		decoder:  jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowInvalidUTF8(true)),
 		bounds:   bounds,
 		problems: map[string]string{},
 	}
-	value, err := d.value(0, Whole)
+	value, err := d.value(0, whole)
 	if err == nil {
 		if _, end := d.decoder.ReadToken(); !errors.Is(end, io.EOF) {
 			err = errTrailing
@@ -54,13 +52,13 @@ func Decode(data []byte, bounds Bounds) (value any, problems map[string]string) 
 	}
 	switch {
 	case len(data) == 0:
-		d.problems[Whole] = "can't be blank"
+		d.problems[whole] = "can't be blank"
 	case errors.Is(err, errTrailing), errors.Is(err, errTooDeep), errors.Is(err, errTooMany):
-		d.problems[Whole] = err.Error()
+		d.problems[whole] = err.Error()
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		d.problems[Whole] = "has a member twice"
+		d.problems[whole] = "has a member twice"
 	case err != nil:
-		d.problems[Whole] = "is not valid JSON"
+		d.problems[whole] = "is not valid JSON"
 	}
 	if len(d.problems) > 0 {
 		return nil, d.problems
@@ -76,7 +74,7 @@ var (
 
 type decoding struct {
 	decoder  *jsontext.Decoder
-	bounds   Bounds
+	bounds   bounds
 	values   int // so far
 	problems map[string]string
 }
@@ -86,7 +84,7 @@ func (d *decoding) value(depth int, field string) (any, error) {
 	if depth > maxDepth {
 		return nil, errTooDeep
 	}
-	if d.values++; d.values > d.bounds.Values && d.bounds.Values > 0 {
+	if d.values++; d.values > d.bounds.values && d.bounds.values > 0 {
 		return nil, errTooMany
 	}
 	switch d.decoder.PeekKind() {
@@ -116,7 +114,7 @@ func (d *decoding) object(depth int) (any, error) {
 	}
 	object := map[string]any{}
 	for d.decoder.PeekKind() != '}' {
-		name, err := d.text(Whole)
+		name, err := d.text(whole)
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +131,7 @@ func (d *decoding) array(depth int, field string) (any, error) {
 		return nil, err
 	}
 	array := []any{}
-	limit, bounded := d.bounds.Items[field]
+	limit, bounded := d.bounds.items[field]
 	for d.decoder.PeekKind() != ']' {
 		if bounded && len(array) >= limit {
 			if err := d.decoder.SkipValue(); err != nil {
@@ -161,9 +159,9 @@ func (d *decoding) text(field string) (string, error) {
 	text, err := jsontext.AppendUnquote(nil, quoted)
 	switch {
 	case err != nil:
-		d.problems[field] = NotUnicode
+		d.problems[field] = notUnicode
 	case bytes.IndexByte(text, 0) >= 0:
-		d.problems[field] = NotAllowed
+		d.problems[field] = notAllowed
 	}
 	return string(text), nil
 }

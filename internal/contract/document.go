@@ -1,22 +1,20 @@
-package httpapi
+package contract
 
 import (
 	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/goccy/go-yaml"
-
-	openapi "conduit"
-	"conduit/internal/docs"
 )
 
-// mountDocument gives the contract as a file, in both its forms, and the page that shows it.
-func (c *contractMux) mountDocument(version string, public PublicURL) {
-	notFound := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeError(w, r, c.log, noRoute) })
-	inYAML := public.serversIn(withVersion(openapi.Document, version))
+// MountDocument serves a document as a file, in both its forms. It says which version of the program serves it, and,
+// with a public URL, where: the file leaves the server, and tools keep it.
+func (m *Mux) MountDocument(document []byte, publicURL string) {
+	inYAML := withServers(withVersion(document, m.config.Version), publicURL)
 	// In the order of the file, which generated code then has too. Few ask for it, and the start need not wait for it.
 	inJSON := sync.OnceValue(func() []byte {
 		text, err := yaml.YAMLToJSON(inYAML)
@@ -25,13 +23,8 @@ func (c *contractMux) mountDocument(version string, public PublicURL) {
 		}
 		return text
 	})
-	c.mux.HandleFunc("GET /openapi.yaml", asFile("application/yaml", func() []byte { return inYAML })) // RFC 9512
-	c.mux.HandleFunc("GET /openapi.json", asFile("application/json", inJSON))
-	page := docs.Handler(notFound)
-	c.mux.Handle("GET /docs", page)
-	c.mux.Handle("GET /docs/{file}", page)
-	c.mux.Handle("GET /{$}", redirectTo("docs"))
-	c.mux.Handle("GET /docs/{$}", redirectTo("../docs"))
+	m.mux.HandleFunc("GET /openapi.yaml", asFile("application/yaml", func() []byte { return inYAML })) // RFC 9512
+	m.mux.HandleFunc("GET /openapi.json", asFile("application/json", inJSON))
 }
 
 // asFile answers with content that is the same for everybody until the program changes.
@@ -62,4 +55,24 @@ func withVersion(document []byte, version string) []byte {
 	served := append([]byte{}, document[:place[0]]...)
 	served = append(served, "  version: "+strconv.Quote(version)...) // quoted, for a commit like 12345 would be a number
 	return append(served, document[place[1]:]...)
+}
+
+// serverURL is a line of openapi.yaml with the URL of a server.
+var serverURL = regexp.MustCompile(`(?m)^ +- url: /\S*$`)
+
+// withServers makes the URLs of the document's servers absolute.
+func withServers(document []byte, publicURL string) []byte {
+	if publicURL == "" {
+		return document
+	}
+	replaced := 0
+	served := serverURL.ReplaceAllFunc(document, func(line []byte) []byte {
+		replaced++
+		indented, relative, _ := strings.Cut(string(line), "/")
+		return []byte(indented + strings.TrimRight(publicURL+"/"+relative, "/"))
+	})
+	if replaced == 0 {
+		panic("openapi.yaml has no servers whose URL is a path, a line each")
+	}
+	return served
 }

@@ -1,0 +1,115 @@
+package contract
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"conduit/internal/errs"
+)
+
+// bodyRules are what the contract says of the body of an operation.
+type bodyRules struct {
+	schema *openapi3.Schema
+	fields map[string]bool // the names of all members that the body may have
+	bounds bounds
+	limit  int64 // in bytes
+}
+
+const (
+	// SmallBody is how many bytes a body may have whose x-max-bytes the contract does not tell.
+	SmallBody = 16 << 10
+	// maxValues is how many values a body may have. The contract's own have some sixty; front ends send whole objects
+	// back.
+	maxValues = 10_000
+)
+
+func newBodyRules(contract *openapi3.RequestBody) *bodyRules {
+	b := &bodyRules{
+		schema: contract.Content.Get("application/json").Schema.Value,
+		fields: map[string]bool{},
+		bounds: bounds{items: map[string]int{}, values: maxValues},
+		limit:  SmallBody,
+	}
+	if limit, ok := contract.Extensions["x-max-bytes"].(float64); ok {
+		b.limit = int64(limit)
+	}
+	b.add(b.schema)
+	return b
+}
+
+func (b *bodyRules) add(schema *openapi3.Schema) {
+	for name, property := range schema.Properties {
+		b.fields[name] = true
+		if property.Value.MaxItems != nil {
+			b.bounds.items[name] = int(*property.Value.MaxItems)
+		}
+		b.add(property.Value)
+	}
+}
+
+// boundBody is a request body which was read, decoded and checked. The generated code binds its value instead of decoding
+// the bytes a second time, by the rules of encoding/json, which are laxer than the contract's.
+type boundBody struct {
+	io.ReadCloser
+	value any
+}
+
+// ValidatedValue gives the decoded JSON to github.com/oapi-codegen/runtime.BindJSONBody.
+func (b boundBody) ValidatedValue() any { return b.value }
+
+// read has the host read the whole body, and decodes it strictly. Problems are told of the fields given; a member that
+// is none of them has a name which the client made up, and answers repeat nothing that was sent.
+func (b *bodyRules) read(host Host, w http.ResponseWriter, r *http.Request) (any, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, errs.New(errs.KindMediaType, whole, "must be sent as application/json")
+	}
+	if coded(r.Header.Values("Content-Encoding")) {
+		w.Header().Set("Accept-Encoding", "identity") // RFC 9110 §15.5.16
+		return nil, errs.New(errs.KindMediaType, whole, "must be sent without a Content-Encoding")
+	}
+	if r.ContentLength > b.limit {
+		return nil, TooLarge(b.limit)
+	}
+	text, err := host.ReadBody(w, r, b.limit)
+	if err != nil {
+		return nil, err
+	}
+	value, problems := decode(bytes.TrimPrefix(text, byteOrderMark), b.bounds)
+	fields := errs.Fields{}
+	for field, message := range problems {
+		if !b.fields[field] {
+			field = whole
+		}
+		fields[field] = []string{message}
+	}
+	return value, fields.Err()
+}
+
+// byteOrderMark is what some editors and frameworks put before UTF-8; RFC 8259 §8.1 lets readers ignore it.
+var byteOrderMark = []byte("\ufeff")
+
+// coded tells whether a body is anything but what it says: "identity" is the name for no coding (RFC 9110 §8.4.1).
+func coded(codings []string) bool {
+	for coding := range strings.SplitSeq(strings.Join(codings, ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return true
+		}
+	}
+	return false
+}
+
+// checkText tells what is wrong with a text that did not come in JSON: a parameter.
+func checkText(text string) (message string, ok bool) {
+	switch {
+	case strings.ToValidUTF8(text, "") != text:
+		return notUnicode, false
+	case strings.IndexByte(text, 0) >= 0:
+		return notAllowed, false
+	}
+	return "", true
+}

@@ -1,0 +1,89 @@
+// Package contract holds requests and answers to an OpenAPI document. It is the router under the code that oapi-codegen
+// generates, and knows none of the document's nouns.
+//
+// The way of a request: mux.go finds the operation, has the host find out who is calling, checks the parameters, reads
+// and checks the body (body.go, json.go; problems.go has the words), and calls the generated handler. The answer gets
+// an ETag where the document knows 304 (conditional.go), is checked where that is asked for (responses.go), or is an
+// example of the document where the request asks for one (rehearse.go). document.go serves the document itself.
+package contract
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"conduit/internal/errs"
+)
+
+// Config says which document requests and answers are held to, and how.
+type Config struct {
+	Document *openapi3.T
+	Base     string // where the document's paths begin, as "/api"
+	Version  string // of the program: another one may show the same in another way
+	Host     Host
+
+	// Rehearse lets requests ask for the examples of the document instead of a real answer, and for delays, after which
+	// a body has BodyTime to come. Delays end when Stopping is closed.
+	Rehearse bool
+	BodyTime time.Duration
+	Stopping <-chan struct{}
+
+	// Strict, if set, is a document of its own that every answer is checked against; see [Strict].
+	Strict *openapi3.T
+	// OnViolation is told of answers which break it.
+	OnViolation func(*http.Request, Violation)
+	// OnAnswer is told of each answer that is checked.
+	OnAnswer func(operationID string, status int)
+}
+
+// Host is the server around the contract, and has what the contract does not say.
+type Host interface {
+	// Exchange returns what is known of the request that the context belongs to.
+	Exchange(ctx context.Context) *Exchange
+	// Authenticate finds out who is calling an operation that takes a token. An error is the answer.
+	Authenticate(w http.ResponseWriter, r *http.Request, required bool) error
+	// ReadBody reads a body of up to limit bytes. A larger one is [TooLarge].
+	ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error)
+	// Made is told how many bytes an answer has that is about to be sent.
+	Made(r *http.Request, size int)
+	// Fail answers with an error.
+	Fail(w http.ResponseWriter, r *http.Request, err error)
+	// Refuse answers with what a refusal says, as Fail would.
+	Refuse(w http.ResponseWriter, status int, fields errs.Fields)
+}
+
+// Exchange is what the contract says of a request, and what is known of the answer so far.
+type Exchange struct {
+	OperationID string // "" for what is in no contract
+	Pattern     string // "METHOD /path/{name}"
+
+	known *known // in operations whose answers have an ETag
+}
+
+// Load reads and validates a document.
+func Load(text []byte) (*openapi3.T, error) {
+	loader := openapi3.NewLoader()
+	document, err := loader.LoadFromData(text)
+	if err == nil {
+		err = document.Validate(loader.Context)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("openapi.yaml: %w", err)
+	}
+	return document, nil
+}
+
+// Counts are how many answers were checked, and how many of them broke the contract.
+type Counts struct{ Checked, Violations atomic.Int64 }
+
+// TooLarge says that a body has more than limit bytes.
+func TooLarge(limit int64) error {
+	return errs.New(errs.KindTooLarge, whole, fmt.Sprintf("is too large (maximum is %d bytes)", limit))
+}
+
+// NoRoute says that the contract has nothing at a path.
+var NoRoute = errs.New(errs.KindNoRoute, "route", "not found")
