@@ -113,7 +113,7 @@ func newServerOn(t testing.TB, db *store.Store, adjust ...func(*app.Options)) *s
 		HTTP: httpapi.Config{
 			Origins: []string{"*"}, CheckResponses: true, OnAnswer: noteAnswer,
 			OnViolation: func(v contract.Violation) {
-				t.Errorf("%s answered %d against the contract: %s", v.OperationID, v.Status, v.Reason)
+				t.Errorf("%s answered %d against openapi.yaml: %s", v.OperationID, v.Status, v.Reason)
 			},
 		},
 	}
