@@ -29,7 +29,7 @@ ENV CONDUIT_LISTEN=0.0.0.0:8080 \
     CONDUIT_DATABASE=sqlite:/data/conduit.db \
     CONDUIT_KEY_FILE=/data/conduit.key
 EXPOSE 8080
-# It asks at CONDUIT_LISTEN: another address is set there, not by a flag.
+# It asks at CONDUIT_LISTEN. To listen elsewhere, set that variable and not the flag.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s CMD ["/conduit", "health"]
 ENTRYPOINT ["/conduit"]
 CMD ["serve"]
