@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"conduit/internal/conduit"
+	"conduit/internal/app"
 	"conduit/internal/httpapi"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -28,7 +29,7 @@ func (s *server) seenFrom(t *testing.T, header http.Header) string {
 	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusUnauthorized {
 		t.Fatal(response.StatusCode, err)
 	}
-	events, err := s.db.Events(t.Context(), conduit.EventFilter{Limit: 1})
+	events, err := s.Store.Events(t.Context(), identity.EventFilter{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,12 +39,8 @@ func (s *server) seenFrom(t *testing.T, header http.Header) string {
 // behindProxies starts a server that believes these networks.
 func behindProxies(t *testing.T, networks ...string) *server {
 	t.Helper()
-	proxies, err := httpapi.ParseProxies(networks)
-	if err != nil {
-		t.Fatal(err)
-	}
 	db := storetest.Open(t, storetest.SQLite(t), store.Options{})
-	return newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) { c.TrustedProxies = proxies })
+	return newServerOn(t, db, func(o *app.Options) { o.TrustedProxies = networks })
 }
 
 // TestForwarded has the forms in which proxies say whom they forward. The peer is 127.0.0.1, which is trusted, as is

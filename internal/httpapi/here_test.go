@@ -4,8 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"conduit/internal/conduit"
-	"conduit/internal/httpapi"
+	"conduit/internal/app"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -15,7 +14,7 @@ import (
 func TestHereOnly(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t, storetest.SQLite(t), store.Options{})
-	s := newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) { c.HereOnly = true })
+	s := newServerOn(t, db, func(o *app.Options) { o.HTTP.HereOnly = true })
 	for _, test := range []struct {
 		name, header, value string
 		here                bool

@@ -82,8 +82,7 @@ func (s *server) doLate(t *testing.T, c call, meanwhile func()) answer {
 func TestWritesAfterTheLogout(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
-		var rooms httpapi.Config
-		s := newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) { rooms = *c })
+		s := newServerOn(t, db)
 		author := s.register(t, "jake")
 		s.register(t, "jane")
 		s.publish(t, author, "Known", "t")

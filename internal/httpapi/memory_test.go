@@ -21,8 +21,8 @@ func eachWithMemory(t *testing.T, bodies, answers int64, test func(t *testing.T,
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		transfers := &clock{now: time.Date(2026, 2, 18, 0, 0, 0, 0, time.UTC)}
-		test(t, newServerWith(t, db, issuer, conduit.PasswordPolicy{}, func(c *httpapi.Config) {
-			c.BodyMemory, c.AnswerMemory, c.Now = bodies, answers, transfers.Now
+		test(t, newServerOn(t, db, func(o *app.Options) {
+			o.HTTP.BodyMemory, o.HTTP.AnswerMemory, o.HTTP.Now = bodies, answers, transfers.Now
 		}), transfers)
 	})
 }

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -89,7 +88,11 @@ func health(config Config, answers *contract.Counts) http.HandlerFunc {
 			sendError(w, http.StatusServiceUnavailable, errs.Fields{"server": {"is stopping"}}, time.Second)
 			return
 		}
-		if err := cmp.Or(config.Ping(r.Context()), config.Keys.Opens()); err != nil {
+		err := config.Ping(r.Context())
+		if closed := config.Keys.Opens(); err == nil && closed != nil {
+			err = errs.Unavailable(closed)
+		}
+		if err != nil {
 			writeError(w, r, config.Log, err)
 			return
 		}

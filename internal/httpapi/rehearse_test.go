@@ -13,18 +13,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"conduit/internal/httpapi"
-	"conduit/internal/identity"
+	"conduit/internal/app"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
 
 // rehearsing starts a server that rehearses. Its answers do not count as seen: they are examples.
-func rehearsing(t *testing.T, adjust ...func(*httpapi.Config)) *server {
+func rehearsing(t *testing.T, adjust ...func(*app.Options)) *server {
 	t.Helper()
 	db := storetest.Open(t, storetest.SQLite(t), store.Options{})
-	rehearse := func(config *httpapi.Config) { config.Rehearse, config.OnAnswer = true, nil }
-	return newServerWith(t, db, issuer, identity.PasswordPolicy{}, append(adjust, rehearse)...)
+	rehearse := func(o *app.Options) { o.HTTP.Rehearse, o.HTTP.OnAnswer = true, nil }
+	return newServerOn(t, db, append(adjust, rehearse)...)
 }
 
 func preferring(method, path, prefer string) call {
@@ -197,7 +196,7 @@ func TestRehearsedWaitEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	stopping := make(chan struct{})
 	close(stopping)
-	s := rehearsing(t, func(config *httpapi.Config) { config.Stopping = stopping })
+	s := rehearsing(t, func(o *app.Options) { o.HTTP.Stopping = stopping })
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/.well-known/jwks.json", nil)

@@ -16,7 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"conduit/internal/auth"
-	"conduit/internal/conduit"
+	"conduit/internal/errs"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -26,12 +27,12 @@ var at = time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-func newUser(name string) conduit.User {
-	return conduit.User{Username: name, Email: name + "@test.com", PasswordHash: "x", CreatedAt: at, UpdatedAt: at, Role: conduit.RoleUser}
+func newUser(name string) identity.User {
+	return identity.User{Username: name, Email: name + "@test.com", PasswordHash: "x", CreatedAt: at, UpdatedAt: at, Role: identity.RoleUser}
 }
 
-func newSession(id string) conduit.Session {
-	return conduit.Session{ID: id, CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour), UserAgent: "test 'agent' \\ ?", IPAddress: "::1"}
+func newSession(id string) identity.Session {
+	return identity.Session{ID: id, CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour), UserAgent: "test 'agent' \\ ?", IPAddress: "::1"}
 }
 
 // kid names the key that addKey adds.
@@ -48,10 +49,10 @@ func addKey(t testing.TB, db *store.Store) {
 	}
 }
 
-func registered(id int64) (conduit.Event, error) { return registration(id), nil }
+func registered(id int64) (identity.Event, error) { return registration(id), nil }
 
-func registration(id int64) conduit.Event {
-	return conduit.Event{At: at, Actor: conduit.ActorUser, ActorID: &id, Action: conduit.Registered, Target: conduit.UserTarget(id)}
+func registration(id int64) identity.Event {
+	return identity.Event{At: at, Actor: identity.ActorUser, ActorID: &id, Action: identity.Registered, Target: identity.UserTarget(id)}
 }
 
 func TestUsersComeBackAsTheyWere(t *testing.T) {
@@ -78,7 +79,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := conduit.Session{ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour)}
+		want := identity.Session{ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour)}
 		user.PasswordHash, user.CreatedAt, user.UpdatedAt, user.Role = "", time.Time{}, time.Time{}, ""
 		if diff := cmp.Diff(want, session); diff != "" {
 			t.Errorf("session (-want +got):\n%s", diff)
@@ -96,19 +97,19 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")
 		wantNotFound(t, err)
-		_, err = db.UpdateUser(ctx, conduit.Session{ID: "S2", UserID: user.ID}, func(*conduit.User) (conduit.Outcome, error) { return conduit.Outcome{}, nil })
-		wantKind(t, err, conduit.KindUnauthenticated)
+		_, err = db.UpdateUser(ctx, identity.Session{ID: "S2", UserID: user.ID}, func(*identity.User) (identity.Outcome, error) { return identity.Outcome{}, nil })
+		wantKind(t, err, errs.KindUnauthenticated)
 	})
 }
 
 func wantNotFound(t *testing.T, err error) {
 	t.Helper()
-	wantKind(t, err, conduit.KindNotFound)
+	wantKind(t, err, errs.KindNotFound)
 }
 
-func wantKind(t *testing.T, err error, kind conduit.Kind) {
+func wantKind(t *testing.T, err error, kind errs.Kind) {
 	t.Helper()
-	var refusal *conduit.Error
+	var refusal *errs.Error
 	if !errors.As(err, &refusal) || refusal.Kind != kind {
 		t.Errorf("error %v, want kind %v", err, kind)
 	}
@@ -132,9 +133,9 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 		_, err = db.UserByEmail(ctx, "second@test.com")
 		wantNotFound(t, err)
 		refused := errors.New("refused")
-		if _, err := db.UpdateUser(ctx, conduit.Session{ID: "S1", UserID: first.ID}, func(u *conduit.User) (conduit.Outcome, error) {
+		if _, err := db.UpdateUser(ctx, identity.Session{ID: "S1", UserID: first.ID}, func(u *identity.User) (identity.Outcome, error) {
 			u.Username = "changed"
-			return conduit.Outcome{EndOthers: true, Events: []conduit.Event{registration(first.ID)}}, refused
+			return identity.Outcome{EndOthers: true, Events: []identity.Event{registration(first.ID)}}, refused
 		}); !errors.Is(err, refused) {
 			t.Errorf("error %v, want the closure's", err)
 		}
@@ -157,13 +158,13 @@ func TestChangesDoNotGetLost(t *testing.T) {
 		var group sync.WaitGroup
 		for range 25 {
 			group.Go(func() {
-				if _, err := db.UpdateUser(ctx, conduit.Session{ID: "S1", UserID: user.ID}, func(u *conduit.User) (conduit.Outcome, error) {
+				if _, err := db.UpdateUser(ctx, identity.Session{ID: "S1", UserID: user.ID}, func(u *identity.User) (identity.Outcome, error) {
 					longer := "x"
 					if u.Bio != nil {
 						longer += *u.Bio
 					}
 					u.Bio = &longer
-					return conduit.Outcome{}, nil
+					return identity.Outcome{}, nil
 				}); err != nil {
 					t.Error(err)
 				}
@@ -278,8 +279,8 @@ func TestLooksOfOlderRows(t *testing.T) {
 			user := newUser(test.name)
 			user.Email = test.name
 			_, err := db.AddUser(ctx, user)
-			var refusal *conduit.Error
-			if got := errors.As(err, &refusal) && refusal.Kind == conduit.KindTaken; got != test.taken || !got && err != nil {
+			var refusal *errs.Error
+			if got := errors.As(err, &refusal) && refusal.Kind == errs.KindTaken; got != test.taken || !got && err != nil {
 				t.Errorf("%s: %v", test.name, err)
 			}
 		}
@@ -399,8 +400,8 @@ func TestLostFile(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	var refusal *conduit.Error
-	if err := db.Ping(t.Context()); !errors.As(err, &refusal) || refusal.Kind != conduit.KindUnavailable {
+	var refusal *errs.Error
+	if err := db.Ping(t.Context()); !errors.As(err, &refusal) || refusal.Kind != errs.KindUnavailable {
 		t.Errorf("Ping: %v", err)
 	}
 }
