@@ -18,8 +18,8 @@ type Pgbouncer struct {
 	running *process // nil while stopped
 }
 
-// NewPgbouncer starts a PgBouncer with these lines of configuration in front of the server of a URL, and returns the URL
-// that leads through it. What the test needs itself, which is where to listen and how to log in, it adds.
+// NewPgbouncer starts a PgBouncer with these lines of configuration in front of the server of a URL, and returns the
+// URL that leads through it. What the test needs itself, which is where to listen and how to log in, it adds.
 func NewPgbouncer(t testing.TB, direct, lines string) (pooled string, p *Pgbouncer) {
 	t.Helper()
 	folder, err := newFolder()
@@ -64,8 +64,8 @@ func (p *Pgbouncer) Start() {
 		err = running.await(p.url)
 	}
 	if err != nil {
-		p.t.Fatalf("pgbouncer: %v\ninstall it (Debian and Ubuntu: apt-get install pgbouncer; Homebrew: brew install pgbouncer)",
-			err)
+		p.t.Fatalf("pgbouncer: %v\n"+
+			"install it (Debian and Ubuntu: apt-get install pgbouncer; Homebrew: brew install pgbouncer)", err)
 	}
 	p.running = running
 }

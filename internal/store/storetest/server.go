@@ -115,8 +115,9 @@ func startPrivate() (p *process, url string, err error) {
 		err = p.await(url)
 	}
 	if err != nil {
-		err = fmt.Errorf("%w\ninstall the server (Debian and Ubuntu: apt-get install postgresql; Homebrew: brew install "+
-			"postgresql) or set %s to the URL of one whose user may create databases", err, serverVariable)
+		err = fmt.Errorf("%w\n"+
+			"install the server (Debian and Ubuntu: apt-get install postgresql; Homebrew: brew install postgresql) "+
+			"or set %s to the URL of one whose user may create databases", err, serverVariable)
 	}
 	return p, url, err
 }
