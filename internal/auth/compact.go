@@ -1,13 +1,11 @@
 package auth
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
 )
 
 // This file reads a token before any cryptography, and refuses all but the one
@@ -33,13 +31,21 @@ const (
 // claims is the payload of a token which has the right shape. Nothing of it may
 // be believed before the signature is verified.
 type claims struct {
-	issuer, audience             string
-	subject                      int64
-	tokenID, sessionID           string
-	issuedAt, notBefore, expires int64 // seconds since 1970 (NumericDate)
+	Issuer    string `json:"iss"`
+	Subject   int64  `json:"sub,string"`
+	Audience  string `json:"aud"`
+	TokenID   string `json:"jti"`
+	SessionID string `json:"sid"`
+	IssuedAt  int64  `json:"iat"` // seconds since 1970 (NumericDate)
+	NotBefore int64  `json:"nbf"`
+	Expires   int64  `json:"exp"`
 }
 
-type header struct{ algorithm, keyID string }
+type header struct {
+	Algorithm string `json:"alg"`
+	KeyID     string `json:"kid"`
+	Type      string `json:"typ"`
+}
 
 // compact is a JWS in compact form, taken apart.
 type compact struct {
@@ -56,31 +62,27 @@ func readCompact(token string) (c compact, err error) {
 	if len(token) > maxTokenLength {
 		return compact{}, errors.New("longer than 8 KiB")
 	}
-	if strings.Count(token, ".") != 2 {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
 		return compact{}, errors.New("not three parts")
 	}
-	first, rest, _ := strings.Cut(token, ".")
-	second, third, _ := strings.Cut(rest, ".")
-	headerJSON, err := decodePart(first)
-	if err != nil {
-		return compact{}, err
+	var decoded [3][]byte
+	for i, part := range parts {
+		if decoded[i], err = decodePart(part); err != nil {
+			return compact{}, err
+		}
 	}
-	if c.payload, err = decodePart(second); err != nil {
-		return compact{}, err
-	}
-	if c.signature, err = decodePart(third); err != nil {
-		return compact{}, err
-	}
+	c.payload, c.signature = decoded[1], decoded[2]
 	if len(c.signature) != signatureLength {
 		return compact{}, errors.New("signature of another length")
 	}
-	if c.header, err = readHeader(headerJSON); err != nil {
+	if c.header, err = readHeader(decoded[0]); err != nil {
 		return compact{}, err
 	}
 	if c.claims, err = readClaims(c.payload); err != nil {
 		return compact{}, err
 	}
-	c.signed = token[:len(first)+1+len(second)]
+	c.signed = token[:strings.LastIndexByte(token, '.')]
 	return c, nil
 }
 
@@ -102,112 +104,38 @@ const tokenType = "at+jwt"
 // readHeader takes alg, kid and typ and nothing else. With that jwk, jku, x5u
 // and x5c, which would let a token bring its own key, and crit, b64, zip and
 // cty, which would change how it is read, need no rule of their own.
-func readHeader(data []byte) (header, error) {
-	members, err := readFlat(data, map[string]memberKind{"alg": text, "kid": text, "typ": text})
-	if err != nil {
-		return header{}, errors.New("header: " + err.Error())
-	}
-	if members["typ"] != tokenType {
+func readHeader(data []byte) (h header, err error) {
+	switch {
+	case readExactly(data, &h) != nil:
+		return header{}, errors.New("header: not alg, kid and typ as they are signed")
+	case h.Type != tokenType:
 		return header{}, errors.New("header: typ is not at+jwt")
-	}
-	if len(members["kid"]) != kidLength {
+	case len(h.KeyID) != kidLength:
 		return header{}, errors.New("header: kid is no thumbprint")
 	}
-	return header{algorithm: members["alg"], keyID: members["kid"]}, nil
+	return h, nil
 }
 
-func readClaims(data []byte) (claims, error) {
-	members, err := readFlat(data, map[string]memberKind{
-		"iss": text, "sub": text, "aud": text, "jti": text, "sid": text,
-		"iat": integer, "nbf": integer, "exp": integer,
-	})
-	if err != nil {
-		return claims{}, errors.New("payload: " + err.Error())
-	}
-	c := claims{
-		issuer:    members["iss"],
-		audience:  members["aud"],
-		tokenID:   members["jti"],
-		sessionID: members["sid"],
-	}
-	for name, field := range map[string]*int64{
-		"sub": &c.subject, "iat": &c.issuedAt, "nbf": &c.notBefore, "exp": &c.expires,
-	} {
-		// Of the many ways to write a number one is ours.
-		*field, err = strconv.ParseInt(members[name], 10, 64)
-		if err != nil || *field < 0 || strconv.FormatInt(*field, 10) != members[name] {
-			return claims{}, errors.New("payload: " + name + " is no canonical non-negative integer")
-		}
-	}
+func readClaims(data []byte) (c claims, err error) {
 	const year10000 = 253402300800 // beyond it time.Time cannot be written as JSON
 	switch {
-	case c.subject == 0:
-		return claims{}, errors.New("payload: sub is zero")
-	case c.expires <= c.issuedAt:
+	case readExactly(data, &c) != nil:
+		return claims{}, errors.New("payload: not the claims which are signed")
+	case c.Issuer == "" || c.Audience == "" || c.TokenID == "" || c.SessionID == "":
+		return claims{}, errors.New("payload: a text is missing or empty")
+	case min(c.Subject, c.IssuedAt, c.NotBefore, c.Expires) <= 0:
+		return claims{}, errors.New("payload: a number is missing or not positive")
+	case c.Expires <= c.IssuedAt:
 		return claims{}, errors.New("payload: exp is not after iat")
-	case c.expires >= year10000 || c.notBefore >= year10000:
+	case c.Expires >= year10000 || c.NotBefore >= year10000:
 		return claims{}, errors.New("payload: a time beyond the year 9999")
 	}
 	return c, nil
 }
 
-type memberKind int
-
-const (
-	text    memberKind = iota // a JSON string, not empty
-	integer                   // a JSON number, returned as it is written
-)
-
-// readFlat reads a JSON object which has exactly the wanted members, each once,
-// under exactly that name. encoding/json's own mapping onto a struct would take
-// "EXP" for exp and the last of two, and another parser perhaps the first.
-func readFlat(data []byte, want map[string]memberKind) (map[string]string, error) {
-	// The decoder below replaces invalid UTF-8, and stops after the object;
-	// Valid knows of grammar and of anything left over.
-	if !utf8.Valid(data) || !json.Valid(data) {
-		return nil, errors.New("not one JSON value in UTF-8")
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
-		return nil, errors.New("not a JSON object")
-	}
-	members := make(map[string]string, len(want))
-	for decoder.More() {
-		nameToken, err := decoder.Token()
-		if err != nil {
-			return nil, errors.New("not a JSON object")
-		}
-		name, _ := nameToken.(string)
-		kind, wanted := want[name]
-		if !wanted {
-			return nil, errors.New("a member which does not belong there")
-		}
-		if _, twice := members[name]; twice {
-			return nil, errors.New(name + " is there twice")
-		}
-		// A nested value ends the walk at its first bracket, however deep it is.
-		valueToken, err := decoder.Token()
-		if err != nil {
-			return nil, errors.New("not a JSON object")
-		}
-		switch value := valueToken.(type) {
-		case string:
-			if kind != text || value == "" {
-				return nil, errors.New(name + " has a wrong value")
-			}
-			members[name] = value
-		case json.Number:
-			if kind != integer {
-				return nil, errors.New(name + " has a wrong value")
-			}
-			members[name] = value.String()
-		default:
-			return nil, errors.New(name + " has a wrong value")
-		}
-	}
-	if len(members) != len(want) {
-		return nil, errors.New("a member is missing")
-	}
-	return members, nil
+// readExactly reads one JSON object of the members of v alone, each at most once, under exactly that name.
+// encoding/json would take "EXP" for exp and the last of two, and another parser perhaps the first. Whoever calls it
+// says what is wrong, for the library's errors may quote the token.
+func readExactly(data []byte, v any) error {
+	return json.Unmarshal(data, v, json.RejectUnknownMembers(true))
 }

@@ -242,7 +242,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 	if err != nil {
 		return verified{}, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	key, keys, err := t.ring.find(ctx, c.header.keyID)
+	key, keys, err := t.ring.find(ctx, c.header.KeyID)
 	switch {
 	case err != nil:
 		return verified{}, nil, err
@@ -250,7 +250,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 		return verified{}, nil, fmt.Errorf("%w: unknown key", ErrInvalid)
 	case !key.verifies(t.now()):
 		return verified{}, nil, errKeyState
-	case c.header.algorithm != key.algorithm.String():
+	case c.header.Algorithm != key.algorithm.String():
 		// The key decides, never the token (RFC 8725 §3.1).
 		return verified{}, nil, fmt.Errorf("%w: not the algorithm of the key", ErrInvalid)
 	}
@@ -260,7 +260,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 	if err := key.verifier.Verify([]byte(c.signed), c.signature, key.public); err != nil {
 		return verified{}, nil, fmt.Errorf("%w: the signature does not match", ErrInvalid)
 	}
-	issuer := names{c.claims.issuer, c.claims.audience}
+	issuer := names{c.claims.Issuer, c.claims.Audience}
 	if err := t.accepts(ctx, issuer); err != nil {
 		return verified{}, nil, err
 	}
@@ -270,14 +270,14 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 	}
 	said := verified{
 		claims: Claims{
-			UserID:    c.claims.subject,
-			SessionID: c.claims.sessionID,
-			TokenID:   c.claims.tokenID,
+			UserID:    c.claims.Subject,
+			SessionID: c.claims.SessionID,
+			TokenID:   c.claims.TokenID,
 			KeyID:     key.id,
-			IssuedAt:  time.Unix(c.claims.issuedAt, 0).UTC(),
-			ExpiresAt: time.Unix(c.claims.expires, 0).UTC(),
+			IssuedAt:  time.Unix(c.claims.IssuedAt, 0).UTC(),
+			ExpiresAt: time.Unix(c.claims.Expires, 0).UTC(),
 		},
-		notBefore: time.Unix(c.claims.notBefore, 0).UTC(),
+		notBefore: time.Unix(c.claims.NotBefore, 0).UTC(),
 		key:       key,
 	}
 	if err := jwt.Validate(believed, t.checks...); err != nil {
