@@ -44,7 +44,7 @@ func decode(data []byte, bounds bounds) (value any, problems map[string]string) 
 		bounds:   bounds,
 		problems: map[string]string{},
 	}
-	value, err := d.value(0, whole)
+	value, err := d.value(whole)
 	if err == nil {
 		if _, end := d.decoder.ReadToken(); !errors.Is(end, io.EOF) {
 			err = errTrailing
@@ -80,45 +80,42 @@ type decoding struct {
 }
 
 // value decodes the next value, which belongs to field.
-func (d *decoding) value(depth int, field string) (any, error) {
-	if depth > maxDepth {
+// The library's Unmarshal would bound neither items nor values, and stop at the first bad text.
+func (d *decoding) value(field string) (any, error) {
+	if d.decoder.StackDepth() > maxDepth {
 		return nil, errTooDeep
 	}
 	if d.values++; d.values > d.bounds.values && d.bounds.values > 0 {
 		return nil, errTooMany
 	}
-	switch d.decoder.PeekKind() {
-	case '{':
-		return d.object(depth)
-	case '[':
-		return d.array(depth, field)
-	case '"':
+	if d.decoder.PeekKind() == '"' {
 		return d.text(field)
-	case '0':
-		number, err := d.decoder.ReadValue()
-		return json.Number(number), err
 	}
 	token, err := d.decoder.ReadToken()
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case token.Kind() == 'n':
+	}
+	switch token.Kind() {
+	case '{':
+		return d.object()
+	case '[':
+		return d.array(field)
+	case '0':
+		return json.Number(token.String()), nil
+	case 'n':
 		return nil, nil
 	}
 	return token.Bool(), nil
 }
 
-func (d *decoding) object(depth int) (any, error) {
-	if _, err := d.decoder.ReadToken(); err != nil {
-		return nil, err
-	}
+func (d *decoding) object() (any, error) {
 	object := map[string]any{}
 	for d.decoder.PeekKind() != '}' {
 		name, err := d.text(whole)
 		if err != nil {
 			return nil, err
 		}
-		if object[name], err = d.value(depth+1, name); err != nil {
+		if object[name], err = d.value(name); err != nil {
 			return nil, err
 		}
 	}
@@ -126,21 +123,17 @@ func (d *decoding) object(depth int) (any, error) {
 	return object, err
 }
 
-func (d *decoding) array(depth int, field string) (any, error) {
-	if _, err := d.decoder.ReadToken(); err != nil {
-		return nil, err
-	}
+func (d *decoding) array(field string) (any, error) {
 	array := []any{}
 	limit, bounded := d.bounds.items[field]
 	for d.decoder.PeekKind() != ']' {
+		var element any
+		var err error
 		if bounded && len(array) >= limit {
-			if err := d.decoder.SkipValue(); err != nil {
-				return nil, err
-			}
-			array = append(array[:limit], nil)
-			continue
+			array, err = array[:limit], d.decoder.SkipValue()
+		} else {
+			element, err = d.value(field)
 		}
-		element, err := d.value(depth+1, field)
 		if err != nil {
 			return nil, err
 		}
