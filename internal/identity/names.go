@@ -23,9 +23,14 @@ const (
 // Key is the form in which names and addresses are compared: two that differ only by case or by the composition of
 // their characters are one. It is made here and not by lower() in SQL, since SQLite's knows ASCII only.
 //
-// x/text folds no Cherokee, whose small letters came to Unicode last: they are mapped here.
+// x/text folds no Cherokee, whose small letters came to Unicode last: they become capitals here.
 func Key(name string) string {
-	name = strings.Map(foldCherokee, name)
+	name = strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cherokee, r) {
+			return unicode.ToUpper(r)
+		}
+		return r
+	}, name)
 	// Folding may decompose, and normalising may bring back what folds again; the second round makes it stable.
 	folded := cases.Fold().String(norm.NFC.String(name))
 	return norm.NFC.String(cases.Fold().String(norm.NFC.String(folded)))
@@ -60,18 +65,9 @@ func IsASCII(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
-func foldCherokee(r rune) rune {
-	switch {
-	case r >= 0xab70 && r <= 0xabbf:
-		return r - 0x97d0
-	case r >= 0x13f8 && r <= 0x13fd:
-		return r - 8
-	}
-	return r
-}
-
 // checkUsername adds what is wrong with username, which is NFC already. Names stand in URLs as one segment, which
 // rules out slashes and the two dot names.
+// Package precis would refuse what people have: blanks and emoji in its usernames, middle dots in its free text.
 func checkUsername(problems errs.Fields, username string) {
 	switch {
 	case strings.TrimSpace(username) == "":
@@ -80,23 +76,10 @@ func checkUsername(problems errs.Fields, username string) {
 		problems.Add("username", errs.TooLong(maxUsername))
 	case strings.TrimSpace(username) != username:
 		problems.Add("username", "must not begin or end with a blank")
-	case username == "." || username == ".." || strings.Contains(username, "/") ||
-		strings.ContainsFunc(username, unseen) || oddJoiner(username):
+	case username == "." || username == ".." || strings.Contains(username, "/") || unseen(username):
 		problems.Add("username", "contains characters that are not allowed")
 	}
 }
-
-// unseen tells characters which show nothing, and so would make two names look alike, or which turn the text around
-// them: controls, formats, line separators, fillers, variation selectors, the empty Braille cell. The joiners are
-// oddJoiner's.
-func unseen(r rune) bool {
-	if isJoiner(r) {
-		return false
-	}
-	return !unicode.IsGraphic(r) || r == '\u2800' || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
-}
-
-func isJoiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
 
 // joining are the scripts in which words are spelled with joiners: Arabic's and India's.
 var joining = []*unicode.RangeTable{
@@ -104,12 +87,19 @@ var joining = []*unicode.RangeTable{
 	unicode.Oriya, unicode.Tamil, unicode.Telugu, unicode.Kannada, unicode.Malayalam, unicode.Sinhala,
 }
 
-// oddJoiner tells whether a joiner stands where it shows nothing: not between letters of a script that has them
-// (compare RFC 5892, appendix A).
-func oddJoiner(name string) bool {
-	runes := []rune(name)
+// unseen tells whether a text has characters which show nothing, and so would make two names look alike, or which turn
+// the text around them: controls, formats, line separators, fillers, variation selectors, the empty Braille cell, and
+// joiners that are not between letters of a script that has them (compare RFC 5892, appendix A).
+func unseen(text string) bool {
+	runes := []rune(text)
 	for i, r := range runes {
-		if isJoiner(r) && (i == 0 || i == len(runes)-1 || !unicode.In(runes[i-1], joining...) || !unicode.In(runes[i+1], joining...)) {
+		switch {
+		case r == '\u200c' || r == '\u200d':
+			if i == 0 || i == len(runes)-1 || !unicode.In(runes[i-1], joining...) || !unicode.In(runes[i+1], joining...) {
+				return true
+			}
+		case !unicode.IsGraphic(r), r == '\u2800',
+			unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
 			return true
 		}
 	}
@@ -126,7 +116,7 @@ func checkEmail(problems errs.Fields, email string) {
 	case utf8.RuneCountInString(email) > maxEmail:
 		problems.Add("email", errs.TooLong(maxEmail))
 	case local == "" || domain == "" || strings.Contains(domain, "@") ||
-		strings.ContainsFunc(email, unicode.IsSpace) || strings.ContainsFunc(email, unseen) || oddJoiner(email):
+		strings.ContainsFunc(email, unicode.IsSpace) || unseen(email):
 		problems.Add("email", "is not a valid email")
 	}
 }
