@@ -1,11 +1,11 @@
 package httpapi
 
 import (
-	"iter"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -40,29 +40,16 @@ func isHere(r *http.Request) bool {
 	if err != nil || !plain(peer.Addr()).IsLoopback() || !isLocalHost(r.Host) {
 		return false
 	}
+	hops := slices.Collect(hopsOf(r.Header[forwarded], parseElement))
 	for _, name := range []string{
 		forwardedFor, "X-Real-Ip", "X-Client-Ip", "True-Client-Ip",
 		"Cf-Connecting-Ip", "Fly-Client-Ip", "Fastly-Client-Ip",
 	} {
-		if !allLoopback(hopsOf(r.Header[name], parseNode)) {
-			return false
-		}
+		hops = slices.AppendSeq(hops, hopsOf(r.Header[name], parseNode))
 	}
-	for _, host := range r.Header["X-Forwarded-Host"] {
-		if !isLocalHost(host) {
-			return false
-		}
-	}
-	return allLoopback(hopsOf(r.Header[forwarded], parseElement))
-}
-
-func allLoopback(hops iter.Seq[netip.Addr]) bool {
-	for hop := range hops {
-		if !hop.IsLoopback() { // nor is one that could not be read
-			return false
-		}
-	}
-	return true
+	// A hop that cannot be read is not loopback either.
+	return !slices.ContainsFunc(hops, func(hop netip.Addr) bool { return !hop.IsLoopback() }) &&
+		!slices.ContainsFunc(r.Header["X-Forwarded-Host"], func(host string) bool { return !isLocalHost(host) })
 }
 
 // isLocalHost tells whether a Host header names this machine: nothing, an IP address of loopback, or localhost and what
