@@ -308,10 +308,8 @@ func (s scope) amiss(node ast.Node) string {
 		full, name := s.function(node)
 		several := full == "fmt" && name == "Errorf" && len(node.Args) > 0 && wraps(node.Args[0]) > 1
 		if full == "errors" && name == "Join" || several {
-			for _, argument := range node.Args {
-				if s.isRefusal(argument) {
-					return full + "." + name + " of a refusal and another error is shown as the refusal: return one or the other"
-				}
+			if slices.ContainsFunc(node.Args, s.isRefusal) {
+				return full + "." + name + " of a refusal and another error is shown as the refusal: return one or the other"
 			}
 		}
 	case *ast.CompositeLit:

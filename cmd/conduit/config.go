@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,8 +96,7 @@ func badSetting(flag string, why error) error {
 
 // flagError turns what the flag parser says into one line that names the flag.
 func flagError(cmd *cobra.Command, err error) error {
-	var invalid *pflag.InvalidValueError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		return badSetting(invalid.GetFlag().Name, errors.Unwrap(err))
 	}
 	return usagef("%w; see %s --help", err, cmd.CommandPath())
@@ -147,11 +147,9 @@ func (o oneOf) String() string { return *o.value }
 func (o oneOf) Type() string { return strings.Join(o.allowed, "|") }
 
 func (o oneOf) Set(text string) error {
-	for _, word := range o.allowed {
-		if text == word {
-			*o.value = text
-			return nil
-		}
+	if slices.Contains(o.allowed, text) {
+		*o.value = text
+		return nil
 	}
 	return errors.New("want one of " + strings.Join(o.allowed, ", "))
 }

@@ -98,8 +98,8 @@ func TestUsage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := invoke(t, test.variables, test.args...)
-			var usage *usageError
-			if !errors.As(err, &usage) || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			if _, ok := errors.AsType[*usageError](err); !ok || !strings.HasPrefix(err.Error(), test.want) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want one line of usage: %s", err, test.want)
 			}
 			if strings.Contains(err.Error(), "c2hvcnQ=") {

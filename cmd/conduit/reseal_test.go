@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -25,9 +26,7 @@ func TestResealLogsNobodyOut(t *testing.T) {
 		reseal := func(want string, variables map[string]string, flags ...string) {
 			t.Helper()
 			named := map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_KEY_FILE": former}
-			for name, value := range variables {
-				named[name] = value
-			}
+			maps.Copy(named, variables)
 			out, err := invoke(t, named, append([]string{"keys", "reseal"}, flags...)...)
 			if err != nil {
 				out += err.Error()

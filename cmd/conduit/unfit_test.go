@@ -18,9 +18,9 @@ func TestUnfitDatabase(t *testing.T) {
 	end $$`)
 	for _, args := range [][]string{{"serve"}, {"migrate", "up"}, {"migrate", "status"}, {"users", "list"}, {"seed"}} {
 		_, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url}, args...)
-		var usage *usageError
 		const want = "--database (CONDUIT_DATABASE): session_replication_role is replica"
-		if !errors.As(err, &usage) || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, ok := errors.AsType[*usageError](err); !ok || !strings.HasPrefix(err.Error(), want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v: %v", args, err)
 		}
 	}

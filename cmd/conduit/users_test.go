@@ -120,8 +120,7 @@ func TestAccounts(t *testing.T) {
 		typed("", "jake@example.com is deleted\n", "users", "delete", "--yes", "eve@example.com")
 
 		_, err := invokeWith(t, "jake\n", variables, "users", "delete", "jake")
-		var usage *usageError
-		if !errors.As(err, &usage) || !strings.Contains(err.Error(), "say --yes") {
+		if _, ok := errors.AsType[*usageError](err); !ok || !strings.Contains(err.Error(), "say --yes") {
 			t.Errorf("delete without a terminal: %v", err)
 		}
 		typed("", "jake is deleted\n", "users", "delete", "--yes", "jake")

@@ -42,13 +42,12 @@ func (t *Tokens) NoteIssuer(ctx context.Context) error {
 // FollowIssuer notes the present names on a schedule until ctx ends. A failure is
 // reported.
 func (t *Tokens) FollowIssuer(ctx context.Context, failed func(error)) {
-	ticker := time.NewTicker(noteEvery)
-	defer ticker.Stop()
+	tick := time.Tick(noteEvery)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-tick:
 			if err := t.NoteIssuer(ctx); err != nil && ctx.Err() == nil {
 				failed(err)
 			}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -54,16 +55,12 @@ func (q *queue) take(ctx context.Context, rank int, group []string) error {
 	}
 	q.mutex.Unlock()
 
-	timer := time.NewTimer(q.wait)
-	defer timer.Stop()
-	var err error
+	waiting, cancel := context.WithTimeout(ctx, q.wait)
+	defer cancel()
 	select {
 	case err := <-me:
 		return err
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-timer.C:
-		err = ErrBusy
+	case <-waiting.Done():
 	}
 	q.mutex.Lock()
 	left := mine.remove(me, group)
@@ -71,7 +68,7 @@ func (q *queue) take(ctx context.Context, rank int, group []string) error {
 	if !left && <-me == nil { // the turn came meanwhile
 		q.release()
 	}
-	return err
+	return cmp.Or(ctx.Err(), ErrBusy)
 }
 
 // release gives a turn back, and on to who is next.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,13 +57,12 @@ func (k *KeyRing) lead() time.Duration { return 2*k.maxAge + noticeTime }
 // one which others believe no more. A key it made and a failure are reported;
 // after a failure the ring goes on with what it has.
 func (k *KeyRing) Follow(ctx context.Context, every time.Duration, made func(KeyInfo), failed func(error)) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+	tick := time.Tick(every)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-tick:
 			key, err := k.Tend(ctx)
 			switch {
 			case err != nil && ctx.Err() == nil:
@@ -285,10 +285,7 @@ func newTimeline(keys []StoredKey, lifetime time.Duration) timeline {
 		line[i].StoredKey = key
 	}
 	slices.SortFunc(line, func(a, b datedKey) int {
-		if c := a.ActiveAt.Compare(b.ActiveAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
+		return cmp.Or(a.ActiveAt.Compare(b.ActiveAt), strings.Compare(a.ID, b.ID))
 	})
 	var successor time.Time // ActiveAt of the key which follows
 	for i := range slices.Backward(line) {

@@ -174,8 +174,7 @@ func (d *deadlocks) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.Trac
 }
 
 func (d *deadlocks) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
-	var err *pgconn.PgError
-	if errors.As(data.Err, &err) && err.Code == "40P01" {
+	if err, ok := errors.AsType[*pgconn.PgError](data.Err); ok && err.Code == "40P01" {
 		d.count.Add(1)
 	}
 }

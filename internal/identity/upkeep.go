@@ -111,11 +111,9 @@ type Upkeep struct {
 
 // Run does it until ctx ends, and then writes down which sessions were seen last, and what was refused.
 func (u Upkeep) Run(ctx context.Context) {
-	write := time.NewTicker(time.Minute)
-	defer write.Stop()
+	write := time.Tick(time.Minute)
 	// At random, so that instances which started together do not ask together.
 	sweep := time.NewTimer(time.Minute + rand.N(sweepEvery))
-	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,7 +122,7 @@ func (u Upkeep) Run(ctx context.Context) {
 			u.report(u.Sessions.WriteDownSeen(last))
 			u.report(u.Throttle.WriteDown(last, true))
 			return
-		case <-write.C:
+		case <-write:
 			u.report(u.Sessions.WriteDownSeen(ctx))
 			u.report(u.Throttle.WriteDown(ctx, false))
 		case <-sweep.C:
