@@ -64,7 +64,9 @@ var rules = map[string]struct {
 		may: []string{"conduit/internal/identity", "conduit/internal/blog", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true,
 	},
 	"conduit/internal/bench": {may: []string{"conduit/internal/store/storetest"}},
-	"conduit/internal/app":   {may: []string{"conduit/internal/", "golang.org/x/sys/unix", "go.opentelemetry.io/otel*"}},
+	"conduit/internal/app": {may: []string{
+		"conduit/internal/", "golang.org/x/sys/unix", "golang.org/x/time/rate", "go.opentelemetry.io/otel*",
+	}},
 	"conduit/cmd/conduit": {may: []string{
 		"conduit/internal/app", "conduit/internal/errs", "conduit/internal/identity", "conduit/internal/auth",
 		"conduit/internal/store", "conduit/internal/demo", "conduit/internal/weak",

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -14,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 )
 
 // flushTime is for how long the end of the program waits for a collector to take the last spans.
@@ -50,7 +50,10 @@ func startTracing(
 	if err != nil {
 		return nil, nil, wrongf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	otel.SetErrorHandler(rarely(time.Minute, time.Now, func(err error) { log.Warn("tracing", "error", err) }))
+	rarely := rate.Sometimes{Interval: time.Minute} // a collector that is away fails every few seconds
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		rarely.Do(func() { log.Warn("tracing", "error", err) })
+	}))
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(client), sdktrace.WithResource(described))
 	stop := func() {
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
@@ -60,18 +63,4 @@ func startTracing(
 		}
 	}
 	return provider.Tracer("conduit"), stop, nil
-}
-
-// rarely hands on the first error of each interval: a collector that is away fails every few seconds.
-func rarely(interval time.Duration, now func() time.Time, handle func(error)) otel.ErrorHandlerFunc {
-	var mutex sync.Mutex
-	var last time.Time
-	return func(err error) {
-		mutex.Lock()
-		defer mutex.Unlock()
-		if at := now(); last.IsZero() || at.Sub(last) >= interval {
-			last = at
-			handle(err)
-		}
-	}
 }

@@ -1,12 +1,10 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestTracingIsAskedFor(t *testing.T) {
@@ -40,18 +38,5 @@ func TestTracingIsAskedFor(t *testing.T) {
 		if stop != nil {
 			stop()
 		}
-	}
-}
-
-func TestRarely(t *testing.T) {
-	t.Parallel()
-	at, said := time.Unix(1, 0), 0
-	handle := rarely(time.Minute, func() time.Time { return at }, func(error) { said++ })
-	for range 10 {
-		handle(errors.New("away"))
-		at = at.Add(20 * time.Second)
-	}
-	if said != 4 {
-		t.Errorf("said %d times in 180 s", said)
 	}
 }
