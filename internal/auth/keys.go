@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -187,17 +188,11 @@ func newKeyRing(store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, err
 	if o.TokenLifetime <= 0 {
 		return nil, errors.New("auth: the key ring needs the longest lifetime of a token")
 	}
-	if o.MaxAge <= 0 {
-		o.MaxAge = 5 * time.Minute
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Made == nil {
 		o.Made = func(KeyInfo) {}
-	}
-	if o.ReloadInterval <= 0 {
-		o.ReloadInterval = 10 * time.Second
 	}
 	return &KeyRing{
 		store:     store,
@@ -206,9 +201,9 @@ func newKeyRing(store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, err
 		lifetime:  o.TokenLifetime,
 		rotation:  o.Rotation,
 		made:      o.Made,
-		maxAge:    o.MaxAge,
+		maxAge:    cmp.Or(max(o.MaxAge, 0), 5*time.Minute),
 		now:       o.Now,
-		interval:  o.ReloadInterval,
+		interval:  cmp.Or(max(o.ReloadInterval, 0), 10*time.Second),
 		loading:   make(chan struct{}, 1),
 	}, nil
 }

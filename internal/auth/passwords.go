@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -8,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
@@ -72,35 +72,21 @@ type Passwords struct {
 // are outside the bounds within which Verify executes a stored hash, because
 // everybody who registered under them would be locked out.
 func NewPasswords(o PasswordOptions) *Passwords {
-	c := cost{memoryKiB: o.MemoryKiB, time: o.Time, parallelism: o.Parallelism}
-	if c.memoryKiB == 0 {
-		c.memoryKiB = 19 * 1024
-	}
-	if c.time == 0 {
-		c.time = 2
-	}
-	if c.parallelism == 0 {
-		c.parallelism = 1
-	}
+	c := cost{memoryKiB: cmp.Or(o.MemoryKiB, 19*1024), time: cmp.Or(o.Time, 2), parallelism: cmp.Or(o.Parallelism, 1)}
 	if err := c.check(); err != nil {
 		panic("auth: password options: " + err.Error())
-	}
-	if o.Concurrency <= 0 {
-		o.Concurrency = 2 * runtime.GOMAXPROCS(0)
-	}
-	if o.Queue <= 0 {
-		o.Queue = 128
-	}
-	if o.Wait <= 0 {
-		o.Wait = 5 * time.Second
 	}
 	// The decoy's key is drawn, not derived: no password leads to it, and its
 	// verification costs the same.
 	decoy := passwordHash{cost: c, salt: randomBytes(saltLength), key: randomBytes(keyLength)}
 	return &Passwords{
-		cost:   c,
-		decoy:  decoy.String(),
-		queue:  queue{free: o.Concurrency, places: o.Queue, wait: o.Wait},
+		cost:  c,
+		decoy: decoy.String(),
+		queue: queue{
+			free:   cmp.Or(max(o.Concurrency, 0), 2*runtime.GOMAXPROCS(0)),
+			places: cmp.Or(max(o.Queue, 0), 128),
+			wait:   cmp.Or(max(o.Wait, 0), 5*time.Second),
+		},
 		waited: o.Waited,
 		derive: argon2.IDKey,
 	}
@@ -218,31 +204,20 @@ func parsePasswordHash(encoded string) (passwordHash, error) {
 	if len(fields) != 6 {
 		return passwordHash{}, errPasswordHash
 	}
-	params := strings.Split(fields[3], ",")
-	if len(params) != 3 {
-		return passwordHash{}, errPasswordHash
-	}
-	memory, errM := strconv.ParseUint(strings.TrimPrefix(params[0], "m="), 10, 32)
-	passes, errT := strconv.ParseUint(strings.TrimPrefix(params[1], "t="), 10, 32)
-	lanes, errP := strconv.ParseUint(strings.TrimPrefix(params[2], "p="), 10, 8)
-	salt, errS := base64.RawStdEncoding.DecodeString(fields[4])
-	key, errK := base64.RawStdEncoding.DecodeString(fields[5])
-	if errors.Join(errM, errT, errP, errS, errK) != nil {
+	var h passwordHash
+	_, errC := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &h.memoryKiB, &h.time, &h.parallelism)
+	var errS, errK error
+	h.salt, errS = base64.RawStdEncoding.DecodeString(fields[4])
+	h.key, errK = base64.RawStdEncoding.DecodeString(fields[5])
+	if errors.Join(errC, errS, errK) != nil || h.String() != encoded {
 		// Their texts quote the input, which may hold the hash.
-		return passwordHash{}, errPasswordHash
-	}
-	h := passwordHash{
-		cost: cost{memoryKiB: uint32(memory), time: uint32(passes), parallelism: uint8(lanes)},
-		salt: salt,
-		key:  key,
-	}
-	if h.String() != encoded {
 		return passwordHash{}, errPasswordHash
 	}
 	if err := h.check(); err != nil {
 		return passwordHash{}, fmt.Errorf("auth: the stored password hash: %w", err)
 	}
-	if len(salt) < minSaltLength || len(salt) > maxSaltLength || len(key) < minKeyLength || len(key) > maxKeyLength {
+	salt, key := len(h.salt), len(h.key)
+	if salt < minSaltLength || salt > maxSaltLength || key < minKeyLength || key > maxKeyLength {
 		return passwordHash{}, errPasswordHash
 	}
 	return h, nil

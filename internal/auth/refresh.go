@@ -72,18 +72,12 @@ func (r *RefreshTokens) Hash(token string) []byte {
 // which lost the answer to its refresh still has the token that it sent, and
 // gets the same successor with it.
 func (r *RefreshTokens) Seal(under, token string) []byte {
-	aead := successorAEAD(under)
-	nonce := randomBytes(aead.NonceSize())
-	return aead.Seal(nonce, nonce, []byte(token), nil)
+	return successorAEAD(under).Seal(nil, nil, []byte(token), nil)
 }
 
 // Open undoes Seal; ok is false if sealed was sealed under another token.
 func (r *RefreshTokens) Open(under string, sealed []byte) (token string, ok bool) {
-	aead := successorAEAD(under)
-	if len(sealed) < aead.NonceSize() {
-		return "", false
-	}
-	plaintext, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], nil)
+	plaintext, err := successorAEAD(under).Open(nil, nil, sealed, nil)
 	return string(plaintext), err == nil
 }
 
@@ -96,7 +90,7 @@ func successorAEAD(under string) cipher.AEAD {
 	if err != nil {
 		panic("auth: AES-256: " + err.Error()) // only for keys of another length
 	}
-	aead, err := cipher.NewGCM(block)
+	aead, err := cipher.NewGCMWithRandomNonce(block) // which puts the nonce before what it sealed
 	if err != nil {
 		panic("auth: GCM: " + err.Error()) // only for blocks of another size
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -76,15 +77,12 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.CacheSize <= 0 {
-		o.CacheSize = 10_000
-	}
 	t := &Tokens{
 		ring:    ring,
 		names:   names{o.Issuer, o.Audience},
 		issuers: o.Issuers,
 		now:     o.Now,
-		cache:   tokenCache{size: o.CacheSize},
+		cache:   tokenCache{size: cmp.Or(max(o.CacheSize, 0), 10_000)},
 	}
 	// The library's own defaults ask for none of iss, aud, sub, jti, and take a
 	// token without exp for one which never expires, so they are switched off
