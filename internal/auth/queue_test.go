@@ -131,9 +131,9 @@ func TestQueue(t *testing.T) {
 func TestQueueKeepsTurns(t *testing.T) {
 	t.Parallel()
 	q := &queue{free: 2, places: 8, wait: time.Minute}
-	done := make(chan struct{})
+	var everybody sync.WaitGroup
 	for i := range 16 {
-		go func() {
+		everybody.Go(func() {
 			for range 500 {
 				ctx, hangUp := context.WithTimeout(t.Context(), time.Duration(i)*time.Microsecond)
 				if q.take(ctx, i%2, []string{fmt.Sprint(i % 5)}) == nil {
@@ -141,14 +141,9 @@ func TestQueueKeepsTurns(t *testing.T) {
 				}
 				hangUp()
 			}
-			done <- struct{}{}
-		}()
+		})
 	}
-	for range 16 {
-		<-done
-	}
-	q.mutex.Lock()
-	defer q.mutex.Unlock()
+	everybody.Wait()
 	if q.free != 2 || q.lines[0].count+q.lines[1].count != 0 {
 		t.Errorf("%d turns are left of 2, and %+v wait", q.free, q.lines)
 	}

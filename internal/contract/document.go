@@ -48,13 +48,11 @@ var infoVersion = regexp.MustCompile(`(?m)^  version: .*$`)
 
 // withVersion gives the document with the version of the program in it, and every comment where it was.
 func withVersion(document []byte, version string) []byte {
-	place := infoVersion.FindIndex(document)
-	if place == nil {
+	if !infoVersion.Match(document) {
 		panic("openapi.yaml has no info.version in a line of its own")
 	}
-	served := append([]byte{}, document[:place[0]]...)
-	served = append(served, "  version: "+strconv.Quote(version)...) // quoted, for a commit like 12345 would be a number
-	return append(served, document[place[1]:]...)
+	line := "  version: " + strconv.Quote(version) // quoted, for a commit like 12345 would be a number
+	return infoVersion.ReplaceAllLiteral(document, []byte(line))
 }
 
 // serverURL is a line of openapi.yaml with the URL of a server.
