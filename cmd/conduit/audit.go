@@ -229,7 +229,7 @@ func findUserID(ctx context.Context, db *store.Store, user string) (int64, error
 			return id, nil
 		}
 	}
-	id, err := db.UserID(ctx, user)
+	id, err := db.UserID(ctx, identity.Fold(user))
 	if errs.Is(err, errs.KindNotFound) {
 		return 0, badSetting("user", errors.New("there is nobody of this name; who is gone is found as user:ID"))
 	}

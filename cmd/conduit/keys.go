@@ -153,7 +153,7 @@ func (s keySettings) reset(cmd *cobra.Command, fromEnvironment string, yes bool)
 	if err := (auditedKeys{audit: db}).record(ctx, changes...); err != nil {
 		return err
 	}
-	ended, err := (&identity.Accounts{Store: db, Audit: db, Now: time.Now}).RevokeSessions(ctx, 0)
+	ended, err := (&identity.Accounts{Store: db, Sessions: db, Audit: db, Now: time.Now}).RevokeSessions(ctx, 0)
 	return saying(cmd, err, "%s signs from now on; %d keys are gone, and %d sessions have ended", made.ID, len(gone), ended)
 }
 

@@ -39,7 +39,7 @@ func onAccounts(database, policy *string, action accountsAction) func(*cobra.Com
 		}
 		defer closing(log, db)
 		return action(cmd, &identity.Accounts{
-			Store: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}), Policy: held, Now: time.Now,
+			Store: db, Sessions: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}), Policy: held, Now: time.Now,
 		}, args)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"conduit/internal/auth"
 	"conduit/internal/demo"
 	"conduit/internal/errs"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 )
 
@@ -73,7 +74,7 @@ func (a *App) hereOnly(ctx context.Context) (bool, error) {
 	if a.options.Database.URL == InMemory || a.options.Demo && a.options.DemoAsked {
 		return false, nil
 	}
-	user, err := a.Store.UserByEmail(ctx, demo.John+"@example.com")
+	user, err := a.Store.UserByEmail(ctx, identity.Fold(demo.John+"@example.com"))
 	if errs.Is(err, errs.KindNotFound) {
 		return false, nil
 	}

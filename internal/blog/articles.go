@@ -38,10 +38,10 @@ type ArticleView struct {
 
 // ArticleFilter narrows a list. Empty fields do not count; all others must hold.
 type ArticleFilter struct {
-	Tag         string // exactly this tag
-	Author      string // written by the user of this name
-	FavoritedBy string // a favourite of the user of this name
-	FollowedBy  int64  // written by people whom the user with this id follows
+	Tag         string          // exactly this tag
+	Author      identity.Folded // written by the user of this name
+	FavoritedBy identity.Folded // a favourite of the user of this name
+	FollowedBy  int64           // written by people whom the user with this id follows
 }
 
 // Pair is a user with somebody they follow, or with an article that is a favourite of theirs.

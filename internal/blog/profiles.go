@@ -37,12 +37,12 @@ func (p Profile) listed() Profile {
 
 // ProfileStore keeps who follows whom.
 type ProfileStore interface {
-	// ProfileByUsername finds the person whose name has the same [Key], as the reader sees them; reader 0 is anonymous.
+	// ProfileByUsername returns the person with this name, as the reader sees them; reader 0 is anonymous.
 	// NotFound("profile") if there is nobody.
-	ProfileByUsername(ctx context.Context, username string, reader int64) (Profile, error)
+	ProfileByUsername(ctx context.Context, username identity.Folded, reader int64) (Profile, error)
 	// SetFollowing has the user of a session follow that person, or not; SessionOver if the session has ended. What is
 	// so already is no error, nor is a name nobody has.
-	SetFollowing(ctx context.Context, session identity.Session, username string, following bool) error
+	SetFollowing(ctx context.Context, session identity.Session, username identity.Folded, following bool) error
 }
 
 // Profiles shows people to each other.
@@ -52,12 +52,12 @@ type Profiles struct {
 
 // Profile gives the person with this name as the caller sees them.
 func (p *Profiles) Profile(ctx context.Context, caller identity.Caller, username string) (Profile, error) {
-	return p.Store.ProfileByUsername(ctx, username, caller.User.ID)
+	return p.Store.ProfileByUsername(ctx, identity.Fold(username), caller.User.ID)
 }
 
 // Follow has the caller follow a person. Doing it twice changes nothing; nobody can follow themselves.
 func (p *Profiles) Follow(ctx context.Context, caller identity.Caller, username string) (Profile, error) {
-	if identity.Key(username) == identity.Key(caller.User.Username) {
+	if identity.Fold(username) == identity.Fold(caller.User.Username) {
 		return Profile{}, errs.Invalid("profile", "cannot be followed by its own user")
 	}
 	return p.setFollowing(ctx, caller, username, true)
@@ -69,7 +69,7 @@ func (p *Profiles) Unfollow(ctx context.Context, caller identity.Caller, usernam
 }
 
 func (p *Profiles) setFollowing(ctx context.Context, caller identity.Caller, username string, following bool) (Profile, error) {
-	if err := p.Store.SetFollowing(ctx, caller.Session, username, following); err != nil {
+	if err := p.Store.SetFollowing(ctx, caller.Session, identity.Fold(username), following); err != nil {
 		return Profile{}, err
 	}
 	return p.Profile(ctx, caller, username)

@@ -35,12 +35,12 @@ func TestPicturesMove(t *testing.T) {
 			return images
 		}
 		change := func(email string, apply func(*identity.User)) {
-			user, err := db.UserByEmail(ctx, email)
+			user, err := db.UserByEmail(ctx, identity.Fold(email))
 			if err != nil {
 				t.Fatal(err)
 			}
-			changing := func(user *identity.User) (bool, error) { apply(user); return false, nil }
-			if err := db.ChangeUser(ctx, user.ID, changing); err != nil {
+			changing := func(user *identity.User) (identity.Outcome, error) { apply(user); return identity.Outcome{}, nil }
+			if _, err := db.UpdateUser(ctx, identity.Session{UserID: user.ID}, changing); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -56,7 +56,10 @@ func TestPicturesMove(t *testing.T) {
 			Username: "jane", Email: "jane@example.com", Image: &theirs,
 			CreatedAt: demo.Now, UpdatedAt: demo.Now, Role: identity.RoleUser,
 		}
-		if _, err := db.AddUser(ctx, stranger); err != nil {
+		registered := func(id int64) (identity.Event, error) {
+			return identity.Event{At: demo.Now, Actor: identity.ActorCLI, Action: identity.Registered, Target: identity.UserTarget(id)}, nil
+		}
+		if _, err := db.CreateUser(ctx, stranger, identity.Session{}, "", registered); err != nil {
 			t.Fatal(err)
 		}
 

@@ -5,6 +5,7 @@ import (
 
 	"conduit/api"
 	"conduit/internal/blog"
+	"conduit/internal/identity"
 )
 
 // GetArticles implements GET /articles.
@@ -14,7 +15,10 @@ func (h *handlers) GetArticles(ctx context.Context, request api.GetArticlesReque
 	if err != nil {
 		return nil, err
 	}
-	filter := blog.ArticleFilter{Tag: orZero(params.Tag), Author: orZero(params.Author), FavoritedBy: orZero(params.Favorited)}
+	filter := blog.ArticleFilter{
+		Tag: orZero(params.Tag), Author: identity.Fold(orZero(params.Author)),
+		FavoritedBy: identity.Fold(orZero(params.Favorited)),
+	}
 	listed, err := unlessKnown(ctx, func(detail blog.Detail) (blog.ArticlePage, error) {
 		page.Detail, page.Room = detail, roomForSummaries(ctx)
 		return h.Articles.List(ctx, callerFrom(ctx), filter, page)

@@ -200,7 +200,7 @@ func TestOneSessionAtMost(t *testing.T) {
 			if got := s.together(t, calls); got[200] != len(calls) {
 				t.Errorf("logins at once: %v", got)
 			}
-			live, err := s.Store.SessionsOf(t.Context(), 1, s.clock.Now())
+			live, err := s.Store.Sessions(t.Context(), 1, s.clock.Now(), "", 100)
 			if err != nil || len(live) != most {
 				t.Errorf("%d sessions after logins at once, %v, want %d", len(live), err, most)
 			}
@@ -222,7 +222,7 @@ func TestSeenSessionsAreKept(t *testing.T) {
 		if err := s.Sessions.WriteDownSeen(t.Context()); err != nil {
 			t.Error(err)
 		}
-		live, err := s.Store.SessionsOf(t.Context(), 1, s.clock.Now())
+		live, err := s.Store.Sessions(t.Context(), 1, s.clock.Now(), "", 100)
 		if err != nil || len(live) != 1 || !live[0].LastSeenAt.Equal(s.clock.Now()) {
 			t.Errorf("sessions %+v, %v", live, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -238,7 +239,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 			case 1:
 				_, err = s.Store.SweepSessions(ctx, s.clock.Now().Add(24*time.Hour), 3)
 			case 2:
-				_, err = s.Store.RemoveSessions(ctx, account, 2)
+				_, err = s.Store.EndSessions(ctx, identity.Session{UserID: account}, 2)
 			}
 			if err != nil {
 				t.Error(err)

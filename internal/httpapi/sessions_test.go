@@ -209,7 +209,8 @@ func TestNotices(t *testing.T) {
 		s.clock.Advance(time.Minute)
 		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("email", "jake2@test.com")}).want(t, 200, "")
 		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", "password124")}).want(t, 200, "")
-		accounts := &identity.Accounts{Store: s.Store, Audit: s.Store, Passwords: s.Users.Passwords, Now: s.clock.Now}
+		accounts := &identity.Accounts{
+			Store: s.Store, Sessions: s.Store, Audit: s.Store, Passwords: s.Users.Passwords, Now: s.clock.Now}
 		user, err := accounts.Find(t.Context(), "jake")
 		if err != nil {
 			t.Fatal(err)

@@ -23,35 +23,11 @@ type AccountSession struct {
 	Username string
 }
 
-// AccountStore is what running accounts needs of the store.
-type AccountStore interface {
-	// ListAccounts gives up to limit accounts with an id above after, in the order of their ids: all, or those whose
-	// username or address holds search, compared by [Key].
-	ListAccounts(ctx context.Context, search string, after int64, limit int) ([]Account, error)
-	// AccountsNamed gives the users who have this name, as their username or as their address: two at most.
-	AccountsNamed(ctx context.Context, name string) ([]User, error)
-	// AddUser is CreateUser for somebody who does not log in with it.
-	AddUser(ctx context.Context, user User) (User, error)
-	// ChangeUser loads and locks a user, lets change alter them, and saves them, in one transaction, with which all
-	// their sessions end if change says so. NotFound("user") if they are gone.
-	ChangeUser(ctx context.Context, id int64, change func(*User) (endSessions bool, err error)) error
-	// RemoveUser is DeleteUser without a session. NotFound("user") if they are gone.
-	RemoveUser(ctx context.Context, id int64, reserve time.Time) error
-	// ListSessions gives up to limit sessions that are not over by now with an id above after, in the order of their
-	// ids: all, or those of a user.
-	ListSessions(ctx context.Context, userID int64, now time.Time, after string, limit int) ([]AccountSession, error)
-	// RemoveSession ends a session; NotFound("session") if it is not there.
-	RemoveSession(ctx context.Context, id string) error
-	// RemoveSessions ends up to limit sessions, of all users or of one, and tells how many.
-	RemoveSessions(ctx context.Context, userID int64, limit int) (int, error)
-	// SweepSessions is the one of [SessionStore].
-	SweepSessions(ctx context.Context, now time.Time, limit int) (int, error)
-}
-
 // Accounts is for those who run the site: it does to any account what people do to their own, and more. Users are named
-// by username or address. What it does is recorded right after it is done.
+// by username or email. What it does to accounts is recorded with it, and endings of sessions right after.
 type Accounts struct {
-	Store     AccountStore
+	Store     UserStore
+	Sessions  SessionStore
 	Audit     AuditStore
 	Passwords PasswordHasher
 	Policy    PasswordPolicy
@@ -61,10 +37,10 @@ type Accounts struct {
 // accountsBatch is how many rows are read or removed at a time.
 const accountsBatch = 1000
 
-// List calls show with all accounts whose username or address holds search, the oldest first.
+// List calls show with all accounts whose username or email holds search, the oldest first.
 func (a *Accounts) List(ctx context.Context, search string, show func(Account) error) error {
 	for after := int64(0); ; {
-		accounts, err := a.Store.ListAccounts(ctx, norm.NFC.String(search), after, accountsBatch)
+		accounts, err := a.Store.Accounts(ctx, Fold(search), after, accountsBatch)
 		if err != nil {
 			return err
 		}
@@ -80,13 +56,13 @@ func (a *Accounts) List(ctx context.Context, search string, show func(Account) e
 	}
 }
 
-// Find gives the user with this username or address. What is one's username and another's address names neither:
+// Find gives the user with this username or email. What is one's username and another's email names neither:
 // somebody could have chosen it to be taken for the other.
 func (a *Accounts) Find(ctx context.Context, name string) (User, error) {
 	if !utf8.ValidString(name) {
 		return User{}, errs.NotFound("user")
 	}
-	users, err := a.Store.AccountsNamed(ctx, name)
+	users, err := a.Store.UsersNamed(ctx, Fold(name))
 	switch {
 	case err != nil:
 		return User{}, err
@@ -119,18 +95,14 @@ func (a *Accounts) Create(ctx context.Context, registration Registration) (User,
 		return User{}, err
 	}
 	now := Stamp(a.Now())
-	user, err := a.Store.AddUser(ctx, User{
+	return a.Store.CreateUser(ctx, User{
 		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
-	})
-	if err != nil {
-		return User{}, err
-	}
-	return user, a.record(ctx, Registered, UserTarget(user.ID))
+	}, Session{}, "", func(id int64) (Event, error) { return a.event(Registered, UserTarget(id)), nil })
 }
 
-// record adds an event of somebody who runs the program's commands.
-func (a *Accounts) record(ctx context.Context, action Action, target string) error {
-	return record(ctx, a.Audit, Event{At: Stamp(a.Now()), Actor: ActorCLI, Action: action, Target: target})
+// event is an event of somebody who runs the program's commands.
+func (a *Accounts) event(action Action, target string) Event {
+	return Event{At: Stamp(a.Now()), Actor: ActorCLI, Action: action, Target: target}
 }
 
 // checkText adds what the contract refuses before the domain sees it.
@@ -188,27 +160,25 @@ func (a *Accounts) SetPassword(ctx context.Context, user User, password string) 
 func (a *Accounts) change(
 	ctx context.Context, user User, action Action, change func(user *User, now time.Time) (endSessions bool),
 ) error {
-	if err := a.Store.ChangeUser(ctx, user.ID, func(user *User) (bool, error) {
+	_, err := a.Store.UpdateUser(ctx, Session{UserID: user.ID}, func(user *User) (Outcome, error) {
 		user.UpdatedAt = Later(a.Now(), user.UpdatedAt)
-		return change(user, Stamp(a.Now())), nil
-	}); err != nil {
-		return err
-	}
-	return a.record(ctx, action, UserTarget(user.ID))
+		return Outcome{
+			EndOthers: change(user, Stamp(a.Now())), Events: []Event{a.event(action, UserTarget(user.ID))},
+		}, nil
+	})
+	return err
 }
 
 // Delete removes a user with all that is theirs; their name is kept from others for as long as if they had left.
 func (a *Accounts) Delete(ctx context.Context, user User) error {
-	if err := a.Store.RemoveUser(ctx, user.ID, Stamp(a.Now()).Add(reservation)); err != nil {
-		return err
-	}
-	return a.record(ctx, AccountDeleted, UserTarget(user.ID))
+	return a.Store.DeleteUser(ctx, Session{UserID: user.ID}, Stamp(a.Now()).Add(reservation),
+		a.event(AccountDeleted, UserTarget(user.ID)))
 }
 
-// Sessions calls show with all sessions, or those of one user, that are not over.
-func (a *Accounts) Sessions(ctx context.Context, userID int64, show func(AccountSession) error) error {
+// ListSessions calls show with all sessions, or those of one user, that are not over.
+func (a *Accounts) ListSessions(ctx context.Context, userID int64, show func(AccountSession) error) error {
 	for after, now := "", a.Now(); ; {
-		sessions, err := a.Store.ListSessions(ctx, userID, now, after, accountsBatch)
+		sessions, err := a.Sessions.Sessions(ctx, userID, now, after, accountsBatch)
 		if err != nil {
 			return err
 		}
@@ -229,15 +199,17 @@ func (a *Accounts) RevokeSession(ctx context.Context, id string) error {
 	if !utf8.ValidString(id) {
 		return errs.NotFound("session")
 	}
-	if err := a.Store.RemoveSession(ctx, id); err != nil {
+	if err := a.Sessions.EndSession(ctx, Session{}, id); err != nil {
 		return err
 	}
-	return a.record(ctx, SessionRevoked, sessionTarget(id))
+	return record(ctx, a.Audit, a.event(SessionRevoked, sessionTarget(id)))
 }
 
 // RevokeSessions ends all sessions of a user, or of everybody for the id 0, and tells how many.
 func (a *Accounts) RevokeSessions(ctx context.Context, userID int64) (int, error) {
-	removed, err := inBatches(func() (int, error) { return a.Store.RemoveSessions(ctx, userID, accountsBatch) })
+	removed, err := inBatches(func() (int, error) {
+		return a.Sessions.EndSessions(ctx, Session{UserID: userID}, accountsBatch)
+	})
 	if err != nil || removed == 0 {
 		return removed, err
 	}
@@ -245,13 +217,13 @@ func (a *Accounts) RevokeSessions(ctx context.Context, userID int64) (int, error
 	if userID != 0 {
 		target = UserTarget(userID)
 	}
-	return removed, a.record(ctx, SessionsRevoked, target)
+	return removed, record(ctx, a.Audit, a.event(SessionsRevoked, target))
 }
 
 // PurgeSessions removes the sessions that are over, and tells how many.
 func (a *Accounts) PurgeSessions(ctx context.Context) (int, error) {
 	now := a.Now()
-	return inBatches(func() (int, error) { return a.Store.SweepSessions(ctx, now, accountsBatch) })
+	return inBatches(func() (int, error) { return a.Sessions.SweepSessions(ctx, now, accountsBatch) })
 }
 
 func inBatches(remove func() (int, error)) (removed int, err error) {

@@ -20,11 +20,14 @@ const (
 	maxPassword = 128
 )
 
-// Key is the form in which names and addresses are compared: two that differ only by case or by the composition of
-// their characters are one. It is made here and not by lower() in SQL, since SQLite's knows ASCII only.
+// Folded is a name or an email in the form in which they are compared: two that differ only by case or by the
+// composition of their characters are one.
+type Folded string
+
+// Fold returns that form. It is made here and not by lower() in SQL, since SQLite's knows ASCII only.
 //
 // x/text folds no Cherokee, whose small letters came to Unicode last: they become capitals here.
-func Key(name string) string {
+func Fold(name string) Folded {
 	name = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Cherokee, r) {
 			return unicode.ToUpper(r)
@@ -33,7 +36,7 @@ func Key(name string) string {
 	}, name)
 	// Folding may decompose, and normalising may bring back what folds again; the second round makes it stable.
 	folded := cases.Fold().String(norm.NFC.String(name))
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(folded)))
+	return Folded(norm.NFC.String(cases.Fold().String(norm.NFC.String(folded))))
 }
 
 // Look is the form in which names are compared by eye: two that have it in common look alike (UTS #39, skeletons),

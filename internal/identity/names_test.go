@@ -12,7 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-func TestKey(t *testing.T) {
+func TestFold(t *testing.T) {
 	t.Parallel()
 	for _, same := range [][]string{
 		{"jake", "Jake", "JAKE"},
@@ -22,14 +22,14 @@ func TestKey(t *testing.T) {
 		{"ᎠᏰ", "ꭰᏸ"},
 	} {
 		for _, name := range same {
-			if Key(name) != Key(same[0]) {
-				t.Errorf("Key(%q) = %q, Key(%q) = %q", name, Key(name), same[0], Key(same[0]))
+			if Fold(name) != Fold(same[0]) {
+				t.Errorf("Fold(%q) = %q, Fold(%q) = %q", name, Fold(name), same[0], Fold(same[0]))
 			}
 		}
 	}
 	// Names that only look alike are two; telling them apart by eye is not the key's business.
 	for _, pair := range [][2]string{{"jake", "jake1"}, {"I", "ı"}, {"a", "а"}} {
-		if Key(pair[0]) == Key(pair[1]) {
+		if Fold(pair[0]) == Fold(pair[1]) {
 			t.Errorf("%q and %q have one key", pair[0], pair[1])
 		}
 	}
@@ -61,7 +61,7 @@ func TestLook(t *testing.T) {
 			plain = norm.NFKC.String(string(r))
 		}
 		other := "x" + plain + "y"
-		if !IsASCII(plain) || Key(name) == Key(other) {
+		if !IsASCII(plain) || Fold(name) == Fold(other) {
 			continue
 		}
 		found++
@@ -82,7 +82,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-func FuzzKey(f *testing.F) {
+func FuzzFold(f *testing.F) {
 	for _, seed := range []string{"Jake", "jose\u0301", "ẞ", "ΐ", "\u0345\u0301", "ﬃ", "İ"} {
 		f.Add(seed)
 	}
@@ -90,12 +90,13 @@ func FuzzKey(f *testing.F) {
 		if !utf8.ValidString(name) {
 			return
 		}
-		key := Key(name)
-		if again := Key(key); again != key {
-			t.Errorf("Key(%q) = %q, and Key of that is %q", name, key, again)
+		folded := Fold(name)
+		if again := Fold(string(folded)); again != folded {
+			t.Errorf("Fold(%q) = %q, and Fold of that is %q", name, folded, again)
 		}
-		if upper := Key(strings.ToUpper(key)); !strings.ContainsRune(name, 'ı') && upper != key && Key(strings.ToLower(upper)) == key {
-			t.Errorf("Key(%q) = %q, in upper case %q", name, key, upper)
+		upper := Fold(strings.ToUpper(string(folded)))
+		if !strings.ContainsRune(name, 'ı') && upper != folded && Fold(strings.ToLower(string(upper))) == folded {
+			t.Errorf("Fold(%q) = %q, in upper case %q", name, folded, upper)
 		}
 	})
 }

@@ -43,8 +43,8 @@ func (p PasswordPolicy) check(problems errs.Fields, password, username, email st
 	if p.Common.Common(password) {
 		problems.Add("password", "is too common")
 	}
-	key, name := Key(password), Key(username)
-	local, _, _ := strings.Cut(Key(email), "@")
+	key, name := string(Fold(password)), string(Fold(username))
+	local, _, _ := strings.Cut(string(Fold(email)), "@")
 	if holds(key, name) {
 		problems.Add("password", "must not contain the username")
 	}

@@ -146,7 +146,7 @@ func (s *Sessions) again(
 	now := Stamp(s.Now())
 	switch {
 	case !now.Before(session.ExpiresAt):
-		if err := s.Store.EndSession(ctx, session.ID); err != nil {
+		if err := s.Store.EndExpired(ctx, session.ID, now); err != nil {
 			return Grant{}, err
 		}
 		return Grant{}, errs.Unauthenticated("refreshToken", "has expired")

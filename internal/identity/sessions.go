@@ -1,8 +1,10 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,18 +66,17 @@ type SessionStore interface {
 	// with this kid does not count. Each request asks it, so it reads no more than requests need: ids, expiry, names,
 	// bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled.
 	SessionWithUser(ctx context.Context, id, kid string) (Session, User, error)
-	// EndSession removes a session; one that is not there is no error.
-	EndSession(ctx context.Context, id string) error
-	// EndSessionIfOver is EndSession for one that has expired by now; any other stays.
-	EndSessionIfOver(ctx context.Context, id string, now time.Time) error
-	// SessionsOf gives a user's sessions that are not over by now, the one last used first.
-	SessionsOf(ctx context.Context, userID int64, now time.Time) ([]Session, error)
-	// EndSessionOf is EndSession for a session of the same user; NotFound("session") for any other, SessionOver if the
-	// one that asks has ended itself.
-	EndSessionOf(ctx context.Context, by Session, id string) error
-	// EndSessionsOf ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has
-	// ended.
-	EndSessionsOf(ctx context.Context, by Session) (int, error)
+	// Sessions returns up to limit sessions that are not over by now with an id above after, in the order of their ids:
+	// those of a user, or all for the id 0.
+	Sessions(ctx context.Context, userID int64, now time.Time, after string, limit int) ([]AccountSession, error)
+	// EndSession ends a session; NotFound("session") if it is not there. By a session it ends one of the same user, and
+	// is SessionOver if the one that asks has ended itself. By one without an id, it ends anybody's.
+	EndSession(ctx context.Context, by Session, id string) error
+	// EndSessions ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has ended.
+	// By a session without an id it ends up to limit of its user's, or of everybody's for the id 0.
+	EndSessions(ctx context.Context, by Session, limit int) (int, error)
+	// EndExpired ends a session that has expired by now; any other stays.
+	EndExpired(ctx context.Context, id string, now time.Time) error
 	// UseRefresh notes that an access token was used which came with the refresh token at this place of a session's
 	// chain.
 	UseRefresh(ctx context.Context, id string, generation int64) error
@@ -221,7 +222,7 @@ func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) 
 	case user.ID != token.UserID || user.DisabledAt != nil:
 		return Caller{}, errs.Unauthenticated("token", "is invalid")
 	case !s.Now().Before(session.ExpiresAt):
-		if err := s.Store.EndSession(ctx, session.ID); err != nil {
+		if err := s.Store.EndExpired(ctx, session.ID, s.Now()); err != nil {
 			return Caller{}, err
 		}
 		return Caller{}, errs.Unauthenticated("token", "has expired")
@@ -249,17 +250,24 @@ const (
 // List gives the caller's sessions, the one last used first, and what happened to their account lately, the newest
 // first.
 func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, []Event, error) {
-	sessions, err := s.Store.SessionsOf(ctx, caller.User.ID, s.Now())
+	found, err := s.Store.Sessions(ctx, caller.User.ID, s.Now(), "", accountsBatch)
 	if err != nil {
 		return nil, nil, err
 	}
+	sessions := make([]Session, len(found))
+	for i, session := range found {
+		sessions[i] = session.Session
+	}
+	slices.SortStableFunc(sessions, func(a, b Session) int {
+		return cmp.Or(b.LastSeenAt.Compare(a.LastSeenAt), b.CreatedAt.Compare(a.CreatedAt))
+	})
 	notices, err := s.Audit.EventsOf(ctx, caller.User.ID, noticed, s.Now().Add(-noticedFor), noticesEach)
 	return sessions, notices, err
 }
 
 // EndOne ends one of the caller's own sessions; NotFound("session") for any other.
 func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string, client Client) error {
-	if err := s.Store.EndSessionOf(ctx, caller.Session, id); err != nil {
+	if err := s.Store.EndSession(ctx, caller.Session, id); err != nil {
 		return err
 	}
 	return record(ctx, s.Audit, client.event(s.Now(), caller.User.ID, SessionRevoked, sessionTarget(id)))
@@ -267,7 +275,7 @@ func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string, client 
 
 // EndOthers ends all of the caller's sessions but the one they came with.
 func (s *Sessions) EndOthers(ctx context.Context, caller Caller, client Client) error {
-	ended, err := s.Store.EndSessionsOf(ctx, caller.Session)
+	ended, err := s.Store.EndSessions(ctx, caller.Session, 0)
 	if err != nil || ended == 0 {
 		return err
 	}
@@ -283,7 +291,7 @@ func (s *Sessions) End(ctx context.Context, caller Caller, client Client) error 
 
 // endAs ends a session and records why, unless it has ended meanwhile.
 func (s *Sessions) endAs(ctx context.Context, why Action, session Session, client Client) error {
-	err := s.Store.EndSessionOf(ctx, session, session.ID)
+	err := s.Store.EndSession(ctx, session, session.ID)
 	switch {
 	case errs.Is(err, errs.KindUnauthenticated):
 		return nil

@@ -287,7 +287,7 @@ func (t *Throttle) refused(ctx context.Context, refusal error, s sighting) error
 }
 
 // account is the hash of the account that an email names.
-func (t *Throttle) account(email string) string { return t.hash("account", Key(email)) }
+func (t *Throttle) account(email string) string { return t.hash("account", string(Fold(email))) }
 
 // hash hides what is counted: which emails somebody tried is nobody's business.
 func (t *Throttle) hash(parts ...string) string {

@@ -15,8 +15,8 @@ import (
 // User is an account.
 type User struct {
 	ID           int64
-	Username     string // NFC, shown as given; unique by [Key]
-	Email        string // NFC, shown as given; unique by [Key]
+	Username     string // NFC, shown as given; unique by [Fold]
+	Email        string // NFC, shown as given; unique by [Fold]
 	PasswordHash string // a PHC string; empty when the account has no password
 	Bio          *string
 	Image        *string
@@ -35,32 +35,41 @@ const (
 	RoleAdmin Role = "admin"
 )
 
-// UserStore keeps users.
+// UserStore keeps users. Whoever changes a user does it by a session: the user's own, and what is refused with
+// SessionOver if that has ended meanwhile; or one without an id, for those who run the site, NotFound("user") if the user
+// is gone.
 type UserStore interface {
-	// CreateUser records a user together with their first session, and with what happened, and gives the user with
-	// their id, which complete is told before: what it cannot complete is not recorded. Taken names the fields
-	// ("username", "email") that other users have; also a username that is reserved still, or has the [Look] of one
-	// that somebody has or that is reserved, unless both are in ASCII. ErrKeyGone unless the key with this kid counts.
-	CreateUser(ctx context.Context, user User, first Session, kid string, complete func(id int64) (Event, error)) (User, error)
-	// DeleteUser removes the user of a session with all that is theirs, keeps their name from being taken until then,
-	// and records what happened. SessionOver if the session has ended meanwhile.
-	DeleteUser(ctx context.Context, session Session, reserve time.Time, happened Event) error
-	// UserByEmail finds the user whose address has the same [Key]; NotFound("user") if there is none.
-	UserByEmail(ctx context.Context, email string) (User, error)
-	// UpdateUser loads and locks the user of a session, lets change alter them, and saves them with what comes of it,
-	// in one transaction. SessionOver if the session has ended meanwhile; Taken as with CreateUser; TooManyNames if
-	// [MostReserved] former ones rest, and the new one is none of them.
-	UpdateUser(ctx context.Context, session Session, change func(*User) (Outcome, error)) (User, error)
-	// SweepNames removes up to limit reserved names that are free by now, and tells how many.
-	SweepNames(ctx context.Context, now time.Time, limit int) (int, error)
+	// CreateUser records a user together with their first session, unless that has no id, and with what happened. It
+	// returns the user with their id, which complete is told before: what it cannot complete is not recorded. Taken names
+	// the fields ("username", "email") that other users have; also a username that is reserved still, or has the [Look]
+	// of one that somebody has or that is reserved, unless both are in ASCII. ErrKeyGone unless the key with this kid,
+	// which signed the session's token, counts.
+	CreateUser(
+		ctx context.Context, user User, first Session, kid string, complete func(id int64) (Event, error),
+	) (User, error)
+	// UpdateUser loads and locks a user, lets change alter them, and saves them with what comes of it, in one transaction.
+	// Taken as with CreateUser; TooManyNames if [MostReserved] former ones rest, and the new one is none of them.
+	UpdateUser(ctx context.Context, by Session, change func(*User) (Outcome, error)) (User, error)
+	// DeleteUser removes a user with all that is theirs, keeps their name from being taken until then, and records what
+	// happened.
+	DeleteUser(ctx context.Context, by Session, reserve time.Time, happened Event) error
 	// SetPasswordHash replaces a hash by one of the same password with newer settings, unless the password was changed
 	// in between.
 	SetPasswordHash(ctx context.Context, id int64, from, to string) error
+	// UserByEmail returns the user with this email; NotFound("user") if there is none.
+	UserByEmail(ctx context.Context, email Folded) (User, error)
+	// UsersNamed returns the users who have this name, as their username or as their email: two at most.
+	UsersNamed(ctx context.Context, name Folded) ([]User, error)
+	// Accounts returns up to limit accounts with an id above after, in the order of their ids: all, or those whose
+	// username or email holds search.
+	Accounts(ctx context.Context, search Folded, after int64, limit int) ([]Account, error)
+	// SweepNames removes up to limit reserved names that are free by now, and returns how many.
+	SweepNames(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
 // Outcome is what comes of a change of a user, beside the change.
 type Outcome struct {
-	EndOthers bool      // all other sessions of the user end
+	EndOthers bool      // all sessions of the user end but the one that asks
 	Reserve   time.Time // until then the former username stays theirs; zero unless there is a new one
 	Events    []Event   // what is recorded
 }
@@ -112,7 +121,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	if err != nil {
 		return Caller{}, err
 	}
-	hash, err := u.Passwords.Hash(ctx, registration.Password, widest(client.IPAddress), Key(email))
+	hash, err := u.Passwords.Hash(ctx, registration.Password, widest(client.IPAddress), string(Fold(email)))
 	if err != nil {
 		return Caller{}, asked.unlooked(ctx, err)
 	}
@@ -158,7 +167,7 @@ func (u *Users) Authenticate(ctx context.Context, token string) (Caller, error) 
 	case errors.Is(err, ErrTokenExpired):
 		// Its row goes on sight, unless it outlives the token. That the token has expired is certain, whether or not
 		// that succeeds; the sweep comes by too.
-		_ = u.Sessions.Store.EndSessionIfOver(ctx, presented.SessionID, u.Now())
+		_ = u.Sessions.Store.EndExpired(ctx, presented.SessionID, u.Now())
 		return Caller{}, errs.Unauthenticated("token", "has expired")
 	case errors.Is(err, ErrTokenInvalid):
 		return Caller{}, errs.Unauthenticated("token", "is invalid")
@@ -211,7 +220,7 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 		target := named(asked.held.target)
 		if asked.held.target == "" {
 			target = func(ctx context.Context) (string, error) {
-				user, err := u.Store.UserByEmail(ctx, a.email)
+				user, err := u.Store.UserByEmail(ctx, Fold(a.email))
 				if errs.Is(err, errs.KindNotFound) {
 					err = nil
 				}
@@ -223,7 +232,7 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	user, err := u.Store.UserByEmail(lasting, a.email)
+	user, err := u.Store.UserByEmail(lasting, Fold(a.email))
 	if err != nil && !errs.Is(err, errs.KindNotFound) {
 		return User{}, err
 	}
@@ -231,7 +240,7 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	if user.DisabledAt != nil {
 		hash = ""
 	}
-	match, stale, err := u.Passwords.Verify(ctx, hash, a.password, asked.group(), widest(a.client.IPAddress), Key(a.email))
+	match, stale, err := u.Passwords.Verify(ctx, hash, a.password, asked.group(), widest(a.client.IPAddress), string(Fold(a.email)))
 	if err != nil && ctx.Err() == nil {
 		return User{}, asked.unlooked(ctx, err)
 	}
@@ -243,7 +252,7 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	asked.succeeded(lasting)
 	if stale {
 		// Unless too many are hashing: the next login will do.
-		if hash, err := u.Passwords.Hash(ctx, a.password, widest(a.client.IPAddress), Key(a.email)); err == nil {
+		if hash, err := u.Passwords.Hash(ctx, a.password, widest(a.client.IPAddress), string(Fold(a.email))); err == nil {
 			if err := u.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash); err != nil {
 				return User{}, err
 			}
@@ -361,7 +370,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 			outcome.Events = append(outcome.Events, client.event(u.Now(), user.ID, action, UserTarget(user.ID)))
 		}
 		if username != "" {
-			if Key(username) != Key(user.Username) {
+			if Fold(username) != Fold(user.Username) {
 				outcome.Reserve = Stamp(u.Now()).Add(reservation)
 				happened(UsernameChanged) // another writing of the same name is none
 			}

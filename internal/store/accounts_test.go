@@ -23,7 +23,7 @@ func TestAccountsInBatches(t *testing.T) {
 		}
 		var names string
 		for after := int64(0); ; {
-			accounts, err := db.ListAccounts(ctx, "", after, 2)
+			accounts, err := db.Accounts(ctx, "", after, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,18 +37,18 @@ func TestAccountsInBatches(t *testing.T) {
 		if names != "abc" {
 			t.Errorf("listed %q", names)
 		}
-		sessions, err := db.ListSessions(ctx, 0, at, "Sa", 2)
+		sessions, err := db.Sessions(ctx, 0, at, "Sa", 2)
 		if err != nil || len(sessions) != 2 || sessions[0].ID != "Sb" || sessions[1].Username != "c" {
 			t.Errorf("sessions after Sa: %v, %v", sessions, err)
 		}
 		over := at.Add(2 * time.Hour)
-		if sessions, err := db.ListSessions(ctx, 0, over, "", 2); err != nil || len(sessions) != 0 {
+		if sessions, err := db.Sessions(ctx, 0, over, "", 2); err != nil || len(sessions) != 0 {
 			t.Errorf("sessions that are over: %v, %v", sessions, err)
 		}
-		if removed, err := db.RemoveSessions(ctx, sessions[0].UserID, 2); err != nil || removed != 1 {
+		if removed, err := db.EndSessions(ctx, identity.Session{UserID: sessions[0].UserID}, 2); err != nil || removed != 1 {
 			t.Errorf("%d removed, %v", removed, err)
 		}
-		accounts := identity.Accounts{Store: db, Audit: db, Now: func() time.Time { return over }}
+		accounts := identity.Accounts{Store: db, Sessions: db, Audit: db, Now: func() time.Time { return over }}
 		if removed, err := accounts.PurgeSessions(ctx); err != nil || removed != 2 {
 			t.Errorf("%d purged, %v", removed, err)
 		}
@@ -60,7 +60,7 @@ func TestAccountsThatAreGone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		addKey(t, db)
-		accounts := identity.Accounts{Store: db, Audit: db, Now: func() time.Time { return at }}
+		accounts := identity.Accounts{Store: db, Sessions: db, Audit: db, Now: func() time.Time { return at }}
 		for _, act := range []func(context.Context, identity.User) error{accounts.Disable, accounts.Enable, accounts.Delete} {
 			wantNotFound(t, act(t.Context(), identity.User{ID: 7}))
 		}

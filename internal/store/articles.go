@@ -60,42 +60,54 @@ func (r articleViewRow) view() blog.ArticleView {
 	}
 }
 
-// articleViews begins every read of articles, so that what a reader sees is said once. The columns of an outline are
-// those of [blog.ArticleView.Version], and of a position in lists.
-func (s *Store) articleViews(p *parameters, reader int64, detail blog.Detail, author string) *bun.SelectQuery {
-	query := s.reads.NewSelect().TableExpr("articles as a").Join("join users as u on u.id = a.author_id").
-		ColumnExpr("a.id, a.favorites_count, a.created_at, a.updated_at")
-	if detail == blog.Outline {
-		query.ColumnExpr(outlinedAuthor)
-	} else {
-		query.ColumnExpr("a.slug, a.title, a.description, a.tag_list, a.author_id").ColumnExpr(author)
-	}
-	return query.
-		ColumnExpr(followingExpr).Join(followingJoin, p.add(reader)).
-		ColumnExpr("mine.article_id is not null as favorited").
-		Join("left join favorites as mine on mine.user_id = ? and mine.article_id = a.id", p.add(reader))
-}
+// What is read of an article: all of it, what lists show, and what [blog.ArticleView.Version] and a position in a list
+// are made of.
+var (
+	wholeArticle    = summary + ", a.body, " + wholeAuthor
+	listedArticle   = summary + ", " + listedAuthor
+	outlinedArticle = outline + ", " + outlinedAuthor
+)
+
+const (
+	summary = outline + ", a.slug, a.title, a.description, a.tag_list, a.author_id"
+	outline = `
+select f.followee_id is not null as following, mine.article_id is not null as favorited,
+       a.id, a.favorites_count, a.created_at, a.updated_at`
+)
+
+// seen joins an article's author, and what depends on the reader, who is both arguments.
+const seen = `
+  join users as u on u.id = a.author_id
+  left join follows as f on f.follower_id = ? and f.followee_id = u.id
+  left join favorites as mine on mine.user_id = ? and mine.article_id = a.id`
 
 // slugSQL finds the id of the article that has or had a slug.
 const slugSQL = "(select article_id from article_slugs where slug = ?)"
 
 // ArticleBySlug implements [blog.ArticleStore].
-func (s *Store) ArticleBySlug(ctx context.Context, slug string, reader int64, detail blog.Detail) (blog.ArticleView, error) {
+func (s *Store) ArticleBySlug(
+	ctx context.Context, slug string, reader int64, detail blog.Detail,
+) (blog.ArticleView, error) {
+	columns := wholeArticle
+	if detail == blog.Outline {
+		columns = outlinedArticle
+	}
 	var rows []articleViewRow
-	if err := s.retry(ctx, func(ctx context.Context) error {
-		p := s.parameters()
-		query := s.articleViews(p, reader, detail, wholeAuthor).Where("a.id = "+slugSQL, p.add(slug))
-		if detail == blog.Whole {
-			query.ColumnExpr("a.body")
-		}
-		return s.scan(ctx, query, p, &rows)
-	}); err != nil {
+	query := sqlText{text: columns + "\n  from articles as a" + seen + "\n where a.id = " + slugSQL,
+		args: []any{reader, reader, slug}}
+	if err := s.retry(ctx, func(ctx context.Context) error { return s.scan(ctx, query, true, &rows) }); err != nil {
 		return blog.ArticleView{}, err
 	}
 	if len(rows) == 0 {
 		return blog.ArticleView{}, errs.NotFound("article")
 	}
 	return rows[0].view(), nil
+}
+
+// articleID returns the id of the article that has or had a slug; NotFound("article") if there is none.
+func articleID(ctx context.Context, db bun.IDB, slug string) (id int64, err error) {
+	err = db.NewRaw("select article_id from article_slugs where slug = ?", slug).Scan(ctx, &id)
+	return id, missing(err, "article")
 }
 
 // CreateArticle implements [blog.ArticleStore].
@@ -131,19 +143,11 @@ func (s *Store) CreateArticle(
 const sumsLock = 0x636f6e6475697401
 
 func (s *Store) shareSums(ctx context.Context, tx bun.Tx) error {
-	return s.advisoryLock(ctx, tx, "pg_advisory_xact_lock_shared")
+	return s.dialect.exclude(ctx, tx, fmt.Sprintf("select pg_advisory_xact_lock_shared(%d)", sumsLock))
 }
 
 func (s *Store) ownSums(ctx context.Context, tx bun.Tx) error {
-	return s.advisoryLock(ctx, tx, "pg_advisory_xact_lock")
-}
-
-func (s *Store) advisoryLock(ctx context.Context, tx bun.Tx, function string) error {
-	if !s.postgres { // SQLite's transactions are exclusive from their beginning
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, fmt.Sprintf("select %s(%d)", function, sumsLock))
-	return err
+	return s.dialect.exclude(ctx, tx, fmt.Sprintf("select pg_advisory_xact_lock(%d)", sumsLock))
 }
 
 // takeSlug gives the article the first slug that is free or is its own already. A slug which another transaction is
@@ -185,10 +189,7 @@ func (r articleRow) tagRows() []articleTagRow {
 func (s *Store) lockArticle(ctx context.Context, tx bun.Tx, slug string) (articleRow, error) {
 	var row articleRow
 	query := tx.NewSelect().Model(&row).Where("id = "+slugSQL, slug)
-	if s.postgres { // SQLite's transactions are exclusive from their beginning
-		query = query.For("update")
-	}
-	return row, missing(query.Scan(ctx), "article")
+	return row, missing(s.dialect.locking(query, "update").Scan(ctx), "article")
 }
 
 // UpdateArticle implements [blog.ArticleStore].

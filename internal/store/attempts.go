@@ -115,7 +115,7 @@ func (s *Store) CountAttempt(ctx context.Context, count identity.Count) ([]ident
 	now := count.At.UnixMilli()
 	args := []any{string(asked), now, count.Account, count.Network}
 	var found []foundRow
-	if s.postgres {
+	if s.dialect.postgres {
 		prepared := append([]any{hot}, args...)
 		err = s.retry(ctx, func(ctx context.Context) error {
 			found, err = scanFound(s.writes.DB.QueryContext(ctx, countSQL, prepared...))
@@ -245,7 +245,7 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []identity.Lower, known
 	if known == nil {
 		known = &identity.Known{}
 	}
-	if s.postgres {
+	if s.dialect.postgres {
 		lowered, err := json.Marshal(rows)
 		if err != nil {
 			return err
@@ -281,10 +281,8 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []identity.Lower, known
 
 // SweepAttempts implements [identity.AttemptStore].
 func (s *Store) SweepAttempts(ctx context.Context, now time.Time, limit int) (int, error) {
-	over := "select key from attempts where level + at <= ? limit ?"
-	if s.postgres { // what somebody is writing just now is in use again
-		over += " for update skip locked"
-	}
+	// What somebody is writing just now is in use again.
+	over := "select key from attempts where level + at <= ? limit ?" + s.dialect.locks("update skip locked")
 	var swept int64
 	err := s.retry(ctx, func(ctx context.Context) error {
 		for _, statement := range []string{

@@ -70,12 +70,8 @@ func insertEvents(ctx context.Context, db bun.IDB, events ...identity.Event) err
 func (s *Store) PruneEvents(ctx context.Context, before time.Time, limit int, happened identity.Event) (int, error) {
 	var removed int64
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		// The trigger lets nothing go but what this names, and the name ends with the transaction.
-		allow := tx.NewRaw("insert into audit_pruning (before) values (?)", before)
-		if s.postgres {
-			allow = tx.NewRaw("select set_config('conduit.prune_before', ?, true)", before.Format(time.RFC3339Nano))
-		}
-		if _, err := allow.Exec(ctx); err != nil {
+		end, err := s.dialect.pruning(ctx, tx, before)
+		if err != nil {
 			return err
 		}
 		result, err := tx.NewRaw(`delete from audit_events
@@ -86,10 +82,8 @@ func (s *Store) PruneEvents(ctx context.Context, before time.Time, limit int, ha
 		if err != nil {
 			return err
 		}
-		if !s.postgres {
-			if _, err := tx.NewRaw("delete from audit_pruning").Exec(ctx); err != nil {
-				return err
-			}
+		if err := end(); err != nil {
+			return err
 		}
 		if removed == 0 {
 			return nil
@@ -164,10 +158,10 @@ func (s *Store) EventsOf(
 	return eventsOf(rows), err
 }
 
-// UserID gives the id of the user with this name; NotFound("user") if there is none.
-func (s *Store) UserID(ctx context.Context, username string) (id int64, err error) {
+// UserID returns the id of the user with this name; NotFound("user") if there is none.
+func (s *Store) UserID(ctx context.Context, username identity.Folded) (id int64, err error) {
 	err = s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Table("users").Column("id").Where("username_key = ?", identity.Key(username)).Scan(ctx, &id)
+		return s.reads.NewSelect().Table("users").Column("id").Where("username_key = ?", username).Scan(ctx, &id)
 	})
 	return id, missing(err, "user")
 }

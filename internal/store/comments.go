@@ -43,10 +43,12 @@ func (s *Store) AddComment(ctx context.Context, session, slug string, comment bl
 	row := commentRow{commentColumns: commentColumns(comment)}
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		row.ID = 0
-		if err := tx.NewRaw("select article_id from article_slugs where slug = ?", slug).Scan(ctx, &row.ArticleID); err != nil {
-			return missing(err, "article")
+		article, err := articleID(ctx, tx, slug)
+		if err != nil {
+			return err
 		}
-		err := tx.NewRaw("insert into comments (article_id, author_id, body, created_at, updated_at) select ?, ?, ?, ?, ? where "+
+		row.ArticleID = article
+		err = tx.NewRaw("insert into comments (article_id, author_id, body, created_at, updated_at) select ?, ?, ?, ?, ? where "+
 			sessionThere+" returning id",
 			row.ArticleID, row.AuthorID, row.Body, row.CreatedAt, row.UpdatedAt, session).Scan(ctx, &row.ID)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -91,11 +93,10 @@ func (s *Store) Comments(
 		return page, err
 	}
 	if len(outline) == 0 {
-		var articleID int64
-		err := s.retry(ctx, func(ctx context.Context) error {
-			return s.reads.NewSelect().Table("article_slugs").Column("article_id").Where("slug = ?", slug).Scan(ctx, &articleID)
+		return page, s.retry(ctx, func(ctx context.Context) error {
+			_, err := articleID(ctx, s.reads, slug)
+			return err
 		})
-		return page, missing(err, "article")
 	}
 	size, length := 0, 0
 	for _, row := range outline[:min(len(outline), asked.Limit)] {
@@ -133,16 +134,14 @@ func (s *Store) Comments(
 // DeleteComment implements [blog.CommentStore].
 func (s *Store) DeleteComment(ctx context.Context, session, slug string, id int64, allow func(blog.Comment) error) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		var articleID int64
-		if err := tx.NewRaw("select article_id from article_slugs where slug = ?", slug).Scan(ctx, &articleID); err != nil {
-			return missing(err, "article")
+		article, err := articleID(ctx, tx, slug)
+		if err != nil {
+			return err
 		}
 		var row commentRow
-		query := tx.NewSelect().Model(&row).Where("id = ?", id).Where("article_id = ?", articleID)
-		if s.postgres { // of two who delete it at once the second finds nothing
-			query = query.For("update")
-		}
-		if err := query.Scan(ctx); err != nil {
+		query := tx.NewSelect().Model(&row).Where("id = ?", id).Where("article_id = ?", article)
+		// Of two who delete it at once the second finds nothing.
+		if err := s.dialect.locking(query, "update").Scan(ctx); err != nil {
 			return missing(err, "comment")
 		}
 		if err := allow(row.comment()); err != nil {

@@ -18,17 +18,13 @@ type Import struct{ tx bun.Tx }
 // database has to be empty before.
 func (s *Store) Import(ctx context.Context, fill func(*Import) error) error {
 	return explain(ctx, s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		if !s.postgres {
-			return fill(&Import{tx})
-		}
-		if _, err := tx.ExecContext(ctx, unhurried+";"+withoutSums); err != nil {
+		if err := s.dialect.exclude(ctx, tx, unhurried+";"+withoutSums); err != nil {
 			return err
 		}
 		if err := fill(&Import{tx}); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, sumsAtOnce)
-		return err
+		return s.dialect.exclude(ctx, tx, sumsAtOnce)
 	}))
 }
 

@@ -118,12 +118,9 @@ func (s *Store) ChangeSigningKeys(
 	ctx context.Context, decide func(keys []auth.StoredKey, root []byte) (auth.KeyChanges, error),
 ) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if s.postgres {
-			// Rows cannot be locked which do not exist yet, so the table is, against other changes; it can be read.
-			// SQLite has one writer at a time anyway.
-			if _, err := tx.ExecContext(ctx, "lock table signing_keys in share row exclusive mode"); err != nil {
-				return err
-			}
+		// Rows cannot be locked which do not exist yet, so the table is, against other changes; it can be read.
+		if err := s.dialect.exclude(ctx, tx, "lock table signing_keys in share row exclusive mode"); err != nil {
+			return err
 		}
 		keys, err := signingKeys(ctx, tx)
 		if err != nil {

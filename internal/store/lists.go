@@ -2,11 +2,9 @@ package store
 
 import (
 	"context"
-
-	"github.com/uptrace/bun"
+	"fmt"
 
 	"conduit/internal/blog"
-	"conduit/internal/identity"
 )
 
 // A list is paged in two steps: the ids of the page, out of the one index that has them in the right order, and then
@@ -25,21 +23,23 @@ func (s *Store) ListArticles(
 	}
 	result.Total = total
 	var rows []articleViewRow
+	columns := listedArticle
+	if page.Detail == blog.Outline {
+		columns = outlinedArticle
+	}
+	ids := articleIDs(filter, page.After)
+	if s.dialect.postgres && filter.FollowedBy != 0 && followees <= fewFollowees {
+		ids = feedIDs(filter.FollowedBy, page)
+	}
+	// One more than the page holds, to know whether there is a next one. The bounds stand in the text: not knowing them
+	// PostgreSQL would plan for a tenth of the table, each time anew. Any offset would be another text to prepare, so
+	// pages by offset are not.
+	query := sqlText{text: columns + "\n  from ("}.and(ids.text, ids.args...).
+		and(fmt.Sprintf(" limit %d offset %d) as page", page.Limit+1, page.Offset)).
+		and("\n  join articles as a on a.id = page.id"+seen, reader, reader).
+		and("\n order by a.created_at desc, a.id desc")
 	if err := s.retry(ctx, func(ctx context.Context) error {
-		p := s.parameters()
-		// The bounds stand in the text: not knowing them PostgreSQL would plan for a tenth of the table, each time
-		// anew. Any offset would be another text to prepare, so pages by offset are not.
-		p.prepared = p.prepared && page.Offset == 0
-		var ids *bun.SelectQuery
-		if s.postgres && filter.FollowedBy != 0 && followees <= fewFollowees {
-			ids = s.feedIDs(p, filter.FollowedBy, page)
-		} else {
-			ids = s.articleIDs(p, filter, page.After)
-		}
-		return s.scan(ctx, s.articleViews(p, reader, page.Detail, listedAuthor).
-			// One more than the page holds, to know whether there is a next one.
-			Join("join (?) as page on page.id = a.id", ids.Limit(int64(page.Limit)+1).Offset(int64(page.Offset))).
-			OrderExpr("a.created_at desc, a.id desc"), p, &rows)
+		return s.scan(ctx, query, page.Offset == 0, &rows)
 	}); err != nil {
 		return result, err
 	}
@@ -56,37 +56,38 @@ func (s *Store) ListArticles(
 
 // articleIDs selects the ids of a list in its order. It reads what one person wrote or favours where it can, else the
 // articles of a tag, and asks for the rest of the conditions one by one.
-func (s *Store) articleIDs(p *parameters, filter blog.ArticleFilter, after *blog.Position) *bun.SelectQuery {
-	query := s.reads.NewSelect()
-	const userSQL = "(select users.id from users where users.username_key = ?)"
-	id, tag, favorer := bun.Ident("article_id"), filter.Tag, identity.Key(filter.FavoritedBy)
+func articleIDs(filter blog.ArticleFilter, after *blog.Position) sqlText {
+	const user = "(select users.id from users where users.username_key = ?)"
+	var (
+		list = sqlText{text: "select l.id from articles as l where true"}
+		id   = "l.id"
+		rest = filter // what the list itself does not see to
+	)
 	switch {
 	case filter.Author != "":
-		id = "id"
-		query.TableExpr("articles as l").Where("l.author_id = "+userSQL, p.add(identity.Key(filter.Author)))
-	case favorer != "":
-		query.TableExpr("favorites as l").Where("l.user_id = "+userSQL, p.add(favorer))
-		favorer = ""
-	case tag != "":
-		query.TableExpr("article_tags as l").Where("l.tag = ?", p.add(tag))
-		tag = ""
-	default:
-		id = "id"
-		query.TableExpr("articles as l")
-		if filter.FollowedBy != 0 {
-			query.Where("l.author_id in (select followee_id from follows where follower_id = ?)", p.add(filter.FollowedBy))
-		}
+		list = sqlText{"select l.id from articles as l where l.author_id = " + user, []any{filter.Author}}
+		rest.Author = ""
+	case filter.FavoritedBy != "":
+		list = sqlText{"select l.article_id as id from favorites as l where l.user_id = " + user, []any{filter.FavoritedBy}}
+		id, rest.FavoritedBy = "l.article_id", ""
+	case filter.Tag != "":
+		list = sqlText{"select l.article_id as id from article_tags as l where l.tag = ?", []any{filter.Tag}}
+		id, rest.Tag = "l.article_id", ""
+	case filter.FollowedBy != 0:
+		list = list.and(" and l.author_id in (select followee_id from follows where follower_id = ?)", filter.FollowedBy)
 	}
-	if favorer != "" {
-		query.Where("exists (select 1 from favorites where favorites.article_id = l.? and favorites.user_id = "+userSQL+")", id, p.add(favorer))
+	if rest.FavoritedBy != "" {
+		list = list.and(" and exists (select 1 from favorites where favorites.article_id = "+id+
+			" and favorites.user_id = "+user+")", rest.FavoritedBy)
 	}
-	if tag != "" {
-		query.Where("exists (select 1 from article_tags where article_tags.article_id = l.? and article_tags.tag = ?)", id, p.add(tag))
+	if rest.Tag != "" {
+		list = list.and(" and exists (select 1 from article_tags where article_tags.article_id = "+id+
+			" and article_tags.tag = ?)", rest.Tag)
 	}
 	if after != nil {
-		query.Where("(l.created_at, l.?) < (?, ?)", id, p.add(after.CreatedAt), p.add(after.ID))
+		list = list.and(" and (l.created_at, "+id+") < (?, ?)", after.CreatedAt, after.ID)
 	}
-	return query.ColumnExpr("l.? as id", id).OrderExpr("l.created_at desc, l.? desc", id)
+	return list.and(" order by l.created_at desc, " + id + " desc")
 }
 
 // fewFollowees is up to how many followees a feed is put together from the newest of each: 20 µs for every followee,
@@ -96,40 +97,41 @@ const fewFollowees = 300
 
 // feedIDs is articleIDs for the feed of somebody who follows few people, on PostgreSQL: it would else read all that any
 // of them ever wrote, and sort it. SQLite stops in time by itself.
-func (s *Store) feedIDs(p *parameters, follower int64, page blog.Page) *bun.SelectQuery {
-	newest := s.reads.NewSelect().TableExpr("articles").Column("id", "created_at").Where("author_id = followee_id")
+func feedIDs(follower int64, page blog.Page) sqlText {
+	newest := sqlText{text: "select id, created_at from articles where author_id = followee_id"}
 	if page.After != nil {
-		newest.Where("(created_at, id) < (?, ?)", p.add(page.After.CreatedAt), p.add(page.After.ID))
+		newest = newest.and(" and (created_at, id) < (?, ?)", page.After.CreatedAt, page.After.ID)
 	}
-	newest.OrderExpr("created_at desc, id desc").Limit(int64(page.Limit) + 1 + int64(page.Offset))
-	return s.reads.NewSelect().TableExpr("follows").
-		Join("cross join lateral (?) as l", newest).
-		ColumnExpr("l.id").Where("follower_id = ?", p.add(follower)).OrderExpr("l.created_at desc, l.id desc")
+	newest = newest.and(fmt.Sprintf(" order by created_at desc, id desc limit %d", page.Limit+1+page.Offset))
+	return sqlText{text: "select l.id from follows cross join lateral ("}.and(newest.text, newest.args...).
+		and(") as l where follower_id = ? order by l.created_at desc, l.id desc", follower)
 }
 
 // total counts the articles of a list, and for a feed the people it is made of. For one filter the sum is kept, see
 // migration 0002; for several at once the rows that articleIDs reads are counted, which are those of one person or tag.
 func (s *Store) total(ctx context.Context, filter blog.ArticleFilter) (total, followees int64, err error) {
-	err = s.retry(ctx, func(ctx context.Context) error {
-		p := s.parameters()
-		query := s.reads.NewSelect()
-		switch filter {
-		case blog.ArticleFilter{}:
-			query.TableExpr("article_totals").ColumnExpr("coalesce(sum(articles_count), 0)")
-		case blog.ArticleFilter{Tag: filter.Tag}:
-			query.TableExpr("tags").ColumnExpr("coalesce(sum(articles_count), 0)").Where("tag = ?", p.add(filter.Tag))
-		case blog.ArticleFilter{Author: filter.Author}:
-			query.TableExpr("users").ColumnExpr("coalesce(sum(articles_count), 0)").Where("username_key = ?", p.add(identity.Key(filter.Author)))
-		case blog.ArticleFilter{FavoritedBy: filter.FavoritedBy}:
-			query.TableExpr("users").ColumnExpr("coalesce(sum(favorites_count), 0)").Where("username_key = ?", p.add(identity.Key(filter.FavoritedBy)))
-		case blog.ArticleFilter{FollowedBy: filter.FollowedBy}:
-			query.TableExpr("follows").Join("join users on users.id = follows.followee_id").
-				ColumnExpr("coalesce(sum(users.articles_count), 0)").Where("follows.follower_id = ?", p.add(filter.FollowedBy))
-		default:
-			query.TableExpr("(?) as list", s.articleIDs(p, filter, nil)).ColumnExpr("count(*)")
-			return s.scan(ctx, query.ColumnExpr("0"), p, &total, &followees)
-		}
-		return s.scan(ctx, query.ColumnExpr("count(*)"), p, &total, &followees)
-	})
+	var query sqlText
+	switch filter {
+	case blog.ArticleFilter{}:
+		query.text = "select coalesce(sum(articles_count), 0), 0 from article_totals"
+	case blog.ArticleFilter{Tag: filter.Tag}:
+		query = sqlText{"select coalesce(sum(articles_count), 0), 0 from tags where tag = ?", []any{filter.Tag}}
+	case blog.ArticleFilter{Author: filter.Author}:
+		query = sqlText{"select coalesce(sum(articles_count), 0), 0 from users where username_key = ?",
+			[]any{filter.Author}}
+	case blog.ArticleFilter{FavoritedBy: filter.FavoritedBy}:
+		query = sqlText{"select coalesce(sum(favorites_count), 0), 0 from users where username_key = ?",
+			[]any{filter.FavoritedBy}}
+	case blog.ArticleFilter{FollowedBy: filter.FollowedBy}:
+		query = sqlText{`
+select coalesce(sum(users.articles_count), 0), count(*)
+  from follows
+  join users on users.id = follows.followee_id
+ where follows.follower_id = ?`, []any{filter.FollowedBy}}
+	default:
+		list := articleIDs(filter, nil)
+		query = sqlText{"select count(*), 0 from (" + list.text + ") as list", list.args}
+	}
+	err = s.retry(ctx, func(ctx context.Context) error { return s.scan(ctx, query, true, &total, &followees) })
 	return total, followees, err
 }

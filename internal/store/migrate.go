@@ -145,13 +145,9 @@ func halfMade(name string, err error) error {
 
 // Migrations returns the schema's history, oldest first, and last what this version does not know of it.
 func (s *Store) Migrations(ctx context.Context) (list []Migration, err error) {
-	exists := "select count(*) > 0 from sqlite_master where name = 'bun_migrations'"
-	if s.postgres {
-		exists = "select to_regclass('bun_migrations') is not null"
-	}
 	err = s.retry(ctx, func(ctx context.Context) error {
 		var there bool
-		if err := s.reads.QueryRowContext(ctx, exists).Scan(&there); err != nil {
+		if err := s.reads.QueryRowContext(ctx, s.dialect.migrated()).Scan(&there); err != nil {
 			return err
 		}
 		list, err = s.history(ctx, s.reads, there)
@@ -174,10 +170,7 @@ func (s *Store) UpToDate(ctx context.Context) error {
 
 // history puts together the files and, if there is one, the table.
 func (s *Store) history(ctx context.Context, db bun.IDB, table bool) (history []Migration, err error) {
-	folder := "migrations/sqlite/"
-	if s.postgres {
-		folder = "migrations/postgres/"
-	}
+	folder := s.dialect.migrations()
 	files, err := fs.Glob(migrations, folder+"*.up.sql") // in their order
 	if err != nil {
 		return nil, err
@@ -222,7 +215,7 @@ const losesPrefix = "-- Loses "
 func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, []Migration) error) error {
 	for {
 		err := s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-			if s.postgres {
+			if s.dialect.postgres {
 				waiting, err := s.tellWhoIsInTheWay(ctx, tx)
 				if err != nil {
 					return err

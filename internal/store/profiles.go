@@ -38,25 +38,27 @@ const (
 )
 
 // ProfileByUsername implements [blog.ProfileStore].
-func (s *Store) ProfileByUsername(ctx context.Context, username string, reader int64) (blog.Profile, error) {
+func (s *Store) ProfileByUsername(ctx context.Context, username identity.Folded, reader int64) (blog.Profile, error) {
 	var row profileColumns
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.reads.NewSelect().TableExpr("users as u").
 			ColumnExpr("u.username, u.bio, u.image").ColumnExpr(followingExpr).Join(followingJoin, reader).
-			Where("u.username_key = ?", identity.Key(username)).Scan(ctx, &row)
+			Where("u.username_key = ?", username).Scan(ctx, &row)
 	})
 	return blog.Profile(row), missing(err, "profile")
 }
 
 // SetFollowing implements [blog.ProfileStore].
-func (s *Store) SetFollowing(ctx context.Context, session identity.Session, username string, following bool) error {
+func (s *Store) SetFollowing(
+	ctx context.Context, session identity.Session, username identity.Folded, following bool,
+) error {
 	query := "delete from follows where follower_id = ? and followee_id = (select id from users where username_key = ?) and " +
 		sessionThere
 	if following {
 		query = `insert into follows (follower_id, followee_id)
 			select ?, id from users where username_key = ? and ` + sessionThere + " on conflict do nothing"
 	}
-	err := s.bySession(ctx, session.ID, query, session.UserID, identity.Key(username), session.ID)
+	err := s.bySession(ctx, session.ID, query, session.UserID, username, session.ID)
 	if violatesForeignKey(err) { // deleted since they were found
 		return errs.NotFound("profile")
 	}

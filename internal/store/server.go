@@ -143,7 +143,7 @@ func (u Unfit) Error() string { return string(u) }
 // Check returns an [Unfit] for a PostgreSQL database that it refuses. What only makes it slow, or may pass, is logged.
 // A SQLite file has no such settings.
 func (s *Store) Check(ctx context.Context) error {
-	if !s.postgres {
+	if !s.dialect.postgres {
 		return nil
 	}
 	var n nature

@@ -63,23 +63,16 @@ func (s *Store) orKeyGone(ctx context.Context, err error, kid, noun string) erro
 
 // AddSession implements [identity.SessionStore].
 func (s *Store) AddSession(ctx context.Context, user identity.User, session identity.Session, kid string) (int, error) {
-	latest := "strftime('%Y-%m-%d %H:%M:%f', max(last_seen_at), '+0.001 seconds') || '+00:00'"
-	if s.postgres {
-		latest = "max(last_seen_at) + interval '1 millisecond'"
-	}
+	// The lock waits for a change of the password that is under way, and then sees it. An id is never used twice, so a
+	// row that is there already is this one, from the try before.
 	query := `
 insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address,
                       refresh_generation, refresh_hash, ends_at)
 select ?, id, ?,
-       coalesce((select ` + latest + ` from sessions as mine where mine.user_id = users.id and mine.last_seen_at > ?), ?),
+       coalesce((select ` + s.dialect.millisecondAfter("max(last_seen_at)") + ` from sessions as mine where mine.user_id = users.id and mine.last_seen_at > ?), ?),
        ?, ?, ?, ?, ?, ?
   from users
- where id = ? and password_hash = ? and email_key = ? and disabled_at is null and ` + keyCounts
-	if s.postgres { // waits for a change of the password that is under way, and then sees it
-		query += " for share"
-	}
-	// An id is never used twice, so a row that is there already is this one, from the try before.
-	query += `
+ where id = ? and password_hash = ? and email_key = ? and disabled_at is null and ` + keyCounts + s.dialect.locks("share") + `
     on conflict (id) do update set id = excluded.id
 returning id`
 	var id string
@@ -87,7 +80,7 @@ returning id`
 		return s.writes.NewRaw(query,
 			session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent, session.IPAddress,
 			session.RefreshGeneration, session.RefreshHash, session.EndsAt,
-			user.ID, user.PasswordHash, identity.Key(user.Email), kid).Scan(ctx, &id)
+			user.ID, user.PasswordHash, newUserRow(user).EmailKey, kid).Scan(ctx, &id)
 	})
 	if err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")
@@ -128,11 +121,7 @@ func (s *Store) EvictSessions(ctx context.Context, session identity.Session, kee
 // owner is a subquery with the id of a user. What ends several sessions has it as a condition on each: their user's row
 // is locked before theirs, as changes of the account do it, so that none waits for another's half.
 func (s *Store) owner(userID int64) *bun.SelectQuery {
-	query := s.writes.NewSelect().Table("users").Column("id").Where("id = ?", userID)
-	if s.postgres {
-		query = query.For("no key update")
-	}
-	return query
+	return s.dialect.locking(s.writes.NewSelect().Table("users").Column("id").Where("id = ?", userID), "no key update")
 }
 
 // sessionUserSQL is the query of every authenticated request. $1 works in both databases.
@@ -161,34 +150,12 @@ func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (identity.S
 	return session, user, nil
 }
 
-// EndSession implements [identity.SessionStore].
-func (s *Store) EndSession(ctx context.Context, id string) error {
-	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Exec(ctx)
-		return err
-	})
-}
-
-// EndSessionIfOver implements [identity.SessionStore].
-func (s *Store) EndSessionIfOver(ctx context.Context, id string, now time.Time) error {
+// EndExpired implements [identity.SessionStore].
+func (s *Store) EndExpired(ctx context.Context, id string, now time.Time) error {
 	return s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Where("expires_at <= ?", now).Exec(ctx)
 		return err
 	})
-}
-
-// SessionsOf implements [identity.SessionStore].
-func (s *Store) SessionsOf(ctx context.Context, userID int64, now time.Time) ([]identity.Session, error) {
-	var rows []sessionRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&rows).Where("user_id = ?", userID).Where("expires_at > ?", now).
-			Order("last_seen_at desc", "created_at desc", "id").Scan(ctx)
-	})
-	sessions := make([]identity.Session, len(rows))
-	for i, row := range rows {
-		sessions[i] = row.session()
-	}
-	return sessions, err
 }
 
 // Session implements [identity.SessionStore].
@@ -200,19 +167,24 @@ func (s *Store) Session(ctx context.Context, id, kid string) (identity.Session, 
 	return row.session(), s.orKeyGone(ctx, err, kid, "session")
 }
 
-// EndSessionOf implements [identity.SessionStore].
-func (s *Store) EndSessionOf(ctx context.Context, by identity.Session, id string) error {
+// EndSession implements [identity.SessionStore].
+func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) error {
 	lost := false // whether an answer may have been
 	return s.retry(ctx, func(ctx context.Context) error {
+		query := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Returning("id")
+		if by.ID != "" {
+			query.Where("user_id = ?", by.UserID).Where(sessionThere, by.ID)
+		}
 		var ended string
-		err := s.writes.NewRaw("delete from sessions where user_id = ? and id = ? and "+sessionThere+" returning id",
-			by.UserID, id, by.ID).Scan(ctx, &ended)
+		err := query.Scan(ctx, &ended)
 		if errors.Is(err, sql.ErrNoRows) {
 			if lost { // ended by the try before, as far as anybody can tell
 				return nil
 			}
-			if err := stillThere(ctx, s.writes, by.ID); err != nil {
-				return err
+			if by.ID != "" {
+				if err := stillThere(ctx, s.writes, by.ID); err != nil {
+					return err
+				}
 			}
 			return errs.NotFound("session")
 		}
@@ -221,16 +193,24 @@ func (s *Store) EndSessionOf(ctx context.Context, by identity.Session, id string
 	})
 }
 
-// EndSessionsOf implements [identity.SessionStore].
-func (s *Store) EndSessionsOf(ctx context.Context, by identity.Session) (int, error) {
+// EndSessions implements [identity.SessionStore].
+func (s *Store) EndSessions(ctx context.Context, by identity.Session, limit int) (int, error) {
 	var ended int64
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { // which knows the number, also of a lost answer
-		result, err := tx.NewRaw("delete from sessions where user_id in (?) and id <> ? and "+sessionThere,
-			s.owner(by.UserID), by.ID, by.ID).Exec(ctx)
+		some := tx.NewSelect().Model((*sessionRow)(nil)).Column("id")
+		if by.UserID != 0 {
+			some.Where("user_id in (?)", s.owner(by.UserID))
+		}
+		if by.ID != "" {
+			some.Where("id <> ?", by.ID).Where(sessionThere, by.ID)
+		} else {
+			some.Limit(int64(limit))
+		}
+		result, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("id in (?)", some).Exec(ctx)
 		if err != nil {
 			return err
 		}
-		if ended, err = result.RowsAffected(); err != nil || ended > 0 {
+		if ended, err = result.RowsAffected(); err != nil || ended > 0 || by.ID == "" {
 			return err
 		}
 		return stillThere(ctx, tx, by.ID)
@@ -332,10 +312,7 @@ func (s *Store) SweepSessions(ctx context.Context, now time.Time, limit int) (in
 // unlocked leaves out the sessions that somebody else is changing or ending just now: whoever looks after many, of many
 // users, waits for none and can so be in nobody's way.
 func (s *Store) unlocked(query *bun.SelectQuery) *bun.SelectQuery {
-	if s.postgres {
-		query = query.For("no key update skip locked")
-	}
-	return query
+	return s.dialect.locking(query, "no key update skip locked")
 }
 
 // Lease implements [identity.SessionStore].

@@ -57,7 +57,7 @@ type Store struct {
 	// SQLite has one writer at a time: writes share one connection and queue in Go, where the wait heeds contexts, and
 	// reads have a pool of their own. With PostgreSQL both are one pool.
 	writes, reads *bun.DB
-	postgres      bool
+	dialect       dialect
 	timeout       time.Duration
 	log           *slog.Logger
 	maxIdle       int
@@ -134,7 +134,7 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	s.fresh.Tracer = nil
 	config.AfterConnect = s.greet
 	pool := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(readBytea)), s})
-	s.postgres, s.maxIdle = true, cmp.Or(options.Connections, DefaultConnections())
+	s.dialect.postgres, s.maxIdle = true, cmp.Or(options.Connections, DefaultConnections())
 	pool.SetMaxOpenConns(s.maxIdle)
 	pool.SetMaxIdleConns(s.maxIdle)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
@@ -302,7 +302,7 @@ type fixedQuery struct {
 }
 
 func (q *fixedQuery) row(ctx context.Context, s *Store, text string, args ...any) (*sql.Row, error) {
-	if s.postgres {
+	if s.dialect.postgres {
 		return s.reads.DB.QueryRowContext(ctx, text, append([]any{hot}, args...)...), nil
 	}
 	prepared, err := q.prepare(ctx, s, text) //nolint:sqlclosecheck // kept for the next request; close closes it

@@ -81,7 +81,7 @@ func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bu
 // try runs something once, and ends it with errSilent if its connection goes silent.
 func (s *Store) try(ctx context.Context, run func(ctx context.Context) error) (*try, error) {
 	t := &try{}
-	if !s.postgres {
+	if !s.dialect.postgres {
 		return t, run(ctx)
 	}
 	ctx, end := context.WithCancelCause(context.WithValue(ctx, tryKey{}, t))
@@ -111,7 +111,7 @@ func (s *Store) try(ctx context.Context, run func(ctx context.Context) error) (*
 
 // dropIdle closes the connections that wait in the pools; database/sql has no word for it but this.
 func (s *Store) dropIdle() {
-	if s.postgres {
+	if s.dialect.postgres {
 		s.reads.SetMaxIdleConns(-1)
 		s.reads.SetMaxIdleConns(s.maxIdle)
 	}

@@ -30,16 +30,16 @@ type userColumns struct {
 type userRow struct {
 	bun.BaseModel `bun:"table:users"`
 	userColumns
-	UsernameKey  string
-	EmailKey     string
+	UsernameKey  identity.Folded
+	EmailKey     identity.Folded
 	UsernameLook string
 }
 
 func newUserRow(user identity.User) userRow {
 	return userRow{
 		userColumns:  userColumns(user),
-		UsernameKey:  identity.Key(user.Username),
-		EmailKey:     identity.Key(user.Email),
+		UsernameKey:  identity.Fold(user.Username),
+		EmailKey:     identity.Fold(user.Email),
 		UsernameLook: identity.Look(user.Username),
 	}
 }
@@ -61,6 +61,9 @@ func (s *Store) CreateUser(
 		}
 		if event, err = complete(row.ID); err != nil {
 			return err
+		}
+		if first.ID == "" {
+			return insertEvents(ctx, tx, event)
 		}
 		var id string
 		if err := tx.NewRaw(`
@@ -89,37 +92,47 @@ func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
 }
 
 // DeleteUser implements [identity.UserStore].
-func (s *Store) DeleteUser(ctx context.Context, session identity.Session, reserve time.Time, happened identity.Event) error {
+func (s *Store) DeleteUser(
+	ctx context.Context, by identity.Session, reserve time.Time, happened identity.Event,
+) error {
 	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
+			return err
+		}
 		// With the session as a condition: one that has ended meanwhile deletes nothing.
-		if err := s.removeUser(ctx, tx, reserve, "id = ? and exists (select 1 from sessions where sessions.id = ?)",
-			session.UserID, session.ID); errors.Is(err, sql.ErrNoRows) {
-			return identity.SessionOver()
-		} else if err != nil {
+		query := tx.NewDelete().Table("users").Where("id = ?", by.UserID).Returning("username")
+		if by.ID != "" {
+			query.Where("exists (select 1 from sessions where sessions.id = ?)", by.ID)
+		}
+		var name string
+		if err := query.Scan(ctx, &name); err != nil {
+			return gone(err, by)
+		}
+		former := newUserRow(identity.User{Username: name})
+		if err := reserveName(ctx, tx, former, reserve); err != nil {
 			return err
 		}
 		return insertEvents(ctx, tx, happened)
 	}), happened)
 }
 
-// removeUser deletes the user whom a condition names, and reserves their name; sql.ErrNoRows if there is none.
-func (s *Store) removeUser(ctx context.Context, tx bun.Tx, reserve time.Time, condition string, values ...any) error {
-	if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
-		return err
+// gone says what it means for whoever asks by a session that their user was not found.
+func gone(err error, by identity.Session) error {
+	if errors.Is(err, sql.ErrNoRows) && by.ID != "" {
+		return identity.SessionOver()
 	}
-	var name string
-	if err := tx.NewRaw("delete from users where "+condition+" returning username", values...).Scan(ctx, &name); err != nil {
-		return err
-	}
-	return reserveName(ctx, tx, name, 0, reserve)
+	return missing(err, "user")
 }
 
-// reserveName keeps a name from everybody but the keeper, who may be nobody.
-func reserveName(ctx context.Context, tx bun.Tx, name string, keeper int64, until time.Time) error {
-	_, err := tx.NewRaw(`insert into reserved_names (username_key, username_look, plain, user_id, until) values (?, ?, ?, ?, ?)
-		on conflict (username_key) do update
-		set username_look = excluded.username_look, plain = excluded.plain, user_id = excluded.user_id, until = excluded.until`,
-		identity.Key(name), identity.Look(name), identity.IsASCII(name), sql.NullInt64{Int64: keeper, Valid: keeper != 0}, until).Exec(ctx)
+// reserveName keeps the name of a user from everybody else, and from the user too, where the row has no id.
+func reserveName(ctx context.Context, tx bun.Tx, former userRow, until time.Time) error {
+	_, err := tx.NewRaw(`
+insert into reserved_names (username_key, username_look, plain, user_id, until)
+values (?, ?, ?, ?, ?)
+    on conflict (username_key) do update
+   set username_look = excluded.username_look, plain = excluded.plain, user_id = excluded.user_id, until = excluded.until`,
+		former.UsernameKey, former.UsernameLook, identity.IsASCII(former.Username),
+		sql.NullInt64{Int64: former.ID, Valid: former.ID != 0}, until).Exec(ctx)
 	return err
 }
 
@@ -137,15 +150,14 @@ func keepName(ctx context.Context, tx bun.Tx, former, now userRow, until time.Ti
 	if len(resting) == identity.MostReserved {
 		return identity.TooManyNames(resting[0].Sub(now.UpdatedAt))
 	}
-	return reserveName(ctx, tx, former.Username, former.ID, until)
+	return reserveName(ctx, tx, former, until)
 }
 
 // SweepNames implements [identity.UserStore].
 func (s *Store) SweepNames(ctx context.Context, now time.Time, limit int) (int, error) {
-	over := "select username_key from reserved_names where until <= ? order by until limit ?"
-	if s.postgres { // what somebody is leaving or taking back just now is not over
-		over += " for update skip locked"
-	}
+	// What somebody is leaving or taking back just now is not over.
+	over := "select username_key from reserved_names where until <= ? order by until limit ?" +
+		s.dialect.locks("update skip locked")
 	var swept int64
 	err := s.retry(ctx, func(ctx context.Context) error {
 		result, err := s.writes.NewRaw("delete from reserved_names where username_key in ("+over+")", now, limit).Exec(ctx)
@@ -158,34 +170,31 @@ func (s *Store) SweepNames(ctx context.Context, now time.Time, limit int) (int, 
 }
 
 // UserByEmail implements [identity.UserStore].
-func (s *Store) UserByEmail(ctx context.Context, email string) (identity.User, error) {
+func (s *Store) UserByEmail(ctx context.Context, email identity.Folded) (identity.User, error) {
 	var row userRow
 	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&row).Where("email_key = ?", identity.Key(email)).Scan(ctx)
+		return s.reads.NewSelect().Model(&row).Where("email_key = ?", email).Scan(ctx)
 	})
 	return row.user(), missing(err, "user")
 }
 
 // UpdateUser implements [identity.UserStore].
 func (s *Store) UpdateUser(
-	ctx context.Context, session identity.Session, change func(*identity.User) (identity.Outcome, error),
+	ctx context.Context, by identity.Session, change func(*identity.User) (identity.Outcome, error),
 ) (identity.User, error) {
 	var row userRow
 	var outcome identity.Outcome
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
 		found := userRow{}
-		query := tx.NewSelect().Model(&found).Where("id = ?", session.UserID)
-		if s.postgres { // SQLite's transactions are exclusive from their beginning
-			query = query.For("no key update")
+		query := tx.NewSelect().Model(&found).Where("id = ?", by.UserID)
+		if err := s.dialect.locking(query, "no key update").Scan(ctx); err != nil {
+			return gone(err, by)
 		}
-		if err := query.Scan(ctx); errors.Is(err, sql.ErrNoRows) {
-			return identity.SessionOver()
-		} else if err != nil {
-			return err
-		}
-		// A statement of its own, behind the lock: one that waited for the lock would not see what the other did.
-		if err := stillThere(ctx, tx, session.ID); err != nil {
-			return err
+		if by.ID != "" {
+			// A statement of its own, behind the lock: one that waited for the lock would not see what the other did.
+			if err := stillThere(ctx, tx, by.ID); err != nil {
+				return err
+			}
 		}
 		user := found.user()
 		if outcome, err = change(&user); err != nil {
@@ -201,8 +210,8 @@ func (s *Store) UpdateUser(
 			}
 		}
 		if outcome.EndOthers {
-			if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", session.UserID).
-				Where("id <> ?", session.ID).Exec(ctx); err != nil {
+			if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", by.UserID).
+				Where("id <> ?", by.ID).Exec(ctx); err != nil {
 				return err
 			}
 		}
@@ -223,7 +232,7 @@ func (s *Store) SetPasswordHash(ctx context.Context, id int64, from, to string) 
 	})
 }
 
-// taken turns the violation of a unique name or address into [errs.Taken]. The database names the first index it
+// taken turns the violation of a unique name or email into [errs.Taken]. The database names the first index it
 // stumbled over; people want to know all fields they have to change, so it looks for both.
 func (s *Store) taken(ctx context.Context, row userRow, err error) error {
 	username := violates(err, "users_username_key", "users.username_key") ||
