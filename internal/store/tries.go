@@ -15,37 +15,38 @@ const tries = 5
 // part is for how long a try may take before PostgreSQL is asked whether it knows of it.
 func (s *Store) part() time.Duration { return s.timeout / 3 }
 
-// retry runs a read, or a write of one statement that may be repeated, within the store's time. After a connection that
-// had gone stale, as all of a pool have when the database was restarted, or silent, it drops the idle ones and runs it
-// again on a fresh one; also when another transaction was in the way.
-func (s *Store) retry(ctx context.Context, run func(ctx context.Context) error) error {
+// repeat runs something within the store's time, and again while it fails for reasons that pass: after a connection that
+// had gone stale, as all of a pool have when the database was restarted, or silent, on a fresh one, for it drops the idle
+// ones; and when another transaction was in the way. once says whether it may run again after a stale connection.
+func (s *Store) repeat(ctx context.Context, once func(ctx context.Context) (again bool, err error)) (err error) {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	var err error
 	for range tries {
-		switch _, err = s.try(bounded, run); {
-		case stale(err):
+		var again bool
+		again, err = once(bounded)
+		if stale(err) && again {
 			s.dropIdle()
-			continue
-		case inTheWay(err):
-			continue
+		} else if !inTheWay(err) {
+			break
 		}
-		break
 	}
 	return explain(ctx, err)
 }
 
-// inTx runs a change in one transaction. It is repeated when it did not happen for reasons that pass: a connection that
-// was stale or silent, or another transaction in the way. When the answer to the commit was lost, PostgreSQL is asked
-// whether it happened.
+// retry repeats a read, or a write of one statement that may be done twice.
+func (s *Store) retry(ctx context.Context, run func(ctx context.Context) error) error {
+	return s.repeat(ctx, func(ctx context.Context) (bool, error) {
+		_, err := s.try(ctx, run)
+		return true, err
+	})
+}
+
+// inTx repeats a change in one transaction, unless it happened. When the answer to the commit was lost, PostgreSQL is
+// asked.
 func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bun.Tx) error) error {
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	var err error
-	for range tries {
+	return s.repeat(ctx, func(ctx context.Context) (again bool, err error) {
 		committing := false
-		var t *try
-		t, err = s.try(bounded, func(ctx context.Context) error {
+		t, err := s.try(ctx, func(ctx context.Context) error {
 			return s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 				err := change(ctx, tx)
 				committing = err == nil
@@ -53,29 +54,22 @@ func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bu
 			})
 		})
 		lost := stale(err) || errors.Is(err, context.DeadlineExceeded)
-		if lost && committing && t.xid != "" {
-			s.dropIdle()
-			// Also when the time is over, for a moment: the truth is worth more than a round number.
-			asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout/5)
-			done, unknown := s.committed(asking, t)
-			cancel()
-			if done {
-				return nil
-			}
-			if unknown != nil {
-				break
-			}
+		if !lost || !committing {
+			return !committing, err
 		}
-		switch {
-		case stale(err) && (!committing || t.xid != ""):
-			s.dropIdle()
-			continue
-		case inTheWay(err):
-			continue
+		if t.xid == "" {
+			return false, err
 		}
-		break
-	}
-	return explain(ctx, err)
+		s.dropIdle()
+		// Also when the time is over, for a moment: the truth is worth more than a round number.
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout/5)
+		defer cancel()
+		done, unknown := s.committed(asking, t)
+		if done {
+			return false, nil
+		}
+		return unknown == nil, err
+	})
 }
 
 // try runs something once, and ends it with errSilent if its connection goes silent.
