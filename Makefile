@@ -50,7 +50,7 @@ fuzz: ## Run each fuzz test for FUZZTIME (10s)
 
 .PHONY: bench
 bench: ## Measure the server
-	go run ./internal/bench
+	go run ./cmd/bench
 
 .PHONY: smoke
 smoke: build ## Start the binary in an empty folder, register somebody, stop it

@@ -63,7 +63,7 @@ var rules = map[string]struct {
 	"conduit/internal/demo": {
 		may: []string{"conduit/internal/identity", "conduit/internal/blog", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true,
 	},
-	"conduit/internal/bench": {may: []string{"conduit/internal/store/storetest"}},
+	"conduit/cmd/bench": {may: []string{"conduit/internal/store/storetest"}},
 	"conduit/internal/app": {may: []string{
 		"conduit/internal/", "golang.org/x/sys/unix", "golang.org/x/time/rate", "go.opentelemetry.io/otel*",
 	}},
