@@ -90,12 +90,8 @@ func (e JwkUse) Valid() bool {
 }
 
 // Article An article with its body.
-//
-// Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"You have to believe","createdAt":"2026-02-18T03:22:56.637Z","description":"Ever wonder how?","favorited":false,"favoritesCount":0,"slug":"how-to-train-your-dragon","tagList":["dragons","training"],"title":"How to train your dragon","updatedAt":"2026-02-18T03:48:35.824Z"}
 type Article struct {
 	// Author What everybody may see of a person.
-	//
-	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Author Profile `json:"author"`
 
 	// Body The text.
@@ -140,27 +136,19 @@ type Article struct {
 
 	// UpdatedAt When it was last changed, in UTC.
 	//
-	// Example: 2026-02-18T03:48:35.824Z
+	// Example: 2026-02-18T03:48:56.637Z
 	UpdatedAt Timestamp `json:"updatedAt"`
 }
 
 // ArticleEnvelope An article.
-//
-// Example: {"article":{"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"You have to believe","createdAt":"2026-02-18T03:22:56.637Z","description":"Ever wonder how?","favorited":false,"favoritesCount":0,"slug":"how-to-train-your-dragon","tagList":["dragons","training"],"title":"How to train your dragon","updatedAt":"2026-02-18T03:48:35.824Z"}}
 type ArticleEnvelope struct {
 	// Article An article with its body.
-	//
-	// Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"You have to believe","createdAt":"2026-02-18T03:22:56.637Z","description":"Ever wonder how?","favorited":false,"favoritesCount":0,"slug":"how-to-train-your-dragon","tagList":["dragons","training"],"title":"How to train your dragon","updatedAt":"2026-02-18T03:48:35.824Z"}
 	Article Article `json:"article"`
 }
 
 // ArticleList A page of articles.
-//
-// Example: {"articles":[],"articlesCount":0,"nextCursor":null}
 type ArticleList struct {
 	// Articles The articles of this page.
-	//
-	// Example: []
 	Articles []ArticleSummary `json:"articles"`
 
 	// ArticlesCount How many articles there are on all pages.
@@ -175,12 +163,8 @@ type ArticleList struct {
 }
 
 // ArticleSummary An article without its body.
-//
-// Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"createdAt":"2026-02-18T03:22:56.637Z","description":"Ever wonder how?","favorited":false,"favoritesCount":0,"slug":"how-to-train-your-dragon","tagList":["dragons","training"],"title":"How to train your dragon","updatedAt":"2026-02-18T03:48:35.824Z"}
 type ArticleSummary struct {
 	// Author A person beside what they wrote, in lists and at comments.
-	//
-	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Author ProfileSummary `json:"author"`
 
 	// CreatedAt When it was published, in UTC.
@@ -220,17 +204,13 @@ type ArticleSummary struct {
 
 	// UpdatedAt When it was last changed, in UTC.
 	//
-	// Example: 2026-02-18T03:48:35.824Z
+	// Example: 2026-02-18T03:48:56.637Z
 	UpdatedAt Timestamp `json:"updatedAt"`
 }
 
 // Comment What a reader said.
-//
-// Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"His name was my name too.","createdAt":"2026-02-18T03:22:56.637Z","id":1,"updatedAt":"2026-02-18T03:22:56.637Z"}
 type Comment struct {
 	// Author A person beside what they wrote, in lists and at comments.
-	//
-	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Author ProfileSummary `json:"author"`
 
 	// Body The text.
@@ -255,22 +235,14 @@ type Comment struct {
 }
 
 // CommentEnvelope A comment.
-//
-// Example: {"comment":{"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"His name was my name too.","createdAt":"2026-02-18T03:22:56.637Z","id":1,"updatedAt":"2026-02-18T03:22:56.637Z"}}
 type CommentEnvelope struct {
 	// Comment What a reader said.
-	//
-	// Example: {"author":{"bio":null,"following":false,"image":null,"username":"jake"},"body":"His name was my name too.","createdAt":"2026-02-18T03:22:56.637Z","id":1,"updatedAt":"2026-02-18T03:22:56.637Z"}
 	Comment Comment `json:"comment"`
 }
 
 // CommentList A page of the comments of an article.
-//
-// Example: {"comments":[],"nextCursor":null}
 type CommentList struct {
 	// Comments The comments of this page, oldest first.
-	//
-	// Example: []
 	Comments []Comment `json:"comments"`
 
 	// NextCursor The cursor of the next page; null on the last one.
@@ -280,8 +252,6 @@ type CommentList struct {
 }
 
 // DeleteUserInput What shows that it is the user who asks, and not somebody at their desk.
-//
-// Example: {"password":"jakes secret"}
 type DeleteUserInput struct {
 	// Password The password of the account.
 	//
@@ -290,18 +260,12 @@ type DeleteUserInput struct {
 }
 
 // DeleteUserRequest The body of `deleteCurrentUser`.
-//
-// Example: {"user":{"password":"jakes secret"}}
 type DeleteUserRequest struct {
 	// User What shows that it is the user who asks, and not somebody at their desk.
-	//
-	// Example: {"password":"jakes secret"}
 	User DeleteUserInput `json:"user"`
 }
 
 // ErrorEnvelope What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type ErrorEnvelope struct {
 	// Errors Messages by field. `body` stands for the request body as a whole, other names for what the error is about.
 	//
@@ -315,8 +279,6 @@ type ErrorEnvelope struct {
 type Errors map[string][]string
 
 // Jwk A public key (RFC 7517, section 4).
-//
-// Example: {"alg":"EdDSA","crv":"Ed25519","kid":"2tu4nPNtJZ5rE8Uc0DbWNXh0JhpYMNuO8qq8Y0GzTxI","kty":"OKP","use":"sig","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
 type Jwk struct {
 	// Alg The algorithm it signs with.
 	//
@@ -375,18 +337,12 @@ type JwkKty string
 type JwkUse string
 
 // JwkSet A JSON Web Key Set (RFC 7517, section 5).
-//
-// Example: {"keys":[]}
 type JwkSet struct {
 	// Keys Public keys: in use, about to be used, and still good for verifying.
-	//
-	// Example: []
 	Keys []Jwk `json:"keys"`
 }
 
 // LoginUserInput Who somebody says they are.
-//
-// Example: {"email":"jake@example.com","password":"jakes secret"}
 type LoginUserInput struct {
 	// Email The address of the account, in any case.
 	//
@@ -400,18 +356,12 @@ type LoginUserInput struct {
 }
 
 // LoginUserRequest The body of `login`.
-//
-// Example: {"user":{"email":"jake@example.com","password":"jakes secret"}}
 type LoginUserRequest struct {
 	// User Who somebody says they are.
-	//
-	// Example: {"email":"jake@example.com","password":"jakes secret"}
 	User LoginUserInput `json:"user"`
 }
 
 // NewArticleInput What an article needs.
-//
-// Example: {"body":"You have to believe","description":"Ever wonder how?","tagList":["dragons","training"],"title":"How to train your dragon"}
 type NewArticleInput struct {
 	// Body The text, usually Markdown. Stored as it is.
 	//
@@ -435,18 +385,12 @@ type NewArticleInput struct {
 }
 
 // NewArticleRequest The body of `createArticle`.
-//
-// Example: {"article":{"body":"You have to believe","description":"Ever wonder how?","tagList":["dragons","training"],"title":"How to train your dragon"}}
 type NewArticleRequest struct {
 	// Article What an article needs.
-	//
-	// Example: {"body":"You have to believe","description":"Ever wonder how?","tagList":["dragons","training"],"title":"How to train your dragon"}
 	Article NewArticleInput `json:"article"`
 }
 
 // NewCommentInput What a comment needs.
-//
-// Example: {"body":"His name was my name too."}
 type NewCommentInput struct {
 	// Body The text.
 	//
@@ -455,28 +399,18 @@ type NewCommentInput struct {
 }
 
 // NewCommentRequest The body of `createArticleComment`.
-//
-// Example: {"comment":{"body":"His name was my name too."}}
 type NewCommentRequest struct {
 	// Comment What a comment needs.
-	//
-	// Example: {"body":"His name was my name too."}
 	Comment NewCommentInput `json:"comment"`
 }
 
 // NewSessionRequest The body of `createSession`.
-//
-// Example: {"session":{"email":"jake@example.com","password":"jakes secret"}}
 type NewSessionRequest struct {
 	// Session Who somebody says they are.
-	//
-	// Example: {"email":"jake@example.com","password":"jakes secret"}
 	Session LoginUserInput `json:"session"`
 }
 
 // NewUserInput What registration needs.
-//
-// Example: {"email":"jake@example.com","password":"jakes secret","username":"jake"}
 type NewUserInput struct {
 	// Email Unique without regard to case, shown as given.
 	//
@@ -495,22 +429,16 @@ type NewUserInput struct {
 }
 
 // NewUserRequest The body of `createUser`.
-//
-// Example: {"user":{"email":"jake@example.com","password":"jakes secret","username":"jake"}}
 type NewUserRequest struct {
 	// User What registration needs.
-	//
-	// Example: {"email":"jake@example.com","password":"jakes secret","username":"jake"}
 	User NewUserInput `json:"user"`
 }
 
 // Notice Something that happened to the account, of which its owner should know.
-//
-// Example: {"at":"2026-02-17T20:01:00.000Z","event":"refresh-reused","ipAddress":"198.51.100.3","userAgent":"curl/8.5.0"}
 type Notice struct {
 	// At When, in UTC.
 	//
-	// Example: 2026-02-17T20:01:00.000Z
+	// Example: 2026-02-18T03:38:56.637Z
 	At Timestamp `json:"at"`
 
 	// Event What happened. `refresh-reused`: a refresh token came back that had been used, so that two had it, and the session
@@ -533,8 +461,6 @@ type Notice struct {
 }
 
 // Profile What everybody may see of a person.
-//
-// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 type Profile struct {
 	// Bio A few words about oneself.
 	//
@@ -558,18 +484,12 @@ type Profile struct {
 }
 
 // ProfileEnvelope A profile.
-//
-// Example: {"profile":{"bio":null,"following":false,"image":null,"username":"jake"}}
 type ProfileEnvelope struct {
 	// Profile What everybody may see of a person.
-	//
-	// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 	Profile Profile `json:"profile"`
 }
 
 // ProfileSummary A person beside what they wrote, in lists and at comments.
-//
-// Example: {"bio":null,"following":false,"image":null,"username":"jake"}
 type ProfileSummary struct {
 	// Bio A few words about oneself, cut to 300 characters.
 	//
@@ -593,8 +513,6 @@ type ProfileSummary struct {
 }
 
 // RefreshSessionInput What shows that the session is one's own.
-//
-// Example: {"refreshToken":"6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln"}
 type RefreshSessionInput struct {
 	// RefreshToken The newest refresh token of the session.
 	//
@@ -603,18 +521,12 @@ type RefreshSessionInput struct {
 }
 
 // RefreshSessionRequest The body of `refreshSession`.
-//
-// Example: {"session":{"refreshToken":"6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln"}}
 type RefreshSessionRequest struct {
 	// Session What shows that the session is one's own.
-	//
-	// Example: {"refreshToken":"6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln"}
 	Session RefreshSessionInput `json:"session"`
 }
 
 // ServerMetadata Authorization server metadata (RFC 8414, section 2).
-//
-// Example: {"grant_types_supported":[],"issuer":"https://conduit.example.com","jwks_uri":"https://conduit.example.com/.well-known/jwks.json","response_types_supported":[]}
 type ServerMetadata struct {
 	// GrantTypesSupported None.
 	//
@@ -638,8 +550,6 @@ type ServerMetadata struct {
 }
 
 // Session A device on which somebody is logged in.
-//
-// Example: {"createdAt":"2026-02-18T03:22:56.637Z","current":true,"expiresAt":"2026-02-19T03:22:56.637Z","id":"6DU6SQDSNCEOUM77E6AUP5IW4P","ipAddress":"192.0.2.7","lastSeenAt":"2026-02-18T04:10:02.000Z","userAgent":"Mozilla/5.0"}
 type Session struct {
 	// CreatedAt When it began, in UTC.
 	//
@@ -668,7 +578,7 @@ type Session struct {
 
 	// LastSeenAt When it was last used, in UTC, to a minute or two.
 	//
-	// Example: 2026-02-18T04:10:02.000Z
+	// Example: 2026-02-18T04:08:56.637Z
 	LastSeenAt Timestamp `json:"lastSeenAt"`
 
 	// UserAgent How the client called itself; empty if it did not.
@@ -678,23 +588,15 @@ type Session struct {
 }
 
 // SessionList Where somebody is logged in.
-//
-// Example: {"notices":[],"sessions":[]}
 type SessionList struct {
 	// Notices What happened to the account in the last 30 days, the newest first, and the last four of a kind.
-	//
-	// Example: []
 	Notices []Notice `json:"notices"`
 
 	// Sessions The sessions, the one last used first.
-	//
-	// Example: []
 	Sessions []Session `json:"sessions"`
 }
 
 // SessionTokens What an app keeps of a session.
-//
-// Example: {"accessToken":"eyJhbGciOiJFZERTQSJ9.e30.c2ln","accessTokenExpiresAt":"2026-02-18T03:37:56.000Z","id":"6DU6SQDSNCEOUM77E6AUP5IW4P","refreshToken":"6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln","refreshTokenExpiresAt":"2026-02-25T03:22:56.637Z"}
 type SessionTokens struct {
 	// AccessToken For the Authorization header.
 	//
@@ -723,18 +625,12 @@ type SessionTokens struct {
 }
 
 // SessionTokensEnvelope A session with its tokens.
-//
-// Example: {"session":{"accessToken":"eyJhbGciOiJFZERTQSJ9.e30.c2ln","accessTokenExpiresAt":"2026-02-18T03:37:56.000Z","id":"6DU6SQDSNCEOUM77E6AUP5IW4P","refreshToken":"6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln","refreshTokenExpiresAt":"2026-02-25T03:22:56.637Z"}}
 type SessionTokensEnvelope struct {
 	// Session What an app keeps of a session.
-	//
-	// Example: {"accessToken":"eyJhbGciOiJFZERTQSJ9.e30.c2ln","accessTokenExpiresAt":"2026-02-18T03:37:56.000Z","id":"6DU6SQDSNCEOUM77E6AUP5IW4P","refreshToken":"6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln","refreshTokenExpiresAt":"2026-02-25T03:22:56.637Z"}
 	Session SessionTokens `json:"session"`
 }
 
 // TagList The tags in use.
-//
-// Example: {"tags":["dragons","training"]}
 type TagList struct {
 	// Tags The tags, each once.
 	//
@@ -743,8 +639,6 @@ type TagList struct {
 }
 
 // UpdateArticleInput What is to change; an absent member stays as it is.
-//
-// Example: {"body":"With two hands"}
 type UpdateArticleInput struct {
 	// Body The new text.
 	//
@@ -768,18 +662,12 @@ type UpdateArticleInput struct {
 }
 
 // UpdateArticleRequest The body of `updateArticle`.
-//
-// Example: {"article":{"body":"With two hands"}}
 type UpdateArticleRequest struct {
 	// Article What is to change; an absent member stays as it is.
-	//
-	// Example: {"body":"With two hands"}
 	Article UpdateArticleInput `json:"article"`
 }
 
 // UpdateUserInput What is to change; an absent member stays as it is.
-//
-// Example: {"currentPassword":"jakes secret","password":"jakes new secret"}
 type UpdateUserInput struct {
 	// Bio A few words about oneself; null or an empty string clears it.
 	//
@@ -815,18 +703,12 @@ type UpdateUserInput struct {
 }
 
 // UpdateUserRequest The body of `updateCurrentUser`.
-//
-// Example: {"user":{"bio":"I like to skateboard"}}
 type UpdateUserRequest struct {
 	// User What is to change; an absent member stays as it is.
-	//
-	// Example: {"currentPassword":"jakes secret","password":"jakes new secret"}
 	User UpdateUserInput `json:"user"`
 }
 
 // User An account, as only its owner sees it.
-//
-// Example: {"bio":null,"email":"jake@example.com","image":null,"token":"eyJhbGciOiJFZERTQSJ9.e30.c2ln","username":"jake"}
 type User struct {
 	// Bio A few words about oneself.
 	//
@@ -855,12 +737,8 @@ type User struct {
 }
 
 // UserEnvelope The logged-in user.
-//
-// Example: {"user":{"bio":null,"email":"jake@example.com","image":null,"token":"eyJhbGciOiJFZERTQSJ9.e30.c2ln","username":"jake"}}
 type UserEnvelope struct {
 	// User An account, as only its owner sees it.
-	//
-	// Example: {"bio":null,"email":"jake@example.com","image":null,"token":"eyJhbGciOiJFZERTQSJ9.e30.c2ln","username":"jake"}
 	User User `json:"user"`
 }
 
@@ -880,159 +758,109 @@ type Slug = string
 type Username = string
 
 // ArticleForbidden What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type ArticleForbidden = ErrorEnvelope
 
 // ArticleInvalid What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type ArticleInvalid = ErrorEnvelope
 
 // ArticleNotFound What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type ArticleNotFound = ErrorEnvelope
 
+// BodyOver128KiB What every error looks like.
+type BodyOver128KiB = ErrorEnvelope
+
+// BodyOver1MiB What every error looks like.
+type BodyOver1MiB = ErrorEnvelope
+
 // BodyTooLarge What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type BodyTooLarge = ErrorEnvelope
 
 // BodyTooSlow What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type BodyTooSlow = ErrorEnvelope
 
 // ChangeInvalid What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type ChangeInvalid = ErrorEnvelope
 
 // CommentForbidden What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type CommentForbidden = ErrorEnvelope
 
 // CommentInvalid What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type CommentInvalid = ErrorEnvelope
 
 // CommentNotFound What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type CommentNotFound = ErrorEnvelope
 
 // CredentialsMissing What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type CredentialsMissing = ErrorEnvelope
 
 // FollowInvalid What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type FollowInvalid = ErrorEnvelope
 
 // InternalError What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type InternalError = ErrorEnvelope
 
 // InvalidCredentials What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type InvalidCredentials = ErrorEnvelope
 
 // InvalidRefreshToken What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type InvalidRefreshToken = ErrorEnvelope
 
 // IssuerNotFound What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type IssuerNotFound = ErrorEnvelope
 
 // PagingInvalid What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type PagingInvalid = ErrorEnvelope
 
 // ParameterInvalid What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type ParameterInvalid = ErrorEnvelope
 
 // PasswordInvalid What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type PasswordInvalid = ErrorEnvelope
 
 // ProfileNotFound What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type ProfileNotFound = ErrorEnvelope
 
 // QueryInvalid What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type QueryInvalid = ErrorEnvelope
 
 // RefreshTokenMissing What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type RefreshTokenMissing = ErrorEnvelope
 
+// SessionIdInvalid What every error looks like.
+type SessionIdInvalid = ErrorEnvelope
+
 // SessionNotFound What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type SessionNotFound = ErrorEnvelope
 
 // TooManyAttempts What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type TooManyAttempts = ErrorEnvelope
 
 // TooManyChanges What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type TooManyChanges = ErrorEnvelope
 
 // TooManyRegistrations What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type TooManyRegistrations = ErrorEnvelope
 
 // Unauthorized What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type Unauthorized = ErrorEnvelope
 
 // Unavailable What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type Unavailable = ErrorEnvelope
 
 // UnreadableBody What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type UnreadableBody = ErrorEnvelope
 
 // UnsupportedMediaType What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type UnsupportedMediaType = ErrorEnvelope
 
 // UserInvalid What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type UserInvalid = ErrorEnvelope
 
 // UserTaken What every error looks like.
-//
-// Example: {"errors":{"email":["is not a valid email"]}}
 type UserTaken = ErrorEnvelope
+
+// UsernameInvalid What every error looks like.
+type UsernameInvalid = ErrorEnvelope
 
 // GetArticlesParams defines parameters for GetArticles.
 type GetArticlesParams struct {
@@ -3962,7 +3790,7 @@ type CreateArticleResponse struct {
 	// JSON408 the response for an HTTP 408 `application/json` response
 	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
-	JSON413 *BodyTooLarge
+	JSON413 *BodyOver1MiB
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMediaType
 	// JSON422 the response for an HTTP 422 `application/json` response
@@ -4002,7 +3830,7 @@ func (r CreateArticleResponse) GetJSON408() *BodyTooSlow {
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
-func (r CreateArticleResponse) GetJSON413() *BodyTooLarge {
+func (r CreateArticleResponse) GetJSON413() *BodyOver1MiB {
 	return r.JSON413
 }
 
@@ -4349,7 +4177,7 @@ type UpdateArticleResponse struct {
 	// JSON408 the response for an HTTP 408 `application/json` response
 	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
-	JSON413 *BodyTooLarge
+	JSON413 *BodyOver1MiB
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMediaType
 	// JSON422 the response for an HTTP 422 `application/json` response
@@ -4397,7 +4225,7 @@ func (r UpdateArticleResponse) GetJSON408() *BodyTooSlow {
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
-func (r UpdateArticleResponse) GetJSON413() *BodyTooLarge {
+func (r UpdateArticleResponse) GetJSON413() *BodyOver1MiB {
 	return r.JSON413
 }
 
@@ -4567,7 +4395,7 @@ type CreateArticleCommentResponse struct {
 	// JSON408 the response for an HTTP 408 `application/json` response
 	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
-	JSON413 *BodyTooLarge
+	JSON413 *BodyOver128KiB
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMediaType
 	// JSON422 the response for an HTTP 422 `application/json` response
@@ -4612,7 +4440,7 @@ func (r CreateArticleCommentResponse) GetJSON408() *BodyTooSlow {
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
-func (r CreateArticleCommentResponse) GetJSON413() *BodyTooLarge {
+func (r CreateArticleCommentResponse) GetJSON413() *BodyOver128KiB {
 	return r.JSON413
 }
 
@@ -4953,7 +4781,7 @@ type GetProfileByUsernameResponse struct {
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *ProfileNotFound
 	// JSON422 the response for an HTTP 422 `application/json` response
-	JSON422 *ParameterInvalid
+	JSON422 *UsernameInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -4975,7 +4803,7 @@ func (r GetProfileByUsernameResponse) GetJSON404() *ProfileNotFound {
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
-func (r GetProfileByUsernameResponse) GetJSON422() *ParameterInvalid {
+func (r GetProfileByUsernameResponse) GetJSON422() *UsernameInvalid {
 	return r.JSON422
 }
 
@@ -5038,7 +4866,7 @@ type UnfollowUserByUsernameResponse struct {
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *ProfileNotFound
 	// JSON422 the response for an HTTP 422 `application/json` response
-	JSON422 *ParameterInvalid
+	JSON422 *UsernameInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -5065,7 +4893,7 @@ func (r UnfollowUserByUsernameResponse) GetJSON404() *ProfileNotFound {
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
-func (r UnfollowUserByUsernameResponse) GetJSON422() *ParameterInvalid {
+func (r UnfollowUserByUsernameResponse) GetJSON422() *UsernameInvalid {
 	return r.JSON422
 }
 
@@ -5773,7 +5601,7 @@ type UpdateCurrentUserResponse struct {
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *UserTaken
 	// JSON413 the response for an HTTP 413 `application/json` response
-	JSON413 *BodyTooLarge
+	JSON413 *BodyOver128KiB
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMediaType
 	// JSON422 the response for an HTTP 422 `application/json` response
@@ -5820,7 +5648,7 @@ func (r UpdateCurrentUserResponse) GetJSON409() *UserTaken {
 }
 
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
-func (r UpdateCurrentUserResponse) GetJSON413() *BodyTooLarge {
+func (r UpdateCurrentUserResponse) GetJSON413() *BodyOver128KiB {
 	return r.JSON413
 }
 
@@ -6055,7 +5883,7 @@ type DeleteSessionResponse struct {
 	// JSON404 the response for an HTTP 404 `application/json` response
 	JSON404 *SessionNotFound
 	// JSON422 the response for an HTTP 422 `application/json` response
-	JSON422 *ParameterInvalid
+	JSON422 *SessionIdInvalid
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -6077,7 +5905,7 @@ func (r DeleteSessionResponse) GetJSON404() *SessionNotFound {
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
-func (r DeleteSessionResponse) GetJSON422() *ParameterInvalid {
+func (r DeleteSessionResponse) GetJSON422() *SessionIdInvalid {
 	return r.JSON422
 }
 
@@ -7278,7 +7106,7 @@ func ParseCreateArticleResponse(rsp *http.Response) (*CreateArticleResponse, err
 		response.JSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
-		var dest BodyTooLarge
+		var dest BodyOver1MiB
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7674,7 +7502,7 @@ func ParseUpdateArticleResponse(rsp *http.Response) (*UpdateArticleResponse, err
 		response.JSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
-		var dest BodyTooLarge
+		var dest BodyOver1MiB
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -7876,7 +7704,7 @@ func ParseCreateArticleCommentResponse(rsp *http.Response) (*CreateArticleCommen
 		response.JSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
-		var dest BodyTooLarge
+		var dest BodyOver128KiB
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -8245,7 +8073,7 @@ func ParseGetProfileByUsernameResponse(rsp *http.Response) (*GetProfileByUsernam
 		response.JSON404 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest ParameterInvalid
+		var dest UsernameInvalid
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -8329,7 +8157,7 @@ func ParseUnfollowUserByUsernameResponse(rsp *http.Response) (*UnfollowUserByUse
 		response.JSON404 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest ParameterInvalid
+		var dest UsernameInvalid
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -9046,7 +8874,7 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 		response.JSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
-		var dest BodyTooLarge
+		var dest BodyOver128KiB
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -9317,7 +9145,7 @@ func ParseDeleteSessionResponse(rsp *http.Response) (*DeleteSessionResponse, err
 		response.JSON404 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest ParameterInvalid
+		var dest SessionIdInvalid
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10660,6 +10488,10 @@ type ArticleInvalidJSONResponse ErrorEnvelope
 
 type ArticleNotFoundJSONResponse ErrorEnvelope
 
+type BodyOver128KiBJSONResponse ErrorEnvelope
+
+type BodyOver1MiBJSONResponse ErrorEnvelope
+
 type BodyTooLargeJSONResponse ErrorEnvelope
 
 type BodyTooSlowJSONResponse ErrorEnvelope
@@ -10716,6 +10548,8 @@ type ProfileNotFoundJSONResponse ErrorEnvelope
 type QueryInvalidJSONResponse ErrorEnvelope
 
 type RefreshTokenMissingJSONResponse ErrorEnvelope
+
+type SessionIdInvalidJSONResponse ErrorEnvelope
 
 type SessionNotFoundJSONResponse ErrorEnvelope
 
@@ -10778,6 +10612,8 @@ type UnsupportedMediaTypeJSONResponse struct {
 type UserInvalidJSONResponse ErrorEnvelope
 
 type UserTakenJSONResponse ErrorEnvelope
+
+type UsernameInvalidJSONResponse ErrorEnvelope
 
 type GetJwksRequestObject struct {
 }
@@ -11041,7 +10877,7 @@ func (response CreateArticle408JSONResponse) VisitCreateArticleResponse(w http.R
 	return err
 }
 
-type CreateArticle413JSONResponse struct{ BodyTooLargeJSONResponse }
+type CreateArticle413JSONResponse struct{ BodyOver1MiBJSONResponse }
 
 func (response CreateArticle413JSONResponse) VisitCreateArticleResponse(w http.ResponseWriter) error {
 
@@ -11486,7 +11322,7 @@ func (response UpdateArticle408JSONResponse) VisitUpdateArticleResponse(w http.R
 	return err
 }
 
-type UpdateArticle413JSONResponse struct{ BodyTooLargeJSONResponse }
+type UpdateArticle413JSONResponse struct{ BodyOver1MiBJSONResponse }
 
 func (response UpdateArticle413JSONResponse) VisitUpdateArticleResponse(w http.ResponseWriter) error {
 
@@ -11736,7 +11572,7 @@ func (response CreateArticleComment408JSONResponse) VisitCreateArticleCommentRes
 	return err
 }
 
-type CreateArticleComment413JSONResponse struct{ BodyTooLargeJSONResponse }
+type CreateArticleComment413JSONResponse struct{ BodyOver128KiBJSONResponse }
 
 func (response CreateArticleComment413JSONResponse) VisitCreateArticleCommentResponse(w http.ResponseWriter) error {
 
@@ -12145,7 +11981,7 @@ func (response GetProfileByUsername404JSONResponse) VisitGetProfileByUsernameRes
 	return err
 }
 
-type GetProfileByUsername422JSONResponse struct{ ParameterInvalidJSONResponse }
+type GetProfileByUsername422JSONResponse struct{ UsernameInvalidJSONResponse }
 
 func (response GetProfileByUsername422JSONResponse) VisitGetProfileByUsernameResponse(w http.ResponseWriter) error {
 
@@ -12239,7 +12075,7 @@ func (response UnfollowUserByUsername404JSONResponse) VisitUnfollowUserByUsernam
 	return err
 }
 
-type UnfollowUserByUsername422JSONResponse struct{ ParameterInvalidJSONResponse }
+type UnfollowUserByUsername422JSONResponse struct{ UsernameInvalidJSONResponse }
 
 func (response UnfollowUserByUsername422JSONResponse) VisitUnfollowUserByUsernameResponse(w http.ResponseWriter) error {
 
@@ -13059,7 +12895,7 @@ func (response UpdateCurrentUser409JSONResponse) VisitUpdateCurrentUserResponse(
 	return err
 }
 
-type UpdateCurrentUser413JSONResponse struct{ BodyTooLargeJSONResponse }
+type UpdateCurrentUser413JSONResponse struct{ BodyOver128KiBJSONResponse }
 
 func (response UpdateCurrentUser413JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
 
@@ -13345,7 +13181,7 @@ func (response DeleteSession404JSONResponse) VisitDeleteSessionResponse(w http.R
 	return err
 }
 
-type DeleteSession422JSONResponse struct{ ParameterInvalidJSONResponse }
+type DeleteSession422JSONResponse struct{ SessionIdInvalidJSONResponse }
 
 func (response DeleteSession422JSONResponse) VisitDeleteSessionResponse(w http.ResponseWriter) error {
 

@@ -483,27 +483,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /**
-         * @description The body of `createUser`.
-         * @example {
-         *       "user": {
-         *         "username": "jake",
-         *         "email": "jake@example.com",
-         *         "password": "jakes secret"
-         *       }
-         *     }
-         */
+        /** @description The body of `createUser`. */
         NewUserRequest: {
             user: components["schemas"]["NewUserInput"];
         };
-        /**
-         * @description What registration needs.
-         * @example {
-         *       "username": "jake",
-         *       "email": "jake@example.com",
-         *       "password": "jakes secret"
-         *     }
-         */
+        /** @description What registration needs. */
         NewUserInput: {
             /**
              * @description Unique without regard to case. Any script; no slash, control characters or outer blanks.
@@ -522,25 +506,11 @@ export interface components {
              */
             password: string;
         };
-        /**
-         * @description The body of `login`.
-         * @example {
-         *       "user": {
-         *         "email": "jake@example.com",
-         *         "password": "jakes secret"
-         *       }
-         *     }
-         */
+        /** @description The body of `login`. */
         LoginUserRequest: {
             user: components["schemas"]["LoginUserInput"];
         };
-        /**
-         * @description Who somebody says they are.
-         * @example {
-         *       "email": "jake@example.com",
-         *       "password": "jakes secret"
-         *     }
-         */
+        /** @description Who somebody says they are. */
         LoginUserInput: {
             /**
              * @description The address of the account, in any case.
@@ -554,23 +524,11 @@ export interface components {
              */
             password: string;
         };
-        /**
-         * @description The body of `deleteCurrentUser`.
-         * @example {
-         *       "user": {
-         *         "password": "jakes secret"
-         *       }
-         *     }
-         */
+        /** @description The body of `deleteCurrentUser`. */
         DeleteUserRequest: {
             user: components["schemas"]["DeleteUserInput"];
         };
-        /**
-         * @description What shows that it is the user who asks, and not somebody at their desk.
-         * @example {
-         *       "password": "jakes secret"
-         *     }
-         */
+        /** @description What shows that it is the user who asks, and not somebody at their desk. */
         DeleteUserInput: {
             /**
              * Format: password
@@ -579,35 +537,15 @@ export interface components {
              */
             password: string;
         };
-        /**
-         * @description The body of `createSession`.
-         * @example {
-         *       "session": {
-         *         "email": "jake@example.com",
-         *         "password": "jakes secret"
-         *       }
-         *     }
-         */
+        /** @description The body of `createSession`. */
         NewSessionRequest: {
             session: components["schemas"]["LoginUserInput"];
         };
-        /**
-         * @description The body of `refreshSession`.
-         * @example {
-         *       "session": {
-         *         "refreshToken": "6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln"
-         *       }
-         *     }
-         */
+        /** @description The body of `refreshSession`. */
         RefreshSessionRequest: {
             session: components["schemas"]["RefreshSessionInput"];
         };
-        /**
-         * @description What shows that the session is one's own.
-         * @example {
-         *       "refreshToken": "6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln"
-         *     }
-         */
+        /** @description What shows that the session is one's own. */
         RefreshSessionInput: {
             /**
              * @description The newest refresh token of the session.
@@ -615,24 +553,11 @@ export interface components {
              */
             refreshToken: string;
         };
-        /**
-         * @description The body of `updateCurrentUser`.
-         * @example {
-         *       "user": {
-         *         "bio": "I like to skateboard"
-         *       }
-         *     }
-         */
+        /** @description The body of `updateCurrentUser`. */
         UpdateUserRequest: {
             user: components["schemas"]["UpdateUserInput"];
         };
-        /**
-         * @description What is to change; an absent member stays as it is.
-         * @example {
-         *       "password": "jakes new secret",
-         *       "currentPassword": "jakes secret"
-         *     }
-         */
+        /** @description What is to change; an absent member stays as it is. */
         UpdateUserInput: {
             /**
              * @description The new username.
@@ -668,35 +593,11 @@ export interface components {
              */
             image?: string | null;
         };
-        /**
-         * @description The body of `createArticle`.
-         * @example {
-         *       "article": {
-         *         "title": "How to train your dragon",
-         *         "description": "Ever wonder how?",
-         *         "body": "You have to believe",
-         *         "tagList": [
-         *           "dragons",
-         *           "training"
-         *         ]
-         *       }
-         *     }
-         */
+        /** @description The body of `createArticle`. */
         NewArticleRequest: {
             article: components["schemas"]["NewArticleInput"];
         };
-        /**
-         * @description What an article needs.
-         * @example {
-         *       "title": "How to train your dragon",
-         *       "description": "Ever wonder how?",
-         *       "body": "You have to believe",
-         *       "tagList": [
-         *         "dragons",
-         *         "training"
-         *       ]
-         *     }
-         */
+        /** @description What an article needs. */
         NewArticleInput: {
             /**
              * @description The headline, from which the slug is made.
@@ -722,23 +623,11 @@ export interface components {
              */
             tagList?: string[];
         };
-        /**
-         * @description The body of `updateArticle`.
-         * @example {
-         *       "article": {
-         *         "body": "With two hands"
-         *       }
-         *     }
-         */
+        /** @description The body of `updateArticle`. */
         UpdateArticleRequest: {
             article: components["schemas"]["UpdateArticleInput"];
         };
-        /**
-         * @description What is to change; an absent member stays as it is.
-         * @example {
-         *       "body": "With two hands"
-         *     }
-         */
+        /** @description What is to change; an absent member stays as it is. */
         UpdateArticleInput: {
             /**
              * @description The new headline; the slug follows it.
@@ -763,23 +652,11 @@ export interface components {
              */
             tagList?: string[];
         };
-        /**
-         * @description The body of `createArticleComment`.
-         * @example {
-         *       "comment": {
-         *         "body": "His name was my name too."
-         *       }
-         *     }
-         */
+        /** @description The body of `createArticleComment`. */
         NewCommentRequest: {
             comment: components["schemas"]["NewCommentInput"];
         };
-        /**
-         * @description What a comment needs.
-         * @example {
-         *       "body": "His name was my name too."
-         *     }
-         */
+        /** @description What a comment needs. */
         NewCommentInput: {
             /**
              * @description The text.
@@ -787,31 +664,11 @@ export interface components {
              */
             body: string;
         };
-        /**
-         * @description The logged-in user.
-         * @example {
-         *       "user": {
-         *         "username": "jake",
-         *         "email": "jake@example.com",
-         *         "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
-         *         "bio": null,
-         *         "image": null
-         *       }
-         *     }
-         */
+        /** @description The logged-in user. */
         UserEnvelope: {
             user: components["schemas"]["User"];
         };
-        /**
-         * @description An account, as only its owner sees it.
-         * @example {
-         *       "username": "jake",
-         *       "email": "jake@example.com",
-         *       "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
-         *       "bio": null,
-         *       "image": null
-         *     }
-         */
+        /** @description An account, as only its owner sees it. */
         User: {
             /**
              * @description The public name.
@@ -839,34 +696,14 @@ export interface components {
              */
             image: string | null;
         };
-        /**
-         * @description Where somebody is logged in.
-         * @example {
-         *       "sessions": [],
-         *       "notices": []
-         *     }
-         */
+        /** @description Where somebody is logged in. */
         SessionList: {
-            /**
-             * @description The sessions, the one last used first.
-             * @example []
-             */
+            /** @description The sessions, the one last used first. */
             sessions: components["schemas"]["Session"][];
-            /**
-             * @description What happened to the account in the last 30 days, the newest first, and the last four of a kind.
-             * @example []
-             */
+            /** @description What happened to the account in the last 30 days, the newest first, and the last four of a kind. */
             notices: components["schemas"]["Notice"][];
         };
-        /**
-         * @description Something that happened to the account, of which its owner should know.
-         * @example {
-         *       "event": "refresh-reused",
-         *       "at": "2026-02-17T20:01:00.000Z",
-         *       "ipAddress": "198.51.100.3",
-         *       "userAgent": "curl/8.5.0"
-         *     }
-         */
+        /** @description Something that happened to the account, of which its owner should know. */
         Notice: {
             /**
              * @description What happened. `refresh-reused`: a refresh token came back that had been used, so that two had it, and the session
@@ -878,7 +715,7 @@ export interface components {
             /**
              * Format: date-time
              * @description When, in UTC.
-             * @example 2026-02-17T20:01:00.000Z
+             * @example 2026-02-18T03:38:56.637Z
              */
             at: string;
             /**
@@ -892,18 +729,7 @@ export interface components {
              */
             userAgent: string;
         };
-        /**
-         * @description A device on which somebody is logged in.
-         * @example {
-         *       "id": "6DU6SQDSNCEOUM77E6AUP5IW4P",
-         *       "createdAt": "2026-02-18T03:22:56.637Z",
-         *       "lastSeenAt": "2026-02-18T04:10:02.000Z",
-         *       "expiresAt": "2026-02-19T03:22:56.637Z",
-         *       "ipAddress": "192.0.2.7",
-         *       "userAgent": "Mozilla/5.0",
-         *       "current": true
-         *     }
-         */
+        /** @description A device on which somebody is logged in. */
         Session: {
             /**
              * @description Names the session in paths.
@@ -919,7 +745,7 @@ export interface components {
             /**
              * Format: date-time
              * @description When it was last used, in UTC, to a minute or two.
-             * @example 2026-02-18T04:10:02.000Z
+             * @example 2026-02-18T04:08:56.637Z
              */
             lastSeenAt: string;
             /**
@@ -944,31 +770,11 @@ export interface components {
              */
             current: boolean;
         };
-        /**
-         * @description A session with its tokens.
-         * @example {
-         *       "session": {
-         *         "id": "6DU6SQDSNCEOUM77E6AUP5IW4P",
-         *         "accessToken": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
-         *         "accessTokenExpiresAt": "2026-02-18T03:37:56.000Z",
-         *         "refreshToken": "6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln",
-         *         "refreshTokenExpiresAt": "2026-02-25T03:22:56.637Z"
-         *       }
-         *     }
-         */
+        /** @description A session with its tokens. */
         SessionTokensEnvelope: {
             session: components["schemas"]["SessionTokens"];
         };
-        /**
-         * @description What an app keeps of a session.
-         * @example {
-         *       "id": "6DU6SQDSNCEOUM77E6AUP5IW4P",
-         *       "accessToken": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
-         *       "accessTokenExpiresAt": "2026-02-18T03:37:56.000Z",
-         *       "refreshToken": "6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln",
-         *       "refreshTokenExpiresAt": "2026-02-25T03:22:56.637Z"
-         *     }
-         */
+        /** @description What an app keeps of a session. */
         SessionTokens: {
             /**
              * @description The session.
@@ -998,29 +804,11 @@ export interface components {
              */
             refreshTokenExpiresAt: string;
         };
-        /**
-         * @description A profile.
-         * @example {
-         *       "profile": {
-         *         "username": "jake",
-         *         "bio": null,
-         *         "image": null,
-         *         "following": false
-         *       }
-         *     }
-         */
+        /** @description A profile. */
         ProfileEnvelope: {
             profile: components["schemas"]["Profile"];
         };
-        /**
-         * @description What everybody may see of a person.
-         * @example {
-         *       "username": "jake",
-         *       "bio": null,
-         *       "image": null,
-         *       "following": false
-         *     }
-         */
+        /** @description What everybody may see of a person. */
         Profile: {
             /**
              * @description The public name.
@@ -1043,15 +831,7 @@ export interface components {
              */
             following: boolean;
         };
-        /**
-         * @description A person beside what they wrote, in lists and at comments.
-         * @example {
-         *       "username": "jake",
-         *       "bio": null,
-         *       "image": null,
-         *       "following": false
-         *     }
-         */
+        /** @description A person beside what they wrote, in lists and at comments. */
         ProfileSummary: {
             /**
              * @description The public name.
@@ -1074,57 +854,11 @@ export interface components {
              */
             following: boolean;
         };
-        /**
-         * @description An article.
-         * @example {
-         *       "article": {
-         *         "slug": "how-to-train-your-dragon",
-         *         "title": "How to train your dragon",
-         *         "description": "Ever wonder how?",
-         *         "body": "You have to believe",
-         *         "tagList": [
-         *           "dragons",
-         *           "training"
-         *         ],
-         *         "createdAt": "2026-02-18T03:22:56.637Z",
-         *         "updatedAt": "2026-02-18T03:48:35.824Z",
-         *         "favorited": false,
-         *         "favoritesCount": 0,
-         *         "author": {
-         *           "username": "jake",
-         *           "bio": null,
-         *           "image": null,
-         *           "following": false
-         *         }
-         *       }
-         *     }
-         */
+        /** @description An article. */
         ArticleEnvelope: {
             article: components["schemas"]["Article"];
         };
-        /**
-         * @description An article with its body.
-         * @example {
-         *       "slug": "how-to-train-your-dragon",
-         *       "title": "How to train your dragon",
-         *       "description": "Ever wonder how?",
-         *       "body": "You have to believe",
-         *       "tagList": [
-         *         "dragons",
-         *         "training"
-         *       ],
-         *       "createdAt": "2026-02-18T03:22:56.637Z",
-         *       "updatedAt": "2026-02-18T03:48:35.824Z",
-         *       "favorited": false,
-         *       "favoritesCount": 0,
-         *       "author": {
-         *         "username": "jake",
-         *         "bio": null,
-         *         "image": null,
-         *         "following": false
-         *       }
-         *     }
-         */
+        /** @description An article with its body. */
         Article: {
             /**
              * @description Names the article in paths.
@@ -1163,7 +897,7 @@ export interface components {
             /**
              * Format: date-time
              * @description When it was last changed, in UTC.
-             * @example 2026-02-18T03:48:35.824Z
+             * @example 2026-02-18T03:48:56.637Z
              */
             updatedAt: string;
             /**
@@ -1178,19 +912,9 @@ export interface components {
             favoritesCount: number;
             author: components["schemas"]["Profile"];
         };
-        /**
-         * @description A page of articles.
-         * @example {
-         *       "articles": [],
-         *       "articlesCount": 0,
-         *       "nextCursor": null
-         *     }
-         */
+        /** @description A page of articles. */
         ArticleList: {
-            /**
-             * @description The articles of this page.
-             * @example []
-             */
+            /** @description The articles of this page. */
             articles: components["schemas"]["ArticleSummary"][];
             /**
              * @description How many articles there are on all pages.
@@ -1203,28 +927,7 @@ export interface components {
              */
             nextCursor: string | null;
         };
-        /**
-         * @description An article without its body.
-         * @example {
-         *       "slug": "how-to-train-your-dragon",
-         *       "title": "How to train your dragon",
-         *       "description": "Ever wonder how?",
-         *       "tagList": [
-         *         "dragons",
-         *         "training"
-         *       ],
-         *       "createdAt": "2026-02-18T03:22:56.637Z",
-         *       "updatedAt": "2026-02-18T03:48:35.824Z",
-         *       "favorited": false,
-         *       "favoritesCount": 0,
-         *       "author": {
-         *         "username": "jake",
-         *         "bio": null,
-         *         "image": null,
-         *         "following": false
-         *       }
-         *     }
-         */
+        /** @description An article without its body. */
         ArticleSummary: {
             /**
              * @description Names the article in paths.
@@ -1258,7 +961,7 @@ export interface components {
             /**
              * Format: date-time
              * @description When it was last changed, in UTC.
-             * @example 2026-02-18T03:48:35.824Z
+             * @example 2026-02-18T03:48:56.637Z
              */
             updatedAt: string;
             /**
@@ -1273,38 +976,13 @@ export interface components {
             favoritesCount: number;
             author: components["schemas"]["ProfileSummary"];
         };
-        /**
-         * @description A comment.
-         * @example {
-         *       "comment": {
-         *         "id": 1,
-         *         "createdAt": "2026-02-18T03:22:56.637Z",
-         *         "updatedAt": "2026-02-18T03:22:56.637Z",
-         *         "body": "His name was my name too.",
-         *         "author": {
-         *           "username": "jake",
-         *           "bio": null,
-         *           "image": null,
-         *           "following": false
-         *         }
-         *       }
-         *     }
-         */
+        /** @description A comment. */
         CommentEnvelope: {
             comment: components["schemas"]["Comment"];
         };
-        /**
-         * @description A page of the comments of an article.
-         * @example {
-         *       "comments": [],
-         *       "nextCursor": null
-         *     }
-         */
+        /** @description A page of the comments of an article. */
         CommentList: {
-            /**
-             * @description The comments of this page, oldest first.
-             * @example []
-             */
+            /** @description The comments of this page, oldest first. */
             comments: components["schemas"]["Comment"][];
             /**
              * @description The cursor of the next page; null on the last one.
@@ -1312,21 +990,7 @@ export interface components {
              */
             nextCursor: string | null;
         };
-        /**
-         * @description What a reader said.
-         * @example {
-         *       "id": 1,
-         *       "createdAt": "2026-02-18T03:22:56.637Z",
-         *       "updatedAt": "2026-02-18T03:22:56.637Z",
-         *       "body": "His name was my name too.",
-         *       "author": {
-         *         "username": "jake",
-         *         "bio": null,
-         *         "image": null,
-         *         "following": false
-         *       }
-         *     }
-         */
+        /** @description What a reader said. */
         Comment: {
             /**
              * @description Names the comment in paths.
@@ -1352,15 +1016,7 @@ export interface components {
             body: string;
             author: components["schemas"]["ProfileSummary"];
         };
-        /**
-         * @description The tags in use.
-         * @example {
-         *       "tags": [
-         *         "dragons",
-         *         "training"
-         *       ]
-         *     }
-         */
+        /** @description The tags in use. */
         TagList: {
             /**
              * @description The tags, each once.
@@ -1371,30 +1027,12 @@ export interface components {
              */
             tags: string[];
         };
-        /**
-         * @description A JSON Web Key Set (RFC 7517, section 5).
-         * @example {
-         *       "keys": []
-         *     }
-         */
+        /** @description A JSON Web Key Set (RFC 7517, section 5). */
         JwkSet: {
-            /**
-             * @description Public keys: in use, about to be used, and still good for verifying.
-             * @example []
-             */
+            /** @description Public keys: in use, about to be used, and still good for verifying. */
             keys: components["schemas"]["Jwk"][];
         };
-        /**
-         * @description A public key (RFC 7517, section 4).
-         * @example {
-         *       "kty": "OKP",
-         *       "kid": "2tu4nPNtJZ5rE8Uc0DbWNXh0JhpYMNuO8qq8Y0GzTxI",
-         *       "alg": "EdDSA",
-         *       "use": "sig",
-         *       "crv": "Ed25519",
-         *       "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
-         *     }
-         */
+        /** @description A public key (RFC 7517, section 4). */
         Jwk: {
             /**
              * @description The key type.
@@ -1436,15 +1074,7 @@ export interface components {
              */
             y?: string;
         };
-        /**
-         * @description Authorization server metadata (RFC 8414, section 2).
-         * @example {
-         *       "issuer": "https://conduit.example.com",
-         *       "jwks_uri": "https://conduit.example.com/.well-known/jwks.json",
-         *       "grant_types_supported": [],
-         *       "response_types_supported": []
-         *     }
-         */
+        /** @description Authorization server metadata (RFC 8414, section 2). */
         ServerMetadata: {
             /**
              * @description The iss of tokens.
@@ -1467,16 +1097,7 @@ export interface components {
              */
             response_types_supported: string[];
         };
-        /**
-         * @description What every error looks like.
-         * @example {
-         *       "errors": {
-         *         "email": [
-         *           "is not a valid email"
-         *         ]
-         *       }
-         *     }
-         */
+        /** @description What every error looks like. */
         ErrorEnvelope: {
             errors: components["schemas"]["Errors"];
         };
@@ -1751,6 +1372,42 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description The body is larger than the operation takes. */
+        BodyOver128KiB: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "body": [
+                 *           "is too large (maximum is 131072 bytes)"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The body is larger than the operation takes. */
+        BodyOver1MiB: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "body": [
+                 *           "is too large (maximum is 1048576 bytes)"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description The body is not sent as application/json, or is compressed. */
         UnsupportedMediaType: {
             headers: {
@@ -1784,6 +1441,42 @@ export interface components {
                  * @example {
                  *       "errors": {
                  *         "slug": [
+                 *           "contains characters that are not allowed"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The username holds text that cannot be. */
+        UsernameInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "username": [
+                 *           "contains characters that are not allowed"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The id holds text that cannot be. */
+        SessionIdInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "sessionId": [
                  *           "contains characters that are not allowed"
                  *         ]
                  *       }
@@ -2140,8 +1833,12 @@ export type ResponseCommentNotFound = components['responses']['CommentNotFound']
 export type ResponseUserTaken = components['responses']['UserTaken'];
 export type ResponseBodyTooSlow = components['responses']['BodyTooSlow'];
 export type ResponseBodyTooLarge = components['responses']['BodyTooLarge'];
+export type ResponseBodyOver128KiB = components['responses']['BodyOver128KiB'];
+export type ResponseBodyOver1MiB = components['responses']['BodyOver1MiB'];
 export type ResponseUnsupportedMediaType = components['responses']['UnsupportedMediaType'];
 export type ResponseParameterInvalid = components['responses']['ParameterInvalid'];
+export type ResponseUsernameInvalid = components['responses']['UsernameInvalid'];
+export type ResponseSessionIdInvalid = components['responses']['SessionIdInvalid'];
 export type ResponseQueryInvalid = components['responses']['QueryInvalid'];
 export type ResponsePagingInvalid = components['responses']['PagingInvalid'];
 export type ResponseFollowInvalid = components['responses']['FollowInvalid'];
@@ -2198,17 +1895,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "user": {
-                     *         "username": "jake",
-                     *         "email": "jake@example.com",
-                     *         "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
-                     *         "bio": null,
-                     *         "image": null
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["UserEnvelope"];
                 };
             };
@@ -2250,17 +1936,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "user": {
-                     *         "username": "jake",
-                     *         "email": "jake@example.com",
-                     *         "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
-                     *         "bio": null,
-                     *         "image": null
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["UserEnvelope"];
                 };
             };
@@ -2312,17 +1987,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "user": {
-                     *         "username": "jake",
-                     *         "email": "jake@example.com",
-                     *         "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
-                     *         "bio": "I like to skateboard",
-                     *         "image": "https://example.com/jake.png"
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["UserEnvelope"];
                 };
             };
@@ -2360,17 +2024,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "user": {
-                     *         "username": "jake",
-                     *         "email": "jake@example.com",
-                     *         "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
-                     *         "bio": "I like to skateboard",
-                     *         "image": "https://example.com/jake.png"
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["UserEnvelope"];
                 };
             };
@@ -2378,7 +2031,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             408: components["responses"]["BodyTooSlow"];
             409: components["responses"]["UserTaken"];
-            413: components["responses"]["BodyTooLarge"];
+            413: components["responses"]["BodyOver128KiB"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ChangeInvalid"];
             429: components["responses"]["TooManyChanges"];
@@ -2445,7 +2098,7 @@ export interface operations {
                      *         {
                      *           "id": "6DU6SQDSNCEOUM77E6AUP5IW4P",
                      *           "createdAt": "2026-02-18T03:22:56.637Z",
-                     *           "lastSeenAt": "2026-02-18T04:10:02.000Z",
+                     *           "lastSeenAt": "2026-02-18T04:08:56.637Z",
                      *           "expiresAt": "2026-02-19T03:22:56.637Z",
                      *           "ipAddress": "192.0.2.7",
                      *           "userAgent": "Mozilla/5.0",
@@ -2455,7 +2108,7 @@ export interface operations {
                      *       "notices": [
                      *         {
                      *           "event": "refresh-reused",
-                     *           "at": "2026-02-17T20:01:00.000Z",
+                     *           "at": "2026-02-18T03:38:56.637Z",
                      *           "ipAddress": "198.51.100.3",
                      *           "userAgent": "curl/8.5.0"
                      *         }
@@ -2517,7 +2170,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["SessionNotFound"];
-            422: components["responses"]["ParameterInvalid"];
+            422: components["responses"]["SessionIdInvalid"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
@@ -2646,22 +2299,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "profile": {
-                     *         "username": "jake",
-                     *         "bio": "I like to skateboard",
-                     *         "image": null,
-                     *         "following": false
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["ProfileEnvelope"];
                 };
             };
             304: components["responses"]["NotModified"];
             404: components["responses"]["ProfileNotFound"];
-            422: components["responses"]["ParameterInvalid"];
+            422: components["responses"]["UsernameInvalid"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
@@ -2692,8 +2335,8 @@ export interface operations {
                      *       "profile": {
                      *         "username": "jake",
                      *         "bio": "I like to skateboard",
-                     *         "image": null,
-                     *         "following": false
+                     *         "image": "https://example.com/jake.png",
+                     *         "following": true
                      *       }
                      *     }
                      */
@@ -2728,22 +2371,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "profile": {
-                     *         "username": "jake",
-                     *         "bio": "I like to skateboard",
-                     *         "image": null,
-                     *         "following": false
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["ProfileEnvelope"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ProfileNotFound"];
-            422: components["responses"]["ParameterInvalid"];
+            422: components["responses"]["UsernameInvalid"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
@@ -2806,9 +2439,9 @@ export interface operations {
                      *             "training"
                      *           ],
                      *           "createdAt": "2026-02-18T03:22:56.637Z",
-                     *           "updatedAt": "2026-02-18T03:48:35.824Z",
-                     *           "favorited": false,
-                     *           "favoritesCount": 0,
+                     *           "updatedAt": "2026-02-18T03:22:56.637Z",
+                     *           "favorited": true,
+                     *           "favoritesCount": 1,
                      *           "author": {
                      *             "username": "jake",
                      *             "bio": null,
@@ -2863,37 +2496,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "article": {
-                     *         "slug": "how-to-train-your-dragon",
-                     *         "title": "How to train your dragon",
-                     *         "description": "Ever wonder how?",
-                     *         "body": "You have to believe",
-                     *         "tagList": [
-                     *           "dragons",
-                     *           "training"
-                     *         ],
-                     *         "createdAt": "2026-02-18T03:22:56.637Z",
-                     *         "updatedAt": "2026-02-18T03:22:56.637Z",
-                     *         "favorited": false,
-                     *         "favoritesCount": 0,
-                     *         "author": {
-                     *           "username": "jake",
-                     *           "bio": null,
-                     *           "image": null,
-                     *           "following": false
-                     *         }
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["ArticleEnvelope"];
                 };
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
             408: components["responses"]["BodyTooSlow"];
-            413: components["responses"]["BodyTooLarge"];
+            413: components["responses"]["BodyOver1MiB"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ArticleInvalid"];
             500: components["responses"]["InternalError"];
@@ -2943,14 +2552,14 @@ export interface operations {
                      *             "training"
                      *           ],
                      *           "createdAt": "2026-02-18T03:22:56.637Z",
-                     *           "updatedAt": "2026-02-18T03:48:35.824Z",
+                     *           "updatedAt": "2026-02-18T03:48:56.637Z",
                      *           "favorited": false,
                      *           "favoritesCount": 0,
                      *           "author": {
                      *             "username": "jake",
-                     *             "bio": null,
-                     *             "image": null,
-                     *             "following": false
+                     *             "bio": "I like to skateboard",
+                     *             "image": "https://example.com/jake.png",
+                     *             "following": true
                      *           }
                      *         }
                      *       ],
@@ -2989,30 +2598,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "article": {
-                     *         "slug": "how-to-train-your-dragon",
-                     *         "title": "How to train your dragon",
-                     *         "description": "Ever wonder how?",
-                     *         "body": "You have to believe",
-                     *         "tagList": [
-                     *           "dragons",
-                     *           "training"
-                     *         ],
-                     *         "createdAt": "2026-02-18T03:22:56.637Z",
-                     *         "updatedAt": "2026-02-18T03:48:35.824Z",
-                     *         "favorited": true,
-                     *         "favoritesCount": 1,
-                     *         "author": {
-                     *           "username": "jake",
-                     *           "bio": null,
-                     *           "image": null,
-                     *           "following": false
-                     *         }
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["ArticleEnvelope"];
                 };
             };
@@ -3061,15 +2646,15 @@ export interface operations {
                      *         "slug": "how-to-train-your-dragon",
                      *         "title": "How to train your dragon",
                      *         "description": "Ever wonder how?",
-                     *         "body": "You have to believe",
+                     *         "body": "With two hands",
                      *         "tagList": [
                      *           "dragons",
                      *           "training"
                      *         ],
                      *         "createdAt": "2026-02-18T03:22:56.637Z",
-                     *         "updatedAt": "2026-02-18T03:48:35.824Z",
-                     *         "favorited": true,
-                     *         "favoritesCount": 1,
+                     *         "updatedAt": "2026-02-18T03:48:56.637Z",
+                     *         "favorited": false,
+                     *         "favoritesCount": 0,
                      *         "author": {
                      *           "username": "jake",
                      *           "bio": null,
@@ -3087,7 +2672,7 @@ export interface operations {
             403: components["responses"]["ArticleForbidden"];
             404: components["responses"]["ArticleNotFound"];
             408: components["responses"]["BodyTooSlow"];
-            413: components["responses"]["BodyTooLarge"];
+            413: components["responses"]["BodyOver1MiB"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ArticleInvalid"];
             500: components["responses"]["InternalError"];
@@ -3157,7 +2742,7 @@ export interface operations {
                      *           "training"
                      *         ],
                      *         "createdAt": "2026-02-18T03:22:56.637Z",
-                     *         "updatedAt": "2026-02-18T03:48:35.824Z",
+                     *         "updatedAt": "2026-02-18T03:22:56.637Z",
                      *         "favorited": true,
                      *         "favoritesCount": 1,
                      *         "author": {
@@ -3200,30 +2785,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "article": {
-                     *         "slug": "how-to-train-your-dragon",
-                     *         "title": "How to train your dragon",
-                     *         "description": "Ever wonder how?",
-                     *         "body": "You have to believe",
-                     *         "tagList": [
-                     *           "dragons",
-                     *           "training"
-                     *         ],
-                     *         "createdAt": "2026-02-18T03:22:56.637Z",
-                     *         "updatedAt": "2026-02-18T03:48:35.824Z",
-                     *         "favorited": true,
-                     *         "favoritesCount": 1,
-                     *         "author": {
-                     *           "username": "jake",
-                     *           "bio": null,
-                     *           "image": null,
-                     *           "following": false
-                     *         }
-                     *       }
-                     *     }
-                     */
                     "application/json": components["schemas"]["ArticleEnvelope"];
                 };
             };
@@ -3273,7 +2834,7 @@ export interface operations {
                      *           "id": 1,
                      *           "createdAt": "2026-02-18T03:22:56.637Z",
                      *           "updatedAt": "2026-02-18T03:22:56.637Z",
-                     *           "body": "It takes a Jacobian",
+                     *           "body": "His name was my name too.",
                      *           "author": {
                      *             "username": "jane",
                      *             "bio": null,
@@ -3336,7 +2897,7 @@ export interface operations {
                      *         "updatedAt": "2026-02-18T03:22:56.637Z",
                      *         "body": "His name was my name too.",
                      *         "author": {
-                     *           "username": "jake",
+                     *           "username": "jane",
                      *           "bio": null,
                      *           "image": null,
                      *           "following": false
@@ -3351,7 +2912,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["ArticleNotFound"];
             408: components["responses"]["BodyTooSlow"];
-            413: components["responses"]["BodyTooLarge"];
+            413: components["responses"]["BodyOver128KiB"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["CommentInvalid"];
             500: components["responses"]["InternalError"];

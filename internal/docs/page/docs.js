@@ -113,7 +113,8 @@ function withNewestToken(change) {
 }
 
 function exampleToken() {
-  return ui.specSelectors.specJson().getIn(['components', 'schemas', 'RefreshSessionInput', 'example', 'refreshToken'])
+  const input = ['components', 'schemas', 'RefreshSessionInput']
+  return ui.specSelectors.specJson().getIn([...input, 'properties', 'refreshToken', 'example'])
 }
 
 function refreshExample() {

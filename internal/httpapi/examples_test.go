@@ -1,0 +1,204 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+
+	contract "conduit"
+)
+
+// unknowable are the members whose text no example can foretell: tokens, the ids of sessions, and keys. All else is
+// compared, timestamps too, for the clock shows the times of the examples.
+var unknowable = []string{"token", "accessToken", "refreshToken", "id", "kid", "x"}
+
+// TestExamples plays the story that the examples of openapi.yaml tell: each request is the contract's own, and its
+// answer has to be what the contract shows. Jake writes, on a laptop and a phone; jane reads; a thief has a token.
+func TestExamples(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s = newServerOf(t, s.db, "https://conduit.example.com")
+		p := &play{server: s, found: map[string]string{}}
+		laptop, phone := p.player("192.0.2.7", "Mozilla/5.0"), p.player("192.0.2.7", "Conduit/1.0")
+		jane, thief := p.player("203.0.113.5", "Mozilla/5.0"), p.player("198.51.100.3", "curl/8.5.0")
+
+		laptop.plays(t, "createUser", "login", "createArticle")
+		phone.plays(t, "createSession")
+		laptop.plays(t, "deleteSession")
+		phone.plays(t, "createSession")
+		jane.token = s.register(t, "jane")
+		jane.plays(t, "getTags", "getArticle", "createArticleFavorite", "getArticles", "deleteArticleFavorite")
+		jane.plays(t, "createArticleComment", "getArticleComments", "deleteArticleComment")
+
+		s.clock.Advance(15 * time.Minute)
+		phone.plays(t, "refreshSession")
+		s.do(t, phone.request("getArticles")).want(t, http.StatusOK, "") // uses the successor
+		s.clock.Advance(time.Minute)
+		s.do(t, thief.request("refreshSession")).wantError(t, http.StatusUnauthorized, "refreshToken", "is invalid")
+
+		s.clock.Advance(10 * time.Minute)
+		laptop.plays(t, "updateArticle", "updateCurrentUser", "getCurrentUser")
+		jane.plays(t, "getProfileByUsername", "followUserByUsername", "getArticlesFeed", "unfollowUserByUsername")
+		jane.plays(t, "logout")
+
+		s.clock.Advance(20 * time.Minute)
+		laptop.plays(t, "deleteOtherSessions")
+		if err := s.sessions.WriteDownSeen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		laptop.plays(t, "getSessions", "deleteArticle", "deleteCurrentUser")
+		thief.plays(t, "getJwks", "getServerMetadata")
+
+		for _, operation := range operations() {
+			if id := operation.OperationID; !slices.Contains(p.played, id) {
+				t.Errorf("openapi.yaml:%d: nobody plays %s: give it a place in TestExamples, above", lineOf(id), id)
+			}
+		}
+	})
+}
+
+// play is a server on which one example comes true after another.
+type play struct {
+	*server
+	found  map[string]string // what the server has for the unknowable texts of the examples
+	played []string
+}
+
+// player is somebody on a device, with the token that came last.
+type player struct {
+	*play
+	headers map[string]string
+	token   string
+}
+
+func (p *play) player(ipAddress, userAgent string) *player {
+	return &player{play: p, headers: map[string]string{"X-Forwarded-For": ipAddress, "User-Agent": userAgent}}
+}
+
+// request is the contract's example of one, sent by this player.
+func (p *player) request(operationID string) call {
+	c := operationCalled(operationID).goodCall()
+	c.path, c.body, c.token, c.headers = p.asFound(c.path), p.asFound(c.body), p.token, p.headers
+	return c
+}
+
+// plays sends the requests of these operations, and holds the answers to the examples.
+func (p *player) plays(t *testing.T, operationIDs ...string) {
+	t.Helper()
+	for _, id := range operationIDs {
+		p.played = append(p.played, id)
+		t.Run(id, func(t *testing.T) {
+			operation, request := operationCalled(id), p.request(id)
+			p.compare(t, operation, request)
+			for _, parameter := range operation.parameters {
+				// Each of the query finds the same alone, but for a cursor, which leads to another page.
+				if parameter := parameter.Value; parameter.In == openapi3.ParameterInQuery && parameter.Name != "cursor" {
+					narrowed := request
+					narrowed.path += "?" + parameter.Name + "=" + url.QueryEscape(fmt.Sprint(parameter.Example))
+					p.compare(t, operation, narrowed)
+				}
+			}
+		})
+	}
+}
+
+// shown is an answer as far as the contract shows it.
+type shown struct {
+	Status  int
+	Headers map[string]string
+	Body    any
+}
+
+// compare sends the request, and holds what comes to the example of the operation's success.
+func (p *player) compare(t *testing.T, operation documentedOperation, request call) {
+	t.Helper()
+	response, answer := p.do(t, request), shown{Headers: map[string]string{}}
+	example := operation.success()
+	if answer.Status = response.status; response.body != "" {
+		answer.Body = decoded(t, response.body)
+	}
+	for name := range example.Headers {
+		answer.Headers[name] = response.header.Get(name)
+	}
+	p.learn(example.Body, answer.Body, "")
+	want := decoded(t, p.asFound(asJSON(example)))
+	if diff := cmp.Diff(want, decoded(t, asJSON(answer))); diff != "" {
+		t.Errorf("openapi.yaml:%d: what %s %s answers is not its example (-example +answer):\n%s",
+			lineOf(operation.OperationID), request.method, request.path, diff)
+	}
+}
+
+// success is the contract's example of what the operation answers if all is well.
+func (o documentedOperation) success() shown {
+	for code, response := range o.Responses.Map() {
+		status, err := strconv.Atoi(code)
+		if err != nil || status/100 != 2 {
+			continue
+		}
+		example := shown{Status: status, Headers: map[string]string{}}
+		for name, header := range response.Value.Headers {
+			example.Headers[name] = fmt.Sprint(header.Value.Example)
+		}
+		if media := response.Value.Content.Get("application/json"); media != nil {
+			example.Body = media.Example
+			for _, shared := range media.Examples {
+				example.Body = shared.Value.Value
+			}
+		}
+		return example
+	}
+	panic(o.OperationID + " has no answer if all is well")
+}
+
+// learn keeps what stands in the answer where the example has an unknowable text.
+func (p *player) learn(example, answer any, member string) {
+	switch example := example.(type) {
+	case map[string]any:
+		object, _ := answer.(map[string]any)
+		for name, value := range example {
+			p.learn(value, object[name], name)
+		}
+	case []any:
+		list, _ := answer.([]any)
+		for i := range min(len(example), len(list)) {
+			p.learn(example[i], list[i], "")
+		}
+	case string:
+		text, _ := answer.(string)
+		if text == "" || !slices.Contains(unknowable, member) {
+			return
+		}
+		if p.found[example] = text; member == "token" || member == "accessToken" {
+			p.token = text
+		}
+	}
+}
+
+// asFound is a text of the contract, with what the server has for what is unknowable.
+func (p *play) asFound(text string) string {
+	examples := slices.SortedFunc(maps.Keys(p.found), func(a, b string) int { return len(b) - len(a) }) // tokens hold ids
+	var pairs []string
+	for _, example := range examples {
+		pairs = append(pairs, example, p.found[example])
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+func operationCalled(id string) documentedOperation {
+	all := operations()
+	return all[slices.IndexFunc(all, func(o documentedOperation) bool { return o.OperationID == id })]
+}
+
+// lineOf is where openapi.yaml has the operation.
+func lineOf(operationID string) int {
+	before, _, _ := strings.Cut(string(contract.Document), "operationId: "+operationID+"\n")
+	return strings.Count(before, "\n") + 1
+}
