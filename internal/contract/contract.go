@@ -37,7 +37,7 @@ type Config struct {
 	// OnViolation is told of answers which break it.
 	OnViolation func(*http.Request, Violation)
 	// OnAnswer is told of each answer that is checked.
-	OnAnswer func(operationID string, status int)
+	OnAnswer func(operationID string, status int, body []byte)
 }
 
 // Host is the server around the contract, and has what the contract does not say.

@@ -37,7 +37,7 @@ func (o *operation) check(r *http.Request, answer *recorder) {
 	m := o.mux
 	m.Checked.Add(1)
 	if m.config.OnAnswer != nil {
-		m.config.OnAnswer(o.id, answer.status)
+		m.config.OnAnswer(o.id, answer.status, answer.body.Bytes())
 	}
 	err := m.violation(r, answer)
 	if err == nil {

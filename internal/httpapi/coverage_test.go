@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -20,20 +21,25 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// answers are the pairs of operation and status that the tests of this package have seen.
+// answers are the pairs of operation and status that the tests of this package have seen, and the refusals with their
+// bodies.
 var answers = struct {
 	sync.Mutex
 	seen map[string]bool
 }{seen: map[string]bool{}}
 
-func noteAnswer(operationID string, status int) {
+func noteAnswer(operationID string, status int, body []byte) {
 	answers.Lock()
 	defer answers.Unlock()
-	answers.seen[fmt.Sprint(operationID, " ", status)] = true
+	pair := fmt.Sprint(operationID, " ", status)
+	answers.seen[pair] = true
+	if status >= http.StatusBadRequest {
+		answers.seen[pair+" "+string(bytes.TrimSpace(body))] = true
+	}
 }
 
 // TestMain compares, after a full run, the answers that were seen with those the contract has. That no other one leaves
-// the server is seen by the response check, at once.
+// the server is seen by the response check, at once. TestExamples looks at the examples of what is no refusal.
 func TestMain(m *testing.M) {
 	code := storetest.Main(m)
 	if full := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == "" && flag.Lookup("test.list").Value.String() == ""; full && code == 0 {
@@ -43,6 +49,10 @@ func TestMain(m *testing.M) {
 					"- add one to the noun's _test.go, or take the status out of openapi.yaml")
 				code = 1
 			}
+		}
+		for _, refusal := range unseenRefusals() {
+			fmt.Println("openapi.yaml has an example that is none of the refusals which a test has seen:", refusal)
+			code = 1
 		}
 	}
 	os.Exit(code)
@@ -103,6 +113,41 @@ func documented() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(pairs))
+}
+
+// unseenRefusals are the examples of refusals that no operation answered, and the operations and statuses of which no
+// example was answered.
+func unseenRefusals() (unseen []string) {
+	seen := map[string]bool{}
+	for _, operation := range operations() {
+		for status, response := range operation.Responses.Map() {
+			if status < "400" {
+				continue
+			}
+			pair := operation.OperationID + " " + status
+			for _, example := range examples(response.Value) {
+				body := asJSON(example)
+				for _, of := range []string{pair, status + " " + body} {
+					seen[of] = seen[of] || answers.seen[pair+" "+body]
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(seen)), func(of string) bool { return seen[of] })
+}
+
+// examples are the bodies that the contract shows of an answer, by name; one alone has none.
+func examples(response *openapi3.Response) map[string]any {
+	shown := map[string]any{}
+	if media := response.Content.Get("application/json"); media != nil {
+		if media.Example != nil {
+			shown[""] = media.Example
+		}
+		for name, example := range media.Examples {
+			shown[name] = example.Value.Value
+		}
+	}
+	return shown
 }
 
 // goodCalls has the contract's own example of each operation that uses the database, with jake's tokens.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"conduit/internal/app"
+
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
@@ -25,7 +27,7 @@ var unknowable = []string{"token", "accessToken", "refreshToken", "id", "kid", "
 // answer has to be what the contract shows. Jake writes, on a laptop and a phone; jane reads; a thief has a token.
 func TestExamples(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s = newServerOf(t, s.db, "https://conduit.example.com")
+		s = newServerOn(t, s.Store, func(o *app.Options) { o.Issuer = "https://conduit.example.com" })
 		p := &play{server: s, found: map[string]string{}}
 		laptop, phone := p.player("192.0.2.7", "Mozilla/5.0"), p.player("192.0.2.7", "Conduit/1.0")
 		jane, thief := p.player("203.0.113.5", "Mozilla/5.0"), p.player("198.51.100.3", "curl/8.5.0")
@@ -51,7 +53,7 @@ func TestExamples(t *testing.T) {
 
 		s.clock.Advance(20 * time.Minute)
 		laptop.plays(t, "deleteOtherSessions")
-		if err := s.sessions.WriteDownSeen(t.Context()); err != nil {
+		if err := s.Sessions.WriteDownSeen(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		laptop.plays(t, "getSessions", "deleteArticle", "deleteCurrentUser")
@@ -147,11 +149,8 @@ func (o documentedOperation) success() shown {
 		for name, header := range response.Value.Headers {
 			example.Headers[name] = fmt.Sprint(header.Value.Example)
 		}
-		if media := response.Value.Content.Get("application/json"); media != nil {
-			example.Body = media.Example
-			for _, shared := range media.Examples {
-				example.Body = shared.Value.Value
-			}
+		for _, body := range examples(response.Value) {
+			example.Body = body
 		}
 		return example
 	}

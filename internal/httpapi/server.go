@@ -71,7 +71,7 @@ type Config struct {
 	// client went away before there was one, and the time from the request's header to the answer's end.
 	OnRequest func(operationID string, status int, took time.Duration)
 	// OnAnswer, if set beside CheckResponses, is told of each operation's answers.
-	OnAnswer func(operationID string, status int)
+	OnAnswer func(operationID string, status int, body []byte)
 }
 
 // PublicKeys are the keys by which others check tokens.

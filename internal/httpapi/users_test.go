@@ -85,6 +85,10 @@ func TestRegistrationRefusals(t *testing.T) {
 			{"empty password", userJSON("username", "a", "email", "a@b.c", "password", ""), 422, `{"errors":{"password":["can't be blank"]}}`},
 			{"all missing", `{"user":{}}`, 422, `{"errors":{"username":["can't be blank"],"email":["can't be blank"],"password":["can't be blank"]}}`},
 			{"all null", `{"user":{"username":null,"email":null,"password":null}}`, 422, `{"errors":{"username":["can't be blank"],"email":["can't be blank"],"password":["can't be blank"]}}`},
+			{
+				"all unfit", userJSON("username", "", "email", "x", "password", "short7c"), 422,
+				asJSON(theContract().Components.Examples["SeveralFields"].Value.Value),
+			},
 			{"wrapper missing", `{}`, 422, `{"errors":{"user":["can't be blank"]}}`},
 			{"wrapper of another kind", `{"user":[]}`, 422, `{"errors":{"user":["must be an object"]}}`},
 			{"wrong types", `{"user":{"username":1,"email":true,"password":["x"]}}`, 422, `{"errors":{"username":["must be a string"],"email":["must be a string"],"password":["must be a string"]}}`},
