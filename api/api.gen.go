@@ -99,27 +99,27 @@ type Article struct {
 	// Example: You have to believe
 	Body string `json:"body"`
 
-	// CreatedAt When it was published, in UTC.
+	// CreatedAt When the article was published, in UTC.
 	//
 	// Example: 2026-02-18T03:22:56.637Z
 	CreatedAt Timestamp `json:"createdAt"`
 
-	// Description What it is about.
+	// Description What the article is about.
 	//
 	// Example: Ever wonder how?
 	Description string `json:"description"`
 
-	// Favorited Whether it is a favourite of the reader.
+	// Favorited Whether the reader marked it as favourite.
 	//
 	// Example: false
 	Favorited bool `json:"favorited"`
 
-	// FavoritesCount Of how many people it is a favourite.
+	// FavoritesCount How many people marked it as favourite.
 	//
 	// Example: 0
 	FavoritesCount int64 `json:"favoritesCount"`
 
-	// Slug Names the article in paths.
+	// Slug The slug of the article, which paths name it by.
 	//
 	// Example: how-to-train-your-dragon
 	Slug string `json:"slug"`
@@ -134,7 +134,7 @@ type Article struct {
 	// Example: How to train your dragon
 	Title string `json:"title"`
 
-	// UpdatedAt When it was last changed, in UTC.
+	// UpdatedAt When the article was last changed, in UTC.
 	//
 	// Example: 2026-02-18T03:48:56.637Z
 	UpdatedAt Timestamp `json:"updatedAt"`
@@ -164,30 +164,30 @@ type ArticleList struct {
 
 // ArticleSummary An article without its body.
 type ArticleSummary struct {
-	// Author A person beside what they wrote, in lists and at comments.
+	// Author A person as shown in lists of articles and beside comments.
 	Author ProfileSummary `json:"author"`
 
-	// CreatedAt When it was published, in UTC.
+	// CreatedAt When the article was published, in UTC.
 	//
 	// Example: 2026-02-18T03:22:56.637Z
 	CreatedAt Timestamp `json:"createdAt"`
 
-	// Description What it is about.
+	// Description What the article is about.
 	//
 	// Example: Ever wonder how?
 	Description string `json:"description"`
 
-	// Favorited Whether it is a favourite of the reader.
+	// Favorited Whether the reader marked it as favourite.
 	//
 	// Example: false
 	Favorited bool `json:"favorited"`
 
-	// FavoritesCount Of how many people it is a favourite.
+	// FavoritesCount How many people marked it as favourite.
 	//
 	// Example: 0
 	FavoritesCount int64 `json:"favoritesCount"`
 
-	// Slug Names the article in paths.
+	// Slug The slug of the article, which paths name it by.
 	//
 	// Example: how-to-train-your-dragon
 	Slug string `json:"slug"`
@@ -202,15 +202,15 @@ type ArticleSummary struct {
 	// Example: How to train your dragon
 	Title string `json:"title"`
 
-	// UpdatedAt When it was last changed, in UTC.
+	// UpdatedAt When the article was last changed, in UTC.
 	//
 	// Example: 2026-02-18T03:48:56.637Z
 	UpdatedAt Timestamp `json:"updatedAt"`
 }
 
-// Comment What a reader said.
+// Comment A comment below an article.
 type Comment struct {
-	// Author A person beside what they wrote, in lists and at comments.
+	// Author A person as shown in lists of articles and beside comments.
 	Author ProfileSummary `json:"author"`
 
 	// Body The text.
@@ -218,17 +218,17 @@ type Comment struct {
 	// Example: His name was my name too.
 	Body string `json:"body"`
 
-	// CreatedAt When it was written, in UTC.
+	// CreatedAt When the comment was written, in UTC.
 	//
 	// Example: 2026-02-18T03:22:56.637Z
 	CreatedAt Timestamp `json:"createdAt"`
 
-	// Id Names the comment in paths.
+	// Id The id of the comment, which paths name it by.
 	//
 	// Example: 1
 	Id int64 `json:"id"`
 
-	// UpdatedAt The same, for comments do not change.
+	// UpdatedAt The same as `createdAt`, because comments do not change.
 	//
 	// Example: 2026-02-18T03:22:56.637Z
 	UpdatedAt Timestamp `json:"updatedAt"`
@@ -236,7 +236,7 @@ type Comment struct {
 
 // CommentEnvelope A comment.
 type CommentEnvelope struct {
-	// Comment What a reader said.
+	// Comment A comment below an article.
 	Comment Comment `json:"comment"`
 }
 
@@ -251,7 +251,7 @@ type CommentList struct {
 	NextCursor nullable.Nullable[string] `json:"nextCursor"`
 }
 
-// DeleteUserInput What shows that it is the user who asks, and not somebody at their desk.
+// DeleteUserInput The password, which shows that the user asks, and not somebody at their desk.
 type DeleteUserInput struct {
 	// Password The password of the account.
 	//
@@ -261,26 +261,29 @@ type DeleteUserInput struct {
 
 // DeleteUserRequest The body of `deleteCurrentUser`.
 type DeleteUserRequest struct {
-	// User What shows that it is the user who asks, and not somebody at their desk.
+	// User The password, which shows that the user asks, and not somebody at their desk.
 	User DeleteUserInput `json:"user"`
 }
 
 // ErrorEnvelope What every error looks like.
 type ErrorEnvelope struct {
-	// Errors Messages by field. `body` stands for the request body as a whole, other names for what the error is about.
+	// Errors Messages by field. `body` may stand for the whole request body. A name that is no field says what the error is
+	// about.
+	//
 	//
 	// Example: {"email":["is not a valid email"]}
 	Errors Errors `json:"errors"`
 }
 
-// Errors Messages by field. `body` stands for the request body as a whole, other names for what the error is about.
+// Errors Messages by field. `body` may stand for the whole request body. A name that is no field says what the error is
+// about.
 //
 // Example: {"email":["is not a valid email"]}
 type Errors map[string][]string
 
 // Jwk A public key (RFC 7517, section 4).
 type Jwk struct {
-	// Alg The algorithm it signs with.
+	// Alg The algorithm that the key signs with.
 	//
 	// Example: EdDSA
 	Alg JwkAlg `json:"alg"`
@@ -290,7 +293,7 @@ type Jwk struct {
 	// Example: Ed25519
 	Crv JwkCrv `json:"crv"`
 
-	// Kid The key's RFC 7638 thumbprint, as tokens name it.
+	// Kid The RFC 7638 thumbprint of the key. Tokens name their key by it.
 	//
 	// Example: 2tu4nPNtJZ5rE8Uc0DbWNXh0JhpYMNuO8qq8Y0GzTxI
 	Kid string `json:"kid"`
@@ -300,7 +303,7 @@ type Jwk struct {
 	// Example: OKP
 	Kty JwkKty `json:"kty"`
 
-	// Use Signatures only.
+	// Use What the key is for, which is signatures only.
 	//
 	// Example: sig
 	Use JwkUse `json:"use"`
@@ -310,13 +313,13 @@ type Jwk struct {
 	// Example: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
 	X string `json:"x"`
 
-	// Y The y coordinate, with EC keys.
+	// Y The y coordinate; EC keys alone have one.
 	//
 	// Example: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0
 	Y string `json:"y,omitempty"`
 }
 
-// JwkAlg The algorithm it signs with.
+// JwkAlg The algorithm that the key signs with.
 //
 // Example: EdDSA
 type JwkAlg string
@@ -331,20 +334,20 @@ type JwkCrv string
 // Example: OKP
 type JwkKty string
 
-// JwkUse Signatures only.
+// JwkUse What the key is for, which is signatures only.
 //
 // Example: sig
 type JwkUse string
 
 // JwkSet A JSON Web Key Set (RFC 7517, section 5).
 type JwkSet struct {
-	// Keys Public keys: in use, about to be used, and still good for verifying.
+	// Keys Public keys, those in use, those about to be used, and those that still verify tokens.
 	Keys []Jwk `json:"keys"`
 }
 
-// LoginUserInput Who somebody says they are.
+// LoginUserInput The email and password of an account.
 type LoginUserInput struct {
-	// Email The address of the account, in any case.
+	// Email The email of the account, in upper or lower case.
 	//
 	// Example: jake@example.com
 	Email string `json:"email"`
@@ -357,7 +360,7 @@ type LoginUserInput struct {
 
 // LoginUserRequest The body of `login`.
 type LoginUserRequest struct {
-	// User Who somebody says they are.
+	// User The email and password of an account.
 	User LoginUserInput `json:"user"`
 }
 
@@ -368,7 +371,7 @@ type NewArticleInput struct {
 	// Example: You have to believe
 	Body string `json:"body"`
 
-	// Description What it is about, for lists.
+	// Description What the article is about, for lists.
 	//
 	// Example: Ever wonder how?
 	Description string `json:"description"`
@@ -406,23 +409,25 @@ type NewCommentRequest struct {
 
 // NewSessionRequest The body of `createSession`.
 type NewSessionRequest struct {
-	// Session Who somebody says they are.
+	// Session The email and password of an account.
 	Session LoginUserInput `json:"session"`
 }
 
 // NewUserInput What registration needs.
 type NewUserInput struct {
-	// Email Unique without regard to case, shown as given.
+	// Email Unique without regard to case. Answers show it as it was given.
 	//
 	// Example: jake@example.com
 	Email string `json:"email"`
 
-	// Password 8 to 128 characters, any of Unicode, no rules of composition. A server with `--password-policy=strict` asks for 15.
+	// Password 8 to 128 Unicode characters of any kind. A server with `--password-policy=strict` asks for 15 or more.
+	//
 	//
 	// Example: jakes secret
 	Password string `json:"password"`
 
-	// Username Unique without regard to case. Any script; no slash, control characters or outer blanks.
+	// Username Unique without regard to case. Any script is fine; slashes, control characters and outer blanks are not.
+	//
 	//
 	// Example: jake
 	Username string `json:"username"`
@@ -434,27 +439,34 @@ type NewUserRequest struct {
 	User NewUserInput `json:"user"`
 }
 
-// Notice Something that happened to the account, of which its owner should know.
+// Notice Something that happened to the account and that its owner should know of.
 type Notice struct {
-	// At When, in UTC.
+	// At When it happened, in UTC.
 	//
 	// Example: 2026-02-18T03:38:56.637Z
 	At Timestamp `json:"at"`
 
-	// Event What happened. `refresh-reused`: a refresh token came back that had been used, so that two had it, and the session
-	// ended. `session-evicted`: a login beyond the limit ended the session that was unused longest. `password-changed` and
-	// `email-changed`, which ended all other sessions, and `username-changed`. There may be other words in time.
+	// Event What happened, in one word; more words may come in time.
+	//
+	// `refresh-reused`: a refresh token came back that had been used, so two clients had it, and the session
+	// ended.
+	//
+	// `session-evicted`: a login beyond the limit ended the session that was unused for longest.
+	//
+	// `password-changed`, `email-changed`: the change ended all other sessions.
+	//
+	// `username-changed`: the user has another username.
 	//
 	//
 	// Example: refresh-reused
 	Event string `json:"event"`
 
-	// IpAddress The IP address it came from; empty if unknown.
+	// IpAddress The IP address that it came from; empty if unknown.
 	//
 	// Example: 198.51.100.3
 	IpAddress string `json:"ipAddress"`
 
-	// UserAgent How the client called itself; empty if it did not.
+	// UserAgent What the client called itself; empty if it did not say.
 	//
 	// Example: curl/8.5.0
 	UserAgent string `json:"userAgent"`
@@ -472,7 +484,7 @@ type Profile struct {
 	// Example: false
 	Following bool `json:"following"`
 
-	// Image The address of a picture.
+	// Image The URL of a picture.
 	//
 	// Example: https://example.com/jake.png
 	Image nullable.Nullable[string] `json:"image"`
@@ -489,7 +501,7 @@ type ProfileEnvelope struct {
 	Profile Profile `json:"profile"`
 }
 
-// ProfileSummary A person beside what they wrote, in lists and at comments.
+// ProfileSummary A person as shown in lists of articles and beside comments.
 type ProfileSummary struct {
 	// Bio A few words about oneself, cut to 300 characters.
 	//
@@ -501,7 +513,7 @@ type ProfileSummary struct {
 	// Example: false
 	Following bool `json:"following"`
 
-	// Image The address of a picture; one of more than 2048 bytes is left out.
+	// Image The URL of a picture. One of more than 2048 bytes is left out.
 	//
 	// Example: https://example.com/jake.png
 	Image nullable.Nullable[string] `json:"image"`
@@ -512,7 +524,7 @@ type ProfileSummary struct {
 	Username string `json:"username"`
 }
 
-// RefreshSessionInput What shows that the session is one's own.
+// RefreshSessionInput The refresh token, which shows that the session is the caller's.
 type RefreshSessionInput struct {
 	// RefreshToken The newest refresh token of the session.
 	//
@@ -522,18 +534,18 @@ type RefreshSessionInput struct {
 
 // RefreshSessionRequest The body of `refreshSession`.
 type RefreshSessionRequest struct {
-	// Session What shows that the session is one's own.
+	// Session The refresh token, which shows that the session is the caller's.
 	Session RefreshSessionInput `json:"session"`
 }
 
 // ServerMetadata Authorization server metadata (RFC 8414, section 2).
 type ServerMetadata struct {
-	// GrantTypesSupported None.
+	// GrantTypesSupported Always empty.
 	//
 	// Example: []
 	GrantTypesSupported []string `json:"grant_types_supported"`
 
-	// Issuer The iss of tokens.
+	// Issuer The issuer, which tokens have as `iss`.
 	//
 	// Example: https://conduit.example.com
 	Issuer string `json:"issuer"`
@@ -543,7 +555,7 @@ type ServerMetadata struct {
 	// Example: https://conduit.example.com/.well-known/jwks.json
 	JwksUri string `json:"jwks_uri"`
 
-	// ResponseTypesSupported None.
+	// ResponseTypesSupported Always empty.
 	//
 	// Example: []
 	ResponseTypesSupported []string `json:"response_types_supported"`
@@ -551,52 +563,52 @@ type ServerMetadata struct {
 
 // Session A device on which somebody is logged in.
 type Session struct {
-	// CreatedAt When it began, in UTC.
+	// CreatedAt When the session began, in UTC.
 	//
 	// Example: 2026-02-18T03:22:56.637Z
 	CreatedAt Timestamp `json:"createdAt"`
 
-	// Current Whether it is the session of the presented token.
+	// Current Whether the token of this request is the session's.
 	//
 	// Example: true
 	Current bool `json:"current"`
 
-	// ExpiresAt When it ends unless it is refreshed, in UTC.
+	// ExpiresAt When the session ends unless it is refreshed, in UTC.
 	//
 	// Example: 2026-02-19T03:22:56.637Z
 	ExpiresAt Timestamp `json:"expiresAt"`
 
-	// Id Names the session in paths.
+	// Id The id of the session, which paths name it by.
 	//
 	// Example: 6DU6SQDSNCEOUM77E6AUP5IW4P
 	Id string `json:"id"`
 
-	// IpAddress The address it began from; empty if unknown.
+	// IpAddress The IP address that the session began from; empty if unknown.
 	//
 	// Example: 192.0.2.7
 	IpAddress string `json:"ipAddress"`
 
-	// LastSeenAt When it was last used, in UTC, to a minute or two.
+	// LastSeenAt When the session was last used, in UTC; it may be a minute or two late.
 	//
 	// Example: 2026-02-18T04:08:56.637Z
 	LastSeenAt Timestamp `json:"lastSeenAt"`
 
-	// UserAgent How the client called itself; empty if it did not.
+	// UserAgent What the client called itself; empty if it did not say.
 	//
 	// Example: Mozilla/5.0
 	UserAgent string `json:"userAgent"`
 }
 
-// SessionList Where somebody is logged in.
+// SessionList The sessions of a user, and what happened to the account.
 type SessionList struct {
-	// Notices What happened to the account in the last 30 days, the newest first, and the last four of a kind.
+	// Notices What happened to the account in the last 30 days, newest first, at most four of a kind.
 	Notices []Notice `json:"notices"`
 
-	// Sessions The sessions, the one last used first.
+	// Sessions The sessions, the last used one first.
 	Sessions []Session `json:"sessions"`
 }
 
-// SessionTokens What an app keeps of a session.
+// SessionTokens The tokens of a session, for an app to keep.
 type SessionTokens struct {
 	// AccessToken For the Authorization header.
 	//
@@ -608,7 +620,7 @@ type SessionTokens struct {
 	// Example: 2026-02-18T03:37:56.000Z
 	AccessTokenExpiresAt Timestamp `json:"accessTokenExpiresAt"`
 
-	// Id The session.
+	// Id The id of the session.
 	//
 	// Example: 6DU6SQDSNCEOUM77E6AUP5IW4P
 	Id string `json:"id"`
@@ -626,19 +638,19 @@ type SessionTokens struct {
 
 // SessionTokensEnvelope A session with its tokens.
 type SessionTokensEnvelope struct {
-	// Session What an app keeps of a session.
+	// Session The tokens of a session, for an app to keep.
 	Session SessionTokens `json:"session"`
 }
 
 // TagList The tags in use.
 type TagList struct {
-	// Tags The tags, each once.
+	// Tags The tags, each of them once.
 	//
 	// Example: ["dragons","training"]
 	Tags []string `json:"tags"`
 }
 
-// UpdateArticleInput What is to change; an absent member stays as it is.
+// UpdateArticleInput What to change. An absent member stays as it is.
 type UpdateArticleInput struct {
 	// Body The new text.
 	//
@@ -650,12 +662,12 @@ type UpdateArticleInput struct {
 	// Example: Ever wonder how?
 	Description string `json:"description,omitempty"`
 
-	// TagList All tags that the article is to have; an empty list removes them.
+	// TagList All tags that the article shall have. An empty list removes them.
 	//
 	// Example: ["dragons"]
 	TagList []string `json:"tagList,omitempty"`
 
-	// Title The new headline; the slug follows it.
+	// Title The new headline. The slug follows it.
 	//
 	// Example: How to train your dragon, again
 	Title string `json:"title,omitempty"`
@@ -663,35 +675,39 @@ type UpdateArticleInput struct {
 
 // UpdateArticleRequest The body of `updateArticle`.
 type UpdateArticleRequest struct {
-	// Article What is to change; an absent member stays as it is.
+	// Article What to change. An absent member stays as it is.
 	Article UpdateArticleInput `json:"article"`
 }
 
-// UpdateUserInput What is to change; an absent member stays as it is.
+// UpdateUserInput What to change. An absent member stays as it is.
 type UpdateUserInput struct {
-	// Bio A few words about oneself; null or an empty string clears it.
+	// Bio A few words about oneself. Null or an empty string clears it.
 	//
 	// Example: I like to skateboard
 	Bio nullable.Nullable[string] `json:"bio,omitempty"`
 
-	// CurrentPassword The password that the user has; empty counts as not given. If it is not right nothing changes. A server with
-	// `--require-current-password` asks for it when the email or the password changes.
+	// CurrentPassword The password that the user has; an empty one counts as none. If it is not right, nothing changes. A server
+	// with `--require-current-password` asks for it when the email or the password changes.
 	//
 	//
 	// Example: jakes secret
 	CurrentPassword string `json:"currentPassword,omitempty"`
 
-	// Email The new address.
+	// Email The new email.
 	//
 	// Example: jake@example.com
 	Email string `json:"email,omitempty"`
 
-	// Image The URL of a picture, which may be a data URL, of at most 2048 bytes; stored as it is. Null or an empty string clears it.
+	// Image The URL of a picture, at most 2048 bytes long; a data URL is fine. It is stored as it is. Null or an empty
+	// string clears it.
+	//
 	//
 	// Example: https://example.com/jake.png
 	Image nullable.Nullable[string] `json:"image,omitempty"`
 
-	// Password The new password, of 8 characters or more. An empty one beside other members leaves it as it is, for so forms send it.
+	// Password The new password, of 8 characters or more. An empty one beside other members changes nothing, because forms
+	// send it so.
+	//
 	//
 	// Example: jakes new secret
 	Password *string `json:"password,omitempty"`
@@ -704,7 +720,7 @@ type UpdateUserInput struct {
 
 // UpdateUserRequest The body of `updateCurrentUser`.
 type UpdateUserRequest struct {
-	// User What is to change; an absent member stays as it is.
+	// User What to change. An absent member stays as it is.
 	User UpdateUserInput `json:"user"`
 }
 
@@ -715,12 +731,12 @@ type User struct {
 	// Example: I like to skateboard
 	Bio nullable.Nullable[string] `json:"bio"`
 
-	// Email The address, as it was given.
+	// Email The email, as it was given.
 	//
 	// Example: jake@example.com
 	Email string `json:"email"`
 
-	// Image The address of a picture.
+	// Image The URL of a picture.
 	//
 	// Example: https://example.com/jake.png
 	Image nullable.Nullable[string] `json:"image"`
@@ -870,37 +886,39 @@ type GetArticlesParams struct {
 	// Author Only articles written by this username.
 	Author *string `form:"author,omitempty" json:"author,omitempty"`
 
-	// Favorited Only articles which this username marked as favourite.
+	// Favorited Only articles that this username marked as favourite.
 	Favorited *string `form:"favorited,omitempty" json:"favorited,omitempty"`
 
-	// Limit How many articles a page holds. More than 100 is served as 100; empty counts as not given.
+	// Limit How many articles a page has at most. A number above 100 counts as 100, and an empty value as none.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Offset How many articles to skip. Empty counts as not given.
+	// Offset How many articles to skip. An empty value counts as none.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Costs the same however deep the page is, and neither skips nor repeats articles when others are published meanwhile. Not together with `offset`.
+	// Cursor The `nextCursor` of the page before. Pages by cursor cost the same however deep they are, and they neither skip
+	// nor repeat articles while others are published. `cursor` and `offset` exclude each other.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetArticlesFeedParams defines parameters for GetArticlesFeed.
 type GetArticlesFeedParams struct {
-	// Limit How many articles a page holds. More than 100 is served as 100; empty counts as not given.
+	// Limit How many articles a page has at most. A number above 100 counts as 100, and an empty value as none.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Offset How many articles to skip. Empty counts as not given.
+	// Offset How many articles to skip. An empty value counts as none.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Costs the same however deep the page is, and neither skips nor repeats articles when others are published meanwhile. Not together with `offset`.
+	// Cursor The `nextCursor` of the page before. Pages by cursor cost the same however deep they are, and they neither skip
+	// nor repeat articles while others are published. `cursor` and `offset` exclude each other.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetArticleCommentsParams defines parameters for GetArticleComments.
 type GetArticleCommentsParams struct {
-	// Limit How many comments a page holds at most. More than 500 is served as 500; empty counts as not given.
+	// Limit How many comments a page has at most. A number above 500 counts as 500, and an empty value as none.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before. Empty counts as not given.
+	// Cursor The `nextCursor` of the page before. An empty value counts as none.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1007,29 +1025,31 @@ type ClientInterface interface {
 
 	// GetJwks Read the public keys
 	//
-	// The JSON Web Key Set (RFC 7517) against which tokens verify, for gateways and other services. It holds no private part and may be cached.
+	// Returns the JSON Web Key Set (RFC 7517) with which gateways and other services verify tokens. It has public keys
+	// only, and may be cached.
 	//
 	// Corresponds with GET /.well-known/jwks.json (the `GetJwks` operationId).
 	GetJwks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetServerMetadata Read who issues tokens, and where the keys are
 	//
-	// Authorization server metadata (RFC 8414), from which a gateway finds the keys by the issuer alone. Conduit has no OAuth
-	// grants, so it names none. Not found where the issuer is no URL: set `--public-url`.
+	// Returns authorization server metadata (RFC 8414). A gateway that knows the issuer finds the keys through it.
+	// Conduit has no OAuth grants and lists none. The answer is 404 if the issuer is no URL; `--public-url` sets one.
 	//
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
 	GetServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetArticles List articles
 	//
-	// Newest first. Filters are exact and all given ones must hold; an unknown author, tag or user gives an empty list. Lists leave out the `body`.
+	// Lists articles, newest first and without their `body`. An article has to match every filter exactly. An unknown
+	// author, tag or user gives an empty list.
 	//
 	// Corresponds with GET /articles (the `GetArticles` operationId).
 	GetArticles(ctx context.Context, params *GetArticlesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateArticleWithBody Publish an article
 	//
-	// The slug is made from the title; equal titles are allowed and get different slugs.
+	// Makes the slug from the title. Two articles may have the same title; their slugs differ.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1038,7 +1058,7 @@ type ClientInterface interface {
 
 	// CreateArticle Publish an article
 	//
-	// The slug is made from the title; equal titles are allowed and get different slugs.
+	// Makes the slug from the title. Two articles may have the same title; their slugs differ.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1047,28 +1067,30 @@ type ClientInterface interface {
 
 	// GetArticlesFeed List articles of followed authors
 	//
-	// Newest first, written by the people whom the caller follows. Lists leave out the `body`.
+	// Lists the articles of the people whom the caller follows, newest first and without their `body`.
 	//
 	// Corresponds with GET /articles/feed (the `GetArticlesFeed` operationId).
 	GetArticlesFeed(ctx context.Context, params *GetArticlesFeedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteArticle Delete an article
 	//
-	// Its comments and favourites go with it. Only its author may.
+	// Deletes the article with its comments and favourites. Only the author can delete it.
 	//
 	// Corresponds with DELETE /articles/{slug} (the `DeleteArticle` operationId).
 	DeleteArticle(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetArticle Read an article
 	//
-	// With its body. `favorited` and `author.following` are the reader's, and false for anonymous readers.
+	// Returns the article with its body. `favorited` and `author.following` are those of the reader, and false for
+	// anonymous readers.
 	//
 	// Corresponds with GET /articles/{slug} (the `GetArticle` operationId).
 	GetArticle(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateArticleWithBody Change an article
 	//
-	// Changes the members that are present. A new title gives a new slug. `tagList` replaces all tags; an empty one removes them. Only its author may.
+	// Changes the members that are sent. A new title gives a new slug. `tagList` replaces all tags; an empty list
+	// removes them. Only the author can change an article.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1077,7 +1099,8 @@ type ClientInterface interface {
 
 	// UpdateArticle Change an article
 	//
-	// Changes the members that are present. A new title gives a new slug. `tagList` replaces all tags; an empty one removes them. Only its author may.
+	// Changes the members that are sent. A new title gives a new slug. `tagList` replaces all tags; an empty list
+	// removes them. Only the author can change an article.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1086,14 +1109,15 @@ type ClientInterface interface {
 
 	// GetArticleComments List the comments of an article
 	//
-	// Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
+	// Lists comments, oldest first. A page has up to 500 of them, or about 1 MiB of text, so an ordinary discussion is
+	// one page. `nextCursor` leads to the next page.
 	//
 	// Corresponds with GET /articles/{slug}/comments (the `GetArticleComments` operationId).
 	GetArticleComments(ctx context.Context, slug Slug, params *GetArticleCommentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateArticleCommentWithBody Comment on an article
 	//
-	// Comments cannot be changed later, only deleted.
+	// A comment cannot be changed later, only deleted.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1102,7 +1126,7 @@ type ClientInterface interface {
 
 	// CreateArticleComment Comment on an article
 	//
-	// Comments cannot be changed later, only deleted.
+	// A comment cannot be changed later, only deleted.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1111,49 +1135,52 @@ type ClientInterface interface {
 
 	// DeleteArticleComment Delete a comment
 	//
-	// Only its author may.
+	// Only the author of the comment can delete it.
 	//
 	// Corresponds with DELETE /articles/{slug}/comments/{commentId} (the `DeleteArticleComment` operationId).
 	DeleteArticleComment(ctx context.Context, slug Slug, commentId int64, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteArticleFavorite Unmark a favourite article
 	//
-	// Answers with the article, also if it was not marked.
+	// Answers with the article, even if it was not marked.
 	//
 	// Corresponds with DELETE /articles/{slug}/favorite (the `DeleteArticleFavorite` operationId).
 	DeleteArticleFavorite(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateArticleFavorite Mark an article as favourite
 	//
-	// Doing it twice counts once. Authors may mark their own.
+	// Marking an article twice counts once. Authors can mark their own articles.
 	//
 	// Corresponds with POST /articles/{slug}/favorite (the `CreateArticleFavorite` operationId).
 	CreateArticleFavorite(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetProfileByUsername Read a profile
 	//
-	// What everybody may see of a person. `following` tells whether the reader follows them, and is false for anonymous readers.
+	// Returns what everybody may see of a person. `following` says whether the reader follows that person; it is false
+	// for anonymous readers.
 	//
 	// Corresponds with GET /profiles/{username} (the `GetProfileByUsername` operationId).
 	GetProfileByUsername(ctx context.Context, username Username, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UnfollowUserByUsername Stop following a person
 	//
-	// Answers with the profile, also if the caller did not follow that person.
+	// Answers with the profile, even if the caller did not follow that person.
 	//
 	// Corresponds with DELETE /profiles/{username}/follow (the `UnfollowUserByUsername` operationId).
 	UnfollowUserByUsername(ctx context.Context, username Username, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// FollowUserByUsername Follow a person
 	//
-	// Their articles appear in the caller's feed from now on. Following twice changes nothing; nobody can follow themselves.
+	// From now on the person's articles appear in the caller's feed. Following somebody twice changes nothing. Nobody
+	// can follow themselves.
 	//
 	// Corresponds with POST /profiles/{username}/follow (the `FollowUserByUsername` operationId).
 	FollowUserByUsername(ctx context.Context, username Username, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateSessionWithBody Log in with short tokens
 	//
-	// For apps that want an access token of minutes and a refresh token, instead of the one token of `login`.
+	// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
+	// lasts minutes, and a refresh token.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1162,7 +1189,8 @@ type ClientInterface interface {
 
 	// CreateSession Log in with short tokens
 	//
-	// For apps that want an access token of minutes and a refresh token, instead of the one token of `login`.
+	// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
+	// lasts minutes, and a refresh token.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1171,10 +1199,15 @@ type ClientInterface interface {
 
 	// RefreshSessionWithBody Get the next short tokens
 	//
-	// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
-	// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
-	// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
-	// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
+	// Each refresh token is good once. The answer has the next one.
+	//
+	// A client that lost the answer can send its token again. The answer is the same as long as the next token is
+	// unused, however late that is, so nobody is logged out. The answer is also the same for a few seconds in any
+	// case, for the sake of a second tab.
+	//
+	// The next token counts as used when a client sends it, or sends an access token that came with it. A refresh
+	// token that comes back after that has leaked: the whole session ends, with its access tokens, and its owner finds
+	// `refresh-reused` in `GET /user/sessions`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1183,10 +1216,15 @@ type ClientInterface interface {
 
 	// RefreshSession Get the next short tokens
 	//
-	// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
-	// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
-	// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
-	// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
+	// Each refresh token is good once. The answer has the next one.
+	//
+	// A client that lost the answer can send its token again. The answer is the same as long as the next token is
+	// unused, however late that is, so nobody is logged out. The answer is also the same for a few seconds in any
+	// case, for the sake of a second tab.
+	//
+	// The next token counts as used when a client sends it, or sends an access token that came with it. A refresh
+	// token that comes back after that has leaked: the whole session ends, with its access tokens, and its owner finds
+	// `refresh-reused` in `GET /user/sessions`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1195,25 +1233,26 @@ type ClientInterface interface {
 
 	// GetTags List the tags in use
 	//
-	// Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
+	// Lists tags, the most used first, then by name. If there are more than 500, the list has the 300 most used ones,
+	// and up to 200 tags of the newest articles.
 	//
 	// Corresponds with GET /tags (the `GetTags` operationId).
 	GetTags(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteCurrentUserWithBody Delete one's account
+	// DeleteCurrentUserWithBody Delete the logged-in user
 	//
-	// Asks for the password once more. Everything that the user wrote goes with the account, at once; the username is not
-	// given out again for a while, so that nobody takes on the name of somebody who has just left.
+	// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
+	// can take the username for a while, so that nobody can pose as somebody who has just left.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with DELETE /user (the `DeleteCurrentUser` operationId).
 	DeleteCurrentUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteCurrentUser Delete one's account
+	// DeleteCurrentUser Delete the logged-in user
 	//
-	// Asks for the password once more. Everything that the user wrote goes with the account, at once; the username is not
-	// given out again for a while, so that nobody takes on the name of somebody who has just left.
+	// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
+	// can take the username for a while, so that nobody can pose as somebody who has just left.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1222,18 +1261,24 @@ type ClientInterface interface {
 
 	// GetCurrentUser Read the logged-in user
 	//
-	// The user of the presented token, which is given back unchanged.
+	// Returns the user whom the token belongs to. The answer carries the same token.
 	//
 	// Corresponds with GET /user (the `GetCurrentUser` operationId).
 	GetCurrentUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateCurrentUserWithBody Change the logged-in user
 	//
-	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-	// An empty `password` changes nothing, and is refused if it is all there is.
-	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-	// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
-	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
+	// Changes the members that are sent and leaves the others as they are. `null` or an empty string clears `bio` and
+	// `image`. An empty `password` changes nothing beside other members; alone it is refused.
+	//
+	// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
+	// carries it.
+	//
+	// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
+	// usernames can only change to one of these.
+	//
+	// A user can try to change username, email or password some times at once (20 by default), and then once a minute.
+	// A refused try counts too.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1242,11 +1287,17 @@ type ClientInterface interface {
 
 	// UpdateCurrentUser Change the logged-in user
 	//
-	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-	// An empty `password` changes nothing, and is refused if it is all there is.
-	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-	// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
-	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
+	// Changes the members that are sent and leaves the others as they are. `null` or an empty string clears `bio` and
+	// `image`. An empty `password` changes nothing beside other members; alone it is refused.
+	//
+	// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
+	// carries it.
+	//
+	// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
+	// usernames can only change to one of these.
+	//
+	// A user can try to change username, email or password some times at once (20 by default), and then once a minute.
+	// A refused try counts too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1255,31 +1306,32 @@ type ClientInterface interface {
 
 	// DeleteOtherSessions Log out everywhere else
 	//
-	// Ends all sessions of the logged-in user but the one of the presented token.
+	// Ends all sessions of the logged-in user except the one of the token.
 	//
 	// Corresponds with DELETE /user/sessions (the `DeleteOtherSessions` operationId).
 	DeleteOtherSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSessions List where one is logged in
+	// GetSessions List the user's sessions
 	//
-	// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
-	// happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
+	// Lists the sessions of the logged-in user, the last used one first. `lastSeenAt` may be a minute or two late.
+	// `notices` lists what happened to the account in the last 30 days that its owner should know of, and may not have
+	// done.
 	//
 	// Corresponds with GET /user/sessions (the `GetSessions` operationId).
 	GetSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteSession Log out somewhere
+	// DeleteSession Log out of one session
 	//
-	// Ends one session of the logged-in user, at once and everywhere. Somebody else's is not found.
+	// Ends one session of the logged-in user at once, on every server. Another user's session is not found.
 	//
 	// Corresponds with DELETE /user/sessions/{sessionId} (the `DeleteSession` operationId).
 	DeleteSession(ctx context.Context, sessionId string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateUserWithBody Register a new user
 	//
-	// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
-	// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
-	// look alike.
+	// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
+	// are unique without regard to case. A username that looks like an existing one in another script counts as taken
+	// (UTS #39). Two ASCII usernames never look alike.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1288,9 +1340,9 @@ type ClientInterface interface {
 
 	// CreateUser Register a new user
 	//
-	// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
-	// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
-	// look alike.
+	// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
+	// are unique without regard to case. A username that looks like an existing one in another script counts as taken
+	// (UTS #39). Two ASCII usernames never look alike.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1299,7 +1351,8 @@ type ClientInterface interface {
 
 	// LoginWithBody Log in
 	//
-	// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
+	// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
+	// the same time.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1308,7 +1361,8 @@ type ClientInterface interface {
 
 	// Login Log in
 	//
-	// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
+	// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
+	// the same time.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1317,7 +1371,7 @@ type ClientInterface interface {
 
 	// Logout Log out
 	//
-	// Ends the session of the presented token, at once and everywhere. The user's other sessions go on.
+	// Ends the session of the token at once, on every server. The user's other sessions go on.
 	//
 	// Corresponds with POST /users/logout (the `Logout` operationId).
 	Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1325,7 +1379,8 @@ type ClientInterface interface {
 
 // GetJwks Read the public keys
 //
-// The JSON Web Key Set (RFC 7517) against which tokens verify, for gateways and other services. It holds no private part and may be cached.
+// Returns the JSON Web Key Set (RFC 7517) with which gateways and other services verify tokens. It has public keys
+// only, and may be cached.
 //
 // Corresponds with GET /.well-known/jwks.json (the `GetJwks` operationId).
 func (c *Client) GetJwks(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1342,8 +1397,8 @@ func (c *Client) GetJwks(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 
 // GetServerMetadata Read who issues tokens, and where the keys are
 //
-// Authorization server metadata (RFC 8414), from which a gateway finds the keys by the issuer alone. Conduit has no OAuth
-// grants, so it names none. Not found where the issuer is no URL: set `--public-url`.
+// Returns authorization server metadata (RFC 8414). A gateway that knows the issuer finds the keys through it.
+// Conduit has no OAuth grants and lists none. The answer is 404 if the issuer is no URL; `--public-url` sets one.
 //
 // Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
 func (c *Client) GetServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1360,7 +1415,8 @@ func (c *Client) GetServerMetadata(ctx context.Context, reqEditors ...RequestEdi
 
 // GetArticles List articles
 //
-// Newest first. Filters are exact and all given ones must hold; an unknown author, tag or user gives an empty list. Lists leave out the `body`.
+// Lists articles, newest first and without their `body`. An article has to match every filter exactly. An unknown
+// author, tag or user gives an empty list.
 //
 // Corresponds with GET /articles (the `GetArticles` operationId).
 func (c *Client) GetArticles(ctx context.Context, params *GetArticlesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1377,7 +1433,7 @@ func (c *Client) GetArticles(ctx context.Context, params *GetArticlesParams, req
 
 // CreateArticleWithBody Publish an article
 //
-// The slug is made from the title; equal titles are allowed and get different slugs.
+// Makes the slug from the title. Two articles may have the same title; their slugs differ.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1396,7 +1452,7 @@ func (c *Client) CreateArticleWithBody(ctx context.Context, contentType string, 
 
 // CreateArticle Publish an article
 //
-// The slug is made from the title; equal titles are allowed and get different slugs.
+// Makes the slug from the title. Two articles may have the same title; their slugs differ.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1415,7 +1471,7 @@ func (c *Client) CreateArticle(ctx context.Context, body CreateArticleJSONReques
 
 // GetArticlesFeed List articles of followed authors
 //
-// Newest first, written by the people whom the caller follows. Lists leave out the `body`.
+// Lists the articles of the people whom the caller follows, newest first and without their `body`.
 //
 // Corresponds with GET /articles/feed (the `GetArticlesFeed` operationId).
 func (c *Client) GetArticlesFeed(ctx context.Context, params *GetArticlesFeedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1432,7 +1488,7 @@ func (c *Client) GetArticlesFeed(ctx context.Context, params *GetArticlesFeedPar
 
 // DeleteArticle Delete an article
 //
-// Its comments and favourites go with it. Only its author may.
+// Deletes the article with its comments and favourites. Only the author can delete it.
 //
 // Corresponds with DELETE /articles/{slug} (the `DeleteArticle` operationId).
 func (c *Client) DeleteArticle(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1449,7 +1505,8 @@ func (c *Client) DeleteArticle(ctx context.Context, slug Slug, reqEditors ...Req
 
 // GetArticle Read an article
 //
-// With its body. `favorited` and `author.following` are the reader's, and false for anonymous readers.
+// Returns the article with its body. `favorited` and `author.following` are those of the reader, and false for
+// anonymous readers.
 //
 // Corresponds with GET /articles/{slug} (the `GetArticle` operationId).
 func (c *Client) GetArticle(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1466,7 +1523,8 @@ func (c *Client) GetArticle(ctx context.Context, slug Slug, reqEditors ...Reques
 
 // UpdateArticleWithBody Change an article
 //
-// Changes the members that are present. A new title gives a new slug. `tagList` replaces all tags; an empty one removes them. Only its author may.
+// Changes the members that are sent. A new title gives a new slug. `tagList` replaces all tags; an empty list
+// removes them. Only the author can change an article.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1485,7 +1543,8 @@ func (c *Client) UpdateArticleWithBody(ctx context.Context, slug Slug, contentTy
 
 // UpdateArticle Change an article
 //
-// Changes the members that are present. A new title gives a new slug. `tagList` replaces all tags; an empty one removes them. Only its author may.
+// Changes the members that are sent. A new title gives a new slug. `tagList` replaces all tags; an empty list
+// removes them. Only the author can change an article.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1504,7 +1563,8 @@ func (c *Client) UpdateArticle(ctx context.Context, slug Slug, body UpdateArticl
 
 // GetArticleComments List the comments of an article
 //
-// Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
+// Lists comments, oldest first. A page has up to 500 of them, or about 1 MiB of text, so an ordinary discussion is
+// one page. `nextCursor` leads to the next page.
 //
 // Corresponds with GET /articles/{slug}/comments (the `GetArticleComments` operationId).
 func (c *Client) GetArticleComments(ctx context.Context, slug Slug, params *GetArticleCommentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1521,7 +1581,7 @@ func (c *Client) GetArticleComments(ctx context.Context, slug Slug, params *GetA
 
 // CreateArticleCommentWithBody Comment on an article
 //
-// Comments cannot be changed later, only deleted.
+// A comment cannot be changed later, only deleted.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1540,7 +1600,7 @@ func (c *Client) CreateArticleCommentWithBody(ctx context.Context, slug Slug, co
 
 // CreateArticleComment Comment on an article
 //
-// Comments cannot be changed later, only deleted.
+// A comment cannot be changed later, only deleted.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1559,7 +1619,7 @@ func (c *Client) CreateArticleComment(ctx context.Context, slug Slug, body Creat
 
 // DeleteArticleComment Delete a comment
 //
-// Only its author may.
+// Only the author of the comment can delete it.
 //
 // Corresponds with DELETE /articles/{slug}/comments/{commentId} (the `DeleteArticleComment` operationId).
 func (c *Client) DeleteArticleComment(ctx context.Context, slug Slug, commentId int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1576,7 +1636,7 @@ func (c *Client) DeleteArticleComment(ctx context.Context, slug Slug, commentId 
 
 // DeleteArticleFavorite Unmark a favourite article
 //
-// Answers with the article, also if it was not marked.
+// Answers with the article, even if it was not marked.
 //
 // Corresponds with DELETE /articles/{slug}/favorite (the `DeleteArticleFavorite` operationId).
 func (c *Client) DeleteArticleFavorite(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1593,7 +1653,7 @@ func (c *Client) DeleteArticleFavorite(ctx context.Context, slug Slug, reqEditor
 
 // CreateArticleFavorite Mark an article as favourite
 //
-// Doing it twice counts once. Authors may mark their own.
+// Marking an article twice counts once. Authors can mark their own articles.
 //
 // Corresponds with POST /articles/{slug}/favorite (the `CreateArticleFavorite` operationId).
 func (c *Client) CreateArticleFavorite(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1610,7 +1670,8 @@ func (c *Client) CreateArticleFavorite(ctx context.Context, slug Slug, reqEditor
 
 // GetProfileByUsername Read a profile
 //
-// What everybody may see of a person. `following` tells whether the reader follows them, and is false for anonymous readers.
+// Returns what everybody may see of a person. `following` says whether the reader follows that person; it is false
+// for anonymous readers.
 //
 // Corresponds with GET /profiles/{username} (the `GetProfileByUsername` operationId).
 func (c *Client) GetProfileByUsername(ctx context.Context, username Username, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1627,7 +1688,7 @@ func (c *Client) GetProfileByUsername(ctx context.Context, username Username, re
 
 // UnfollowUserByUsername Stop following a person
 //
-// Answers with the profile, also if the caller did not follow that person.
+// Answers with the profile, even if the caller did not follow that person.
 //
 // Corresponds with DELETE /profiles/{username}/follow (the `UnfollowUserByUsername` operationId).
 func (c *Client) UnfollowUserByUsername(ctx context.Context, username Username, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1644,7 +1705,8 @@ func (c *Client) UnfollowUserByUsername(ctx context.Context, username Username, 
 
 // FollowUserByUsername Follow a person
 //
-// Their articles appear in the caller's feed from now on. Following twice changes nothing; nobody can follow themselves.
+// From now on the person's articles appear in the caller's feed. Following somebody twice changes nothing. Nobody
+// can follow themselves.
 //
 // Corresponds with POST /profiles/{username}/follow (the `FollowUserByUsername` operationId).
 func (c *Client) FollowUserByUsername(ctx context.Context, username Username, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1661,7 +1723,8 @@ func (c *Client) FollowUserByUsername(ctx context.Context, username Username, re
 
 // CreateSessionWithBody Log in with short tokens
 //
-// For apps that want an access token of minutes and a refresh token, instead of the one token of `login`.
+// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
+// lasts minutes, and a refresh token.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1680,7 +1743,8 @@ func (c *Client) CreateSessionWithBody(ctx context.Context, contentType string, 
 
 // CreateSession Log in with short tokens
 //
-// For apps that want an access token of minutes and a refresh token, instead of the one token of `login`.
+// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
+// lasts minutes, and a refresh token.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1699,10 +1763,15 @@ func (c *Client) CreateSession(ctx context.Context, body CreateSessionJSONReques
 
 // RefreshSessionWithBody Get the next short tokens
 //
-// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
-// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
-// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
-// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
+// Each refresh token is good once. The answer has the next one.
+//
+// A client that lost the answer can send its token again. The answer is the same as long as the next token is
+// unused, however late that is, so nobody is logged out. The answer is also the same for a few seconds in any
+// case, for the sake of a second tab.
+//
+// The next token counts as used when a client sends it, or sends an access token that came with it. A refresh
+// token that comes back after that has leaked: the whole session ends, with its access tokens, and its owner finds
+// `refresh-reused` in `GET /user/sessions`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1721,10 +1790,15 @@ func (c *Client) RefreshSessionWithBody(ctx context.Context, contentType string,
 
 // RefreshSession Get the next short tokens
 //
-// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
-// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
-// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
-// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
+// Each refresh token is good once. The answer has the next one.
+//
+// A client that lost the answer can send its token again. The answer is the same as long as the next token is
+// unused, however late that is, so nobody is logged out. The answer is also the same for a few seconds in any
+// case, for the sake of a second tab.
+//
+// The next token counts as used when a client sends it, or sends an access token that came with it. A refresh
+// token that comes back after that has leaked: the whole session ends, with its access tokens, and its owner finds
+// `refresh-reused` in `GET /user/sessions`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1743,7 +1817,8 @@ func (c *Client) RefreshSession(ctx context.Context, body RefreshSessionJSONRequ
 
 // GetTags List the tags in use
 //
-// Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
+// Lists tags, the most used first, then by name. If there are more than 500, the list has the 300 most used ones,
+// and up to 200 tags of the newest articles.
 //
 // Corresponds with GET /tags (the `GetTags` operationId).
 func (c *Client) GetTags(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1758,10 +1833,10 @@ func (c *Client) GetTags(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 	return c.Client.Do(req)
 }
 
-// DeleteCurrentUserWithBody Delete one's account
+// DeleteCurrentUserWithBody Delete the logged-in user
 //
-// Asks for the password once more. Everything that the user wrote goes with the account, at once; the username is not
-// given out again for a while, so that nobody takes on the name of somebody who has just left.
+// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
+// can take the username for a while, so that nobody can pose as somebody who has just left.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1778,10 +1853,10 @@ func (c *Client) DeleteCurrentUserWithBody(ctx context.Context, contentType stri
 	return c.Client.Do(req)
 }
 
-// DeleteCurrentUser Delete one's account
+// DeleteCurrentUser Delete the logged-in user
 //
-// Asks for the password once more. Everything that the user wrote goes with the account, at once; the username is not
-// given out again for a while, so that nobody takes on the name of somebody who has just left.
+// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
+// can take the username for a while, so that nobody can pose as somebody who has just left.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1800,7 +1875,7 @@ func (c *Client) DeleteCurrentUser(ctx context.Context, body DeleteCurrentUserJS
 
 // GetCurrentUser Read the logged-in user
 //
-// The user of the presented token, which is given back unchanged.
+// Returns the user whom the token belongs to. The answer carries the same token.
 //
 // Corresponds with GET /user (the `GetCurrentUser` operationId).
 func (c *Client) GetCurrentUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1817,11 +1892,17 @@ func (c *Client) GetCurrentUser(ctx context.Context, reqEditors ...RequestEditor
 
 // UpdateCurrentUserWithBody Change the logged-in user
 //
-// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-// An empty `password` changes nothing, and is refused if it is all there is.
-// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
-// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
+// Changes the members that are sent and leaves the others as they are. `null` or an empty string clears `bio` and
+// `image`. An empty `password` changes nothing beside other members; alone it is refused.
+//
+// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
+// carries it.
+//
+// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
+// usernames can only change to one of these.
+//
+// A user can try to change username, email or password some times at once (20 by default), and then once a minute.
+// A refused try counts too.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1840,11 +1921,17 @@ func (c *Client) UpdateCurrentUserWithBody(ctx context.Context, contentType stri
 
 // UpdateCurrentUser Change the logged-in user
 //
-// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-// An empty `password` changes nothing, and is refused if it is all there is.
-// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
-// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
+// Changes the members that are sent and leaves the others as they are. `null` or an empty string clears `bio` and
+// `image`. An empty `password` changes nothing beside other members; alone it is refused.
+//
+// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
+// carries it.
+//
+// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
+// usernames can only change to one of these.
+//
+// A user can try to change username, email or password some times at once (20 by default), and then once a minute.
+// A refused try counts too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1863,7 +1950,7 @@ func (c *Client) UpdateCurrentUser(ctx context.Context, body UpdateCurrentUserJS
 
 // DeleteOtherSessions Log out everywhere else
 //
-// Ends all sessions of the logged-in user but the one of the presented token.
+// Ends all sessions of the logged-in user except the one of the token.
 //
 // Corresponds with DELETE /user/sessions (the `DeleteOtherSessions` operationId).
 func (c *Client) DeleteOtherSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1878,10 +1965,11 @@ func (c *Client) DeleteOtherSessions(ctx context.Context, reqEditors ...RequestE
 	return c.Client.Do(req)
 }
 
-// GetSessions List where one is logged in
+// GetSessions List the user's sessions
 //
-// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
-// happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
+// Lists the sessions of the logged-in user, the last used one first. `lastSeenAt` may be a minute or two late.
+// `notices` lists what happened to the account in the last 30 days that its owner should know of, and may not have
+// done.
 //
 // Corresponds with GET /user/sessions (the `GetSessions` operationId).
 func (c *Client) GetSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1896,9 +1984,9 @@ func (c *Client) GetSessions(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
-// DeleteSession Log out somewhere
+// DeleteSession Log out of one session
 //
-// Ends one session of the logged-in user, at once and everywhere. Somebody else's is not found.
+// Ends one session of the logged-in user at once, on every server. Another user's session is not found.
 //
 // Corresponds with DELETE /user/sessions/{sessionId} (the `DeleteSession` operationId).
 func (c *Client) DeleteSession(ctx context.Context, sessionId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1915,9 +2003,9 @@ func (c *Client) DeleteSession(ctx context.Context, sessionId string, reqEditors
 
 // CreateUserWithBody Register a new user
 //
-// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
-// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
-// look alike.
+// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
+// are unique without regard to case. A username that looks like an existing one in another script counts as taken
+// (UTS #39). Two ASCII usernames never look alike.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1936,9 +2024,9 @@ func (c *Client) CreateUserWithBody(ctx context.Context, contentType string, bod
 
 // CreateUser Register a new user
 //
-// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
-// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
-// look alike.
+// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
+// are unique without regard to case. A username that looks like an existing one in another script counts as taken
+// (UTS #39). Two ASCII usernames never look alike.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1957,7 +2045,8 @@ func (c *Client) CreateUser(ctx context.Context, body CreateUserJSONRequestBody,
 
 // LoginWithBody Log in
 //
-// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
+// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
+// the same time.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1976,7 +2065,8 @@ func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.
 
 // Login Log in
 //
-// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
+// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
+// the same time.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1995,7 +2085,7 @@ func (c *Client) Login(ctx context.Context, body LoginJSONRequestBody, reqEditor
 
 // Logout Log out
 //
-// Ends the session of the presented token, at once and everywhere. The user's other sessions go on.
+// Ends the session of the token at once, on every server. The user's other sessions go on.
 //
 // Corresponds with POST /users/logout (the `Logout` operationId).
 func (c *Client) Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3197,7 +3287,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetJwksWithResponse Read the public keys
 	//
-	// The JSON Web Key Set (RFC 7517) against which tokens verify, for gateways and other services. It holds no private part and may be cached.
+	// Returns the JSON Web Key Set (RFC 7517) with which gateways and other services verify tokens. It has public keys
+	// only, and may be cached.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3206,8 +3297,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetServerMetadataWithResponse Read who issues tokens, and where the keys are
 	//
-	// Authorization server metadata (RFC 8414), from which a gateway finds the keys by the issuer alone. Conduit has no OAuth
-	// grants, so it names none. Not found where the issuer is no URL: set `--public-url`.
+	// Returns authorization server metadata (RFC 8414). A gateway that knows the issuer finds the keys through it.
+	// Conduit has no OAuth grants and lists none. The answer is 404 if the issuer is no URL; `--public-url` sets one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3216,7 +3307,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetArticlesWithResponse List articles
 	//
-	// Newest first. Filters are exact and all given ones must hold; an unknown author, tag or user gives an empty list. Lists leave out the `body`.
+	// Lists articles, newest first and without their `body`. An article has to match every filter exactly. An unknown
+	// author, tag or user gives an empty list.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3225,7 +3317,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateArticleWithBodyWithResponse Publish an article
 	//
-	// The slug is made from the title; equal titles are allowed and get different slugs.
+	// Makes the slug from the title. Two articles may have the same title; their slugs differ.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3234,7 +3326,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateArticleWithResponse Publish an article
 	//
-	// The slug is made from the title; equal titles are allowed and get different slugs.
+	// Makes the slug from the title. Two articles may have the same title; their slugs differ.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3243,7 +3335,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetArticlesFeedWithResponse List articles of followed authors
 	//
-	// Newest first, written by the people whom the caller follows. Lists leave out the `body`.
+	// Lists the articles of the people whom the caller follows, newest first and without their `body`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3252,7 +3344,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteArticleWithResponse Delete an article
 	//
-	// Its comments and favourites go with it. Only its author may.
+	// Deletes the article with its comments and favourites. Only the author can delete it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3261,7 +3353,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetArticleWithResponse Read an article
 	//
-	// With its body. `favorited` and `author.following` are the reader's, and false for anonymous readers.
+	// Returns the article with its body. `favorited` and `author.following` are those of the reader, and false for
+	// anonymous readers.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3270,7 +3363,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateArticleWithBodyWithResponse Change an article
 	//
-	// Changes the members that are present. A new title gives a new slug. `tagList` replaces all tags; an empty one removes them. Only its author may.
+	// Changes the members that are sent. A new title gives a new slug. `tagList` replaces all tags; an empty list
+	// removes them. Only the author can change an article.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3279,7 +3373,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateArticleWithResponse Change an article
 	//
-	// Changes the members that are present. A new title gives a new slug. `tagList` replaces all tags; an empty one removes them. Only its author may.
+	// Changes the members that are sent. A new title gives a new slug. `tagList` replaces all tags; an empty list
+	// removes them. Only the author can change an article.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3288,7 +3383,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetArticleCommentsWithResponse List the comments of an article
 	//
-	// Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
+	// Lists comments, oldest first. A page has up to 500 of them, or about 1 MiB of text, so an ordinary discussion is
+	// one page. `nextCursor` leads to the next page.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3297,7 +3393,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateArticleCommentWithBodyWithResponse Comment on an article
 	//
-	// Comments cannot be changed later, only deleted.
+	// A comment cannot be changed later, only deleted.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3306,7 +3402,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateArticleCommentWithResponse Comment on an article
 	//
-	// Comments cannot be changed later, only deleted.
+	// A comment cannot be changed later, only deleted.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3315,7 +3411,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteArticleCommentWithResponse Delete a comment
 	//
-	// Only its author may.
+	// Only the author of the comment can delete it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3324,7 +3420,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteArticleFavoriteWithResponse Unmark a favourite article
 	//
-	// Answers with the article, also if it was not marked.
+	// Answers with the article, even if it was not marked.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3333,7 +3429,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateArticleFavoriteWithResponse Mark an article as favourite
 	//
-	// Doing it twice counts once. Authors may mark their own.
+	// Marking an article twice counts once. Authors can mark their own articles.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3342,7 +3438,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetProfileByUsernameWithResponse Read a profile
 	//
-	// What everybody may see of a person. `following` tells whether the reader follows them, and is false for anonymous readers.
+	// Returns what everybody may see of a person. `following` says whether the reader follows that person; it is false
+	// for anonymous readers.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3351,7 +3448,7 @@ type ClientWithResponsesInterface interface {
 
 	// UnfollowUserByUsernameWithResponse Stop following a person
 	//
-	// Answers with the profile, also if the caller did not follow that person.
+	// Answers with the profile, even if the caller did not follow that person.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3360,7 +3457,8 @@ type ClientWithResponsesInterface interface {
 
 	// FollowUserByUsernameWithResponse Follow a person
 	//
-	// Their articles appear in the caller's feed from now on. Following twice changes nothing; nobody can follow themselves.
+	// From now on the person's articles appear in the caller's feed. Following somebody twice changes nothing. Nobody
+	// can follow themselves.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3369,7 +3467,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateSessionWithBodyWithResponse Log in with short tokens
 	//
-	// For apps that want an access token of minutes and a refresh token, instead of the one token of `login`.
+	// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
+	// lasts minutes, and a refresh token.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3378,7 +3477,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateSessionWithResponse Log in with short tokens
 	//
-	// For apps that want an access token of minutes and a refresh token, instead of the one token of `login`.
+	// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
+	// lasts minutes, and a refresh token.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3387,10 +3487,15 @@ type ClientWithResponsesInterface interface {
 
 	// RefreshSessionWithBodyWithResponse Get the next short tokens
 	//
-	// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
-	// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
-	// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
-	// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
+	// Each refresh token is good once. The answer has the next one.
+	//
+	// A client that lost the answer can send its token again. The answer is the same as long as the next token is
+	// unused, however late that is, so nobody is logged out. The answer is also the same for a few seconds in any
+	// case, for the sake of a second tab.
+	//
+	// The next token counts as used when a client sends it, or sends an access token that came with it. A refresh
+	// token that comes back after that has leaked: the whole session ends, with its access tokens, and its owner finds
+	// `refresh-reused` in `GET /user/sessions`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3399,10 +3504,15 @@ type ClientWithResponsesInterface interface {
 
 	// RefreshSessionWithResponse Get the next short tokens
 	//
-	// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
-	// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
-	// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
-	// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
+	// Each refresh token is good once. The answer has the next one.
+	//
+	// A client that lost the answer can send its token again. The answer is the same as long as the next token is
+	// unused, however late that is, so nobody is logged out. The answer is also the same for a few seconds in any
+	// case, for the sake of a second tab.
+	//
+	// The next token counts as used when a client sends it, or sends an access token that came with it. A refresh
+	// token that comes back after that has leaked: the whole session ends, with its access tokens, and its owner finds
+	// `refresh-reused` in `GET /user/sessions`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3411,27 +3521,28 @@ type ClientWithResponsesInterface interface {
 
 	// GetTagsWithResponse List the tags in use
 	//
-	// Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
+	// Lists tags, the most used first, then by name. If there are more than 500, the list has the 300 most used ones,
+	// and up to 200 tags of the newest articles.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /tags (the `GetTags` operationId).
 	GetTagsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTagsResponse, error)
 
-	// DeleteCurrentUserWithBodyWithResponse Delete one's account
+	// DeleteCurrentUserWithBodyWithResponse Delete the logged-in user
 	//
-	// Asks for the password once more. Everything that the user wrote goes with the account, at once; the username is not
-	// given out again for a while, so that nobody takes on the name of somebody who has just left.
+	// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
+	// can take the username for a while, so that nobody can pose as somebody who has just left.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /user (the `DeleteCurrentUser` operationId).
 	DeleteCurrentUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteCurrentUserResponse, error)
 
-	// DeleteCurrentUserWithResponse Delete one's account
+	// DeleteCurrentUserWithResponse Delete the logged-in user
 	//
-	// Asks for the password once more. Everything that the user wrote goes with the account, at once; the username is not
-	// given out again for a while, so that nobody takes on the name of somebody who has just left.
+	// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
+	// can take the username for a while, so that nobody can pose as somebody who has just left.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3440,7 +3551,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetCurrentUserWithResponse Read the logged-in user
 	//
-	// The user of the presented token, which is given back unchanged.
+	// Returns the user whom the token belongs to. The answer carries the same token.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3449,11 +3560,17 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateCurrentUserWithBodyWithResponse Change the logged-in user
 	//
-	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-	// An empty `password` changes nothing, and is refused if it is all there is.
-	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-	// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
-	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
+	// Changes the members that are sent and leaves the others as they are. `null` or an empty string clears `bio` and
+	// `image`. An empty `password` changes nothing beside other members; alone it is refused.
+	//
+	// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
+	// carries it.
+	//
+	// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
+	// usernames can only change to one of these.
+	//
+	// A user can try to change username, email or password some times at once (20 by default), and then once a minute.
+	// A refused try counts too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3462,11 +3579,17 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateCurrentUserWithResponse Change the logged-in user
 	//
-	// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-	// An empty `password` changes nothing, and is refused if it is all there is.
-	// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-	// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
-	// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
+	// Changes the members that are sent and leaves the others as they are. `null` or an empty string clears `bio` and
+	// `image`. An empty `password` changes nothing beside other members; alone it is refused.
+	//
+	// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
+	// carries it.
+	//
+	// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
+	// usernames can only change to one of these.
+	//
+	// A user can try to change username, email or password some times at once (20 by default), and then once a minute.
+	// A refused try counts too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3475,26 +3598,27 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteOtherSessionsWithResponse Log out everywhere else
 	//
-	// Ends all sessions of the logged-in user but the one of the presented token.
+	// Ends all sessions of the logged-in user except the one of the token.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /user/sessions (the `DeleteOtherSessions` operationId).
 	DeleteOtherSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*DeleteOtherSessionsResponse, error)
 
-	// GetSessionsWithResponse List where one is logged in
+	// GetSessionsWithResponse List the user's sessions
 	//
-	// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
-	// happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
+	// Lists the sessions of the logged-in user, the last used one first. `lastSeenAt` may be a minute or two late.
+	// `notices` lists what happened to the account in the last 30 days that its owner should know of, and may not have
+	// done.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /user/sessions (the `GetSessions` operationId).
 	GetSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSessionsResponse, error)
 
-	// DeleteSessionWithResponse Log out somewhere
+	// DeleteSessionWithResponse Log out of one session
 	//
-	// Ends one session of the logged-in user, at once and everywhere. Somebody else's is not found.
+	// Ends one session of the logged-in user at once, on every server. Another user's session is not found.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3503,9 +3627,9 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithBodyWithResponse Register a new user
 	//
-	// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
-	// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
-	// look alike.
+	// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
+	// are unique without regard to case. A username that looks like an existing one in another script counts as taken
+	// (UTS #39). Two ASCII usernames never look alike.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3514,9 +3638,9 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithResponse Register a new user
 	//
-	// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
-	// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
-	// look alike.
+	// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
+	// are unique without regard to case. A username that looks like an existing one in another script counts as taken
+	// (UTS #39). Two ASCII usernames never look alike.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3525,7 +3649,8 @@ type ClientWithResponsesInterface interface {
 
 	// LoginWithBodyWithResponse Log in
 	//
-	// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
+	// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
+	// the same time.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3534,7 +3659,8 @@ type ClientWithResponsesInterface interface {
 
 	// LoginWithResponse Log in
 	//
-	// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
+	// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
+	// the same time.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3543,7 +3669,7 @@ type ClientWithResponsesInterface interface {
 
 	// LogoutWithResponse Log out
 	//
-	// Ends the session of the presented token, at once and everywhere. The user's other sessions go on.
+	// Ends the session of the token at once, on every server. The user's other sessions go on.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6290,7 +6416,8 @@ func (r LogoutResponse) ContentType() string {
 
 // GetJwksWithResponse Read the public keys
 //
-// The JSON Web Key Set (RFC 7517) against which tokens verify, for gateways and other services. It holds no private part and may be cached.
+// Returns the JSON Web Key Set (RFC 7517) with which gateways and other services verify tokens. It has public keys
+// only, and may be cached.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6305,8 +6432,8 @@ func (c *ClientWithResponses) GetJwksWithResponse(ctx context.Context, reqEditor
 
 // GetServerMetadataWithResponse Read who issues tokens, and where the keys are
 //
-// Authorization server metadata (RFC 8414), from which a gateway finds the keys by the issuer alone. Conduit has no OAuth
-// grants, so it names none. Not found where the issuer is no URL: set `--public-url`.
+// Returns authorization server metadata (RFC 8414). A gateway that knows the issuer finds the keys through it.
+// Conduit has no OAuth grants and lists none. The answer is 404 if the issuer is no URL; `--public-url` sets one.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6321,7 +6448,8 @@ func (c *ClientWithResponses) GetServerMetadataWithResponse(ctx context.Context,
 
 // GetArticlesWithResponse List articles
 //
-// Newest first. Filters are exact and all given ones must hold; an unknown author, tag or user gives an empty list. Lists leave out the `body`.
+// Lists articles, newest first and without their `body`. An article has to match every filter exactly. An unknown
+// author, tag or user gives an empty list.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6336,7 +6464,7 @@ func (c *ClientWithResponses) GetArticlesWithResponse(ctx context.Context, param
 
 // CreateArticleWithBodyWithResponse Publish an article
 //
-// The slug is made from the title; equal titles are allowed and get different slugs.
+// Makes the slug from the title. Two articles may have the same title; their slugs differ.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6351,7 +6479,7 @@ func (c *ClientWithResponses) CreateArticleWithBodyWithResponse(ctx context.Cont
 
 // CreateArticleWithResponse Publish an article
 //
-// The slug is made from the title; equal titles are allowed and get different slugs.
+// Makes the slug from the title. Two articles may have the same title; their slugs differ.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6366,7 +6494,7 @@ func (c *ClientWithResponses) CreateArticleWithResponse(ctx context.Context, bod
 
 // GetArticlesFeedWithResponse List articles of followed authors
 //
-// Newest first, written by the people whom the caller follows. Lists leave out the `body`.
+// Lists the articles of the people whom the caller follows, newest first and without their `body`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6381,7 +6509,7 @@ func (c *ClientWithResponses) GetArticlesFeedWithResponse(ctx context.Context, p
 
 // DeleteArticleWithResponse Delete an article
 //
-// Its comments and favourites go with it. Only its author may.
+// Deletes the article with its comments and favourites. Only the author can delete it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6396,7 +6524,8 @@ func (c *ClientWithResponses) DeleteArticleWithResponse(ctx context.Context, slu
 
 // GetArticleWithResponse Read an article
 //
-// With its body. `favorited` and `author.following` are the reader's, and false for anonymous readers.
+// Returns the article with its body. `favorited` and `author.following` are those of the reader, and false for
+// anonymous readers.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6411,7 +6540,8 @@ func (c *ClientWithResponses) GetArticleWithResponse(ctx context.Context, slug S
 
 // UpdateArticleWithBodyWithResponse Change an article
 //
-// Changes the members that are present. A new title gives a new slug. `tagList` replaces all tags; an empty one removes them. Only its author may.
+// Changes the members that are sent. A new title gives a new slug. `tagList` replaces all tags; an empty list
+// removes them. Only the author can change an article.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6426,7 +6556,8 @@ func (c *ClientWithResponses) UpdateArticleWithBodyWithResponse(ctx context.Cont
 
 // UpdateArticleWithResponse Change an article
 //
-// Changes the members that are present. A new title gives a new slug. `tagList` replaces all tags; an empty one removes them. Only its author may.
+// Changes the members that are sent. A new title gives a new slug. `tagList` replaces all tags; an empty list
+// removes them. Only the author can change an article.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6441,7 +6572,8 @@ func (c *ClientWithResponses) UpdateArticleWithResponse(ctx context.Context, slu
 
 // GetArticleCommentsWithResponse List the comments of an article
 //
-// Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
+// Lists comments, oldest first. A page has up to 500 of them, or about 1 MiB of text, so an ordinary discussion is
+// one page. `nextCursor` leads to the next page.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6456,7 +6588,7 @@ func (c *ClientWithResponses) GetArticleCommentsWithResponse(ctx context.Context
 
 // CreateArticleCommentWithBodyWithResponse Comment on an article
 //
-// Comments cannot be changed later, only deleted.
+// A comment cannot be changed later, only deleted.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6471,7 +6603,7 @@ func (c *ClientWithResponses) CreateArticleCommentWithBodyWithResponse(ctx conte
 
 // CreateArticleCommentWithResponse Comment on an article
 //
-// Comments cannot be changed later, only deleted.
+// A comment cannot be changed later, only deleted.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6486,7 +6618,7 @@ func (c *ClientWithResponses) CreateArticleCommentWithResponse(ctx context.Conte
 
 // DeleteArticleCommentWithResponse Delete a comment
 //
-// Only its author may.
+// Only the author of the comment can delete it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6501,7 +6633,7 @@ func (c *ClientWithResponses) DeleteArticleCommentWithResponse(ctx context.Conte
 
 // DeleteArticleFavoriteWithResponse Unmark a favourite article
 //
-// Answers with the article, also if it was not marked.
+// Answers with the article, even if it was not marked.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6516,7 +6648,7 @@ func (c *ClientWithResponses) DeleteArticleFavoriteWithResponse(ctx context.Cont
 
 // CreateArticleFavoriteWithResponse Mark an article as favourite
 //
-// Doing it twice counts once. Authors may mark their own.
+// Marking an article twice counts once. Authors can mark their own articles.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6531,7 +6663,8 @@ func (c *ClientWithResponses) CreateArticleFavoriteWithResponse(ctx context.Cont
 
 // GetProfileByUsernameWithResponse Read a profile
 //
-// What everybody may see of a person. `following` tells whether the reader follows them, and is false for anonymous readers.
+// Returns what everybody may see of a person. `following` says whether the reader follows that person; it is false
+// for anonymous readers.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6546,7 +6679,7 @@ func (c *ClientWithResponses) GetProfileByUsernameWithResponse(ctx context.Conte
 
 // UnfollowUserByUsernameWithResponse Stop following a person
 //
-// Answers with the profile, also if the caller did not follow that person.
+// Answers with the profile, even if the caller did not follow that person.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6561,7 +6694,8 @@ func (c *ClientWithResponses) UnfollowUserByUsernameWithResponse(ctx context.Con
 
 // FollowUserByUsernameWithResponse Follow a person
 //
-// Their articles appear in the caller's feed from now on. Following twice changes nothing; nobody can follow themselves.
+// From now on the person's articles appear in the caller's feed. Following somebody twice changes nothing. Nobody
+// can follow themselves.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6576,7 +6710,8 @@ func (c *ClientWithResponses) FollowUserByUsernameWithResponse(ctx context.Conte
 
 // CreateSessionWithBodyWithResponse Log in with short tokens
 //
-// For apps that want an access token of minutes and a refresh token, instead of the one token of `login`.
+// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
+// lasts minutes, and a refresh token.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6591,7 +6726,8 @@ func (c *ClientWithResponses) CreateSessionWithBodyWithResponse(ctx context.Cont
 
 // CreateSessionWithResponse Log in with short tokens
 //
-// For apps that want an access token of minutes and a refresh token, instead of the one token of `login`.
+// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
+// lasts minutes, and a refresh token.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6606,10 +6742,15 @@ func (c *ClientWithResponses) CreateSessionWithResponse(ctx context.Context, bod
 
 // RefreshSessionWithBodyWithResponse Get the next short tokens
 //
-// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
-// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
-// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
-// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
+// Each refresh token is good once. The answer has the next one.
+//
+// A client that lost the answer can send its token again. The answer is the same as long as the next token is
+// unused, however late that is, so nobody is logged out. The answer is also the same for a few seconds in any
+// case, for the sake of a second tab.
+//
+// The next token counts as used when a client sends it, or sends an access token that came with it. A refresh
+// token that comes back after that has leaked: the whole session ends, with its access tokens, and its owner finds
+// `refresh-reused` in `GET /user/sessions`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6624,10 +6765,15 @@ func (c *ClientWithResponses) RefreshSessionWithBodyWithResponse(ctx context.Con
 
 // RefreshSessionWithResponse Get the next short tokens
 //
-// Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
-// however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
-// successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
-// leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
+// Each refresh token is good once. The answer has the next one.
+//
+// A client that lost the answer can send its token again. The answer is the same as long as the next token is
+// unused, however late that is, so nobody is logged out. The answer is also the same for a few seconds in any
+// case, for the sake of a second tab.
+//
+// The next token counts as used when a client sends it, or sends an access token that came with it. A refresh
+// token that comes back after that has leaked: the whole session ends, with its access tokens, and its owner finds
+// `refresh-reused` in `GET /user/sessions`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6642,7 +6788,8 @@ func (c *ClientWithResponses) RefreshSessionWithResponse(ctx context.Context, bo
 
 // GetTagsWithResponse List the tags in use
 //
-// Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
+// Lists tags, the most used first, then by name. If there are more than 500, the list has the 300 most used ones,
+// and up to 200 tags of the newest articles.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6655,10 +6802,10 @@ func (c *ClientWithResponses) GetTagsWithResponse(ctx context.Context, reqEditor
 	return ParseGetTagsResponse(rsp)
 }
 
-// DeleteCurrentUserWithBodyWithResponse Delete one's account
+// DeleteCurrentUserWithBodyWithResponse Delete the logged-in user
 //
-// Asks for the password once more. Everything that the user wrote goes with the account, at once; the username is not
-// given out again for a while, so that nobody takes on the name of somebody who has just left.
+// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
+// can take the username for a while, so that nobody can pose as somebody who has just left.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6671,10 +6818,10 @@ func (c *ClientWithResponses) DeleteCurrentUserWithBodyWithResponse(ctx context.
 	return ParseDeleteCurrentUserResponse(rsp)
 }
 
-// DeleteCurrentUserWithResponse Delete one's account
+// DeleteCurrentUserWithResponse Delete the logged-in user
 //
-// Asks for the password once more. Everything that the user wrote goes with the account, at once; the username is not
-// given out again for a while, so that nobody takes on the name of somebody who has just left.
+// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
+// can take the username for a while, so that nobody can pose as somebody who has just left.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6689,7 +6836,7 @@ func (c *ClientWithResponses) DeleteCurrentUserWithResponse(ctx context.Context,
 
 // GetCurrentUserWithResponse Read the logged-in user
 //
-// The user of the presented token, which is given back unchanged.
+// Returns the user whom the token belongs to. The answer carries the same token.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6704,11 +6851,17 @@ func (c *ClientWithResponses) GetCurrentUserWithResponse(ctx context.Context, re
 
 // UpdateCurrentUserWithBodyWithResponse Change the logged-in user
 //
-// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-// An empty `password` changes nothing, and is refused if it is all there is.
-// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
-// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
+// Changes the members that are sent and leaves the others as they are. `null` or an empty string clears `bio` and
+// `image`. An empty `password` changes nothing beside other members; alone it is refused.
+//
+// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
+// carries it.
+//
+// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
+// usernames can only change to one of these.
+//
+// A user can try to change username, email or password some times at once (20 by default), and then once a minute.
+// A refused try counts too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6723,11 +6876,17 @@ func (c *ClientWithResponses) UpdateCurrentUserWithBodyWithResponse(ctx context.
 
 // UpdateCurrentUserWithResponse Change the logged-in user
 //
-// Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-// An empty `password` changes nothing, and is refused if it is all there is.
-// A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-// A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
-// Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
+// Changes the members that are sent and leaves the others as they are. `null` or an empty string clears `bio` and
+// `image`. An empty `password` changes nothing beside other members; alone it is refused.
+//
+// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
+// carries it.
+//
+// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
+// usernames can only change to one of these.
+//
+// A user can try to change username, email or password some times at once (20 by default), and then once a minute.
+// A refused try counts too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6742,7 +6901,7 @@ func (c *ClientWithResponses) UpdateCurrentUserWithResponse(ctx context.Context,
 
 // DeleteOtherSessionsWithResponse Log out everywhere else
 //
-// Ends all sessions of the logged-in user but the one of the presented token.
+// Ends all sessions of the logged-in user except the one of the token.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6755,10 +6914,11 @@ func (c *ClientWithResponses) DeleteOtherSessionsWithResponse(ctx context.Contex
 	return ParseDeleteOtherSessionsResponse(rsp)
 }
 
-// GetSessionsWithResponse List where one is logged in
+// GetSessionsWithResponse List the user's sessions
 //
-// The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
-// happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
+// Lists the sessions of the logged-in user, the last used one first. `lastSeenAt` may be a minute or two late.
+// `notices` lists what happened to the account in the last 30 days that its owner should know of, and may not have
+// done.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6771,9 +6931,9 @@ func (c *ClientWithResponses) GetSessionsWithResponse(ctx context.Context, reqEd
 	return ParseGetSessionsResponse(rsp)
 }
 
-// DeleteSessionWithResponse Log out somewhere
+// DeleteSessionWithResponse Log out of one session
 //
-// Ends one session of the logged-in user, at once and everywhere. Somebody else's is not found.
+// Ends one session of the logged-in user at once, on every server. Another user's session is not found.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6788,9 +6948,9 @@ func (c *ClientWithResponses) DeleteSessionWithResponse(ctx context.Context, ses
 
 // CreateUserWithBodyWithResponse Register a new user
 //
-// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
-// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
-// look alike.
+// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
+// are unique without regard to case. A username that looks like an existing one in another script counts as taken
+// (UTS #39). Two ASCII usernames never look alike.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6805,9 +6965,9 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 
 // CreateUserWithResponse Register a new user
 //
-// Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
-// regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
-// look alike.
+// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
+// are unique without regard to case. A username that looks like an existing one in another script counts as taken
+// (UTS #39). Two ASCII usernames never look alike.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6822,7 +6982,8 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, body C
 
 // LoginWithBodyWithResponse Log in
 //
-// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
+// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
+// the same time.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6837,7 +6998,8 @@ func (c *ClientWithResponses) LoginWithBodyWithResponse(ctx context.Context, con
 
 // LoginWithResponse Log in
 //
-// Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
+// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
+// the same time.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6852,7 +7014,7 @@ func (c *ClientWithResponses) LoginWithResponse(ctx context.Context, body LoginJ
 
 // LogoutWithResponse Log out
 //
-// Ends the session of the presented token, at once and everywhere. The user's other sessions go on.
+// Ends the session of the token at once, on every server. The user's other sessions go on.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9589,7 +9751,7 @@ type ServerInterface interface {
 	// GetTags List the tags in use
 	// (GET /tags)
 	GetTags(w http.ResponseWriter, r *http.Request)
-	// DeleteCurrentUser Delete one's account
+	// DeleteCurrentUser Delete the logged-in user
 	// (DELETE /user)
 	DeleteCurrentUser(w http.ResponseWriter, r *http.Request)
 	// GetCurrentUser Read the logged-in user
@@ -9601,10 +9763,10 @@ type ServerInterface interface {
 	// DeleteOtherSessions Log out everywhere else
 	// (DELETE /user/sessions)
 	DeleteOtherSessions(w http.ResponseWriter, r *http.Request)
-	// GetSessions List where one is logged in
+	// GetSessions List the user's sessions
 	// (GET /user/sessions)
 	GetSessions(w http.ResponseWriter, r *http.Request)
-	// DeleteSession Log out somewhere
+	// DeleteSession Log out of one session
 	// (DELETE /user/sessions/{sessionId})
 	DeleteSession(w http.ResponseWriter, r *http.Request, sessionId string)
 	// CreateUser Register a new user
@@ -13673,7 +13835,7 @@ type StrictServerInterface interface {
 	// GetTags List the tags in use
 	// (GET /tags)
 	GetTags(ctx context.Context, request GetTagsRequestObject) (GetTagsResponseObject, error)
-	// DeleteCurrentUser Delete one's account
+	// DeleteCurrentUser Delete the logged-in user
 	// (DELETE /user)
 	DeleteCurrentUser(ctx context.Context, request DeleteCurrentUserRequestObject) (DeleteCurrentUserResponseObject, error)
 	// GetCurrentUser Read the logged-in user
@@ -13685,10 +13847,10 @@ type StrictServerInterface interface {
 	// DeleteOtherSessions Log out everywhere else
 	// (DELETE /user/sessions)
 	DeleteOtherSessions(ctx context.Context, request DeleteOtherSessionsRequestObject) (DeleteOtherSessionsResponseObject, error)
-	// GetSessions List where one is logged in
+	// GetSessions List the user's sessions
 	// (GET /user/sessions)
 	GetSessions(ctx context.Context, request GetSessionsRequestObject) (GetSessionsResponseObject, error)
-	// DeleteSession Log out somewhere
+	// DeleteSession Log out of one session
 	// (DELETE /user/sessions/{sessionId})
 	DeleteSession(ctx context.Context, request DeleteSessionRequestObject) (DeleteSessionResponseObject, error)
 	// CreateUser Register a new user

@@ -15,9 +15,9 @@ export interface paths {
         put?: never;
         /**
          * Register a new user
-         * @description Creates the account, starts its first session and answers with its token. Usernames and emails are unique without
-         *     regard to case. A username that looks like somebody's in another script counts as taken (UTS #39); two in ASCII never
-         *     look alike.
+         * @description Creates the account, starts its first session and answers with the token of that session. Usernames and emails
+         *     are unique without regard to case. A username that looks like an existing one in another script counts as taken
+         *     (UTS #39). Two ASCII usernames never look alike.
          */
         post: operations["createUser"];
         delete?: never;
@@ -37,7 +37,8 @@ export interface paths {
         put?: never;
         /**
          * Log in
-         * @description Starts a session and answers with its token. An unknown email and a wrong password give the same answer in the same time.
+         * @description Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
+         *     the same time.
          */
         post: operations["login"];
         delete?: never;
@@ -57,7 +58,7 @@ export interface paths {
         put?: never;
         /**
          * Log out
-         * @description Ends the session of the presented token, at once and everywhere. The user's other sessions go on.
+         * @description Ends the session of the token at once, on every server. The user's other sessions go on.
          */
         post: operations["logout"];
         delete?: never;
@@ -75,23 +76,29 @@ export interface paths {
         };
         /**
          * Read the logged-in user
-         * @description The user of the presented token, which is given back unchanged.
+         * @description Returns the user whom the token belongs to. The answer carries the same token.
          */
         get: operations["getCurrentUser"];
         /**
          * Change the logged-in user
-         * @description Changes the members that are present and leaves the others. `bio` and `image` are cleared by `null` or an empty string.
-         *     An empty `password` changes nothing, and is refused if it is all there is.
-         *     A new password or email ends all other sessions of the user; the presented token stays good and is given back.
-         *     A former username is not given to anybody else for 30 days; the user can have it back. When ten rest, only one of them can be taken.
-         *     Name, email and password can be changed, or refused, some times at once (by default 20), and then once a minute.
+         * @description Changes the members that are sent and leaves the others as they are. `null` or an empty string clears `bio` and
+         *     `image`. An empty `password` changes nothing beside other members; alone it is refused.
+         *
+         *     A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
+         *     carries it.
+         *
+         *     Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
+         *     usernames can only change to one of these.
+         *
+         *     A user can try to change username, email or password some times at once (20 by default), and then once a minute.
+         *     A refused try counts too.
          */
         put: operations["updateCurrentUser"];
         post?: never;
         /**
-         * Delete one's account
-         * @description Asks for the password once more. Everything that the user wrote goes with the account, at once; the username is not
-         *     given out again for a while, so that nobody takes on the name of somebody who has just left.
+         * Delete the logged-in user
+         * @description Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
+         *     can take the username for a while, so that nobody can pose as somebody who has just left.
          */
         delete: operations["deleteCurrentUser"];
         options?: never;
@@ -107,16 +114,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List where one is logged in
-         * @description The sessions of the logged-in user, the one last used first. `lastSeenAt` is right to a minute or two. `notices` is what
-         *     happened to the account in the last 30 days that its owner should know of, and may not have done themselves.
+         * List the user's sessions
+         * @description Lists the sessions of the logged-in user, the last used one first. `lastSeenAt` may be a minute or two late.
+         *     `notices` lists what happened to the account in the last 30 days that its owner should know of, and may not have
+         *     done.
          */
         get: operations["getSessions"];
         put?: never;
         post?: never;
         /**
          * Log out everywhere else
-         * @description Ends all sessions of the logged-in user but the one of the presented token.
+         * @description Ends all sessions of the logged-in user except the one of the token.
          */
         delete: operations["deleteOtherSessions"];
         options?: never;
@@ -141,8 +149,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Log out somewhere
-         * @description Ends one session of the logged-in user, at once and everywhere. Somebody else's is not found.
+         * Log out of one session
+         * @description Ends one session of the logged-in user at once, on every server. Another user's session is not found.
          */
         delete: operations["deleteSession"];
         options?: never;
@@ -161,7 +169,8 @@ export interface paths {
         put?: never;
         /**
          * Log in with short tokens
-         * @description For apps that want an access token of minutes and a refresh token, instead of the one token of `login`.
+         * @description Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
+         *     lasts minutes, and a refresh token.
          */
         post: operations["createSession"];
         delete?: never;
@@ -181,10 +190,15 @@ export interface paths {
         put?: never;
         /**
          * Get the next short tokens
-         * @description Each refresh token is good once, and gives its successor. Sent again it gives the same successor while that is unused,
-         *     however late, so that a lost answer logs nobody out; and for a few seconds in any case, for the sake of a second tab. The
-         *     successor is used when it is sent itself, or an access token that came with it. If the token comes back after that, it has
-         *     leaked: the whole session ends, access tokens included, and its owner finds `refresh-reused` in `GET /user/sessions`.
+         * @description Each refresh token is good once. The answer has the next one.
+         *
+         *     A client that lost the answer can send its token again. The answer is the same as long as the next token is
+         *     unused, however late that is, so nobody is logged out. The answer is also the same for a few seconds in any
+         *     case, for the sake of a second tab.
+         *
+         *     The next token counts as used when a client sends it, or sends an access token that came with it. A refresh
+         *     token that comes back after that has leaked: the whole session ends, with its access tokens, and its owner finds
+         *     `refresh-reused` in `GET /user/sessions`.
          */
         post: operations["refreshSession"];
         delete?: never;
@@ -199,7 +213,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description A person's username, in any case.
+                 * @description A person's username, in upper or lower case.
                  * @example jake
                  */
                 username: components["parameters"]["Username"];
@@ -208,7 +222,8 @@ export interface paths {
         };
         /**
          * Read a profile
-         * @description What everybody may see of a person. `following` tells whether the reader follows them, and is false for anonymous readers.
+         * @description Returns what everybody may see of a person. `following` says whether the reader follows that person; it is false
+         *     for anonymous readers.
          */
         get: operations["getProfileByUsername"];
         put?: never;
@@ -225,7 +240,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description A person's username, in any case.
+                 * @description A person's username, in upper or lower case.
                  * @example jake
                  */
                 username: components["parameters"]["Username"];
@@ -236,12 +251,13 @@ export interface paths {
         put?: never;
         /**
          * Follow a person
-         * @description Their articles appear in the caller's feed from now on. Following twice changes nothing; nobody can follow themselves.
+         * @description From now on the person's articles appear in the caller's feed. Following somebody twice changes nothing. Nobody
+         *     can follow themselves.
          */
         post: operations["followUserByUsername"];
         /**
          * Stop following a person
-         * @description Answers with the profile, also if the caller did not follow that person.
+         * @description Answers with the profile, even if the caller did not follow that person.
          */
         delete: operations["unfollowUserByUsername"];
         options?: never;
@@ -258,13 +274,14 @@ export interface paths {
         };
         /**
          * List articles
-         * @description Newest first. Filters are exact and all given ones must hold; an unknown author, tag or user gives an empty list. Lists leave out the `body`.
+         * @description Lists articles, newest first and without their `body`. An article has to match every filter exactly. An unknown
+         *     author, tag or user gives an empty list.
          */
         get: operations["getArticles"];
         put?: never;
         /**
          * Publish an article
-         * @description The slug is made from the title; equal titles are allowed and get different slugs.
+         * @description Makes the slug from the title. Two articles may have the same title; their slugs differ.
          */
         post: operations["createArticle"];
         delete?: never;
@@ -282,7 +299,7 @@ export interface paths {
         };
         /**
          * List articles of followed authors
-         * @description Newest first, written by the people whom the caller follows. Lists leave out the `body`.
+         * @description Lists the articles of the people whom the caller follows, newest first and without their `body`.
          */
         get: operations["getArticlesFeed"];
         put?: never;
@@ -308,18 +325,20 @@ export interface paths {
         };
         /**
          * Read an article
-         * @description With its body. `favorited` and `author.following` are the reader's, and false for anonymous readers.
+         * @description Returns the article with its body. `favorited` and `author.following` are those of the reader, and false for
+         *     anonymous readers.
          */
         get: operations["getArticle"];
         /**
          * Change an article
-         * @description Changes the members that are present. A new title gives a new slug. `tagList` replaces all tags; an empty one removes them. Only its author may.
+         * @description Changes the members that are sent. A new title gives a new slug. `tagList` replaces all tags; an empty list
+         *     removes them. Only the author can change an article.
          */
         put: operations["updateArticle"];
         post?: never;
         /**
          * Delete an article
-         * @description Its comments and favourites go with it. Only its author may.
+         * @description Deletes the article with its comments and favourites. Only the author can delete it.
          */
         delete: operations["deleteArticle"];
         options?: never;
@@ -344,12 +363,12 @@ export interface paths {
         put?: never;
         /**
          * Mark an article as favourite
-         * @description Doing it twice counts once. Authors may mark their own.
+         * @description Marking an article twice counts once. Authors can mark their own articles.
          */
         post: operations["createArticleFavorite"];
         /**
          * Unmark a favourite article
-         * @description Answers with the article, also if it was not marked.
+         * @description Answers with the article, even if it was not marked.
          */
         delete: operations["deleteArticleFavorite"];
         options?: never;
@@ -372,13 +391,14 @@ export interface paths {
         };
         /**
          * List the comments of an article
-         * @description Oldest first, up to 500 of them, or about 1 MiB of text: an ordinary discussion is one page. `nextCursor` leads to the rest.
+         * @description Lists comments, oldest first. A page has up to 500 of them, or about 1 MiB of text, so an ordinary discussion is
+         *     one page. `nextCursor` leads to the next page.
          */
         get: operations["getArticleComments"];
         put?: never;
         /**
          * Comment on an article
-         * @description Comments cannot be changed later, only deleted.
+         * @description A comment cannot be changed later, only deleted.
          */
         post: operations["createArticleComment"];
         delete?: never;
@@ -398,7 +418,7 @@ export interface paths {
                  */
                 slug: components["parameters"]["Slug"];
                 /**
-                 * @description The comment's id. Whatever cannot be an id is 404, like an id that is not there.
+                 * @description The comment's id. A value that cannot be an id is 404, like an id that no comment has.
                  * @example 1
                  */
                 commentId: number;
@@ -410,7 +430,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a comment
-         * @description Only its author may.
+         * @description Only the author of the comment can delete it.
          */
         delete: operations["deleteArticleComment"];
         options?: never;
@@ -427,7 +447,8 @@ export interface paths {
         };
         /**
          * List the tags in use
-         * @description Most used first, then by name. Of more than 500 tags these are the 300 most used, and up to 200 of the newest articles.
+         * @description Lists tags, the most used first, then by name. If there are more than 500, the list has the 300 most used ones,
+         *     and up to 200 tags of the newest articles.
          */
         get: operations["getTags"];
         put?: never;
@@ -447,7 +468,8 @@ export interface paths {
         };
         /**
          * Read the public keys
-         * @description The JSON Web Key Set (RFC 7517) against which tokens verify, for gateways and other services. It holds no private part and may be cached.
+         * @description Returns the JSON Web Key Set (RFC 7517) with which gateways and other services verify tokens. It has public keys
+         *     only, and may be cached.
          */
         get: operations["getJwks"];
         put?: never;
@@ -467,8 +489,8 @@ export interface paths {
         };
         /**
          * Read who issues tokens, and where the keys are
-         * @description Authorization server metadata (RFC 8414), from which a gateway finds the keys by the issuer alone. Conduit has no OAuth
-         *     grants, so it names none. Not found where the issuer is no URL: set `--public-url`.
+         * @description Returns authorization server metadata (RFC 8414). A gateway that knows the issuer finds the keys through it.
+         *     Conduit has no OAuth grants and lists none. The answer is 404 if the issuer is no URL; `--public-url` sets one.
          */
         get: operations["getServerMetadata"];
         put?: never;
@@ -490,18 +512,18 @@ export interface components {
         /** @description What registration needs. */
         NewUserInput: {
             /**
-             * @description Unique without regard to case. Any script; no slash, control characters or outer blanks.
+             * @description Unique without regard to case. Any script is fine; slashes, control characters and outer blanks are not.
              * @example jake
              */
             username: string;
             /**
-             * @description Unique without regard to case, shown as given.
+             * @description Unique without regard to case. Answers show it as it was given.
              * @example jake@example.com
              */
             email: string;
             /**
              * Format: password
-             * @description 8 to 128 characters, any of Unicode, no rules of composition. A server with `--password-policy=strict` asks for 15.
+             * @description 8 to 128 Unicode characters of any kind. A server with `--password-policy=strict` asks for 15 or more.
              * @example jakes secret
              */
             password: string;
@@ -510,10 +532,10 @@ export interface components {
         LoginUserRequest: {
             user: components["schemas"]["LoginUserInput"];
         };
-        /** @description Who somebody says they are. */
+        /** @description The email and password of an account. */
         LoginUserInput: {
             /**
-             * @description The address of the account, in any case.
+             * @description The email of the account, in upper or lower case.
              * @example jake@example.com
              */
             email: string;
@@ -528,7 +550,7 @@ export interface components {
         DeleteUserRequest: {
             user: components["schemas"]["DeleteUserInput"];
         };
-        /** @description What shows that it is the user who asks, and not somebody at their desk. */
+        /** @description The password, which shows that the user asks, and not somebody at their desk. */
         DeleteUserInput: {
             /**
              * Format: password
@@ -545,7 +567,7 @@ export interface components {
         RefreshSessionRequest: {
             session: components["schemas"]["RefreshSessionInput"];
         };
-        /** @description What shows that the session is one's own. */
+        /** @description The refresh token, which shows that the session is the caller's. */
         RefreshSessionInput: {
             /**
              * @description The newest refresh token of the session.
@@ -557,7 +579,7 @@ export interface components {
         UpdateUserRequest: {
             user: components["schemas"]["UpdateUserInput"];
         };
-        /** @description What is to change; an absent member stays as it is. */
+        /** @description What to change. An absent member stays as it is. */
         UpdateUserInput: {
             /**
              * @description The new username.
@@ -565,30 +587,32 @@ export interface components {
              */
             username?: string;
             /**
-             * @description The new address.
+             * @description The new email.
              * @example jake@example.com
              */
             email?: string;
             /**
              * Format: password
-             * @description The new password, of 8 characters or more. An empty one beside other members leaves it as it is, for so forms send it.
+             * @description The new password, of 8 characters or more. An empty one beside other members changes nothing, because forms
+             *     send it so.
              * @example jakes new secret
              */
             password?: string;
             /**
              * Format: password
-             * @description The password that the user has; empty counts as not given. If it is not right nothing changes. A server with
-             *     `--require-current-password` asks for it when the email or the password changes.
+             * @description The password that the user has; an empty one counts as none. If it is not right, nothing changes. A server
+             *     with `--require-current-password` asks for it when the email or the password changes.
              * @example jakes secret
              */
             currentPassword?: string;
             /**
-             * @description A few words about oneself; null or an empty string clears it.
+             * @description A few words about oneself. Null or an empty string clears it.
              * @example I like to skateboard
              */
             bio?: string | null;
             /**
-             * @description The URL of a picture, which may be a data URL, of at most 2048 bytes; stored as it is. Null or an empty string clears it.
+             * @description The URL of a picture, at most 2048 bytes long; a data URL is fine. It is stored as it is. Null or an empty
+             *     string clears it.
              * @example https://example.com/jake.png
              */
             image?: string | null;
@@ -605,7 +629,7 @@ export interface components {
              */
             title: string;
             /**
-             * @description What it is about, for lists.
+             * @description What the article is about, for lists.
              * @example Ever wonder how?
              */
             description: string;
@@ -627,10 +651,10 @@ export interface components {
         UpdateArticleRequest: {
             article: components["schemas"]["UpdateArticleInput"];
         };
-        /** @description What is to change; an absent member stays as it is. */
+        /** @description What to change. An absent member stays as it is. */
         UpdateArticleInput: {
             /**
-             * @description The new headline; the slug follows it.
+             * @description The new headline. The slug follows it.
              * @example How to train your dragon, again
              */
             title?: string;
@@ -645,7 +669,7 @@ export interface components {
              */
             body?: string;
             /**
-             * @description All tags that the article is to have; an empty list removes them.
+             * @description All tags that the article shall have. An empty list removes them.
              * @example [
              *       "dragons"
              *     ]
@@ -676,7 +700,7 @@ export interface components {
              */
             username: string;
             /**
-             * @description The address, as it was given.
+             * @description The email, as it was given.
              * @example jake@example.com
              */
             email: string;
@@ -691,40 +715,47 @@ export interface components {
              */
             bio: string | null;
             /**
-             * @description The address of a picture.
+             * @description The URL of a picture.
              * @example https://example.com/jake.png
              */
             image: string | null;
         };
-        /** @description Where somebody is logged in. */
+        /** @description The sessions of a user, and what happened to the account. */
         SessionList: {
-            /** @description The sessions, the one last used first. */
+            /** @description The sessions, the last used one first. */
             sessions: components["schemas"]["Session"][];
-            /** @description What happened to the account in the last 30 days, the newest first, and the last four of a kind. */
+            /** @description What happened to the account in the last 30 days, newest first, at most four of a kind. */
             notices: components["schemas"]["Notice"][];
         };
-        /** @description Something that happened to the account, of which its owner should know. */
+        /** @description Something that happened to the account and that its owner should know of. */
         Notice: {
             /**
-             * @description What happened. `refresh-reused`: a refresh token came back that had been used, so that two had it, and the session
-             *     ended. `session-evicted`: a login beyond the limit ended the session that was unused longest. `password-changed` and
-             *     `email-changed`, which ended all other sessions, and `username-changed`. There may be other words in time.
+             * @description What happened, in one word; more words may come in time.
+             *
+             *     `refresh-reused`: a refresh token came back that had been used, so two clients had it, and the session
+             *     ended.
+             *
+             *     `session-evicted`: a login beyond the limit ended the session that was unused for longest.
+             *
+             *     `password-changed`, `email-changed`: the change ended all other sessions.
+             *
+             *     `username-changed`: the user has another username.
              * @example refresh-reused
              */
             event: string;
             /**
              * Format: date-time
-             * @description When, in UTC.
+             * @description When it happened, in UTC.
              * @example 2026-02-18T03:38:56.637Z
              */
             at: string;
             /**
-             * @description The IP address it came from; empty if unknown.
+             * @description The IP address that it came from; empty if unknown.
              * @example 198.51.100.3
              */
             ipAddress: string;
             /**
-             * @description How the client called itself; empty if it did not.
+             * @description What the client called itself; empty if it did not say.
              * @example curl/8.5.0
              */
             userAgent: string;
@@ -732,40 +763,40 @@ export interface components {
         /** @description A device on which somebody is logged in. */
         Session: {
             /**
-             * @description Names the session in paths.
+             * @description The id of the session, which paths name it by.
              * @example 6DU6SQDSNCEOUM77E6AUP5IW4P
              */
             id: string;
             /**
              * Format: date-time
-             * @description When it began, in UTC.
+             * @description When the session began, in UTC.
              * @example 2026-02-18T03:22:56.637Z
              */
             createdAt: string;
             /**
              * Format: date-time
-             * @description When it was last used, in UTC, to a minute or two.
+             * @description When the session was last used, in UTC; it may be a minute or two late.
              * @example 2026-02-18T04:08:56.637Z
              */
             lastSeenAt: string;
             /**
              * Format: date-time
-             * @description When it ends unless it is refreshed, in UTC.
+             * @description When the session ends unless it is refreshed, in UTC.
              * @example 2026-02-19T03:22:56.637Z
              */
             expiresAt: string;
             /**
-             * @description The address it began from; empty if unknown.
+             * @description The IP address that the session began from; empty if unknown.
              * @example 192.0.2.7
              */
             ipAddress: string;
             /**
-             * @description How the client called itself; empty if it did not.
+             * @description What the client called itself; empty if it did not say.
              * @example Mozilla/5.0
              */
             userAgent: string;
             /**
-             * @description Whether it is the session of the presented token.
+             * @description Whether the token of this request is the session's.
              * @example true
              */
             current: boolean;
@@ -774,10 +805,10 @@ export interface components {
         SessionTokensEnvelope: {
             session: components["schemas"]["SessionTokens"];
         };
-        /** @description What an app keeps of a session. */
+        /** @description The tokens of a session, for an app to keep. */
         SessionTokens: {
             /**
-             * @description The session.
+             * @description The id of the session.
              * @example 6DU6SQDSNCEOUM77E6AUP5IW4P
              */
             id: string;
@@ -821,7 +852,7 @@ export interface components {
              */
             bio: string | null;
             /**
-             * @description The address of a picture.
+             * @description The URL of a picture.
              * @example https://example.com/jake.png
              */
             image: string | null;
@@ -831,7 +862,7 @@ export interface components {
              */
             following: boolean;
         };
-        /** @description A person beside what they wrote, in lists and at comments. */
+        /** @description A person as shown in lists of articles and beside comments. */
         ProfileSummary: {
             /**
              * @description The public name.
@@ -844,7 +875,7 @@ export interface components {
              */
             bio: string | null;
             /**
-             * @description The address of a picture; one of more than 2048 bytes is left out.
+             * @description The URL of a picture. One of more than 2048 bytes is left out.
              * @example https://example.com/jake.png
              */
             image: string | null;
@@ -861,7 +892,7 @@ export interface components {
         /** @description An article with its body. */
         Article: {
             /**
-             * @description Names the article in paths.
+             * @description The slug of the article, which paths name it by.
              * @example how-to-train-your-dragon
              */
             slug: string;
@@ -871,7 +902,7 @@ export interface components {
              */
             title: string;
             /**
-             * @description What it is about.
+             * @description What the article is about.
              * @example Ever wonder how?
              */
             description: string;
@@ -890,23 +921,23 @@ export interface components {
             tagList: string[];
             /**
              * Format: date-time
-             * @description When it was published, in UTC.
+             * @description When the article was published, in UTC.
              * @example 2026-02-18T03:22:56.637Z
              */
             createdAt: string;
             /**
              * Format: date-time
-             * @description When it was last changed, in UTC.
+             * @description When the article was last changed, in UTC.
              * @example 2026-02-18T03:48:56.637Z
              */
             updatedAt: string;
             /**
-             * @description Whether it is a favourite of the reader.
+             * @description Whether the reader marked it as favourite.
              * @example false
              */
             favorited: boolean;
             /**
-             * @description Of how many people it is a favourite.
+             * @description How many people marked it as favourite.
              * @example 0
              */
             favoritesCount: number;
@@ -930,7 +961,7 @@ export interface components {
         /** @description An article without its body. */
         ArticleSummary: {
             /**
-             * @description Names the article in paths.
+             * @description The slug of the article, which paths name it by.
              * @example how-to-train-your-dragon
              */
             slug: string;
@@ -940,7 +971,7 @@ export interface components {
              */
             title: string;
             /**
-             * @description What it is about.
+             * @description What the article is about.
              * @example Ever wonder how?
              */
             description: string;
@@ -954,23 +985,23 @@ export interface components {
             tagList: string[];
             /**
              * Format: date-time
-             * @description When it was published, in UTC.
+             * @description When the article was published, in UTC.
              * @example 2026-02-18T03:22:56.637Z
              */
             createdAt: string;
             /**
              * Format: date-time
-             * @description When it was last changed, in UTC.
+             * @description When the article was last changed, in UTC.
              * @example 2026-02-18T03:48:56.637Z
              */
             updatedAt: string;
             /**
-             * @description Whether it is a favourite of the reader.
+             * @description Whether the reader marked it as favourite.
              * @example false
              */
             favorited: boolean;
             /**
-             * @description Of how many people it is a favourite.
+             * @description How many people marked it as favourite.
              * @example 0
              */
             favoritesCount: number;
@@ -990,22 +1021,22 @@ export interface components {
              */
             nextCursor: string | null;
         };
-        /** @description What a reader said. */
+        /** @description A comment below an article. */
         Comment: {
             /**
-             * @description Names the comment in paths.
+             * @description The id of the comment, which paths name it by.
              * @example 1
              */
             id: number;
             /**
              * Format: date-time
-             * @description When it was written, in UTC.
+             * @description When the comment was written, in UTC.
              * @example 2026-02-18T03:22:56.637Z
              */
             createdAt: string;
             /**
              * Format: date-time
-             * @description The same, for comments do not change.
+             * @description The same as `createdAt`, because comments do not change.
              * @example 2026-02-18T03:22:56.637Z
              */
             updatedAt: string;
@@ -1019,7 +1050,7 @@ export interface components {
         /** @description The tags in use. */
         TagList: {
             /**
-             * @description The tags, each once.
+             * @description The tags, each of them once.
              * @example [
              *       "dragons",
              *       "training"
@@ -1029,7 +1060,7 @@ export interface components {
         };
         /** @description A JSON Web Key Set (RFC 7517, section 5). */
         JwkSet: {
-            /** @description Public keys: in use, about to be used, and still good for verifying. */
+            /** @description Public keys, those in use, those about to be used, and those that still verify tokens. */
             keys: components["schemas"]["Jwk"][];
         };
         /** @description A public key (RFC 7517, section 4). */
@@ -1041,18 +1072,18 @@ export interface components {
              */
             kty: "OKP" | "EC";
             /**
-             * @description The key's RFC 7638 thumbprint, as tokens name it.
+             * @description The RFC 7638 thumbprint of the key. Tokens name their key by it.
              * @example 2tu4nPNtJZ5rE8Uc0DbWNXh0JhpYMNuO8qq8Y0GzTxI
              */
             kid: string;
             /**
-             * @description The algorithm it signs with.
+             * @description The algorithm that the key signs with.
              * @example EdDSA
              * @enum {string}
              */
             alg: "EdDSA" | "ES256";
             /**
-             * @description Signatures only.
+             * @description What the key is for, which is signatures only.
              * @example sig
              * @enum {string}
              */
@@ -1069,7 +1100,7 @@ export interface components {
              */
             x: string;
             /**
-             * @description The y coordinate, with EC keys.
+             * @description The y coordinate; EC keys alone have one.
              * @example x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0
              */
             y?: string;
@@ -1077,7 +1108,7 @@ export interface components {
         /** @description Authorization server metadata (RFC 8414, section 2). */
         ServerMetadata: {
             /**
-             * @description The iss of tokens.
+             * @description The issuer, which tokens have as `iss`.
              * @example https://conduit.example.com
              */
             issuer: string;
@@ -1087,12 +1118,12 @@ export interface components {
              */
             jwks_uri: string;
             /**
-             * @description None.
+             * @description Always empty.
              * @example []
              */
             grant_types_supported: string[];
             /**
-             * @description None.
+             * @description Always empty.
              * @example []
              */
             response_types_supported: string[];
@@ -1102,7 +1133,8 @@ export interface components {
             errors: components["schemas"]["Errors"];
         };
         /**
-         * @description Messages by field. `body` stands for the request body as a whole, other names for what the error is about.
+         * @description Messages by field. `body` may stand for the whole request body. A name that is no field says what the error is
+         *     about.
          * @example {
          *       "email": [
          *         "is not a valid email"
@@ -1114,11 +1146,11 @@ export interface components {
         };
     };
     responses: {
-        /** @description Nothing changed since the ETag in If-None-Match. */
+        /** @description Nothing has changed since the answer with the ETag in If-None-Match. */
         NotModified: {
             headers: {
                 /**
-                 * @description Names this content. Send it in If-None-Match next time.
+                 * @description The name of this content. Send it in If-None-Match next time.
                  * @example W/"8f3a0c"
                  */
                 ETag: string;
@@ -1126,7 +1158,7 @@ export interface components {
             };
             content?: never;
         };
-        /** @description The body broke off or its framing is wrong. */
+        /** @description The body broke off, or its framing is wrong. */
         UnreadableBody: {
             headers: {
                 [name: string]: unknown;
@@ -1154,7 +1186,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description No such user, or not their password. */
+        /** @description There is no such user, or the password is not theirs. */
         InvalidCredentials: {
             headers: {
                 "WWW-Authenticate": components["headers"]["Challenge"];
@@ -1173,7 +1205,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The refresh token is none of ours, was used before, or its session is over. */
+        /** @description The refresh token is invalid or was used before, or its session has ended. */
         InvalidRefreshToken: {
             headers: {
                 "WWW-Authenticate": components["headers"]["Challenge"];
@@ -1183,7 +1215,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The refresh token is missing, or the body is no JSON. */
+        /** @description The refresh token is missing, or the body is not JSON. */
         RefreshTokenMissing: {
             headers: {
                 [name: string]: unknown;
@@ -1219,7 +1251,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The article is somebody else's. */
+        /** @description Somebody else wrote the article. */
         ArticleForbidden: {
             headers: {
                 [name: string]: unknown;
@@ -1237,7 +1269,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The comment is somebody else's. */
+        /** @description Somebody else wrote the comment. */
         CommentForbidden: {
             headers: {
                 [name: string]: unknown;
@@ -1255,7 +1287,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The issuer is a name and no URL. */
+        /** @description The issuer is not a URL. */
         IssuerNotFound: {
             headers: {
                 [name: string]: unknown;
@@ -1318,7 +1350,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Somebody else has the name, the address or both. */
+        /** @description Somebody else has the username, the email or both. */
         UserTaken: {
             headers: {
                 [name: string]: unknown;
@@ -1354,7 +1386,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The body is larger than the operation takes. */
+        /** @description The body is larger than this operation allows. */
         BodyTooLarge: {
             headers: {
                 [name: string]: unknown;
@@ -1372,7 +1404,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The body is larger than the operation takes. */
+        /** @description The body is larger than this operation allows. */
         BodyOver128KiB: {
             headers: {
                 [name: string]: unknown;
@@ -1390,7 +1422,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The body is larger than the operation takes. */
+        /** @description The body is larger than this operation allows. */
         BodyOver1MiB: {
             headers: {
                 [name: string]: unknown;
@@ -1408,11 +1440,11 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The body is not sent as application/json, or is compressed. */
+        /** @description The body was not sent as application/json, or it is compressed. */
         UnsupportedMediaType: {
             headers: {
                 /**
-                 * @description The content codings that are taken, when the body came in another one.
+                 * @description The content codings that the server takes, if the body came in another one.
                  * @example identity
                  */
                 "Accept-Encoding"?: string;
@@ -1431,7 +1463,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description A parameter holds text that cannot be. */
+        /** @description A parameter has characters that are not allowed, or the query cannot be decoded. */
         ParameterInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1449,7 +1481,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The username holds text that cannot be. */
+        /** @description The username has characters that are not allowed, or the query cannot be decoded. */
         UsernameInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1467,7 +1499,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The id holds text that cannot be. */
+        /** @description The id has characters that are not allowed, or the query cannot be decoded. */
         SessionIdInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1503,7 +1535,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description A query parameter is out of its range. */
+        /** @description A query parameter is out of its range, or the query cannot be decoded. */
         PagingInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1521,7 +1553,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The person is the caller, or the name holds text that cannot be. */
+        /** @description The person is the caller, or the username has characters that are not allowed. */
         FollowInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1539,7 +1571,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Fields are missing or out of their limits, or the body is no JSON. */
+        /** @description Fields are missing or out of their limits, or the body is not JSON. */
         UserInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1548,7 +1580,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Fields are out of their limits, the current password is missing or not the user's, or the body is no JSON. */
+        /** @description Fields are out of their limits, the current password is missing or not right, or the body is not JSON. */
         ChangeInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1557,7 +1589,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The address or the password is missing, or the body is no JSON. */
+        /** @description The email or the password is missing, or the body is not JSON. */
         CredentialsMissing: {
             headers: {
                 [name: string]: unknown;
@@ -1575,7 +1607,10 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The password is missing or not the user's, or the body is no JSON. Not 401, on which front ends log out. */
+        /**
+         * @description The password is missing or not right, or the body is not JSON. It is not 401, because front ends log out on
+         *     that.
+         */
         PasswordInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1593,7 +1628,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Fields are missing or out of their limits, or the body is no JSON. */
+        /** @description Fields are missing or out of their limits, or the body is not JSON. */
         ArticleInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1611,7 +1646,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The comment is blank or too long, or the body is no JSON. */
+        /** @description The comment is blank or too long, or the body is not JSON. */
         CommentInvalid: {
             headers: {
                 [name: string]: unknown;
@@ -1629,7 +1664,10 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Too many accounts were made, or names and emails asked for that others have, from this network; wait before the next. */
+        /**
+         * @description This network made too many accounts, or asked for too many usernames and emails that others have. Wait before
+         *     the next try.
+         */
         TooManyRegistrations: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -1648,7 +1686,10 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Too many changes of name, email or password, made or refused, or wrong current passwords, or ten former names rest; wait before the next. */
+        /**
+         * @description There were too many changes of username, email or password, refused ones included, or too many wrong current
+         *     passwords, or the user has ten former usernames. Wait before the next try.
+         */
         TooManyChanges: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -1658,7 +1699,10 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description Too many wrong passwords for this account, or from this network, whether or not there is such an account; wait before the next. */
+        /**
+         * @description Too many wrong passwords came for this email, whether or not it has an account, or from this network. Wait
+         *     before the next try.
+         */
         TooManyAttempts: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -1677,7 +1721,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description A fault of the server. The log has the details under the request's id. */
+        /** @description The server has a fault. Its log has the details under the request's id. */
         InternalError: {
             headers: {
                 [name: string]: unknown;
@@ -1695,7 +1739,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
-        /** @description The server cannot do it just now. Nothing is wrong with the request or its token. */
+        /** @description The server cannot answer just now. Nothing is wrong with the request or its token. */
         Unavailable: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -1717,7 +1761,7 @@ export interface components {
     };
     parameters: {
         /**
-         * @description A person's username, in any case.
+         * @description A person's username, in upper or lower case.
          * @example jake
          */
         Username: string;
@@ -1727,17 +1771,18 @@ export interface components {
          */
         Slug: string;
         /**
-         * @description How many articles a page holds. More than 100 is served as 100; empty counts as not given.
+         * @description How many articles a page has at most. A number above 100 counts as 100, and an empty value as none.
          * @example 20
          */
         Limit: number;
         /**
-         * @description How many articles to skip. Empty counts as not given.
+         * @description How many articles to skip. An empty value counts as none.
          * @example 0
          */
         Offset: number;
         /**
-         * @description The `nextCursor` of the page before. Costs the same however deep the page is, and neither skips nor repeats articles when others are published meanwhile. Not together with `offset`.
+         * @description The `nextCursor` of the page before. Pages by cursor cost the same however deep they are, and they neither skip
+         *     nor repeat articles while others are published. `cursor` and `offset` exclude each other.
          * @example AAABnG5ypH0AAAAAAAAAKg
          */
         Cursor: string;
@@ -1750,7 +1795,7 @@ export interface components {
          */
         RetryAfter: number;
         /**
-         * @description The path of the new user, as they see themselves.
+         * @description The path under which the new user reads their own account.
          * @example /api/user
          */
         UserLocation: string;
@@ -1959,7 +2004,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The session is over; its token is refused from now on. */
+            /** @description The session has ended. Its token is refused from now on. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1981,7 +2026,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The user, with the presented token. */
+            /** @description The user, with the token that was sent. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2018,7 +2063,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The user, with the presented token. */
+            /** @description The user, with the token that was sent. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2133,7 +2178,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The other sessions are over. */
+            /** @description The other sessions have ended. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2161,7 +2206,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The session is over; its tokens are refused from now on. */
+            /** @description The session has ended. Its tokens are refused from now on. */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2284,7 +2329,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description A person's username, in any case.
+                 * @description A person's username, in upper or lower case.
                  * @example jake
                  */
                 username: components["parameters"]["Username"];
@@ -2315,7 +2360,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description A person's username, in any case.
+                 * @description A person's username, in upper or lower case.
                  * @example jake
                  */
                 username: components["parameters"]["Username"];
@@ -2356,7 +2401,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description A person's username, in any case.
+                 * @description A person's username, in upper or lower case.
                  * @example jake
                  */
                 username: components["parameters"]["Username"];
@@ -2395,22 +2440,23 @@ export interface operations {
                  */
                 author?: string;
                 /**
-                 * @description Only articles which this username marked as favourite.
+                 * @description Only articles that this username marked as favourite.
                  * @example jane
                  */
                 favorited?: string;
                 /**
-                 * @description How many articles a page holds. More than 100 is served as 100; empty counts as not given.
+                 * @description How many articles a page has at most. A number above 100 counts as 100, and an empty value as none.
                  * @example 20
                  */
                 limit?: components["parameters"]["Limit"];
                 /**
-                 * @description How many articles to skip. Empty counts as not given.
+                 * @description How many articles to skip. An empty value counts as none.
                  * @example 0
                  */
                 offset?: components["parameters"]["Offset"];
                 /**
-                 * @description The `nextCursor` of the page before. Costs the same however deep the page is, and neither skips nor repeats articles when others are published meanwhile. Not together with `offset`.
+                 * @description The `nextCursor` of the page before. Pages by cursor cost the same however deep they are, and they neither skip
+                 *     nor repeat articles while others are published. `cursor` and `offset` exclude each other.
                  * @example AAABnG5ypH0AAAAAAAAAKg
                  */
                 cursor?: components["parameters"]["Cursor"];
@@ -2513,17 +2559,18 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many articles a page holds. More than 100 is served as 100; empty counts as not given.
+                 * @description How many articles a page has at most. A number above 100 counts as 100, and an empty value as none.
                  * @example 20
                  */
                 limit?: components["parameters"]["Limit"];
                 /**
-                 * @description How many articles to skip. Empty counts as not given.
+                 * @description How many articles to skip. An empty value counts as none.
                  * @example 0
                  */
                 offset?: components["parameters"]["Offset"];
                 /**
-                 * @description The `nextCursor` of the page before. Costs the same however deep the page is, and neither skips nor repeats articles when others are published meanwhile. Not together with `offset`.
+                 * @description The `nextCursor` of the page before. Pages by cursor cost the same however deep they are, and they neither skip
+                 *     nor repeat articles while others are published. `cursor` and `offset` exclude each other.
                  * @example AAABnG5ypH0AAAAAAAAAKg
                  */
                 cursor?: components["parameters"]["Cursor"];
@@ -2799,12 +2846,12 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description How many comments a page holds at most. More than 500 is served as 500; empty counts as not given.
+                 * @description How many comments a page has at most. A number above 500 counts as 500, and an empty value as none.
                  * @example 500
                  */
                 limit?: number;
                 /**
-                 * @description The `nextCursor` of the page before. Empty counts as not given.
+                 * @description The `nextCursor` of the page before. An empty value counts as none.
                  * @example AAAAAAAAACo
                  */
                 cursor?: string;
@@ -2930,7 +2977,7 @@ export interface operations {
                  */
                 slug: components["parameters"]["Slug"];
                 /**
-                 * @description The comment's id. Whatever cannot be an id is 404, like an id that is not there.
+                 * @description The comment's id. A value that cannot be an id is 404, like an id that no comment has.
                  * @example 1
                  */
                 commentId: number;
@@ -2999,7 +3046,7 @@ export interface operations {
             200: {
                 headers: {
                     /**
-                     * @description For how long the set may be kept.
+                     * @description How long the set may be kept.
                      * @example public, max-age=300
                      */
                     "Cache-Control": string;
@@ -3040,7 +3087,7 @@ export interface operations {
             200: {
                 headers: {
                     /**
-                     * @description For how long it may be kept.
+                     * @description How long the metadata may be kept.
                      * @example public, max-age=300
                      */
                     "Cache-Control": string;
