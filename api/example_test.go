@@ -43,11 +43,13 @@ func withServer(run func() int) (code int, err error) {
 	if output, err := exec.Command("go", "build", "-o", program, "conduit/cmd/conduit").CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("go build: %w\n%s", err, output)
 	}
-	command := exec.Command(program, "serve", "--listen=127.0.0.1:0", "--database=sqlite::memory:", "--seed=1", "--check-responses",
+	command := exec.Command(program, "serve", "--listen=127.0.0.1:0", "--database=sqlite::memory:", "--seed=1",
+		"--check-responses",
 		"--log-level=warn")
 	command.Dir, command.Stderr = folder, os.Stderr
 	// The program's own defaults, not the settings of whoever runs this.
-	command.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "CONDUIT_") })
+	command.Env = slices.DeleteFunc(os.Environ(),
+		func(variable string) bool { return strings.HasPrefix(variable, "CONDUIT_") })
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return 1, err
@@ -90,7 +92,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	page, err := client.GetArticlesWithResponse(ctx, &api.GetArticlesParams{Author: new("johndoe"), Limit: new(int32(2))})
+	page, err := client.GetArticlesWithResponse(ctx, &api.GetArticlesParams{Author: new("johndoe"),
+		Limit: new(int32(2))})
 	if err != nil {
 		fmt.Println(err) // no answer came
 		return
@@ -115,16 +118,18 @@ func Example() {
 	// 404 Not Found map[article:[not found]]
 }
 
-// A token goes into the Authorization header of every request, by an editor. Members that may be null say whether they are.
+// A token goes into the Authorization header of every request, by an editor. Members that may be null say whether they
+// are.
 func ExampleWithRequestEditorFn() {
 	ctx := context.Background()
 	token := ""
-	client, err := api.NewClientWithResponses(server, api.WithRequestEditorFn(func(_ context.Context, request *http.Request) error {
-		if token != "" {
-			request.Header.Set("Authorization", "Bearer "+token)
-		}
-		return nil
-	}))
+	client, err := api.NewClientWithResponses(server,
+		api.WithRequestEditorFn(func(_ context.Context, request *http.Request) error {
+			if token != "" {
+				request.Header.Set("Authorization", "Bearer "+token)
+			}
+			return nil
+		}))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -138,8 +143,9 @@ func ExampleWithRequestEditorFn() {
 	token = login.JSON200.User.Token
 
 	changed, err := client.UpdateCurrentUserWithResponse(ctx, api.UpdateUserRequest{User: api.UpdateUserInput{
-		Bio:   nullable.NewNullableWithValue("I like to skateboard"), // set
-		Image: nullable.NewNullNullable[string](),                    // cleared; a member that is left out stays as it is
+		Bio: nullable.NewNullableWithValue("I like to skateboard"), // set
+		// cleared; a member that is left out stays as it is
+		Image: nullable.NewNullNullable[string](),
 	}})
 	if err != nil || changed.JSON200 == nil {
 		fmt.Println("not changed:", err)

@@ -32,7 +32,8 @@ var rules = map[string]struct {
 	},
 	"conduit/internal/auth": {
 		may: []string{
-			"github.com/lestrrat-go/jwx/v2/", "github.com/go-json-experiment/json", "golang.org/x/crypto/", "golang.org/x/text/",
+			"github.com/lestrrat-go/jwx/v2/", "github.com/go-json-experiment/json", "golang.org/x/crypto/",
+			"golang.org/x/text/",
 		},
 		noHTTP: true,
 	},
@@ -43,11 +44,13 @@ var rules = map[string]struct {
 		},
 		noHTTP: true,
 	},
-	"conduit/internal/store/storetest": {may: []string{"conduit/internal/store", "github.com/jackc/pgx/v5*"}, noHTTP: true},
+	"conduit/internal/store/storetest": {may: []string{"conduit/internal/store", "github.com/jackc/pgx/v5*"},
+		noHTTP: true},
 	"conduit/internal/httpapi": {may: []string{
 		"conduit", "conduit/api", "conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog",
 		"conduit/internal/contract", "conduit/internal/docs",
-		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
+		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors",
+		"github.com/klauspost/compress/gzhttp",
 		"golang.org/x/sync/semaphore",
 		"go.opentelemetry.io/otel/",
 	}},
@@ -61,7 +64,8 @@ var rules = map[string]struct {
 	}},
 	"conduit/internal/weak": {may: []string{"github.com/ccojocar/zxcvbn-go/data"}, noHTTP: true},
 	"conduit/internal/demo": {
-		may: []string{"conduit/internal/identity", "conduit/internal/blog", "github.com/brianvoe/gofakeit/v7"}, noHTTP: true,
+		may:    []string{"conduit/internal/identity", "conduit/internal/blog", "github.com/brianvoe/gofakeit/v7"},
+		noHTTP: true,
 	},
 	"conduit/cmd/bench": {may: []string{"conduit/internal/store/storetest"}},
 	"conduit/internal/app": {may: []string{
@@ -99,7 +103,8 @@ func TestBoundaries(t *testing.T) {
 			t.Errorf("%s is a room without rules: add it here and to CONTRIBUTING.md", found.ImportPath)
 		}
 		for _, imported := range found.Imports {
-			standard := !strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") && !strings.HasPrefix(imported, "conduit")
+			standard := !strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") &&
+				!strings.HasPrefix(imported, "conduit")
 			switch {
 			case standard && rule.noHTTP && (imported == "net/http" || strings.HasPrefix(imported, "net/http/")):
 				t.Errorf("%s imports %s", found.ImportPath, imported)

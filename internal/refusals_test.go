@@ -31,7 +31,8 @@ func TestRefusalsStandAlone(t *testing.T) {
 	rooms := map[string][]*ast.File{} // by import path
 	positions := token.NewFileSet()
 	if err := filepath.WalkDir("..", func(file string, entry fs.DirEntry, err error) error {
-		if entry != nil && entry.IsDir() && slices.Contains([]string{"node_modules", "clients", "tools"}, entry.Name()) {
+		if entry != nil && entry.IsDir() && slices.Contains([]string{"node_modules", "clients", "tools"},
+			entry.Name()) {
 			return fs.SkipDir
 		}
 		if err != nil || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
@@ -65,17 +66,20 @@ func TestRefusalsAmiss(t *testing.T) {
 		code string
 		want string // a part of what is said; empty: nothing
 	}{
-		"joined":              {`return errors.Join(err, errs.NotFound("user"))`, "errors.Join"},
-		"joined alone":        {`return errors.Join(errs.Taken("user"))`, "errors.Join"},
-		"by variable":         {`gone := errs.NotFound("user"); return errors.Join(err, gone)`, "errors.Join"},
-		"by declaration":      {`var gone = errs.NotFound("user"); return errors.Join(err, gone)`, "errors.Join"},
-		"by assignment":       {`var gone error; gone = errs.Forbidden("x"); return errors.Join(gone, err)`, "errors.Join"},
-		"of the package":      {`return errors.Join(err, errGone)`, "errors.Join"},
-		"by a function":       {`return errors.Join(err, missing(err, "user"))`, "errors.Join"},
-		"by a method":         {`return errors.Join(err, s.taken(err))`, "errors.Join"},
-		"literal":             {`return errors.Join(err, &errs.Error{Kind: errs.KindNotFound})`, "errors.Join"},
-		"in a closure":        {`return func() error { return errors.Join(err, errs.NotFound("user")) }()`, "errors.Join"},
-		"deferred":            {`defer func() { err = errors.Join(err, errs.NotFound("user")) }(); return nil`, "errors.Join"},
+		"joined":         {`return errors.Join(err, errs.NotFound("user"))`, "errors.Join"},
+		"joined alone":   {`return errors.Join(errs.Taken("user"))`, "errors.Join"},
+		"by variable":    {`gone := errs.NotFound("user"); return errors.Join(err, gone)`, "errors.Join"},
+		"by declaration": {`var gone = errs.NotFound("user"); return errors.Join(err, gone)`, "errors.Join"},
+		"by assignment": {`var gone error; gone = errs.Forbidden("x"); return errors.Join(gone, err)`,
+			"errors.Join"},
+		"of the package": {`return errors.Join(err, errGone)`, "errors.Join"},
+		"by a function":  {`return errors.Join(err, missing(err, "user"))`, "errors.Join"},
+		"by a method":    {`return errors.Join(err, s.taken(err))`, "errors.Join"},
+		"literal":        {`return errors.Join(err, &errs.Error{Kind: errs.KindNotFound})`, "errors.Join"},
+		"in a closure": {`return func() error { return errors.Join(err, errs.NotFound("user")) }()`,
+			"errors.Join"},
+		"deferred": {`defer func() { err = errors.Join(err, errs.NotFound("user")) }(); return nil`,
+			"errors.Join"},
 		"wrapped together":    {`return fmt.Errorf("%w: %w", errs.NotFound("user"), err)`, "fmt.Errorf"},
 		"with a cause":        {`return &errs.Error{Kind: errs.KindTaken, Cause: err}`, "cause"},
 		"hiding":              {`if err != nil { return errs.NotFound("user") }; return nil`, "hides err"},
@@ -87,7 +91,7 @@ func TestRefusalsAmiss(t *testing.T) {
 		"with facts":          {`return fmt.Errorf("user %d: %w", 7, errs.NotFound("user"))`, ""},
 		"outage with a cause": {`return &errs.Error{Kind: errs.KindUnavailable, Cause: err}`, ""},
 		"known":               {`if errors.Is(err, sql.ErrNoRows) { return errs.NotFound("user") }; return err`, ""},
-		"narrowed":            {`if err != nil && errors.Is(err, sql.ErrNoRows) { return errs.NotFound("user") }; return err`, ""},
+		"narrowed":            {`if err != nil && isNone(err) { return errs.NotFound("user") }; return err`, ""},
 		"passed on":           {`if err != nil { return missing(err, "user") }; return nil`, ""},
 		"another error":       {`if err != nil { return err }; return errs.NotFound("user")`, ""},
 	} {
@@ -309,11 +313,13 @@ func (s scope) amiss(node ast.Node) string {
 		several := full == "fmt" && name == "Errorf" && len(node.Args) > 0 && wraps(node.Args[0]) > 1
 		if full == "errors" && name == "Join" || several {
 			if slices.ContainsFunc(node.Args, s.isRefusal) {
-				return full + "." + name + " of a refusal and another error is shown as the refusal: return one or the other"
+				return full + "." + name + " of a refusal and another error is shown as the refusal: return one or " +
+					"the other"
 			}
 		}
 	case *ast.CompositeLit:
-		if s.isErrorType(node.Type) && member(node, "Cause") != "" && !strings.HasSuffix(member(node, "Kind"), "KindUnavailable") {
+		if s.isErrorType(node.Type) && member(node, "Cause") != "" && !strings.HasSuffix(member(node, "Kind"),
+			"KindUnavailable") {
 			return "a refusal with a cause: what could not be found out is Unavailable"
 		}
 	case *ast.IfStmt:

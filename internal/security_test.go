@@ -38,7 +38,8 @@ func TestPromisesAreTested(t *testing.T) {
 	promises := 0
 	name := regexp.MustCompile("`(Test\\w+)`")
 	for line := range strings.Lines(string(page)) {
-		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| --- ") || strings.Contains(line, "| shown by |") {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| --- ") ||
+			strings.Contains(line, "| shown by |") {
 			continue
 		}
 		promises++

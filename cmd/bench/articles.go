@@ -16,13 +16,29 @@ var articleCases = []benchCase{
 	{name: "GET /api/articles", requests: visit(path("/api/articles"))},
 	{name: "GET /api/articles, with a token", requests: visitAsReader(path("/api/articles"))},
 	{name: "GET /api/articles/feed", requests: visitAsReader(path("/api/articles/feed"))},
-	{name: "GET /api/articles?tag=", requests: visit(func(s *server) []string { return paths("/api/articles?tag=%s", s.content.tags) })},
-	{name: "GET /api/articles?author=", requests: visit(func(s *server) []string { return paths("/api/articles?author=%s", s.content.people) })},
-	{name: "GET /api/articles?favorited=", requests: visit(func(s *server) []string { return paths("/api/articles?favorited=%s", s.content.people) })},
-	{name: "GET /api/articles?offset=, at 90 %", requests: visit(func(s *server) []string { return []string{s.content.deep} })},
-	{name: "GET /api/articles?cursor=, same page", requests: visit(func(s *server) []string { return paths("/api/articles?cursor=%s", []string{s.content.cursor}) })},
-	{name: "GET /api/articles/{slug}", requests: visit(func(s *server) []string { return paths("/api/articles/%s", s.content.slugs) })},
-	{name: "GET /api/articles/{slug}/comments", requests: visit(func(s *server) []string { return paths("/api/articles/%s/comments", s.content.slugs) })},
+	{name: "GET /api/articles?tag=", requests: visit(func(s *server) []string {
+		return paths("/api/articles?tag=%s",
+			s.content.tags)
+	})},
+	{name: "GET /api/articles?author=", requests: visit(func(s *server) []string {
+		return paths("/api/articles?author=%s", s.content.people)
+	})},
+	{name: "GET /api/articles?favorited=", requests: visit(func(s *server) []string {
+		return paths("/api/articles?favorited=%s", s.content.people)
+	})},
+	{name: "GET /api/articles?offset=, at 90 %",
+		requests: visit(func(s *server) []string { return []string{s.content.deep} })},
+	{name: "GET /api/articles?cursor=, same page",
+		requests: visit(func(s *server) []string {
+			return paths("/api/articles?cursor=%s",
+				[]string{s.content.cursor})
+		})},
+	{name: "GET /api/articles/{slug}", requests: visit(func(s *server) []string {
+		return paths("/api/articles/%s",
+			s.content.slugs)
+	})},
+	{name: "GET /api/articles/{slug}/comments",
+		requests: visit(func(s *server) []string { return paths("/api/articles/%s/comments", s.content.slugs) })},
 	{name: "GET /api/tags", requests: visit(path("/api/tags"))},
 	{name: "POST /api/articles", requests: publish, changes: true},
 	{name: "POST, DELETE /api/articles/{slug}/favorite", requests: favorite, changes: true},
@@ -67,7 +83,8 @@ func publish(s *server, client int) func() []byte {
 	return func() []byte {
 		i++
 		return s.request(http.MethodPost, "/api/articles", s.readers[i%len(s.readers)], fmt.Sprintf(
-			`{"article":{"title":"Measured for the %dth time","description":"Written by make bench","body":"%s","tagList":["%s","%s"]}}`,
+			`{"article":{"title":"Measured for the %dth time","description":"Written by make bench",`+
+				`"body":"%s","tagList":["%s","%s"]}}`,
 			s.made.Add(1), text, s.content.tags[0], s.content.tags[1+i%(len(s.content.tags)-1)]))
 	}
 }

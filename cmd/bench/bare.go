@@ -15,7 +15,9 @@ const bareArgument = "serve-bare"
 
 // serveBare answers GET /api/user with the same bytes each time: 500, most of them a token, as with Conduit.
 func serveBare(ctx context.Context, stdout io.Writer) error {
-	body := fmt.Appendf(nil, `{"user":{"bio":null,"email":"jake@example.com","image":null,"token":"%s","username":"jake"}}`, strings.Repeat("x", 413))
+	body := fmt.Appendf(nil,
+		`{"user":{"bio":null,"email":"jake@example.com","image":null,"token":"%s","username":"jake"}}`,
+		strings.Repeat("x", 413))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

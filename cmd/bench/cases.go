@@ -53,7 +53,8 @@ func anyUser(s *server, _ int) func() []byte {
 
 // request writes a request as a client would; token and body may be empty.
 func (s *server) request(method, path, token, body string) []byte {
-	text := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: application/json\r\n", method, path, s.address)
+	text := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: application/json\r\n", method,
+		path, s.address)
 	if token != "" {
 		text = fmt.Appendf(text, "Authorization: Bearer %s\r\n", token)
 	}

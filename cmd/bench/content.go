@@ -76,7 +76,8 @@ func (s *server) findContent(c *client, articles int) error {
 	var people []string
 	for i := range pages {
 		var page articlePage
-		if err := c.ask(s.request(http.MethodGet, fmt.Sprintf("/api/articles?limit=100&offset=%d", i*(articles/pages)), "", ""), &page); err != nil {
+		if err := c.ask(s.request(http.MethodGet, fmt.Sprintf("/api/articles?limit=100&offset=%d", i*(articles/pages)),
+			"", ""), &page); err != nil {
 			return err
 		}
 		for _, article := range page.Articles {
@@ -104,12 +105,14 @@ func (s *server) findContent(c *client, articles int) error {
 	deep := articles / 10 * 9
 	s.content.deep = fmt.Sprintf("/api/articles?offset=%d", deep)
 	var before articlePage
-	if err := c.ask(s.request(http.MethodGet, fmt.Sprintf("/api/articles?offset=%d", deep-pageSize), "", ""), &before); err != nil {
+	if err := c.ask(s.request(http.MethodGet, fmt.Sprintf("/api/articles?offset=%d", deep-pageSize), "", ""),
+		&before); err != nil {
 		return err
 	}
 	s.content.cursor = before.NextCursor
 	if len(s.content.people) < 2 || len(s.content.tags) < 2 || s.content.cursor == "" {
-		return fmt.Errorf("the demo content has too little: %d people and %d tags with a full page, cursor %q", len(s.content.people), len(s.content.tags), s.content.cursor)
+		return fmt.Errorf("the demo content has too little: %d people and %d tags with a full page, cursor %q",
+			len(s.content.people), len(s.content.tags), s.content.cursor)
 	}
 	return nil
 }
@@ -139,10 +142,12 @@ func (s *server) tryPerson(c *client, name, famous string) error {
 		return err
 	}
 	var followed struct{}
-	if err := c.ask(s.request(http.MethodPost, "/api/profiles/"+famous+"/follow", answer.User.Token, ""), &followed); err != nil {
+	if err := c.ask(s.request(http.MethodPost, "/api/profiles/"+famous+"/follow", answer.User.Token, ""),
+		&followed); err != nil {
 		return err
 	}
-	for _, path := range []string{"/api/articles?author=" + name, "/api/articles?favorited=" + name, "/api/articles/feed"} {
+	for _, path := range []string{"/api/articles?author=" + name, "/api/articles?favorited=" + name,
+		"/api/articles/feed"} {
 		if full, err := s.isFull(c, path, answer.User.Token); err != nil || !full {
 			return err
 		}

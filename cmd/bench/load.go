@@ -45,13 +45,15 @@ func connect(ctx context.Context, address string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{conn: conn, reader: bufio.NewReaderSize(conn, 16<<10), answers: answers{statuses: map[int]int{}}}, nil
+	return &client{conn: conn, reader: bufio.NewReaderSize(conn, 16<<10), answers: answers{statuses: map[int]int{}}},
+		nil
 }
 
 // load sends requests with all clients for a duration, each the next one when the last is answered, and at least one
 // each. The clock stops with the last answer: to count it and not the time would flatter slow cases. When ctx ends the
 // servers do, and with them the connections.
-func (c *benchCase) load(ctx context.Context, s *server, connectionsFlag int, duration time.Duration) (*answers, error) {
+func (c *benchCase) load(ctx context.Context, s *server, connectionsFlag int, duration time.Duration) (*answers,
+	error) {
 	count := c.connections
 	if count == 0 {
 		count = connectionsFlag

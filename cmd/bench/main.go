@@ -59,8 +59,10 @@ func run(ctx context.Context, args []string, stdout, progress io.Writer) (err er
 	flags.IntVar(&s.connections, "connections", 32, "how many `clients` there are, except where passwords are hashed")
 	flags.DurationVar(&s.duration, "duration", 300*time.Millisecond, "how long a slice is")
 	flags.IntVar(&s.rounds, "rounds", 5, "how many slices each case gets")
-	flags.IntVar(&s.articles, "articles", 100_000, fmt.Sprintf("how many articles the large databases have; the small ones have %d", few))
-	flags.StringVar(&s.only, "only", "", "measure, beside the bare server, only cases with this `text` in \"NAME, DATABASE, NUMBER articles\"")
+	flags.IntVar(&s.articles, "articles", 100_000,
+		fmt.Sprintf("how many articles the large databases have; the small ones have %d", few))
+	flags.StringVar(&s.only, "only", "", "measure, beside the bare server, only cases with this `text` "+
+		"in \"NAME, DATABASE, NUMBER articles\"")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -30,12 +30,14 @@ func measure(ctx context.Context, s settings, cases []*benchCase, running *serve
 		for _, c := range order {
 			answers, err := c.load(ctx, running.bySite[c.site], s.connections, duration)
 			if err == nil && answers.refusal != "" {
-				err = fmt.Errorf("not all answers were a success: %s; one was %s", answers.statusList(), answers.refusal)
+				err = fmt.Errorf("not all answers were a success: %s; one was %s", answers.statusList(),
+					answers.refusal)
 			}
 			if err != nil {
 				return fmt.Errorf("%v: %w", c, err)
 			}
-			results[c] = slice{rate: float64(len(answers.took)) / answers.elapsed.Seconds(), p50: answers.percentile(50), p99: answers.percentile(99)}
+			results[c] = slice{rate: float64(len(answers.took)) / answers.elapsed.Seconds(),
+				p50: answers.percentile(50), p99: answers.percentile(99)}
 		}
 		for c, result := range results {
 			if result.ratio = result.rate / results[reference].rate; round > 0 {
@@ -50,7 +52,8 @@ func measure(ctx context.Context, s settings, cases []*benchCase, running *serve
 
 func printTable(stdout io.Writer, cases []*benchCase) {
 	table := tabwriter.NewWriter(stdout, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(table, "case\tdatabase\trequests/s\tratio to bare (lowest, highest)\tp50\tp99\tp50 to that of %d\n", few)
+	fmt.Fprintf(table, "case\tdatabase\trequests/s\tratio to bare (lowest, highest)\tp50\tp99\tp50 to that of %d\n",
+		few)
 	for _, c := range cases {
 		_, rate, _ := spread(c.slices, func(s slice) float64 { return s.rate })
 		lowest, ratio, highest := spread(c.slices, func(s slice) float64 { return s.ratio })

@@ -35,7 +35,8 @@ func TestAudit(t *testing.T) {
 		rows := func(args ...string) (rows []string) {
 			t.Helper()
 			lines := strings.Split(strings.TrimSuffix(command(append([]string{"audit"}, args...)...), "\n"), "\n")
-			if !regexp.MustCompile(`\ATIME +ACTOR +ACTION +TARGET +ADDRESS +REQUEST +USER AGENT\z`).MatchString(lines[0]) {
+			header := regexp.MustCompile(`\ATIME +ACTOR +ACTION +TARGET +ADDRESS +REQUEST +USER AGENT\z`)
+			if !header.MatchString(lines[0]) {
 				t.Errorf("heading %s", lines[0])
 			}
 			for _, line := range lines[1:] {
@@ -56,7 +57,8 @@ func TestAudit(t *testing.T) {
 
 		i := serveOn(t, url, keyFile)
 		_, first := i.tokenOf(t, "/users")
-		if status, text := i.do(t, "POST", "/users/login", "", `{"user":{"email":"jake@example.com","password":"wrong"}}`); status != http.StatusUnauthorized {
+		if status, text := i.do(t, "POST", "/users/login", "",
+			`{"user":{"email":"jake@example.com","password":"wrong"}}`); status != http.StatusUnauthorized {
 			t.Error(status, text)
 		}
 		if err := i.stop(); err != nil {
@@ -74,9 +76,11 @@ func TestAudit(t *testing.T) {
 		waiting, _, _ := strings.Cut(command("keys", "rotate"), " ")
 		command("keys", "revoke", "--", made)
 		command("keys", "revoke", "--", made) // once is enough
-		want(rows("--limit=3"), "cli key-activated-early key:"+waiting, "cli key-revoked key:"+made, "cli key-made key:"+waiting)
+		want(rows("--limit=3"), "cli key-activated-early key:"+waiting, "cli key-revoked key:"+made,
+			"cli key-made key:"+waiting)
 		command("keys", "revoke", "--", waiting)
-		if got := rows("--limit=3"); !strings.HasPrefix(got[0], "cli key-activated-early ") || strings.Replace(got[0], "activated-early", "made", 1) != got[1] ||
+		if got := rows("--limit=3"); !strings.HasPrefix(got[0], "cli key-activated-early ") ||
+			strings.Replace(got[0], "activated-early", "made", 1) != got[1] ||
 			got[2] != "cli key-revoked key:"+waiting {
 			t.Errorf("a new key in the place of one that is revoked: %v", got)
 		}
@@ -84,7 +88,8 @@ func TestAudit(t *testing.T) {
 		want(rows("--user=JAKE"), "anonymous login-failed user:1", "user:1 registered user:1")
 		want(rows("--user=user:1", "--action=registered"), "user:1 registered user:1")
 		want(rows("--user=user:2"))
-		if _, err := invoke(t, nil, "audit", "--database", url, "--user=nobody"); err == nil || !strings.Contains(err.Error(), "there is nobody of this name") {
+		if _, err := invoke(t, nil, "audit", "--database", url, "--user=nobody"); err == nil ||
+			!strings.Contains(err.Error(), "there is nobody of this name") {
 			t.Errorf("events of nobody: %v", err)
 		}
 
@@ -100,9 +105,12 @@ func TestAudit(t *testing.T) {
 		if len(lines) != 2 {
 			t.Fatalf("JSON %q", lines)
 		}
-		if err := json.Unmarshal([]byte(lines[1]), &event); err != nil || event.ID != 2 || event.ActorID == nil || *event.ActorID != 1 ||
-			event.Actor != "user" || event.Action != "registered" || event.Target != "user:1" || event.IPAddress != "127.0.0.1" ||
-			event.UserAgent != "Go-http-client/1.1" || len(event.RequestID) != 26 || event.ClientRequestID != "" || event.At.IsZero() || event.Count != 1 {
+		if err := json.Unmarshal([]byte(lines[1]), &event); err != nil || event.ID != 2 || event.ActorID == nil ||
+			*event.ActorID != 1 ||
+			event.Actor != "user" || event.Action != "registered" || event.Target != "user:1" ||
+			event.IPAddress != "127.0.0.1" ||
+			event.UserAgent != "Go-http-client/1.1" || len(event.RequestID) != 26 || event.ClientRequestID != "" ||
+			event.At.IsZero() || event.Count != 1 {
 			t.Errorf("%s: %+v, %v", lines[1], event, err)
 		}
 	})
@@ -114,13 +122,15 @@ func TestAuditShowsClients(t *testing.T) {
 	url := storetest.SQLite(t)
 	db := storetest.Open(t, url, store.Options{})
 	if err := db.Record(t.Context(), identity.Event{
-		At: time.Date(2026, 2, 18, 3, 22, 56, 0, time.UTC), Actor: identity.ActorAnonymous, Action: identity.LoginFailed,
+		At: time.Date(2026, 2, 18, 3, 22, 56, 0, time.UTC), Actor: identity.ActorAnonymous,
+		Action: identity.LoginFailed,
 		Target: "user:1", UserAgent: "ü \x1b[2J\t\"x\"", Count: 37,
 	}); err != nil {
 		t.Fatal(err)
 	}
 	out, err := invoke(t, nil, "audit", "--database", url)
-	if err != nil || !strings.HasSuffix(out, `2026-02-18 03:22:56Z  anonymous  login-failed ×37  user:1  -        -        ü \x1b[2J\t\"x\"`+"\n") {
+	const hostile = `2026-02-18 03:22:56Z  anonymous  login-failed ×37  user:1  -        -        ü \x1b[2J\t\"x\"`
+	if err != nil || !strings.HasSuffix(out, hostile+"\n") {
 		t.Errorf("%q, %v", out, err)
 	}
 }
@@ -161,7 +171,8 @@ func TestAuditExportAndPrune(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSuffix(string(written), "\n"), "\n")
 		if len(lines) != old || !strings.Contains(lines[0], `"target":"key:K0"`) ||
-			!strings.Contains(lines[old-1], `"target":"key:K1000"`) || !strings.Contains(lines[0], `"clientRequestId":"C"`) {
+			!strings.Contains(lines[old-1], `"target":"key:K1000"`) ||
+			!strings.Contains(lines[0], `"clientRequestId":"C"`) {
 			t.Errorf("%d lines, from %s to %s", len(lines), lines[0], lines[len(lines)-1])
 		}
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -182,7 +193,8 @@ func TestAuditExportAndPrune(t *testing.T) {
 		if out := run("", "prune", "--older-than=60000d", "--yes"); !strings.HasPrefix(out, "0 events from before ") {
 			t.Error(out)
 		}
-		if out := run("", "prune", "--before=2026-02-18", "--yes"); out != "1001 events from before 2026-02-18 00:00:00Z are removed\n" {
+		if out := run("", "prune", "--before=2026-02-18",
+			"--yes"); out != "1001 events from before 2026-02-18 00:00:00Z are removed\n" {
 			t.Error(out)
 		}
 		left := strings.Split(strings.TrimSuffix(run("", "export"), "\n"), "\n")

@@ -15,7 +15,7 @@ import (
 // story is what a front end's test may do first thing: everything that comes out is shown to somebody.
 func (i instance) story(t *testing.T) (shown []string) {
 	t.Helper()
-	_, text := i.do(t, "POST", "/users", "", `{"user":{"username":"jake","email":"jake@example.com","password":"jakes secret"}}`)
+	_, text := i.do(t, "POST", "/users", "", account("jake"))
 	_, token, _ := strings.Cut(text, `"token":"`)
 	token, _, _ = strings.Cut(token, `"`)
 	for _, step := range []struct{ method, path, body string }{
@@ -75,7 +75,8 @@ func TestThrowAway(t *testing.T) {
 		"--seed=2 --listen=127.0.0.1:0": `"articlesCount":100`,
 	} {
 		i := serveOn(t, app.InMemory, "", strings.Fields(flags)...)
-		if host, _, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(i.url, "http://"), "/api")); err != nil || host != "127.0.0.1" {
+		if host, _, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(i.url, "http://"),
+			"/api")); err != nil || host != "127.0.0.1" {
 			t.Errorf("%s: the banner names a URL that no browser opens: %s", flags, i.url)
 		}
 		_, text := i.do(t, "GET", "/articles?limit=100", "", "")
@@ -107,7 +108,8 @@ func TestRehearse(t *testing.T) {
 		}
 		_ = response.Body.Close()
 		loud := strings.Contains(i.banner, "REHEARSAL")
-		if rehearsing := len(flags) > 0; loud != rehearsing || (response.StatusCode == http.StatusServiceUnavailable) != rehearsing {
+		if rehearsing := len(flags) > 0; loud != rehearsing ||
+			(response.StatusCode == http.StatusServiceUnavailable) != rehearsing {
 			t.Errorf("%v: %s, %s", flags, response.Status, i.banner)
 		}
 		i.url = strings.TrimSuffix(i.url, "/api")
@@ -144,7 +146,8 @@ func TestHealth(t *testing.T) {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := invoke(t, nil, "health", "--listen", address); err == nil || !strings.Contains(err.Error(), "connection refused") {
+	if _, err := invoke(t, nil, "health", "--listen", address); err == nil ||
+		!strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("nobody there: %v", err)
 	}
 	waited := make(chan error, 1)
@@ -167,7 +170,8 @@ func TestHealth(t *testing.T) {
 	ill := serveOn(t, url, filepath.Join(t.TempDir(), "conduit.key"))
 	proxy.Stop()
 	address = strings.TrimSuffix(strings.TrimPrefix(ill.url, "http://"), "/api")
-	if _, err := invoke(t, nil, "health", "--listen", address); err == nil || !strings.Contains(err.Error(), "503 Service Unavailable") {
+	if _, err := invoke(t, nil, "health", "--listen", address); err == nil ||
+		!strings.Contains(err.Error(), "503 Service Unavailable") {
 		t.Errorf("without its database: %v", err)
 	}
 	if err := ill.stop(); err != nil {

@@ -15,7 +15,8 @@ import (
 // tokenOf registers somebody, or logs them in, and gives the token with the kid of the key that signed it.
 func (i instance) tokenOf(t *testing.T, path string) (token, kid string) {
 	t.Helper()
-	status, text := i.do(t, "POST", path, "", `{"user":{"username":"jake","email":"jake@example.com","password":"jakes secret"}}`)
+	status, text := i.do(t, "POST", path, "",
+		`{"user":{"username":"jake","email":"jake@example.com","password":"jakes secret"}}`)
 	if status/100 != 2 {
 		// The login takes no username.
 		status, text = i.do(t, "POST", path, "", `{"user":{"email":"jake@example.com","password":"jakes secret"}}`)
@@ -44,7 +45,8 @@ func TestKeys(t *testing.T) {
 		keyFile := filepath.Join(t.TempDir(), "conduit.key")
 		keys := func(args ...string) string {
 			t.Helper()
-			out, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_KEY_FILE": keyFile}, append([]string{"keys"}, args...)...)
+			out, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_KEY_FILE": keyFile},
+				append([]string{"keys"}, args...)...)
 			if err != nil {
 				t.Fatalf("keys %v: %v", args, err)
 			}
@@ -96,7 +98,8 @@ func TestKeys(t *testing.T) {
 			}
 		})
 
-		want(keys("revoke", "--", next), next+` is revoked, and with it all its tokens\nwarning: .*\n\S{43} signs in its place\nwarning: .*`+"\n")
+		want(keys("revoke", "--", next), next+
+			` is revoked, and with it all its tokens\nwarning: .*\n\S{43} signs in its place\nwarning: .*`+"\n")
 		want(keys("revoke", next), next+` is revoked, and with it all its tokens\nwarning: [^\n]*`+"\n")
 		want(keys("list"), heading+first+` +EdDSA +retired .*`)
 		restart(func(i instance) {
@@ -123,7 +126,8 @@ func TestKeys(t *testing.T) {
 			}
 		}
 		otherKey := base64.StdEncoding.EncodeToString(make([]byte, 32))
-		if _, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_KEY_ENCRYPTION_KEY": otherKey}, "keys", "revoke", first); err == nil ||
+		if _, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_KEY_ENCRYPTION_KEY": otherKey},
+			"keys", "revoke", first); err == nil ||
 			!strings.Contains(err.Error(), "the key-encryption key differs") {
 			t.Errorf("with another key-encryption key: %v", err)
 		}

@@ -60,7 +60,8 @@ func TestKilledWhileMigrating(t *testing.T) {
 				if _, err := invoke(t, variables, "migrate", "up"); err != nil {
 					t.Errorf("killed at %d/%d of %v: %v", points+point, 2*points, whole, err)
 				}
-				if out, err := invoke(t, variables, "migrate", "status"); err != nil || strings.Contains(out, "pending") {
+				if out, err := invoke(t, variables, "migrate", "status"); err != nil ||
+					strings.Contains(out, "pending") {
 					t.Errorf("killed at %d/%d of %v: %s, %v", points+point, 2*points, whole, out, err)
 				}
 			}

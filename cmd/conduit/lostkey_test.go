@@ -16,7 +16,8 @@ func TestLostKeyEncryptionKey(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		folder := t.TempDir()
-		keyFile, kept, other := filepath.Join(folder, "conduit.key"), filepath.Join(folder, "kept.key"), filepath.Join(folder, "other.key")
+		keyFile, kept, other := filepath.Join(folder, "conduit.key"), filepath.Join(folder, "kept.key"),
+			filepath.Join(folder, "other.key")
 		i := serveOn(t, url, keyFile)
 		token, kid := i.tokenOf(t, "/users")
 		if err := i.stop(); err != nil {
@@ -32,7 +33,8 @@ func TestLostKeyEncryptionKey(t *testing.T) {
 			"another, listing": {"keys", "list", "--key-file", other},
 		} {
 			_, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url}, args...)
-			if err == nil || !strings.Contains(err.Error(), "conduit keys reset") || strings.Contains(err.Error(), "\n") {
+			if err == nil || !strings.Contains(err.Error(), "conduit keys reset") ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v, want one line with the remedy", name, err)
 			}
 		}
@@ -48,7 +50,8 @@ func TestLostKeyEncryptionKey(t *testing.T) {
 		}
 
 		variables := map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_KEY_FILE": keyFile}
-		if _, err := invoke(t, variables, "keys", "reset"); err == nil || !strings.Contains(err.Error(), "say --yes. This ends all") {
+		if _, err := invoke(t, variables, "keys", "reset"); err == nil ||
+			!strings.Contains(err.Error(), "say --yes. This ends all") {
 			t.Errorf("reset, unasked: %v", err)
 		}
 		if _, err := os.Stat(keyFile); err == nil {

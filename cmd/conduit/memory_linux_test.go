@@ -32,7 +32,8 @@ type program struct {
 func startProgram(t *testing.T, binary, database string) *program {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), binary, "serve", "--listen=127.0.0.1:0", "--database", database,
-		"--key-file", filepath.Join(t.TempDir(), "key"), "--registrations-per-hour=0", "--trusted-proxies=127.0.0.1", "--log-level=error")
+		"--key-file", filepath.Join(t.TempDir(), "key"), "--registrations-per-hour=0", "--trusted-proxies=127.0.0.1",
+		"--log-level=error")
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	stdout, err := command.StdoutPipe()
 	if err != nil {
@@ -42,7 +43,8 @@ func startProgram(t *testing.T, binary, database string) *program {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
-	p := &program{pid: command.Process.Pid, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	p := &program{pid: command.Process.Pid, client: &http.Client{Timeout: time.Minute,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if fields := strings.Fields(lines.Text()); len(fields) == 2 && fields[0] == "API" {
 			p.host = strings.TrimSuffix(strings.TrimPrefix(fields[1], "http://"), "/api")
@@ -56,7 +58,8 @@ func startProgram(t *testing.T, binary, database string) *program {
 }
 
 // send sends a request from an IP address and reads the answer.
-func (p *program) send(ctx context.Context, method, path, token, ipAddress, body string) (status int, text []byte, err error) {
+func (p *program) send(ctx context.Context, method, path, token, ipAddress, body string) (status int, text []byte,
+	err error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+p.host+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
@@ -109,14 +112,16 @@ func (p *program) abandoned(ctx context.Context, text string) net.Conn {
 // for the largest answers, which half of the clients do not read. It lives, below 400 MB, and works afterwards.
 func TestMemory(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "conduit")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", binary,
+		".").CombinedOutput(); err != nil {
 		t.Fatal(err, string(out))
 	}
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		p := startProgram(t, binary, url)
 		for i := range 20 {
 			name := fmt.Sprint("user", i)
-			status, text, err := p.send(t.Context(), "POST", "/api/users", "", name, `{"user":{"username":"`+name+`","email":"`+name+`@example.com","password":"password123"}}`)
+			status, text, err := p.send(t.Context(), "POST", "/api/users", "", name,
+				`{"user":{"username":"`+name+`","email":"`+name+`@example.com","password":"password123"}}`)
 			if err != nil || status != 201 {
 				t.Fatal(status, string(text), err)
 			}
@@ -130,7 +135,8 @@ func TestMemory(t *testing.T) {
 		} else {
 			t.Logf("%d MB", peak)
 		}
-		if status, text, err := p.send(t.Context(), "GET", "/api/user", p.tokens[0], "192.0.2.99", ""); err != nil || status != 200 {
+		if status, text, err := p.send(t.Context(), "GET", "/api/user", p.tokens[0], "192.0.2.99", ""); err != nil ||
+			status != 200 {
 			t.Error("afterwards: ", status, string(text), err)
 		}
 	})
@@ -139,7 +145,8 @@ func TestMemory(t *testing.T) {
 func (p *program) attack(t *testing.T) {
 	t.Helper()
 	texts := map[string]string{ // a byte that takes six, four bytes a character, and what only escapes can say
-		"angles": strings.Repeat("<", 500_000), "foxes": strings.Repeat("🦊", 250_000), "controls": strings.Repeat(`\u0001`, 170_000),
+		"angles": strings.Repeat("<", 500_000), "foxes": strings.Repeat("🦊", 250_000),
+		"controls": strings.Repeat(`\u0001`, 170_000),
 	}
 	profile := `{"user":{"bio":"` + strings.Repeat("🦊", 10_000) + `","image":"` + strings.Repeat("<", 2048) + `"}}`
 	var tags []string
@@ -148,7 +155,8 @@ func (p *program) attack(t *testing.T) {
 	}
 	comment := `{"comment":{"body":"` + strings.Repeat("<", 10_000) + `"}}`
 	article := func(title, text string) string {
-		return `{"article":{"title":"` + title + `","description":"` + strings.Repeat("🦊", 1000) + `","body":"` + text + `","tagList":[` + strings.Join(tags, ",") + `]}}`
+		return `{"article":{"title":"` + title + `","description":"` + strings.Repeat("🦊", 1000) + `","body":"` + text +
+			`","tagList":[` + strings.Join(tags, ",") + `]}}`
 	}
 	elements := `{"article":{"tagList":[` + strings.Repeat("1,", 500_000) + `1]}}`
 	members := `{"article":{"x":{"a":1` + strings.Repeat(`,"b":{"c":{}}`, 60_000) + `}}}`
@@ -162,12 +170,17 @@ func (p *program) attack(t *testing.T) {
 			requests = append(requests, request{"POST", "/api/articles", article(title, text)})
 		}
 		requests = append(requests,
-			request{"PUT", "/api/user", profile}, request{"POST", "/api/articles/angles/comments", comment}, request{"POST", "/api/articles/angles/comments", comment},
-			request{"POST", "/api/articles", elements}, request{"POST", "/api/articles", members}, request{"GET", "/api/articles?limit=100", ""},
-			request{"GET", "/api/articles/angles", ""}, request{"GET", "/api/articles/controls", ""}, request{"GET", "/api/articles/foxes", ""},
-			request{"POST", "/api/articles/controls/favorite", ""}, request{"PUT", "/api/articles/angles", `{"article":{"description":"x"}}`},
+			request{"PUT", "/api/user", profile}, request{"POST", "/api/articles/angles/comments", comment},
+			request{"POST", "/api/articles/angles/comments", comment},
+			request{"POST", "/api/articles", elements}, request{"POST", "/api/articles", members},
+			request{"GET", "/api/articles?limit=100", ""},
+			request{"GET", "/api/articles/angles", ""}, request{"GET", "/api/articles/controls", ""},
+			request{"GET", "/api/articles/foxes", ""},
+			request{"POST", "/api/articles/controls/favorite", ""}, request{"PUT", "/api/articles/angles",
+				`{"article":{"description":"x"}}`},
 			request{"GET", "/api/articles/angles/comments", ""}, request{"GET", "/api/tags", ""},
-			request{"POST", "/api/users/login", `{"user":{"email":"user1@example.com","password":"` + strings.Repeat("<", 1000) + `"}}`},
+			request{"POST", "/api/users/login", `{"user":{"email":"user1@example.com","password":"` +
+				strings.Repeat("<", 1000) + `"}}`},
 		)
 	}
 	rand.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
@@ -185,7 +198,8 @@ func (p *program) attack(t *testing.T) {
 			for i := range work {
 				r := requests[i]
 				ipAddress := fmt.Sprintf("192.0.2.%d", 1+i%20)
-				_, _, _ = p.send(ctx, r.method, r.path, p.tokens[i%20], ipAddress, r.body) // any answer, or none, will do
+				// any answer, or none, will do
+				_, _, _ = p.send(ctx, r.method, r.path, p.tokens[i%20], ipAddress, r.body)
 			}
 		})
 	}
@@ -196,12 +210,15 @@ func (p *program) attack(t *testing.T) {
 		}
 		token, ipAddress := p.tokens[i%20], fmt.Sprintf("192.0.2.%d", 1+i%20)
 		path := []string{
-			"GET /api/articles/controls", "GET /api/articles?limit=100", "GET /api/articles/angles/comments", "GET /openapi.json", "GET /api/profiles/user1",
+			"GET /api/articles/controls", "GET /api/articles?limit=100", "GET /api/articles/angles/comments",
+			"GET /openapi.json", "GET /api/profiles/user1",
 		}[i%5]
-		text := path + " HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: " + ipAddress + "\r\nAuthorization: Bearer " + token + "\r\nAccept-Encoding: gzip, identity\r\n\r\n"
+		text := path + " HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: " + ipAddress + "\r\nAuthorization: Bearer " + token +
+			"\r\nAccept-Encoding: gzip, identity\r\n\r\n"
 		text = strings.Repeat(text, 30)
 		if i%8 == 1 {
-			text = "POST /api/articles HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: " + ipAddress + "\r\nAuthorization: Bearer " + token +
+			text = "POST /api/articles HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: " + ipAddress +
+				"\r\nAuthorization: Bearer " + token +
 				"\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n" + strings.Repeat(" ", 900_000)
 		}
 		if conn := p.abandoned(ctx, text); conn != nil {

@@ -39,7 +39,8 @@ func TestNewerDatabase(t *testing.T) {
 		if _, err := invoke(t, variables, "migrate", "up"); err != nil {
 			t.Fatal(err)
 		}
-		execute(t, url, "insert into bun_migrations (name, group_id, migrated_at) values ('0099', 99, current_timestamp)")
+		execute(t, url, "insert into bun_migrations (name, group_id, migrated_at) values ('0099', 99, "+
+			"current_timestamp)")
 		const want = "the database has 0099, which this version does not know"
 		for _, args := range [][]string{{"migrate", "down"}, {"migrate", "down", "--yes"}} {
 			if out, err := invoke(t, variables, args...); err == nil || err.Error() != want {
@@ -48,7 +49,8 @@ func TestNewerDatabase(t *testing.T) {
 		}
 		out, err := invoke(t, variables, "migrate", "status")
 		if lines := strings.Split(strings.TrimSpace(out), "\n"); err != nil || strings.Contains(out, "pending") ||
-			!strings.HasPrefix(lines[len(lines)-1], "0099 ") || !strings.HasSuffix(out, "Z, unknown to this version\n") {
+			!strings.HasPrefix(lines[len(lines)-1], "0099 ") || !strings.HasSuffix(out,
+			"Z, unknown to this version\n") {
 			t.Errorf("status: %s, %v", out, err)
 		}
 		for _, migrate := range []bool{true, false} {
@@ -91,7 +93,8 @@ func TestStartWhileReadOnly(t *testing.T) {
 	if err := i.stop(); err != nil {
 		t.Error(err)
 	}
-	if _, err := invoke(t, nil, "serve", "--listen=127.0.0.1:0", "--database", url, "--key-file", keyFile, "--issuer=new"); err == nil ||
+	if _, err := invoke(t, nil, "serve", "--listen=127.0.0.1:0", "--database", url, "--key-file", keyFile,
+		"--issuer=new"); err == nil ||
 		!strings.Contains(err.Error(), "note the issuer") {
 		t.Errorf("with a new issuer: %v", err)
 	}

@@ -78,8 +78,9 @@ func newFleet(t *testing.T, url string) *fleet {
 		instance, err := app.Open(context.Background(), app.Options{
 			Store:            storetest.Open(t, url, store.Options{Timeout: 20 * time.Second}),
 			KeyEncryptionKey: base64.StdEncoding.EncodeToString(kek),
-			KeyRotation:      rotationTime, KeySetAge: keySetTime, SessionLifetime: tokenTime, MaxSessions: 50, Audience: "test",
-			Now: func() time.Time { return f.clock().Add(off) },
+			KeyRotation:      rotationTime, KeySetAge: keySetTime, SessionLifetime: tokenTime, MaxSessions: 50,
+			Audience: "test",
+			Now:      func() time.Time { return f.clock().Add(off) },
 			// The cheapest settings that argon2id takes: what is tested here is keys.
 			Hashing: auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute},
 			HTTP:    httpapi.Config{Origins: []string{"*"}},
@@ -149,7 +150,8 @@ func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error
 		}
 		if round%5 == 0 { // fewer logins than sessions that are kept, for as long as a token is in use
 			begun := f.clock()
-			status, token, err := f.instances[round/5%instanceCount].call("POST", "/api/users/login", "", credentials(name))
+			status, token, err := f.instances[round/5%instanceCount].call("POST", "/api/users/login", "",
+				credentials(name))
 			if requests++; err != nil || status != http.StatusOK {
 				return requests, errors.Join(fmt.Errorf("logging in: %d", status), err)
 			}
@@ -188,7 +190,8 @@ func TestRotationLosesNothing(t *testing.T) {
 		failed := make(chan error, peopleAtWork)
 		for i := range peopleAtWork {
 			name := fmt.Sprint("person", i)
-			if status, _, err := f.instances[0].call("POST", "/api/users", "", account(name)); err != nil || status != http.StatusCreated {
+			if status, _, err := f.instances[0].call("POST", "/api/users", "", account(name)); err != nil ||
+				status != http.StatusCreated {
 				t.Fatal(status, err)
 			}
 			people.Go(func() {
@@ -288,7 +291,8 @@ func TestRevocation(t *testing.T) {
 
 		// As the command does, from another process.
 		db := storetest.Open(t, url, store.Options{})
-		operator, err := auth.LoadKeyRing(t.Context(), db, seal(t), auth.KeyRingOptions{TokenLifetime: tokenTime, Now: f.clock})
+		operator, err := auth.LoadKeyRing(t.Context(), db, seal(t), auth.KeyRingOptions{TokenLifetime: tokenTime,
+			Now: f.clock})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,7 +315,8 @@ func TestRevocation(t *testing.T) {
 			if got := m.published(t); !slices.Equal(got, []string{replacement.ID}) {
 				t.Errorf("instance %d publishes %v", i, got)
 			}
-			if status, token, err := m.call("POST", "/api/users/login", "", credentials("jake")); err != nil || status != ok {
+			if status, token, err := m.call("POST", "/api/users/login", "", credentials("jake")); err != nil ||
+				status != ok {
 				t.Error(status, err)
 			} else {
 				want("a login", token, ok, ok, ok)

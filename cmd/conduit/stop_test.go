@@ -87,7 +87,8 @@ func TestStopWaitsForRequests(t *testing.T) {
 	answered := make(chan error, 1)
 	begun := make(chan struct{})
 	go func() {
-		request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, i.url+"/users", body)
+		request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, i.url+"/users",
+			body)
 		if err != nil {
 			answered <- err
 			return

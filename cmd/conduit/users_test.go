@@ -36,7 +36,8 @@ func TestAccounts(t *testing.T) {
 		}
 		login := func(email, password string) (token string) {
 			t.Helper()
-			status, text := server.do(t, "POST", "/users/login", "", `{"user":{"email":"`+email+`","password":"`+password+`"}}`)
+			status, text := server.do(t, "POST", "/users/login", "",
+				`{"user":{"email":"`+email+`","password":"`+password+`"}}`)
 			if status != http.StatusOK {
 				return ""
 			}
@@ -55,22 +56,29 @@ func TestAccounts(t *testing.T) {
 
 		typed("", heading, "users", "list")
 		typed("jakes secret\r\n", "jake is created, with the id 1\n", "users", "create", "jake", "jake@example.com")
-		typed("janes secret", "Jané_100% is created, with the id 2\n", "users", "create", "Jane\u0301_100%", "jane@example.com")
+		typed("janes secret", "Jané_100% is created, with the id 2\n", "users", "create", "Jane\u0301_100%",
+			"jane@example.com")
 		refused("another secret\n", "username has already been taken", "users", "create", "JAKE", "new@example.com")
-		refused("short\n", "email is not a valid email; password is too short (minimum is 8 characters)", "users", "create", "a", "a")
+		refused("short\n", "email is not a valid email; password is too short (minimum is 8 characters)", "users",
+			"create", "a", "a")
 		refused("", "password can't be blank", "users", "create", "a", "a@b.c")
 		refused("a\xffb secret\n", "password contains characters that are not allowed", "users", "create", "a", "a@b.c")
 		refused("a\x00b secret\n", "password contains characters that are not allowed", "users", "set-password", "jake")
 		refused(strings.Repeat("x", 5000), "the line is too long", "users", "create", "a", "a@b.c")
-		refused("jakes secret\n", "password is too short (minimum is 15 characters)", "users", "set-password", "jake", "--password-policy=strict")
-		refused("password12345678\n", "password is too common", "users", "create", "a", "a@b.c", "--password-policy=strict")
-		refused("this is jakes secret\n", "password must not contain the username", "users", "set-password", "JAKE@example.com", "--password-policy=strict")
+		refused("jakes secret\n", "password is too short (minimum is 15 characters)", "users", "set-password", "jake",
+			"--password-policy=strict")
+		refused("password12345678\n", "password is too common", "users", "create", "a", "a@b.c",
+			"--password-policy=strict")
+		refused("this is jakes secret\n", "password must not contain the username", "users", "set-password",
+			"JAKE@example.com", "--password-policy=strict")
 
 		first := login("jake@example.com", "jakes secret")
-		if status, text := server.do(t, "POST", "/articles", first, `{"article":{"title":"T","description":"d","body":"b"}}`); status != http.StatusCreated {
+		if status, text := server.do(t, "POST", "/articles", first,
+			`{"article":{"title":"T","description":"d","body":"b"}}`); status != http.StatusCreated {
 			t.Fatal(status, text)
 		}
-		jake, jane := "1 +jake +jake@example.com +user +active +"+moment+" +1\n", "2 +Jané_100% +jane@example.com +user +active +"+moment+" +0\n"
+		jake, jane := "1 +jake +jake@example.com +user +active +"+moment+" +1\n",
+			"2 +Jané_100% +jane@example.com +user +active +"+moment+" +0\n"
 		typed("", heading+jake+jane, "users", "list")
 		typed("", heading+jake, "users", "list", "--search=JAKE@")
 		typed("", heading+jane, "users", "list", "--search=é_100%")
@@ -108,15 +116,18 @@ func TestAccounts(t *testing.T) {
 		alive(other, http.StatusUnauthorized)
 
 		second = login("jake@example.com", "jakes secret")
-		typed("jakes other secret\n", "jake has another password, and all sessions have ended\n", "users", "set-password", "jake")
+		typed("jakes other secret\n", "jake has another password, and all sessions have ended\n", "users",
+			"set-password", "jake")
 		alive(second, http.StatusUnauthorized)
 		if login("jake@example.com", "jakes secret") != "" || login("jake@example.com", "jakes other secret") == "" {
 			t.Error("the old password works, or the new one does not")
 		}
 
 		// Somebody took another's address for a name.
-		typed("a secret\n", `jake@example.com is created, with the id \d+\n`, "users", "create", "jake@example.com", "eve@example.com")
-		refused("", "user is the username of one and the email of another: name them by the other of the two", "users", "delete", "--yes", "jake@example.com")
+		typed("a secret\n", `jake@example.com is created, with the id \d+\n`, "users", "create", "jake@example.com",
+			"eve@example.com")
+		refused("", "user is the username of one and the email of another: name them by the other of the two", "users",
+			"delete", "--yes", "jake@example.com")
 		typed("", "jake@example.com is deleted\n", "users", "delete", "--yes", "eve@example.com")
 
 		_, err := invokeWith(t, "jake\n", variables, "users", "delete", "jake")
@@ -126,12 +137,14 @@ func TestAccounts(t *testing.T) {
 		typed("", "jake is deleted\n", "users", "delete", "--yes", "jake")
 		refused("", `there is no user "jake"`, "users", "enable", "jake")
 		refused("a secret\n", "username has already been taken", "users", "create", "Jake", "new@example.com")
-		if status, text := server.do(t, "GET", "/articles", "", ""); status != http.StatusOK || !strings.Contains(text, `"articlesCount":0`) {
+		if status, text := server.do(t, "GET", "/articles", "", ""); status != http.StatusOK ||
+			!strings.Contains(text, `"articlesCount":0`) {
 			t.Error(status, text)
 		}
 		log := typed("", ".*", "audit", "--json", "--limit=1000")
 		for action, count := range map[identity.Action]int{
-			identity.Registered: 3, identity.RoleChanged: 1, identity.AccountDisabled: 1, identity.AccountEnabled: 1, identity.SessionRevoked: 1,
+			identity.Registered: 3, identity.RoleChanged: 1, identity.AccountDisabled: 1, identity.AccountEnabled: 1,
+			identity.SessionRevoked:  1,
 			identity.SessionsRevoked: 2, identity.PasswordChanged: 1, identity.AccountDeleted: 2,
 		} {
 			recorded := regexp.MustCompile(`"actor":"cli".*"action":"`+string(action)+`"`).FindAllString(log, -1)

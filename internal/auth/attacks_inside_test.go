@@ -75,7 +75,8 @@ func TestForgeriesWithTheKey(t *testing.T) {
 		{name: "kid twice", header: edit{`{`, `{"kid":"KID",`}, want: ErrInvalid},
 		{name: "KID instead", header: edit{`"kid"`, `"KID"`}, want: ErrInvalid},
 		{name: "kid with NUL", header: edit{`"kid":"KID"`, `"kid":"KID\u0000"`}, want: ErrInvalid},
-		{name: "kid a path", header: edit{`"kid":"KID"`, `"kid":"../../../../../../../../../../../dev/null/1"`}, want: ErrInvalid},
+		{name: "kid a path", header: edit{`"kid":"KID"`, `"kid":"../../../../../../../../../../../dev/null/1"`},
+			want: ErrInvalid},
 		{name: "jwk", header: edit{`{`, `{"jwk":JWK,`}, want: ErrInvalid},
 		{name: "jwk empty", header: edit{`{`, `{"jwk":{},`}, want: ErrInvalid},
 		{name: "jku", header: edit{`{`, `{"jku":"https://evil.test/jwks.json",`}, want: ErrInvalid},
@@ -123,7 +124,8 @@ func TestForgeriesWithTheKey(t *testing.T) {
 		{name: "exp of 1e300", payload: edit{`"exp":` + exp, `"exp":1e300`}, want: ErrInvalid},
 		{name: "exp of 64 bits", payload: edit{`"exp":` + exp, `"exp":9223372036854775807`}, want: ErrInvalid},
 		{name: "exp of 65 bits", payload: edit{`"exp":` + exp, `"exp":18446744073709551616`}, want: ErrInvalid},
-		{name: "exp of 400 digits", payload: edit{`"exp":` + exp, `"exp":` + strings.Repeat("9", 400)}, want: ErrInvalid},
+		{name: "exp of 400 digits", payload: edit{`"exp":` + exp, `"exp":` + strings.Repeat("9", 400)},
+			want: ErrInvalid},
 		{name: "exp of milliseconds", payload: edit{`"exp":` + exp, `"exp":` + exp + `000`}, want: ErrInvalid},
 		{name: "exp in the year 9999", payload: edit{`"exp":` + exp, `"exp":253402300799`}, want: ErrInvalid},
 		{name: "exp twice", payload: edit{`{`, `{"exp":` + exp + `,`}, want: ErrInvalid},
@@ -132,7 +134,8 @@ func TestForgeriesWithTheKey(t *testing.T) {
 		{name: "EXP instead", payload: edit{`"exp"`, `"EXP"`}, want: ErrInvalid},
 		{name: "exp at iat", payload: edit{`"exp":` + exp, `"exp":` + iat}, want: ErrInvalid},
 		{name: "exp within the longest life", payload: edit{`"exp":` + exp, `"exp":` + at(longestLife)}},
-		{name: "exp beyond it", payload: edit{`"exp":` + exp, `"exp":` + at(longestLife+leeway+time.Second)}, want: ErrInvalid},
+		{name: "exp beyond it", payload: edit{`"exp":` + exp, `"exp":` + at(longestLife+leeway+time.Second)},
+			want: ErrInvalid},
 		{name: "iat missing", payload: edit{`"iat":` + iat + `,`, ``}, want: ErrInvalid},
 		{name: "iat a string", payload: edit{`"iat":` + iat, `"iat":"` + iat + `"`}, want: ErrInvalid},
 		{name: "iat with a fraction", payload: edit{`"iat":` + iat, `"iat":` + iat + `.1`}, want: ErrInvalid},
@@ -208,7 +211,8 @@ func TestForgeriesWithTheKey(t *testing.T) {
 				if tt.name != "ALG instead" && tt.name != "KID instead" {
 					header = edit{fill.Replace(header.old), fill.Replace(header.new)}
 				}
-				token := forge(t, key, header.apply(t, goodHeader(key)), tt.payload.apply(t, goodPayload(start, time.Hour)))
+				token := forge(t, key, header.apply(t, goodHeader(key)),
+					tt.payload.apply(t, goodPayload(start, time.Hour)))
 				claims, err := f.newTokens().Verify(t.Context(), token)
 				if !errors.Is(err, tt.want) {
 					t.Fatalf("Verify = %+v, %v, want %v", claims, err, tt.want)
@@ -244,11 +248,14 @@ func TestExpiredComesLast(t *testing.T) {
 		"only expired":     {forge(t, key, header, payload), ErrExpired},
 		"signed by others": {forge(t, other, header, payload), ErrInvalid},
 		"unknown key":      {forge(t, other, goodHeader(other), payload), ErrInvalid},
-		"other issuer":     {forge(t, key, header, strings.Replace(payload, testIssuer, "https://evil.test", 1)), ErrInvalid},
-		"other audience":   {forge(t, key, header, strings.Replace(payload, `"aud":"conduit"`, `"aud":"x"`, 1)), ErrInvalid},
-		"other type":       {forge(t, key, strings.Replace(header, "at+jwt", "JWT", 1), payload), ErrInvalid},
-		"no session":       {forge(t, key, header, strings.Replace(payload, `"sid":"session-1",`, ``, 1)), ErrInvalid},
-		"too long a life":  {forge(t, key, header, goodPayload(start.Add(-2*longestLife), longestLife+time.Hour)), ErrInvalid},
+		"other issuer": {forge(t, key, header, strings.Replace(payload, testIssuer, "https://evil.test", 1)),
+			ErrInvalid},
+		"other audience": {forge(t, key, header, strings.Replace(payload, `"aud":"conduit"`, `"aud":"x"`, 1)),
+			ErrInvalid},
+		"other type": {forge(t, key, strings.Replace(header, "at+jwt", "JWT", 1), payload), ErrInvalid},
+		"no session": {forge(t, key, header, strings.Replace(payload, `"sid":"session-1",`, ``, 1)), ErrInvalid},
+		"too long a life": {forge(t, key, header, goodPayload(start.Add(-2*longestLife), longestLife+time.Hour)),
+			ErrInvalid},
 	} {
 		if _, err := f.tokens.Verify(t.Context(), tt.token); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)

@@ -42,24 +42,26 @@ func TestForgeriesWithoutTheKey(t *testing.T) {
 			}
 
 			attacks := map[string]string{
-				"empty":                 "",
-				"one part":              headerPart,
-				"two parts":             input,
-				"four parts":            token + "." + signaturePart,
-				"five parts":            token + "." + signaturePart + "." + signaturePart,
-				"only dots":             "..",
-				"three dots":            "...",
-				"empty header":          "." + payloadPart + "." + signaturePart,
-				"empty payload":         headerPart + ".." + signaturePart,
-				"empty signature":       input + ".",
-				"no last character":     token[:len(token)-1],
-				"no first character":    token[1:],
-				"a character more":      token + "A",
-				"padding":               token + "==",
-				"padded header":         headerPart + "=." + payloadPart + "." + signaturePart,
-				"line break after it":   token + "\n",
-				"line break within":     headerPart[:8] + "\n" + headerPart[8:] + "." + payloadPart + "." + signaturePart,
-				"line break in payload": headerPart + "." + payloadPart[:8] + "\r\n" + payloadPart[8:] + "." + signaturePart,
+				"empty":               "",
+				"one part":            headerPart,
+				"two parts":           input,
+				"four parts":          token + "." + signaturePart,
+				"five parts":          token + "." + signaturePart + "." + signaturePart,
+				"only dots":           "..",
+				"three dots":          "...",
+				"empty header":        "." + payloadPart + "." + signaturePart,
+				"empty payload":       headerPart + ".." + signaturePart,
+				"empty signature":     input + ".",
+				"no last character":   token[:len(token)-1],
+				"no first character":  token[1:],
+				"a character more":    token + "A",
+				"padding":             token + "==",
+				"padded header":       headerPart + "=." + payloadPart + "." + signaturePart,
+				"line break after it": token + "\n",
+				"line break within": headerPart[:8] + "\n" + headerPart[8:] + "." + payloadPart + "." +
+					signaturePart,
+				"line break in payload": headerPart + "." + payloadPart[:8] + "\r\n" + payloadPart[8:] + "." +
+					signaturePart,
 				"line break in signing": input + "." + signaturePart[:8] + "\n" + signaturePart[8:],
 				"blank before it":       " " + token,
 				"blank after it":        token + " ",
@@ -78,19 +80,22 @@ func TestForgeriesWithoutTheKey(t *testing.T) {
 				// what came, and takes these two.
 				"blank before the header's JSON": encode(" "+header) + "." + payloadPart + "." + signaturePart,
 				"line break after it in JSON":    encode(header+"\n") + "." + payloadPart + "." + signaturePart,
-				"payload with a blank":           headerPart + "." + encode(string(mustDecode(t, payloadPart))+" ") + "." + signaturePart,
+				"payload with a blank": headerPart + "." + encode(string(mustDecode(t, payloadPart))+" ") +
+					"." + signaturePart,
 
-				"another payload":           headerPart + "." + encode(payload) + "." + signaturePart,
-				"signature of zeros":        input + "." + encode(strings.Repeat("\x00", 64)),
-				"signature of ones":         input + "." + encode(strings.Repeat("\xff", 64)),
-				"signature twice":           input + "." + encode(string(rawSignature)+string(rawSignature)),
-				"signature of half":         input + "." + encode(string(rawSignature[:32])),
-				"signature turned round":    input + "." + encode(string(rawSignature[32:])+string(rawSignature[:32])),
-				"jwk in the header":         strangerBringsKey(t, payload, key.id),
-				"signed by a stranger's":    strangerSigns(t, f, algorithm, header, payload),
-				"signed by the same kind":   strangerSigns(t, f, algorithm, strings.Replace(header, key.id, strings.Repeat("A", 43), 1), payload),
-				"signed by another ring's":  newFixture(t, algorithm).issue(t),
-				"signed by the sibling":     strangerSigns(t, f, map[string]string{"EdDSA": "ES256", "ES256": "EdDSA"}[algorithm], header, payload),
+				"another payload":        headerPart + "." + encode(payload) + "." + signaturePart,
+				"signature of zeros":     input + "." + encode(strings.Repeat("\x00", 64)),
+				"signature of ones":      input + "." + encode(strings.Repeat("\xff", 64)),
+				"signature twice":        input + "." + encode(string(rawSignature)+string(rawSignature)),
+				"signature of half":      input + "." + encode(string(rawSignature[:32])),
+				"signature turned round": input + "." + encode(string(rawSignature[32:])+string(rawSignature[:32])),
+				"jwk in the header":      strangerBringsKey(t, payload, key.id),
+				"signed by a stranger's": strangerSigns(t, f, algorithm, header, payload),
+				"signed by the same kind": strangerSigns(t, f, algorithm,
+					strings.Replace(header, key.id, strings.Repeat("A", 43), 1), payload),
+				"signed by another ring's": newFixture(t, algorithm).issue(t),
+				"signed by the sibling": strangerSigns(t, f, map[string]string{"EdDSA": "ES256",
+					"ES256": "EdDSA"}[algorithm], header, payload),
 				"public x as the signature": input + "." + published(t, f.ring)[0]["x"],
 			}
 			for _, none := range []string{"none", "None", "NONE", "nOnE", ""} {
@@ -112,7 +117,8 @@ func TestForgeriesWithoutTheKey(t *testing.T) {
 				attacks[fmt.Sprintf("without character %d", i)] = token[:i] + token[i+1:]
 				attacks[fmt.Sprintf("cut at %d", i)] = token[:i]
 				for bit := range 7 {
-					attacks[fmt.Sprintf("character %d, bit %d", i, bit)] = token[:i] + string(token[i]^(1<<bit)) + token[i+1:]
+					attacks[fmt.Sprintf("character %d, bit %d", i, bit)] = token[:i] + string(token[i]^(1<<bit)) +
+						token[i+1:]
 				}
 			}
 			if algorithm == "ES256" {

@@ -164,7 +164,8 @@ func (f *fixture) addKey(t testing.TB, algorithm string, activeAt time.Time) str
 }
 
 // Issue signs with the active key.
-func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issuedAt, expiresAt time.Time) (string, error) {
+func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issuedAt, expiresAt time.Time) (string,
+	error) {
 	_, sign, err := t.Signer(ctx)
 	if err != nil {
 		return "", err

@@ -45,7 +45,8 @@ func (c *crowd) serve(t *testing.T) []string {
 		c.queue.release()
 		synctest.Wait()
 	}
-	if c.queue.lines[0].count+c.queue.lines[1].count != 0 || len(c.queue.lines[0].groups)+len(c.queue.lines[1].groups) != 0 {
+	if c.queue.lines[0].count+c.queue.lines[1].count != 0 ||
+		len(c.queue.lines[0].groups)+len(c.queue.lines[1].groups) != 0 {
 		t.Errorf("left behind: %+v", c.queue.lines)
 	}
 	return c.served

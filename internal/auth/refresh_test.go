@@ -27,7 +27,8 @@ func TestRefreshTokens(t *testing.T) {
 	}
 	parts := strings.Split(token, ".")
 	for name, altered := range map[string]string{
-		"empty": "", "dots": "...", "cut": token[:len(token)-1], "longer": token + "A", "no MAC": strings.Join(parts[:3], "."),
+		"empty": "", "dots": "...", "cut": token[:len(token)-1], "longer": token + "A",
+		"no MAC":             strings.Join(parts[:3], "."),
 		"another session":    "OTHER." + strings.Join(parts[1:], "."),
 		"another generation": parts[0] + ".8." + parts[2] + "." + parts[3],
 		"another secret":     parts[0] + ".7.AAAA." + parts[3],
@@ -65,7 +66,8 @@ func TestSealedSuccessor(t *testing.T) {
 		under  string
 		sealed []byte
 	}{
-		"under another": {second, sealed}, "altered": {first, append(bytes.Clone(sealed[:len(sealed)-1]), sealed[len(sealed)-1]^1)}, "short": {first, sealed[:5]}, "nothing": {first, nil},
+		"under another": {second, sealed}, "altered": {first, append(bytes.Clone(sealed[:len(sealed)-1]),
+			sealed[len(sealed)-1]^1)}, "short": {first, sealed[:5]}, "nothing": {first, nil},
 	} {
 		if _, ok := r.Open(try.under, try.sealed); ok {
 			t.Error(name, "opened")

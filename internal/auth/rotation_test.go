@@ -58,7 +58,8 @@ func TestRotation(t *testing.T) {
 		t.Fatal("no next key")
 	}
 	if want := (KeyInfo{
-		ID: made.ID, Algorithm: "ES256", State: KeyNext, CreatedAt: f.clock.Now(), ActiveAt: f.clock.Now().Add(11 * time.Minute),
+		ID: made.ID, Algorithm: "ES256", State: KeyNext, CreatedAt: f.clock.Now(),
+		ActiveAt: f.clock.Now().Add(11 * time.Minute),
 	}); *made != want || made.ID == first {
 		t.Errorf("next key (-want +got):\n%s", cmp.Diff(want, *made))
 	}
@@ -129,7 +130,8 @@ func TestTendRace(t *testing.T) {
 		wg.Go(func() { made[i] = tend(t, ring) })
 	}
 	wg.Wait()
-	if n := len(rings) - len(slices.DeleteFunc(made[:], func(key *KeyInfo) bool { return key != nil })); n != 1 || len(f.store.keys) != 2 {
+	if n := len(rings) - len(slices.DeleteFunc(made[:], func(key *KeyInfo) bool { return key != nil })); n != 1 ||
+		len(f.store.keys) != 2 {
 		t.Errorf("%d instances made a key, %d are stored", n, len(f.store.keys))
 	}
 }
@@ -145,7 +147,8 @@ func TestFollow(t *testing.T) {
 		var mutex sync.Mutex
 		for i := range rings {
 			var err error
-			rings[i], err = OpenKeyRing(ctx, store, newSealer(t, 1), KeyRingOptions{TokenLifetime: time.Hour, Rotation: 2 * time.Hour})
+			rings[i], err = OpenKeyRing(ctx, store, newSealer(t, 1), KeyRingOptions{TokenLifetime: time.Hour,
+				Rotation: 2 * time.Hour})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -286,8 +289,12 @@ func TestRevoke(t *testing.T) {
 			}
 			got := f.ring.Keys()
 			if tt.replaced { // two share a place: the order of their kids is that of chance
-				slices.SortFunc(got[1:], func(a, b KeyInfo) int { return strings.Compare(string(a.State), string(b.State)) })
-				if signer := signerID(t, f.ring); signer != replacement.ID || replacement.State != KeyActive || replacement.Algorithm != "ES256" {
+				slices.SortFunc(got[1:], func(a, b KeyInfo) int {
+					return strings.Compare(string(a.State),
+						string(b.State))
+				})
+				if signer := signerID(t, f.ring); signer != replacement.ID || replacement.State != KeyActive ||
+					replacement.Algorithm != "ES256" {
 					t.Errorf("%q signs, replacement %+v", signer, replacement)
 				}
 				if tt.next != (replacement.ID == before[len(before)-1].ID) {
@@ -328,7 +335,8 @@ func TestRevoke(t *testing.T) {
 				}
 			}
 			stored := len(f.store.keys)
-			if again, err := f.ring.Revoke(t.Context(), key.id); err != nil || again != nil || len(f.store.keys) != stored {
+			if again, err := f.ring.Revoke(t.Context(), key.id); err != nil || again != nil ||
+				len(f.store.keys) != stored {
 				t.Errorf("Revoke twice: %+v, %v", again, err)
 			}
 
@@ -369,11 +377,13 @@ func TestRevokeUnknownKey(t *testing.T) {
 func TestLoadKeyRing(t *testing.T) {
 	t.Parallel()
 	store := &keyStore{}
-	ring, err := LoadKeyRing(t.Context(), store, newSealer(t, 1), KeyRingOptions{TokenLifetime: time.Hour, Now: newClock().Now})
+	ring, err := LoadKeyRing(t.Context(), store, newSealer(t, 1), KeyRingOptions{TokenLifetime: time.Hour,
+		Now: newClock().Now})
 	if err != nil || len(ring.Keys()) != 0 || len(store.keys) != 0 {
 		t.Fatalf("%v, %d keys", err, len(store.keys))
 	}
-	if key, made, err := ring.Rotate(t.Context(), true); err != nil || !made || key.State != KeyActive || key.Algorithm != "EdDSA" {
+	if key, made, err := ring.Rotate(t.Context(), true); err != nil || !made || key.State != KeyActive ||
+		key.Algorithm != "EdDSA" {
 		t.Errorf("Rotate: %+v, %v, %v", key, made, err)
 	}
 }

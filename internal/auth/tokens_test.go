@@ -46,7 +46,8 @@ func TestIssueAndVerify(t *testing.T) {
 				t.Errorf("payload (-want +got):\n%s", cmp.Diff(want, payload))
 			}
 
-			want := Claims{UserID: 7, SessionID: "session-1", TokenID: jti, KeyID: kid, IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
+			want := Claims{UserID: 7, SessionID: "session-1", TokenID: jti, KeyID: kid, IssuedAt: start,
+				ExpiresAt: start.Add(time.Hour)}
 			for _, how := range []string{"verified", "remembered"} {
 				got, err := f.tokens.Verify(t.Context(), token)
 				if err != nil {
@@ -92,7 +93,8 @@ func TestIssueRefuses(t *testing.T) {
 		"too long a life": {7, "s", testLifetime + time.Second},
 		"too long a text": {7, strings.Repeat("s", maxTokenLength), time.Hour},
 	} {
-		if token, err := f.tokens.Issue(t.Context(), tt.userID, tt.sessionID, start, start.Add(tt.lifetime)); err == nil {
+		if token, err := f.tokens.Issue(t.Context(), tt.userID, tt.sessionID, start,
+			start.Add(tt.lifetime)); err == nil {
 			t.Errorf("%s: issued %s", name, token)
 		}
 	}
@@ -125,7 +127,8 @@ func TestClockStepsBack(t *testing.T) {
 		kid := signerID(t, f.ring)
 		other := f.open(t, "EdDSA")
 		f.clock.advance(-back)
-		for name, ring := range map[string]*KeyRing{"first": f.ring, "other": other, "opened since": f.open(t, "EdDSA")} {
+		for name, ring := range map[string]*KeyRing{"first": f.ring, "other": other,
+			"opened since": f.open(t, "EdDSA")} {
 			if got := signerID(t, ring); got != kid {
 				t.Errorf("%v back, %s: %q signs, want the key there is", back, name, got)
 			}

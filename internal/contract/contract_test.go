@@ -114,7 +114,8 @@ func serve(t *testing.T, adjust ...func(*contract.Config)) *server {
 		change(&config)
 	}
 	s.Mux = contract.NewMux(config)
-	for _, pattern := range []string{"GET /v1/things", "DELETE /v1/things", "PUT /v1/things/{id}", "DELETE /v1/things/{id}"} {
+	for _, pattern := range []string{"GET /v1/things", "DELETE /v1/things", "PUT /v1/things/{id}",
+		"DELETE /v1/things/{id}"} {
 		s.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if body, ok := r.Body.(interface{ ValidatedValue() any }); ok {
 				s.bound = body.ValidatedValue()
@@ -271,13 +272,14 @@ func TestBodies(t *testing.T) {
 	s := serve(t)
 	invalid := func(field, message string) string { return refused(errs.KindInvalid, field, message) }
 	for name, test := range map[string]struct{ body, want string }{
-		"good":             {`{"name":"abc","more":1}`, "204 "},
-		"behind a mark":    {"\ufeff" + `{"name":"abc"}`, "204 "},
-		"nothing":          {``, invalid("body", errs.Blank)},
-		"no object":        {`[]`, invalid("body", "must be an object")},
-		"twice":            {`{"name":"abc","name":"abc"}`, invalid("body", "has a member twice")},
-		"a tail":           {`{"name":"abc"}x`, invalid("body", "has text after its end")},
-		"deep":             {strings.Repeat("[", 40) + strings.Repeat("]", 40), invalid("body", "is nested too deeply")},
+		"good":          {`{"name":"abc","more":1}`, "204 "},
+		"behind a mark": {"\ufeff" + `{"name":"abc"}`, "204 "},
+		"nothing":       {``, invalid("body", errs.Blank)},
+		"no object":     {`[]`, invalid("body", "must be an object")},
+		"twice":         {`{"name":"abc","name":"abc"}`, invalid("body", "has a member twice")},
+		"a tail":        {`{"name":"abc"}x`, invalid("body", "has text after its end")},
+		"deep": {strings.Repeat("[", 40) + strings.Repeat("]", 40),
+			invalid("body", "is nested too deeply")},
 		"no Unicode":       {"{\"name\":\"\xff\"}", invalid("name", "is not valid Unicode")},
 		"a lone surrogate": {`{"name":"\ud800"}`, invalid("name", "is not valid Unicode")},
 		"NUL":              {`{"name":"a\u0000b"}`, invalid("name", "contains characters that are not allowed")},
@@ -288,8 +290,9 @@ func TestBodies(t *testing.T) {
 		"short":            {`{"name":"a"}`, invalid("name", errs.TooShort(2))},
 		"long":             {`{"name":"abcdef"}`, invalid("name", errs.TooLong(5))},
 		"a number":         {`{"name":7}`, invalid("name", "must be a string")},
-		"a list too long":  {`{"name":"abc","tags":["a","b","c"]}`, invalid("tags", "has too many items (maximum is 2)")},
-		"an item":          {`{"name":"abc","tags":["a","B"]}`, invalid("tags", "item 2 is not small")},
+		"a list too long": {`{"name":"abc","tags":["a","b","c"]}`, invalid("tags",
+			"has too many items (maximum is 2)")},
+		"an item": {`{"name":"abc","tags":["a","B"]}`, invalid("tags", "item 2 is not small")},
 		"too large": {`{"name":"` + strings.Repeat("x", 200) + `"}`,
 			refused(errs.KindTooLarge, "body", "is too large (maximum is 200 bytes)")},
 	} {
@@ -427,7 +430,8 @@ func TestDocument(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.MountDocument([]byte(things), "https://things.test")
-	want := strings.NewReplacer("version: 0.0.0", `version: "1"`, "url: /v1", "url: https://things.test/v1").Replace(things)
+	want := strings.NewReplacer("version: 0.0.0", `version: "1"`, "url: /v1",
+		"url: https://things.test/v1").Replace(things)
 	got := s.do(t, "GET", "/openapi.yaml", "")
 	if diff := cmp.Diff(want, got.Body.String()); diff != "" {
 		t.Errorf("YAML (-want +got):\n%s", diff)

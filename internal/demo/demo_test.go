@@ -20,7 +20,10 @@ func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 func shown(t *testing.T, db *store.Store, options demo.Options) (blog.ArticlePage, []string) {
 	t.Helper()
 	ctx := context.Background()
-	if err := db.Import(ctx, func(content *store.Import) error { return demo.Fill(ctx, content, options) }); err != nil {
+	if err := db.Import(ctx, func(content *store.Import) error {
+		return demo.Fill(ctx, content,
+			options)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	page, err := db.ListArticles(ctx, blog.ArticleFilter{}, blog.Page{Limit: 100}, 0)
@@ -60,7 +63,8 @@ func TestWhatFrontEndsExpect(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
-		page, tags := shown(t, db, demo.Options{Users: 20, Articles: 100, Seed: 1, PasswordHash: "x", PublicURL: "http://here"})
+		page, tags := shown(t, db, demo.Options{Users: 20, Articles: 100, Seed: 1, PasswordHash: "x",
+			PublicURL: "http://here"})
 		if page.Total != 100 || len(tags) < 10 {
 			t.Errorf("%d articles, tags %v", page.Total, tags)
 		}
@@ -68,7 +72,8 @@ func TestWhatFrontEndsExpect(t *testing.T) {
 		for _, article := range page.Articles[:20] {
 			authors[article.Author.Username] = true
 			favorites += article.FavoritesCount
-			if image := article.Author.Image; image != nil && (!strings.HasPrefix(*image, "http://here/avatars/") || !strings.HasSuffix(*image, ".svg")) {
+			if image := article.Author.Image; image != nil && (!strings.HasPrefix(*image, "http://here/avatars/") ||
+				!strings.HasSuffix(*image, ".svg")) {
 				t.Errorf("image %s", *image)
 			}
 		}

@@ -39,7 +39,11 @@ func TestPicturesMove(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			changing := func(user *identity.User) (identity.Outcome, error) { apply(user); return identity.Outcome{}, nil }
+			changing := func(user *identity.User) (identity.Outcome, error) {
+				apply(user)
+				return identity.Outcome{},
+					nil
+			}
 			if _, err := db.UpdateUser(ctx, identity.Session{UserID: user.ID}, changing); err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +61,8 @@ func TestPicturesMove(t *testing.T) {
 			CreatedAt: demo.Now, UpdatedAt: demo.Now, Role: identity.RoleUser,
 		}
 		registered := func(id int64) (identity.Event, error) {
-			return identity.Event{At: demo.Now, Actor: identity.ActorCLI, Action: identity.Registered, Target: identity.UserTarget(id)}, nil
+			return identity.Event{At: demo.Now, Actor: identity.ActorCLI, Action: identity.Registered,
+				Target: identity.UserTarget(id)}, nil
 		}
 		if _, err := db.CreateUser(ctx, stranger, identity.Session{}, "", registered); err != nil {
 			t.Fatal(err)

@@ -41,8 +41,10 @@ func TestPasswordPolicy(t *testing.T) {
 		{strict, "an unsuspicious one", "an", "on@one.example", nil},
 	} {
 		problems := errs.Fields{}
-		if test.policy.check(problems, test.password, test.username, test.email); !slices.Equal(problems["password"], test.want) {
-			t.Errorf("%q for %q, %q: %q, want %q", test.password, test.username, test.email, problems["password"], test.want)
+		if test.policy.check(problems, test.password, test.username, test.email); !slices.Equal(problems["password"],
+			test.want) {
+			t.Errorf("%q for %q, %q: %q, want %q", test.password, test.username, test.email, problems["password"],
+				test.want)
 		}
 	}
 }

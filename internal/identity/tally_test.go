@@ -16,7 +16,8 @@ func TestTallyIsBounded(t *testing.T) {
 	const many = 3 * tallyMax
 	for i := range many {
 		ipAddress := fmt.Sprintf("2001:%x:%x::1", i>>16, i&0xffff)
-		e, about, count := tally.count(sighting{action: LoginThrottled, client: Client{IPAddress: ipAddress}, key: ipAddress}, now)
+		e, about, count := tally.count(sighting{action: LoginThrottled, client: Client{IPAddress: ipAddress},
+			key: ipAddress}, now)
 		if count > 0 {
 			counted, rows = counted+count, rows+1
 			event := Client{}.event(now, 0, LoginThrottled, about)
@@ -35,6 +36,7 @@ func TestTallyIsBounded(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	if due := tally.due(now, false); len(due) != 0 || len(tally.open) != 0 || len(tally.spent) != 0 {
-		t.Errorf("an hour later there are %d to write, %d entries, %d networks", len(due), len(tally.open), len(tally.spent))
+		t.Errorf("an hour later there are %d to write, %d entries, %d networks", len(due), len(tally.open),
+			len(tally.spent))
 	}
 }

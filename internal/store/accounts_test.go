@@ -45,7 +45,8 @@ func TestAccountsInBatches(t *testing.T) {
 		if sessions, err := db.Sessions(ctx, 0, over, "", 2); err != nil || len(sessions) != 0 {
 			t.Errorf("sessions that are over: %v, %v", sessions, err)
 		}
-		if removed, err := db.EndSessions(ctx, identity.Session{UserID: sessions[0].UserID}, 2); err != nil || removed != 1 {
+		if removed, err := db.EndSessions(ctx, identity.Session{UserID: sessions[0].UserID}, 2); err != nil ||
+			removed != 1 {
 			t.Errorf("%d removed, %v", removed, err)
 		}
 		accounts := identity.Accounts{Store: db, Sessions: db, Audit: db, Now: func() time.Time { return over }}
@@ -61,7 +62,8 @@ func TestAccountsThatAreGone(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		addKey(t, db)
 		accounts := identity.Accounts{Store: db, Sessions: db, Audit: db, Now: func() time.Time { return at }}
-		for _, act := range []func(context.Context, identity.User) error{accounts.Disable, accounts.Enable, accounts.Delete} {
+		for _, act := range []func(context.Context, identity.User) error{accounts.Disable, accounts.Enable,
+			accounts.Delete} {
 			wantNotFound(t, act(t.Context(), identity.User{ID: 7}))
 		}
 		wantNotFound(t, accounts.RevokeSession(t.Context(), "S"))

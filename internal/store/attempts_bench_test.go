@@ -22,7 +22,8 @@ func BenchmarkCountAttempt(b *testing.B) {
 		for _, refused := range []bool{false, true} {
 			full := count
 			if refused {
-				full.Buckets = append([]identity.Bucket{{Key: "full", Kind: identity.HoldsAll, Cost: time.Second, Dear: time.Second, Room: -time.Second}}, full.Buckets...)
+				full.Buckets = append([]identity.Bucket{{Key: "full", Kind: identity.HoldsAll, Cost: time.Second,
+					Dear: time.Second, Room: -time.Second}}, full.Buckets...)
 			}
 			b.Run(name+map[bool]string{false: ", counted", true: ", refused"}[refused], func(b *testing.B) {
 				for b.Loop() {

@@ -27,12 +27,14 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 		jake := int64(7)
 		events := []identity.Event{
 			{
-				ID: 1, At: at, Actor: identity.ActorUser, ActorID: &jake, Action: identity.LoggedIn, Target: "session:S1",
+				ID: 1, At: at, Actor: identity.ActorUser, ActorID: &jake, Action: identity.LoggedIn,
+				Target:    "session:S1",
 				IPAddress: "2001:db8::1", UserAgent: "test 'agent' \\ ? 🦊", RequestID: "R1", Count: 1,
 				ClientRequestID: "C1",
 			},
 			{ID: 2, At: at, Actor: identity.ActorCLI, Action: identity.KeyMade, Target: "key:K1", Count: 1},
-			{ID: 3, At: at.Add(time.Millisecond), Actor: identity.ActorAnonymous, Action: identity.LoginFailed, Target: "user:7", Count: 37},
+			{ID: 3, At: at.Add(time.Millisecond), Actor: identity.ActorAnonymous, Action: identity.LoginFailed,
+				Target: "user:7", Count: 37},
 		}
 		uncounted := events[1]
 		uncounted.Count = 0
@@ -71,7 +73,8 @@ func TestEventsStay(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
-		if err := db.Record(ctx, identity.KeyChange{KeyID: "K1", Made: true}.Events(identity.ActorSystem, at)...); err != nil {
+		if err := db.Record(ctx, identity.KeyChange{KeyID: "K1", Made: true}.Events(identity.ActorSystem,
+			at)...); err != nil {
 			t.Fatal(err)
 		}
 		attacks := []string{
@@ -79,7 +82,8 @@ func TestEventsStay(t *testing.T) {
 			"update audit_events set target = 'key:K2' where id = 1",
 			"delete from audit_events",
 			"delete from audit_events where id = 1",
-			"insert into audit_events select * from audit_events where true on conflict (id) do update set target = 'key:K2'",
+			"insert into audit_events select * from audit_events where true on conflict (id) do update set target = " +
+				"'key:K2'",
 		}
 		if strings.HasPrefix(url, "sqlite:") {
 			attacks = append(attacks, `insert or replace into audit_events
@@ -88,7 +92,8 @@ func TestEventsStay(t *testing.T) {
 			attacks = append(attacks, "truncate audit_events", "truncate audit_events cascade")
 		}
 		for _, attack := range attacks {
-			if err := execute(t, url, attack); err == nil || !strings.Contains(err.Error(), "audit_events is append-only") {
+			if err := execute(t, url, attack); err == nil || !strings.Contains(err.Error(),
+				"audit_events is append-only") {
 				t.Errorf("%s: %v", attack, err)
 			}
 		}
@@ -107,11 +112,13 @@ func TestEventsGoByAge(t *testing.T) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
 		event := func(at time.Time) identity.Event {
-			return identity.Event{At: at, Actor: identity.ActorCLI, Action: identity.KeyMade, Target: "key:" + at.Format(time.RFC3339Nano)}
+			return identity.Event{At: at, Actor: identity.ActorCLI, Action: identity.KeyMade, Target: "key:" +
+				at.Format(time.RFC3339Nano)}
 		}
 		bound := at.Add(time.Second)
 		// Also out of order, as instances with other clocks record them, and just around the bound.
-		if err := db.Record(ctx, event(bound), event(at), event(bound.Add(-time.Millisecond)), event(bound.Add(time.Hour)),
+		if err := db.Record(ctx, event(bound), event(at), event(bound.Add(-time.Millisecond)),
+			event(bound.Add(time.Hour)),
 			event(at.Add(-time.Hour))); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +127,8 @@ func TestEventsGoByAge(t *testing.T) {
 			if removed, err := db.PruneEvents(ctx, bound, 2, pruned); err != nil || removed != want {
 				t.Errorf("batch %d: %d removed, want %d: %v", i, removed, want, err)
 			}
-			if err := execute(t, url, "delete from audit_events"); err == nil || !strings.Contains(err.Error(), "append-only") {
+			if err := execute(t, url, "delete from audit_events"); err == nil ||
+				!strings.Contains(err.Error(), "append-only") {
 				t.Errorf("after batch %d: %v", i, err)
 			}
 		}
@@ -132,11 +140,13 @@ func TestEventsGoByAge(t *testing.T) {
 		for _, event := range events {
 			left = append(left, fmt.Sprint(event.Target, " ×", event.Count))
 		}
-		if diff := cmp.Diff([]string{event(bound.Add(time.Hour)).Target + " ×1", "before:x ×2", "before:x ×1"}, left); diff != "" {
+		if diff := cmp.Diff([]string{event(bound.Add(time.Hour)).Target + " ×1", "before:x ×2", "before:x ×1"},
+			left); diff != "" {
 			t.Errorf("left (-want +got):\n%s", diff)
 		}
 		// Its way is no way around: what is not older stays.
-		attack := "insert into audit_pruning values ('" + bound.Format("2006-01-02 15:04:05.999-07:00") + "'); delete from audit_events"
+		attack := "insert into audit_pruning values ('" + bound.Format("2006-01-02 15:04:05.999-07:00") +
+			"'); delete from audit_events"
 		if !strings.HasPrefix(url, "sqlite:") {
 			attack = "set conduit.prune_before = '" + bound.Format(time.RFC3339Nano) + "'; delete from audit_events"
 		}
@@ -159,7 +169,8 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		}
 		session := identity.Session{ID: "S1", UserID: user.ID}
 		event := func(action identity.Action) identity.Event {
-			return identity.Event{At: at, Actor: identity.ActorUser, ActorID: &user.ID, Action: action, Target: identity.UserTarget(user.ID)}
+			return identity.Event{At: at, Actor: identity.ActorUser, ActorID: &user.ID, Action: action,
+				Target: identity.UserTarget(user.ID)}
 		}
 		outcome := identity.Outcome{EndOthers: true, Events: []identity.Event{event(identity.PasswordChanged)}}
 		update := func() error {
@@ -172,7 +183,8 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		if err := update(); err != nil {
 			t.Fatal(err)
 		}
-		if err := db.DeleteUser(ctx, identity.Session{ID: "S2", UserID: user.ID}, at, event(identity.AccountDeleted)); err == nil {
+		if err := db.DeleteUser(ctx, identity.Session{ID: "S2", UserID: user.ID}, at,
+			event(identity.AccountDeleted)); err == nil {
 			t.Error("deleted by a session that is not there")
 		}
 		wantActions(t, db, identity.PasswordChanged, identity.Registered)

@@ -58,12 +58,16 @@ const manyArticles = `
 insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at)
 	select 'user' || n, 'user' || n, n || '@x', n || '@x', '', now(), now() from generate_series(1, 50) as n;
 insert into articles (slug, title, description, body, tag_list, author_id, created_at, updated_at)
-	select 'slug' || n, 't', 'd', repeat('body ', 200), '[]', 1 + n % 50, timestamptz '2026-01-01' + n * interval '1 second', now() from generate_series(1, 30000) as n;
+	select 'slug' || n, 't', 'd', repeat('body ', 200), '[]', 1 + n % 50,
+	       timestamptz '2026-01-01' + n * interval '1 second', now()
+	  from generate_series(1, 30000) as n;
 insert into article_slugs select slug, id from articles;
 insert into article_tags select id, 'tag' || id % 1000, created_at from articles;
 insert into favorites select 1 + id % 7, id, created_at from articles where id % 3 = 0;
-insert into comments (article_id, author_id, body, created_at, updated_at) select 1 + n % 3000, 1 + n % 50, 'c', now(), now() from generate_series(1, 10000) as n;
-insert into comments (article_id, author_id, body, created_at, updated_at) select 5, 1 + n % 50, 'c', now(), now() from generate_series(1, 10000) as n;
+insert into comments (article_id, author_id, body, created_at, updated_at)
+select 1 + n % 3000, 1 + n % 50, 'c', now(), now() from generate_series(1, 10000) as n;
+insert into comments (article_id, author_id, body, created_at, updated_at)
+select 5, 1 + n % 50, 'c', now(), now() from generate_series(1, 10000) as n;
 update articles set author_id = 2 where id % 4 = 0;
 insert into follows select 1, n from generate_series(2, 6) as n;
 insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at)
@@ -115,26 +119,38 @@ func TestPagesUseIndexes(t *testing.T) {
 			return err
 		}
 	}
-	deep := blog.Page{Limit: 20, After: &blog.Position{CreatedAt: time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC), ID: 3600}}
+	deep := blog.Page{Limit: 20, After: &blog.Position{CreatedAt: time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC),
+		ID: 3600}}
 	for name, test := range map[string]struct {
 		run   func() error
 		index string
 		most  float64 // rows that any one step may handle
 	}{
-		"first page":          {list(blog.ArticleFilter{}, blog.Page{Limit: 20}), "articles_newest", 50},
-		"cursor":              {list(blog.ArticleFilter{}, deep), "articles_newest", 50},
-		"by tag":              {list(blog.ArticleFilter{Tag: "tag7"}, blog.Page{Limit: 20}), "article_tags_tag_newest", 50},
-		"by author":           {list(blog.ArticleFilter{Author: "user3"}, blog.Page{Limit: 20}), "articles_author_id_newest", 50},
-		"by author, cursor":   {list(blog.ArticleFilter{Author: "user3"}, deep), "articles_author_id_newest", 50},
-		"by favourite":        {list(blog.ArticleFilter{FavoritedBy: "user3"}, blog.Page{Limit: 20}), "favorites_user_id_newest", 50},
-		"by favourite, deep":  {list(blog.ArticleFilter{FavoritedBy: "user3"}, deep), "favorites_user_id_newest", 50},
-		"by tag and author":   {list(blog.ArticleFilter{Tag: "tag7", Author: "user8"}, blog.Page{Limit: 20}), "", 600},       // all articles of one, from whichever side
-		"by tag and favorite": {list(blog.ArticleFilter{Tag: "tag6", FavoritedBy: "user1"}, blog.Page{Limit: 20}), "", 1500}, // all favourites of one
-		"feed of 5":           {list(blog.ArticleFilter{FollowedBy: 1}, blog.Page{Limit: 20}), "articles_author_id_newest", 110},
-		"feed of 5, cursor":   {list(blog.ArticleFilter{FollowedBy: 1}, deep), "articles_author_id_newest", 110},
-		"feed of 349":         {list(blog.ArticleFilter{FollowedBy: everybody.ID}, blog.Page{Limit: 20}), "articles_newest", 400}, // those who are followed
-		"article":             {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, blog.Whole); return err }, "article_slugs_pkey", 1},
-		"article, outline":    {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, blog.Outline); return err }, "article_slugs_pkey", 1},
+		"first page": {list(blog.ArticleFilter{}, blog.Page{Limit: 20}), "articles_newest", 50},
+		"cursor":     {list(blog.ArticleFilter{}, deep), "articles_newest", 50},
+		"by tag": {list(blog.ArticleFilter{Tag: "tag7"}, blog.Page{Limit: 20}), "article_tags_tag_newest",
+			50},
+		"by author": {list(blog.ArticleFilter{Author: "user3"}, blog.Page{Limit: 20}),
+			"articles_author_id_newest", 50},
+		"by author, cursor": {list(blog.ArticleFilter{Author: "user3"}, deep), "articles_author_id_newest", 50},
+		"by favourite": {list(blog.ArticleFilter{FavoritedBy: "user3"}, blog.Page{Limit: 20}),
+			"favorites_user_id_newest", 50},
+		"by favourite, deep": {list(blog.ArticleFilter{FavoritedBy: "user3"}, deep), "favorites_user_id_newest", 50},
+		// all articles of one, from whichever side
+		"by tag and author": {list(blog.ArticleFilter{Tag: "tag7", Author: "user8"}, blog.Page{Limit: 20}), "", 600},
+		// all favourites of one
+		"by tag and favorite": {list(blog.ArticleFilter{Tag: "tag6", FavoritedBy: "user1"}, blog.Page{Limit: 20}), "",
+			1500},
+		"feed of 5": {list(blog.ArticleFilter{FollowedBy: 1}, blog.Page{Limit: 20}),
+			"articles_author_id_newest", 110},
+		"feed of 5, cursor": {list(blog.ArticleFilter{FollowedBy: 1}, deep), "articles_author_id_newest", 110},
+		// those who are followed
+		"feed of 349": {list(blog.ArticleFilter{FollowedBy: everybody.ID}, blog.Page{Limit: 20}),
+			"articles_newest", 400},
+		"article": {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, blog.Whole); return err },
+			"article_slugs_pkey", 1},
+		"article, outline": {func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, blog.Outline); return err },
+			"article_slugs_pkey", 1},
 		"comments":            {comments("slug77", 0), "comments_article_id", 50},
 		"many comments":       {comments("slug5", 0), "comments_article_id", 50},
 		"many comments, deep": {comments("slug5", 15_000), "comments_article_id", 50},
@@ -149,7 +165,8 @@ func TestPagesUseIndexes(t *testing.T) {
 			var plans strings.Builder
 			for _, statement := range log.take() {
 				var text string
-				if err := conn.QueryRow(ctx, "explain (analyze, timing off, format json) "+statement.text, statement.values...).Scan(&text); err != nil {
+				if err := conn.QueryRow(ctx, "explain (analyze, timing off, format json) "+statement.text,
+					statement.values...).Scan(&text); err != nil {
 					t.Fatal(err, statement)
 				}
 				var explained []struct{ Plan plan }
@@ -184,7 +201,8 @@ func (p plan) check(t *testing.T, most float64) {
 	if p.NodeType == "Seq Scan" && !small[p.Relation] {
 		t.Errorf("reads all of %s", p.Relation)
 	}
-	if rows := (p.Rows + p.Removed) * p.Loops; rows > most && !small[p.Relation] && p.NodeType != "Memoize" && p.NodeType != "Materialize" {
+	if rows := (p.Rows + p.Removed) * p.Loops; rows > most && !small[p.Relation] && p.NodeType != "Memoize" &&
+		p.NodeType != "Materialize" {
 		t.Errorf("%s on %q handles %v rows, want at most %v", p.NodeType, p.Relation, rows, most)
 	}
 	for _, below := range p.Plans {

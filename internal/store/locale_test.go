@@ -26,7 +26,8 @@ func TestTagOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		tags := []string{"ab", "a", "B", "A", "a b", "a-b", "_z", "Z1", "-q", "ä", "b", "😀", "é"}
-		if _, err := db.CreateArticle(ctx, "S1", blog.Article{Title: "t", AuthorID: user.ID, TagList: tags, CreatedAt: at, UpdatedAt: at}, slices.Values([]string{"t"})); err != nil {
+		if _, err := db.CreateArticle(ctx, "S1", blog.Article{Title: "t", AuthorID: user.ID, TagList: tags,
+			CreatedAt: at, UpdatedAt: at}, slices.Values([]string{"t"})); err != nil {
 			t.Fatal(err)
 		}
 		got, err := db.Tags(ctx, 1000, 0)
@@ -48,11 +49,13 @@ func TestTagOrder(t *testing.T) {
 		}
 		name := conn.Config().Database
 		if _, err := conn.Exec(t.Context(), fmt.Sprintf(
-			"create database %s_icu template template0 encoding 'UTF8' locale_provider icu icu_locale 'en-US' locale 'C'", name)); err != nil {
+			"create database %s_icu template template0 encoding 'UTF8' locale_provider icu icu_locale 'en-US' locale "+
+				"'C'", name)); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if _, err := conn.Exec(context.Background(), fmt.Sprintf("drop database %s_icu with (force)", name)); err != nil {
+			if _, err := conn.Exec(context.Background(), fmt.Sprintf("drop database %s_icu with (force)",
+				name)); err != nil {
 				t.Error(err)
 			}
 			_ = conn.Close(context.Background())

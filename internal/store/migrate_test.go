@@ -114,7 +114,8 @@ func TestMigrationsSayWhatTheyLose(t *testing.T) {
 		}
 		for _, migration := range history {
 			if migration.Loses == "" || !strings.HasSuffix(migration.Loses, ".") {
-				t.Errorf("%s.down.sql does not begin with a line \"-- Loses ….\"; it loses %q", migration.Name, migration.Loses)
+				t.Errorf("%s.down.sql does not begin with a line \"-- Loses ….\"; it loses %q", migration.Name,
+					migration.Loses)
 			}
 		}
 	})
@@ -155,7 +156,8 @@ func TestIssuerFromBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 		used := again()
-		if len(used) != 1 || used[0].Issuer != "conduit" || used[0].Audience != "conduit" || time.Since(used[0].LastUsedAt).Abs() > time.Minute {
+		if len(used) != 1 || used[0].Issuer != "conduit" || used[0].Audience != "conduit" ||
+			time.Since(used[0].LastUsedAt).Abs() > time.Minute {
 			t.Fatalf("with a key: %v", used)
 		}
 		// It compares like what the program notes.

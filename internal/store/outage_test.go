@@ -88,10 +88,11 @@ func slowIsNotSilent(t *testing.T, pooled bool) {
 		released <- err
 	}()
 	asked := 0
-	if _, err := db.UpdateUser(t.Context(), identity.Session{ID: "S1", UserID: user.ID}, func(u *identity.User) (identity.Outcome, error) {
-		asked++
-		return identity.Outcome{Events: []identity.Event{registration(u.ID)}}, nil
-	}); err != nil || asked != 1 {
+	if _, err := db.UpdateUser(t.Context(), identity.Session{ID: "S1", UserID: user.ID},
+		func(u *identity.User) (identity.Outcome, error) {
+			asked++
+			return identity.Outcome{Events: []identity.Event{registration(u.ID)}}, nil
+		}); err != nil || asked != 1 {
 		t.Errorf("tried %d times; error %v", asked, err)
 	}
 	if err := <-released; err != nil {

@@ -25,7 +25,8 @@ func fill(b *testing.B, url, prefix, expires string, count int) {
 	numbers := fmt.Sprintf("generate_series(1, %d) as n", count)
 	if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		driver, source = "sqlite", file
-		numbers = fmt.Sprintf("(with recursive c (n) as (values (1) union all select n + 1 from c where n < %d) select n from c)", count)
+		numbers = fmt.Sprintf("(with recursive c (n) as (values (1) union all select n + 1 from c where n < %d) "+
+			"select n from c)", count)
 	}
 	db, err := sql.Open(driver, source)
 	if err != nil {
@@ -53,13 +54,15 @@ func BenchmarkSessionWithUser(b *testing.B) {
 			eachDatabase(b, func(b *testing.B, url string) {
 				db := storetest.Open(b, url, store.Options{Timeout: time.Minute})
 				addKey(b, db)
-				if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), kid, registered); err != nil {
+				if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), kid,
+					registered); err != nil {
 					b.Fatal(err)
 				}
 				fill(b, url, "session", "2027-01-01 00:00:00+00:00", rows)
 				b.ResetTimer()
 				for n := range b.N {
-					if _, _, err := db.SessionWithUser(context.Background(), fmt.Sprint("session", 1+n*7919%rows), kid); err != nil {
+					if _, _, err := db.SessionWithUser(context.Background(), fmt.Sprint("session", 1+n*7919%rows),
+						kid); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -74,7 +77,8 @@ func BenchmarkSweep(b *testing.B) {
 	eachDatabase(b, func(b *testing.B, url string) {
 		db := storetest.Open(b, url, store.Options{Timeout: time.Minute})
 		addKey(b, db)
-		if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), kid, registered); err != nil {
+		if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), kid,
+			registered); err != nil {
 			b.Fatal(err)
 		}
 		look := func(until func() bool) time.Duration {

@@ -28,11 +28,13 @@ var at = time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 func newUser(name string) identity.User {
-	return identity.User{Username: name, Email: name + "@test.com", PasswordHash: "x", CreatedAt: at, UpdatedAt: at, Role: identity.RoleUser}
+	return identity.User{Username: name, Email: name + "@test.com", PasswordHash: "x", CreatedAt: at, UpdatedAt: at,
+		Role: identity.RoleUser}
 }
 
 func newSession(id string) identity.Session {
-	return identity.Session{ID: id, CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour), UserAgent: "test 'agent' \\ ?", IPAddress: "::1"}
+	return identity.Session{ID: id, CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour),
+		UserAgent: "test 'agent' \\ ?", IPAddress: "::1"}
 }
 
 // kid names the key that addKey adds.
@@ -41,7 +43,8 @@ const kid = "K1"
 // addKey adds a signing key, without which no session begins.
 func addKey(t testing.TB, db *store.Store) {
 	t.Helper()
-	key := auth.StoredKey{ID: kid, Algorithm: "EdDSA", PublicJWK: []byte("{}"), SealedPrivateJWK: []byte{1}, CreatedAt: at, ActiveAt: at}
+	key := auth.StoredKey{ID: kid, Algorithm: "EdDSA", PublicJWK: []byte("{}"), SealedPrivateJWK: []byte{1},
+		CreatedAt: at, ActiveAt: at}
 	if err := db.ChangeSigningKeys(t.Context(), func([]auth.StoredKey, []byte) (auth.KeyChanges, error) {
 		return auth.KeyChanges{Put: []auth.StoredKey{key}}, nil
 	}); err != nil {
@@ -52,7 +55,8 @@ func addKey(t testing.TB, db *store.Store) {
 func registered(id int64) (identity.Event, error) { return registration(id), nil }
 
 func registration(id int64) identity.Event {
-	return identity.Event{At: at, Actor: identity.ActorUser, ActorID: &id, Action: identity.Registered, Target: identity.UserTarget(id)}
+	return identity.Event{At: at, Actor: identity.ActorUser, ActorID: &id, Action: identity.Registered,
+		Target: identity.UserTarget(id)}
 }
 
 func TestUsersComeBackAsTheyWere(t *testing.T) {
@@ -95,7 +99,8 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")
 		wantNotFound(t, err)
-		_, err = db.UpdateUser(ctx, identity.Session{ID: "S2", UserID: user.ID}, func(*identity.User) (identity.Outcome, error) { return identity.Outcome{}, nil })
+		_, err = db.UpdateUser(ctx, identity.Session{ID: "S2", UserID: user.ID},
+			func(*identity.User) (identity.Outcome, error) { return identity.Outcome{}, nil })
 		wantKind(t, err, errs.KindUnauthenticated)
 	})
 }
@@ -131,10 +136,11 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 		_, err = db.UserByEmail(ctx, "second@test.com")
 		wantNotFound(t, err)
 		refused := errors.New("refused")
-		if _, err := db.UpdateUser(ctx, identity.Session{ID: "S1", UserID: first.ID}, func(u *identity.User) (identity.Outcome, error) {
-			u.Username = "changed"
-			return identity.Outcome{EndOthers: true, Events: []identity.Event{registration(first.ID)}}, refused
-		}); !errors.Is(err, refused) {
+		if _, err := db.UpdateUser(ctx, identity.Session{ID: "S1", UserID: first.ID},
+			func(u *identity.User) (identity.Outcome, error) {
+				u.Username = "changed"
+				return identity.Outcome{EndOthers: true, Events: []identity.Event{registration(first.ID)}}, refused
+			}); !errors.Is(err, refused) {
 			t.Errorf("error %v, want the closure's", err)
 		}
 		if _, user, err := db.SessionWithUser(ctx, "S1", kid); err != nil || user.Username != "first" {
@@ -156,14 +162,15 @@ func TestChangesDoNotGetLost(t *testing.T) {
 		var group sync.WaitGroup
 		for range 25 {
 			group.Go(func() {
-				if _, err := db.UpdateUser(ctx, identity.Session{ID: "S1", UserID: user.ID}, func(u *identity.User) (identity.Outcome, error) {
-					longer := "x"
-					if u.Bio != nil {
-						longer += *u.Bio
-					}
-					u.Bio = &longer
-					return identity.Outcome{}, nil
-				}); err != nil {
+				if _, err := db.UpdateUser(ctx, identity.Session{ID: "S1", UserID: user.ID},
+					func(u *identity.User) (identity.Outcome, error) {
+						longer := "x"
+						if u.Bio != nil {
+							longer += *u.Bio
+						}
+						u.Bio = &longer
+						return identity.Outcome{}, nil
+					}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -188,7 +195,8 @@ func TestSetPasswordHash(t *testing.T) {
 			if err := db.SetPasswordHash(ctx, user.ID, step.from, step.to); err != nil {
 				t.Fatal(err)
 			}
-			if user, err = db.UserByEmail(ctx, identity.Fold(user.Email)); err != nil || user.PasswordHash != step.want {
+			if user, err = db.UserByEmail(ctx, identity.Fold(user.Email)); err != nil ||
+				user.PasswordHash != step.want {
 				t.Errorf("hash %q, want %q, %v", user.PasswordHash, step.want, err)
 			}
 		}
@@ -257,14 +265,16 @@ func TestLooksOfOlderRows(t *testing.T) {
 			if i == 1 {
 				name = "usеr0" // е is Cyrillic
 			}
-			rows = append(rows, fmt.Sprintf(`('%[1]s', '%[1]s', '%[2]d', '%[2]d', '', '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00')`,
-				name, i))
+			const day = "2026-01-01 00:00:00+00:00"
+			rows = append(rows, fmt.Sprintf("('%[1]s', '%[1]s', '%[2]d', '%[2]d', '', '%[3]s', '%[3]s')", name, i, day))
 		}
-		if err := execute(t, url, `insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at)
-			values `+strings.Join(rows, ", ")); err != nil {
+		if err := execute(t, url, `
+insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at)
+values `+strings.Join(rows, ", ")); err != nil {
 			t.Fatal(err)
 		}
-		if err := execute(t, url, `insert into reserved_names (username_key, until) values ('оlga', '9999-01-01 00:00:00+00:00')`); err != nil {
+		if err := execute(t, url, `
+insert into reserved_names (username_key, until) values ('оlga', '9999-01-01 00:00:00+00:00')`); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.MigrateUp(ctx); err != nil {
@@ -273,12 +283,14 @@ func TestLooksOfOlderRows(t *testing.T) {
 		for _, test := range []struct {
 			name  string
 			taken bool
-		}{{"uѕer0", true}, {"uѕer1099", true}, {"user1100", false}, {"uѕer1100", true}, {"olga", true}, {"Olga2", false}} {
+		}{{"uѕer0", true}, {"uѕer1099", true}, {"user1100", false}, {"uѕer1100", true}, {"olga", true},
+			{"Olga2", false}} {
 			user := newUser(test.name)
 			user.Email = test.name
 			_, err := db.CreateUser(ctx, user, identity.Session{}, "", registered)
 			var refusal *errs.Error
-			if got := errors.As(err, &refusal) && refusal.Kind == errs.KindTaken; got != test.taken || !got && err != nil {
+			if got := errors.As(err, &refusal) && refusal.Kind == errs.KindTaken; got != test.taken || !got &&
+				err != nil {
 				t.Errorf("%s: %v", test.name, err)
 			}
 		}
@@ -356,7 +368,8 @@ func TestMigrationSetsMatch(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
-		"", "conduit.db", "mysql://x", "sqlite:", "sqlite:/no/such/folder/x.db", "postgres://user:s3cret@host:port/x", "postgres://user:s3cret@[::1/x",
+		"", "conduit.db", "mysql://x", "sqlite:", "sqlite:/no/such/folder/x.db", "postgres://user:s3cret@host:port/x",
+		"postgres://user:s3cret@[::1/x",
 	} {
 		db, err := store.Open(url, store.Options{})
 		if err == nil {
@@ -412,7 +425,8 @@ func TestMemory(t *testing.T) {
 	for i := range 20 {
 		group.Go(func() {
 			name := fmt.Sprint("user", i)
-			if _, err := db.CreateUser(context.Background(), newUser(name), newSession(name), kid, registered); err != nil {
+			if _, err := db.CreateUser(context.Background(), newUser(name), newSession(name), kid,
+				registered); err != nil {
 				t.Error(err)
 			}
 			if _, _, err := db.SessionWithUser(context.Background(), name, kid); err != nil {

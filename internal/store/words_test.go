@@ -27,10 +27,11 @@ func TestWords(t *testing.T) {
 				return err
 			},
 			"another role": func() error {
-				_, err := db.UpdateUser(ctx, identity.Session{UserID: jake.ID}, func(user *identity.User) (identity.Outcome, error) {
-					user.Role = ""
-					return identity.Outcome{}, nil
-				})
+				_, err := db.UpdateUser(ctx, identity.Session{UserID: jake.ID},
+					func(user *identity.User) (identity.Outcome, error) {
+						user.Role = ""
+						return identity.Outcome{}, nil
+					})
 				return err
 			},
 			"an actor": func() error {

@@ -14,80 +14,83 @@ import (
 	"testing"
 
 	"github.com/ogen-go/ogen/ogenerrors"
+
+	"conduit/tools/ogen/conduit"
 )
 
 // session is what the client sends a token from, where the contract has security on the operation.
 type session struct{ token string }
 
-// BearerAuth implements [identity.SecuritySource].
-func (s *session) BearerAuth(context.Context, identity.OperationName) (identity.BearerAuth, error) {
+// BearerAuth implements [conduit.SecuritySource].
+func (s *session) BearerAuth(context.Context, conduit.OperationName) (conduit.BearerAuth, error) {
 	if s.token == "" {
-		return identity.BearerAuth{}, ogenerrors.ErrSkipClientSecurity
+		return conduit.BearerAuth{}, ogenerrors.ErrSkipClientSecurity
 	}
-	return identity.BearerAuth{Token: s.token}, nil
+	return conduit.BearerAuth{Token: s.token}, nil
 }
 
 // TestJourney goes through the API the way that the clients for TypeScript go (tools/generators/usage/journey.ts).
 func TestJourney(t *testing.T) {
 	ctx := t.Context()
 	var current session
-	client, err := identity.NewClient(serve(t), &current)
+	client, err := conduit.NewClient(serve(t), &current)
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	page := answer[*identity.ArticleList](t)(client.GetArticles(ctx, identity.GetArticlesParams{
-		Limit: identity.NewOptInt32(1), Offset: identity.NewOptInt32(0),
+	page := answer[*conduit.ArticleList](t)(client.GetArticles(ctx, conduit.GetArticlesParams{
+		Limit: conduit.NewOptInt32(1), Offset: conduit.NewOptInt32(0),
 	}))
 	if len(page.Articles) != 1 || page.ArticlesCount != 100 || page.NextCursor.Null {
 		t.Fatalf("a page of one article: %+v", page)
 	}
 	slug := page.Articles[0].Slug
-	reading := func(slug string) (identity.GetArticleRes, error) {
-		return client.GetArticle(ctx, identity.GetArticleParams{Slug: slug})
+	reading := func(slug string) (conduit.GetArticleRes, error) {
+		return client.GetArticle(ctx, conduit.GetArticleParams{Slug: slug})
 	}
-	if answer[*identity.ArticleEnvelope](t)(reading(slug)).Article.Favorited {
+	if answer[*conduit.ArticleEnvelope](t)(reading(slug)).Article.Favorited {
 		t.Error("a favourite of nobody")
 	}
 
-	john := identity.LoginUserInput{Email: "johndoe@example.com", Password: "password123"}
-	loggedIn := answer[*identity.UserEnvelope](t)(client.Login(ctx, &identity.LoginUserRequest{User: john}))
+	john := conduit.LoginUserInput{Email: "johndoe@example.com", Password: "password123"}
+	loggedIn := answer[*conduit.UserEnvelope](t)(client.Login(ctx, &conduit.LoginUserRequest{User: john}))
 	current.token = loggedIn.User.Token
-	if user := answer[*identity.UserEnvelope](t)(client.GetCurrentUser(ctx)).User; user.Username != "johndoe" {
+	if user := answer[*conduit.UserEnvelope](t)(client.GetCurrentUser(ctx)).User; user.Username != "johndoe" {
 		t.Errorf("logged in as %s", user.Username)
 	}
-	favorite := identity.CreateArticleFavoriteParams{Slug: slug}
-	answer[*identity.ArticleEnvelope](t)(client.CreateArticleFavorite(ctx, favorite))
+	favorite := conduit.CreateArticleFavoriteParams{Slug: slug}
+	answer[*conduit.ArticleEnvelope](t)(client.CreateArticleFavorite(ctx, favorite))
 	// It is, only if the token was sent where it is optional.
-	if !answer[*identity.ArticleEnvelope](t)(reading(slug)).Article.Favorited {
+	if !answer[*conduit.ArticleEnvelope](t)(reading(slug)).Article.Favorited {
 		t.Error("no favourite of the reader")
 	}
 
-	var cleared identity.OptNilString
+	var cleared conduit.OptNilString
 	cleared.SetToNull()
-	change := &identity.UpdateUserRequest{User: identity.UpdateUserInput{Bio: cleared}}
-	if user := answer[*identity.UserEnvelope](t)(client.UpdateCurrentUser(ctx, change)).User; !user.Bio.Null {
+	change := &conduit.UpdateUserRequest{User: conduit.UpdateUserInput{Bio: cleared}}
+	if user := answer[*conduit.UserEnvelope](t)(client.UpdateCurrentUser(ctx, change)).User; !user.Bio.Null {
 		t.Errorf("bio %q", user.Bio.Value)
 	}
 
 	tags := []string{"clients", "types"}
-	made := answer[*identity.ArticleEnvelopeHeaders](t)(client.CreateArticle(ctx, &identity.NewArticleRequest{
-		Article: identity.NewArticleInput{Title: "How to", Description: "d", Body: "b", TagList: tags},
+	made := answer[*conduit.ArticleEnvelopeHeaders](t)(client.CreateArticle(ctx, &conduit.NewArticleRequest{
+		Article: conduit.NewArticleInput{Title: "How to", Description: "d", Body: "b", TagList: tags},
 	}))
 	created := made.Response.Article
 	if !slices.Equal(created.TagList, tags) || made.Location != "/api/articles/"+created.Slug {
 		t.Errorf("tags %v at %s", created.TagList, made.Location)
 	}
-	own := identity.DeleteArticleParams{Slug: created.Slug}
-	answer[*identity.DeleteArticleNoContent](t)(client.DeleteArticle(ctx, own))
-	if gone := answer[*identity.GetArticleNotFound](t)(reading(created.Slug)); gone.Errors["article"][0] != "not found" {
+	own := conduit.DeleteArticleParams{Slug: created.Slug}
+	answer[*conduit.DeleteArticleNoContent](t)(client.DeleteArticle(ctx, own))
+	gone := answer[*conduit.GetArticleNotFound](t)(reading(created.Slug))
+	if gone.Errors["article"][0] != "not found" {
 		t.Errorf("errors %v", gone.Errors)
 	}
 }
 
 // TestServer: what ogen makes for the other side is a handler too.
 func TestServer(t *testing.T) {
-	if _, err := identity.NewServer(identity.UnimplementedHandler{}, nil); err != nil {
+	if _, err := conduit.NewServer(conduit.UnimplementedHandler{}, nil); err != nil {
 		t.Error(err)
 	}
 }
