@@ -1,7 +1,8 @@
 // Package errs is what can go wrong, in the words that people read.
 //
-// A refusal is born once, where a rule is broken (errs.NotFound("article")). Everybody passes it on untouched, or wraps it
-// with %w to add facts; nobody joins it with the cause of something else. Only httpapi knows which status it becomes.
+// A refusal is made once, where a rule is broken (errs.NotFound("article")). Callers pass it on untouched, or wrap it
+// with %w to add facts. They never join it with an error that says something else. Only httpapi knows which status it
+// becomes.
 package errs
 
 import (
@@ -23,24 +24,24 @@ const (
 	KindForbidden                       // known, and not allowed
 	KindNotFound                        // no such thing
 	KindTaken                           // somebody else has it
-	KindTooMany                         // tried too often; later again
+	KindTooMany                         // tried too often; another try may succeed later
 	KindUnavailable                     // a part that is needed does not answer; nothing is wrong with the request
 	KindNoRoute                         // nothing is at this path
-	KindNoMethod                        // what is there is not asked so
-	KindMediaType                       // a body has another form than the one that is read
-	KindTooLarge                        // a body is
-	KindTooSlow                         // a body did not come in time
-	KindUnreadable                      // a body broke off
+	KindNoMethod                        // what is at this path does not have this method
+	KindMediaType                       // a body has a form that is not read
+	KindTooLarge                        // a body is too large
+	KindTooSlow                         // a body did not arrive in time
+	KindUnreadable                      // a body ended early
 )
 
-// Fields are messages by the name of what they are about. They are shown to people, so a message never holds a value
-// which was sent.
+// Fields are messages, each under the name of the field it is about. People see them, so a message never holds a value
+// that a client sent.
 type Fields map[string][]string
 
 // Add appends a message about field.
 func (f Fields) Add(field, message string) { f[field] = append(f[field], message) }
 
-// NotBlank adds that a text of this field is blank, if it is.
+// NotBlank adds a message if the text of this field is blank.
 func (f Fields) NotBlank(field, text string) {
 	if strings.TrimSpace(text) == "" {
 		f.Add(field, Blank)
@@ -55,7 +56,7 @@ func (f Fields) Err() error {
 	return &Error{Kind: KindInvalid, Fields: f}
 }
 
-// Error is a refusal: born where a rule is broken, passed on untouched, and shown at the edge.
+// Error is a refusal. It is made where a rule is broken, passed on untouched, and shown at the edge.
 type Error struct {
 	Kind       Kind
 	Fields     Fields
@@ -101,7 +102,7 @@ func Is(err error, kind Kind) bool {
 	return ok && refusal.Kind == kind
 }
 
-// Taken says that other people have the values of these fields.
+// Taken says that somebody else has the values of these fields.
 func Taken(fields ...string) error {
 	taken := Fields{}
 	for _, field := range fields {
@@ -110,12 +111,12 @@ func Taken(fields ...string) error {
 	return &Error{Kind: KindTaken, Fields: taken}
 }
 
-// TooMany says that this field was tried too often, and after how long another try makes sense.
+// TooMany says that this field was tried too often, and how long to wait before another try.
 func TooMany(field, message string, wait time.Duration) error {
 	return &Error{Kind: KindTooMany, Fields: Fields{field: {message}}, RetryAfter: wait}
 }
 
-// Unavailable says that a needed part does not answer just now, and why, for the log.
+// Unavailable says that a needed part does not answer just now. The cause is for the log.
 func Unavailable(cause error) error {
 	return &Error{
 		Kind:       KindUnavailable,
@@ -125,14 +126,14 @@ func Unavailable(cause error) error {
 	}
 }
 
-// Item begins a message about one element of a list, which people count from 1.
+// Item begins a message about one element of a list. People count from 1.
 func Item(index int) string { return fmt.Sprintf("item %d ", index+1) }
 
-// TooShort says how many characters a text has at least.
+// TooShort says how many characters a text must have at least.
 func TooShort(limit int) string { return fmt.Sprintf("is too short (minimum is %d characters)", limit) }
 
-// TooLong says how many characters a text has at most.
+// TooLong says how many characters a text may have at most.
 func TooLong(limit int) string { return fmt.Sprintf("is too long (maximum is %d characters)", limit) }
 
-// Blank says that a text is missing, or has nothing but blanks.
+// Blank says that a text is missing or consists of blanks.
 const Blank = "can't be blank"

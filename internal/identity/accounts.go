@@ -11,7 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Account is a user as those see them who run the site.
+// Account is a user as operators see them.
 type Account struct {
 	User
 	Articles int64
@@ -23,8 +23,8 @@ type AccountSession struct {
 	Username string
 }
 
-// Accounts is for those who run the site: it does to any account what people do to their own, and more. Users are named
-// by username or email. What it does to accounts is recorded with it, and endings of sessions right after.
+// Accounts is for operators. They can do to any account what users do to their own, and more. They name a user by
+// username or email. A change of an account is recorded in the same transaction, the end of a session right after it.
 type Accounts struct {
 	Store     UserStore
 	Sessions  SessionStore
@@ -56,7 +56,7 @@ func (a *Accounts) List(ctx context.Context, search string, show func(Account) e
 	}
 }
 
-// Find gives the user with this username or email. What is one's username and another's email names neither:
+// Find returns the user with this username or email. A name that is one user's username and another's email is refused:
 // somebody could have chosen it to be taken for the other.
 func (a *Accounts) Find(ctx context.Context, name string) (User, error) {
 	if !utf8.ValidString(name) {
@@ -69,12 +69,13 @@ func (a *Accounts) Find(ctx context.Context, name string) (User, error) {
 	case len(users) == 0:
 		return User{}, errs.NotFound("user")
 	case len(users) > 1:
-		return User{}, errs.Invalid("user", "is the username of one and the email of another: name them by the other of the two")
+		return User{}, errs.Invalid("user",
+			"is the username of one and the email of another: name them by the other of the two")
 	}
 	return users[0], nil
 }
 
-// Create makes an account, held to the rules of registration.
+// Create makes an account under the rules of registration.
 func (a *Accounts) Create(ctx context.Context, registration Registration) (User, error) {
 	username, email := norm.NFC.String(registration.Username), norm.NFC.String(registration.Email)
 	problems := errs.Fields{}
@@ -100,19 +101,19 @@ func (a *Accounts) Create(ctx context.Context, registration Registration) (User,
 	}, Session{}, "", func(id int64) (Event, error) { return a.event(Registered, UserTarget(id)), nil })
 }
 
-// event is an event of somebody who runs the program's commands.
+// event returns an event of an operator.
 func (a *Accounts) event(action Action, target string) Event {
 	return Event{At: Stamp(a.Now()), Actor: ActorCLI, Action: action, Target: target}
 }
 
-// checkText adds what the contract refuses before the domain sees it.
+// checkText refuses what the contract refuses at the API, for texts that come from the command line.
 func checkText(problems errs.Fields, field, text string) {
 	if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
 		problems.Add(field, "contains characters that are not allowed")
 	}
 }
 
-// Disable shuts a user out: their tokens are dead at once and their sessions gone. Their content stays.
+// Disable shuts a user out: their sessions and tokens end at once. Their content stays.
 func (a *Accounts) Disable(ctx context.Context, user User) error {
 	return a.change(ctx, user, AccountDisabled, func(user *User, now time.Time) bool {
 		if user.DisabledAt == nil {
@@ -122,7 +123,7 @@ func (a *Accounts) Disable(ctx context.Context, user User) error {
 	})
 }
 
-// Enable lets a user in again, who has to log in.
+// Enable lets a user log in again.
 func (a *Accounts) Enable(ctx context.Context, user User) error {
 	return a.change(ctx, user, AccountEnabled, func(user *User, _ time.Time) bool {
 		user.DisabledAt = nil
@@ -138,7 +139,7 @@ func (a *Accounts) SetRole(ctx context.Context, user User, role Role) error {
 	})
 }
 
-// SetPassword gives a user another password and ends all their sessions.
+// SetPassword sets a user's password and ends all their sessions.
 func (a *Accounts) SetPassword(ctx context.Context, user User, password string) error {
 	problems := errs.Fields{}
 	if checkText(problems, "password", password); len(problems) == 0 {
@@ -169,13 +170,13 @@ func (a *Accounts) change(
 	return err
 }
 
-// Delete removes a user with all that is theirs; their name is kept from others for as long as if they had left.
+// Delete removes a user with all that is theirs. Their name stays reserved, as it does when users delete themselves.
 func (a *Accounts) Delete(ctx context.Context, user User) error {
 	return a.Store.DeleteUser(ctx, Session{UserID: user.ID}, Stamp(a.Now()).Add(reservation),
 		a.event(AccountDeleted, UserTarget(user.ID)))
 }
 
-// ListSessions calls show with all sessions, or those of one user, that are not over.
+// ListSessions calls show with each session that is not over: those of one user, or all for the id 0.
 func (a *Accounts) ListSessions(ctx context.Context, userID int64, show func(AccountSession) error) error {
 	for after, now := "", a.Now(); ; {
 		sessions, err := a.Sessions.Sessions(ctx, userID, now, after, accountsBatch)
@@ -194,7 +195,7 @@ func (a *Accounts) ListSessions(ctx context.Context, userID int64, show func(Acc
 	}
 }
 
-// RevokeSession ends a session, whoever's it is.
+// RevokeSession ends anybody's session.
 func (a *Accounts) RevokeSession(ctx context.Context, id string) error {
 	if !utf8.ValidString(id) {
 		return errs.NotFound("session")
@@ -205,7 +206,7 @@ func (a *Accounts) RevokeSession(ctx context.Context, id string) error {
 	return record(ctx, a.Audit, a.event(SessionRevoked, sessionTarget(id)))
 }
 
-// RevokeSessions ends all sessions of a user, or of everybody for the id 0, and tells how many.
+// RevokeSessions ends all sessions of a user, or of everybody for the id 0, and returns how many.
 func (a *Accounts) RevokeSessions(ctx context.Context, userID int64) (int, error) {
 	removed, err := inBatches(func() (int, error) {
 		return a.Sessions.EndSessions(ctx, Session{UserID: userID}, accountsBatch)
@@ -220,7 +221,7 @@ func (a *Accounts) RevokeSessions(ctx context.Context, userID int64) (int, error
 	return removed, record(ctx, a.Audit, a.event(SessionsRevoked, target))
 }
 
-// PurgeSessions removes the sessions that are over, and tells how many.
+// PurgeSessions removes the sessions that are over, and returns how many.
 func (a *Accounts) PurgeSessions(ctx context.Context) (int, error) {
 	now := a.Now()
 	return inBatches(func() (int, error) { return a.Sessions.SweepSessions(ctx, now, accountsBatch) })

@@ -7,21 +7,22 @@ import (
 
 // AttemptStore keeps buckets.
 type AttemptStore interface {
-	// CountAttempt counts an attempt in all its buckets that have room, or in none if one is full that holds it, and
-	// returns how it found them. Of any number at the same time it lets no more into a bucket than there is room for.
+	// CountAttempt counts an attempt in all its buckets that have room, and returns how it found them. If a full bucket
+	// holds the attempt, it is counted in none. However many come at the same time, no more get into a bucket than
+	// there is room for.
 	CountAttempt(ctx context.Context, count Count) ([]Counted, error)
-	// SettleAttempt lowers levels, and remembers that an account knows a network; nil for none.
+	// SettleAttempt lowers levels and, unless known is nil, remembers that an account knows a network.
 	SettleAttempt(ctx context.Context, lower []Lower, known *Known) error
-	// SweepAttempts removes up to limit buckets that have drained by now, and as many networks that are known no more.
-	// It returns how many were removed of which there were more.
+	// SweepAttempts removes up to limit buckets that have drained by now, and up to limit networks that are no longer
+	// known. It returns the larger of the two numbers.
 	SweepAttempts(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
 // Count is an attempt that is to be counted. Times are in milliseconds.
 type Count struct {
 	At time.Time
-	// Hashes: if the account knows the network, the attempt is no stranger's. The first is empty when it is at no
-	// account.
+	// Both are hashes. If the account knows the network, the attempt is no stranger's. Account is empty for an attempt
+	// at no account.
 	Account, Network string
 	Buckets          []Bucket
 }
@@ -66,7 +67,7 @@ type Counted struct {
 	Added bool          // the attempt was counted
 }
 
-// Lower takes back so much of the level of a bucket.
+// Lower says by how much to lower the level of a bucket.
 type Lower struct {
 	Key string
 	By  time.Duration

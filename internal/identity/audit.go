@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Event is something that happened to an account or to the signing keys, as the audit log keeps it: never
-// with a password, a token or an email that somebody tried.
+// Event is something that happened to an account or to the signing keys. The audit log keeps it without any password,
+// token or email that somebody tried.
 type Event struct {
 	ID        int64 // set by the store, rising
 	At        time.Time
 	Actor     Actor
 	ActorID   *int64 // whose session, password or refresh token was presented; nil unless Actor is ActorUser
 	Action    Action
-	Target    string // what it happened to, as "user:7", "session:…", "key:…", "network:…", "before:…", or "account:…" with the hash of an unknown email
+	Target    string // "user:7", "session:…", "key:…", "network:…", "before:…", or "account:…" with a hash
 	IPAddress string // empty when the program itself acts
 	UserAgent string // as the client called itself, shortened
 	RequestID string // under which the log knows the request
@@ -67,25 +67,25 @@ const (
 	AuditPruned           Action = "audit-pruned" // of so many events from before the target
 )
 
-// Actions are all there are.
+// Actions are all actions.
 func Actions() []Action {
 	return []Action{
-		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut, SessionRevoked,
-		SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged, ChangeRefused, ChangeThrottled,
+		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut,
+		SessionRevoked, SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged,
 		AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked,
 		KeyResealed, AuditPruned,
 	}
 }
 
-// AuditStore keeps events. It takes none back, except by age.
+// AuditStore keeps events. It removes them by age only.
 type AuditStore interface {
 	// Record adds events, in their order.
 	Record(ctx context.Context, events ...Event) error
-	// EventsOf gives events by or about a user since a time, of some actions, the newest first and up to so many of
-	// each.
+	// EventsOf returns the events by or about a user since a time that have one of these actions: the newest first, up
+	// to so many of each action.
 	EventsOf(ctx context.Context, userID int64, actions []Action, since time.Time, each int) ([]Event, error)
-	// PruneEvents removes up to limit of the events from before a moment, and records what happened, with their number
-	// as its count. It returns the number; of none nothing is recorded.
+	// PruneEvents removes up to limit events from before a moment and returns how many. If there were any, it records
+	// the event given, with that number as its count.
 	PruneEvents(ctx context.Context, before time.Time, limit int, happened Event) (int, error)
 }
 
@@ -97,11 +97,11 @@ type EventFilter struct {
 	Limit  int
 }
 
-// pruneBatch is how many events go in one transaction, with one that says so.
+// pruneBatch is how many events one transaction removes. It records that they were removed.
 const pruneBatch = 1000
 
-// PruneEvents removes the events from before a moment, in the order in which they happened, and returns how many. It is
-// on record who had them removed.
+// PruneEvents removes the events from before a moment, the oldest first, and returns how many. It records who had them
+// removed.
 func PruneEvents(ctx context.Context, audit AuditStore, actor Actor, before, now time.Time) (removed int, err error) {
 	before = Stamp(before)
 	pruned := Event{At: Stamp(now), Actor: actor, Action: AuditPruned, Target: "before:" + before.Format(time.RFC3339)}
@@ -128,26 +128,27 @@ type KeyChange struct {
 	ActivatedEarly bool // before everybody who keeps the public keys can know it
 }
 
-// Events returns what the audit log keeps of a change that no request asked for.
+// Events returns what the audit log keeps of the change. No request asked for it.
 func (c KeyChange) Events(actor Actor, now time.Time) (events []Event) {
 	for _, happened := range []struct {
 		is     bool
 		action Action
 	}{{c.Revoked, KeyRevoked}, {c.Resealed, KeyResealed}, {c.Made, KeyMade}, {c.ActivatedEarly, KeyActivatedEarly}} {
 		if happened.is {
-			events = append(events, Event{At: Stamp(now), Actor: actor, Action: happened.action, Target: "key:" + c.KeyID})
+			target := "key:" + c.KeyID
+			events = append(events, Event{At: Stamp(now), Actor: actor, Action: happened.action, Target: target})
 		}
 	}
 	return events
 }
 
-// record adds an event of what has happened: also when who asked hangs up now, which nobody is to hide by. The store
-// bounds the time.
+// record adds an event of what has happened. It does so even if the client hangs up now, for nobody must hide that way.
+// The store bounds the time.
 func record(ctx context.Context, audit AuditStore, event Event) error {
 	return audit.Record(context.WithoutCancel(ctx), event)
 }
 
-// event is an event of a request, by a user or, for 0, by anybody.
+// event returns an event of a request, by the user with this id, or by an anonymous one for 0.
 func (c Client) event(now time.Time, by int64, action Action, target string) Event {
 	event := Event{
 		At: Stamp(now), Actor: ActorAnonymous, Action: action, Target: target,
@@ -168,8 +169,8 @@ func sessionTarget(id string) string { return "session:" + id }
 // maxUserAgent is how much of a client's name is kept, in bytes.
 const maxUserAgent = 255
 
-// shortAgent is what is kept of a client's name. Cutting may split a character, and clients send what they like;
-// databases insist on UTF-8.
+// shortAgent returns what is kept of a client's name, in valid UTF-8, on which databases insist: cutting may split a
+// character, and clients send what they like.
 func shortAgent(name string) string {
 	return strings.ToValidUTF8(name[:min(len(name), maxUserAgent)], "")
 }

@@ -1,9 +1,22 @@
-// Package identity is who is asking: users, how they log in, their sessions, and what is recorded of it.
+// Package identity is about who is asking: users, their logins and sessions, and the record of what happened to them.
 //
 // A person proves who they are once, with a password, and gets a session. Whatever they present afterwards, an access
-// token or a refresh token, names that session; when it ends, so do they. Guessing is slowed down by [Throttle], and
-// what happens to an account or to a signing key becomes an [Event].
+// token or a refresh token, names that session and ends with it.
 //
-// The package knows nothing of HTTP, JSON, SQL, of what a token looks like inside, or of what people write. What it
-// needs of other rooms it declares as interfaces; internal/app plugs them together.
+//	         login               it expires
+//	nothing ───────▶ live session ──────────▶ over: its tokens are refused, and a sweep removes it
+//	                      │ logged out, revoked, evicted by newer ones; another password or email;
+//	                      ▼ account disabled or deleted; a refresh token was reused
+//	                     gone: its tokens are refused at once
+//
+// Refresh tokens keep a session live. Each is exchanged for the next; the session moves its end, up to a limit:
+//
+//	        exchanged                         successor used, grace time over
+//	newest ──────────▶ replaced ────────────────────────────────▶ used up
+//	                   presented again: the same successor        presented again: the session ends
+//
+// [Throttle] slows down guessing. What happens to an account or to a signing key becomes an [Event].
+//
+// The package knows nothing of HTTP, JSON or SQL, of what a token looks like inside, or of what people write. It
+// declares what it needs of other rooms as interfaces, and internal/app plugs them together.
 package identity

@@ -39,17 +39,18 @@ func Fold(name string) Folded {
 	return Folded(norm.NFC.String(cases.Fold().String(norm.NFC.String(folded))))
 }
 
-// Look is the form in which names are compared by eye: two that have it in common look alike (UTS #39, skeletons),
-// whatever scripts and cases they are in. Names in ASCII are told apart even so, for people are used to reading them:
-// "rnax" and "max" may both be somebody. Names in other scripts may not pass for them, nor for each other.
+// Look returns the form in which names are compared by eye. Two names with the same look are easily confused, whatever
+// scripts and cases they are in (UTS #39, skeletons). Two names in ASCII may have the same look even so, for people are
+// used to reading them: "rnax" and "max" can both be users. A name in another script can pass neither for a name in
+// ASCII nor for a third.
 //
-// It is stored: with another way to make it, or other tables in the library, comes a migration that sets it to null,
-// and the start makes all anew.
+// Looks are stored. If this function or the tables of the library change, a migration must set them to null. The next
+// start then makes them anew.
 func Look(name string) string {
 	var known strings.Builder
 	for _, r := range norm.NFD.String(name) {
-		// Skeletons do not know all forms of ASCII, as superscripts; those which they do know may look like something
-		// else: a long s is an s, and looks like an f.
+		// Skeletons do not know every form of ASCII; superscripts are missing. What they do know may look like
+		// something else: a long s is an s, and looks like an f.
 		if form := norm.NFKC.String(string(r)); IsASCII(form) && !IsASCII(confusable.GetReplacement(r)) {
 			known.WriteString(form)
 		} else {
@@ -63,14 +64,14 @@ func Look(name string) string {
 	return strings.ReplaceAll(look, "i", "l") // a capital i is l already
 }
 
-// IsASCII tells whether a text is in ASCII, and any.
+// IsASCII reports whether a text is in ASCII and not empty.
 func IsASCII(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
-// checkUsername adds what is wrong with username, which is NFC already. Names stand in URLs as one segment, which
-// rules out slashes and the two dot names.
-// Package precis would refuse what people have: blanks and emoji in its usernames, middle dots in its free text.
+// checkUsername adds what is wrong with username, which is NFC already. A username is one segment of a URL. That rules
+// out slashes and the names "." and "..". Package precis would refuse names that people have: its usernames allow no
+// blanks and emoji, its free text no middle dots.
 func checkUsername(problems errs.Fields, username string) {
 	switch {
 	case strings.TrimSpace(username) == "":
@@ -90,15 +91,16 @@ var joining = []*unicode.RangeTable{
 	unicode.Oriya, unicode.Tamil, unicode.Telugu, unicode.Kannada, unicode.Malayalam, unicode.Sinhala,
 }
 
-// unseen tells whether a text has characters which show nothing, and so would make two names look alike, or which turn
-// the text around them: controls, formats, line separators, fillers, variation selectors, the empty Braille cell, and
-// joiners that are not between letters of a script that has them (compare RFC 5892, appendix A).
+// unseen reports whether a text has characters that show nothing, which would make two names look alike, or that turn
+// the text around them. Such are controls, formats, line separators, fillers, variation selectors, the empty Braille
+// cell, and joiners anywhere but between letters of a script that has joiners (compare RFC 5892, appendix A).
 func unseen(text string) bool {
 	runes := []rune(text)
 	for i, r := range runes {
 		switch {
 		case r == '\u200c' || r == '\u200d':
-			if i == 0 || i == len(runes)-1 || !unicode.In(runes[i-1], joining...) || !unicode.In(runes[i+1], joining...) {
+			if i == 0 || i == len(runes)-1 ||
+				!unicode.In(runes[i-1], joining...) || !unicode.In(runes[i+1], joining...) {
 				return true
 			}
 		case !unicode.IsGraphic(r), r == '\u2800',
@@ -109,8 +111,8 @@ func unseen(text string) bool {
 	return false
 }
 
-// checkEmail adds what is wrong with email, which is NFC already. Whether an address exists only a message to it can
-// tell, so this asks for no more than its two parts.
+// checkEmail adds what is wrong with email, which is NFC already. Only a message to an email can prove that it exists,
+// so this asks for no more than its two parts.
 func checkEmail(problems errs.Fields, email string) {
 	local, domain, _ := strings.Cut(email, "@")
 	switch {
@@ -124,8 +126,9 @@ func checkEmail(problems errs.Fields, email string) {
 	}
 }
 
-// checkPassword adds what is wrong with the length of password, the only rule unless the policy is strict (NIST SP
-// 800-63B-4 §3.1.1.2: no rules of composition), counted in characters of the normalised form, which is what is hashed.
+// checkPassword adds what is wrong with the length of password. Unless the policy is strict, that is the only rule
+// (NIST SP 800-63B-4 §3.1.1.2: no rules of composition). The characters of the normalised form count, for that form is
+// hashed.
 func checkPassword(problems errs.Fields, password string, least int) {
 	switch count := utf8.RuneCountInString(norm.NFC.String(password)); {
 	case password == "":

@@ -9,9 +9,9 @@ var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 // Network returns the narrowest network that the client is counted by.
 func (c Client) Network() string { return networksOf(c.IPAddress)[0] }
 
-// networksOf returns the networks that an IP address is counted by, the narrowest first: what one customer has at
-// least, an IPv4 address or an IPv6 /64, and, of IPv6, what they can have as well, /56 and /48 (RIPE-690 §4.2). What
-// is no IP address is its own network, as is the lack of one.
+// networksOf returns the networks that an IP address is counted by, the narrowest first. That is what one customer has
+// at least: an IPv4 address or an IPv6 /64. In IPv6 a customer can also have a /56 or a /48 (RIPE-690 §4.2), so these
+// follow. A text that is no IP address is its own network, the empty one too.
 func networksOf(ipAddress string) []string {
 	parsed, err := netip.ParseAddr(ipAddress)
 	if err != nil {

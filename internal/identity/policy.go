@@ -11,11 +11,11 @@ type CommonPasswords interface {
 	Common(password string) bool
 }
 
-// PasswordPolicy says which passwords people may choose; those they have are not asked about. The zero value is the
-// standard one, by which length is the only rule.
+// PasswordPolicy says which passwords people may choose. It is not applied to those that they have. In the zero value,
+// the standard policy, length is the only rule.
 type PasswordPolicy struct {
-	// Strict also refuses common passwords, those which hold the username or the email, and short ones of more
-	// characters; Common is needed with it.
+	// Strict also refuses passwords that are common, that hold the username or the email, or that have fewer than 15
+	// characters. It needs Common.
 	Strict bool
 	Common CommonPasswords
 }
@@ -25,7 +25,7 @@ const (
 	minName           = 3  // nearly every password holds a name that is shorter
 )
 
-// Minimum is how many characters a password has at least.
+// Minimum returns how many characters a password must have at least.
 func (p PasswordPolicy) Minimum() int {
 	if p.Strict {
 		return minStrictPassword
@@ -33,7 +33,7 @@ func (p PasswordPolicy) Minimum() int {
 	return minPassword
 }
 
-// check adds what is wrong with password as the new one of who has this username and address.
+// check adds what is wrong with password as a new one for the user with this username and email.
 func (p PasswordPolicy) check(problems errs.Fields, password, username, email string) {
 	before := len(problems["password"])
 	checkPassword(problems, password, p.Minimum())
@@ -43,12 +43,12 @@ func (p PasswordPolicy) check(problems errs.Fields, password, username, email st
 	if p.Common.Common(password) {
 		problems.Add("password", "is too common")
 	}
-	key, name := string(Fold(password)), string(Fold(username))
+	folded, name := string(Fold(password)), string(Fold(username))
 	local, _, _ := strings.Cut(string(Fold(email)), "@")
-	if holds(key, name) {
+	if holds(folded, name) {
 		problems.Add("password", "must not contain the username")
 	}
-	if local != name && holds(key, local) {
+	if local != name && holds(folded, local) {
 		problems.Add("password", "must not contain the email")
 	}
 }

@@ -12,11 +12,11 @@ import (
 type RefreshTokens interface {
 	// Issue makes a token of the session for a place in its chain, counted from 0.
 	Issue(sessionID string, generation int64) string
-	// Read says what a token says; ok is false for any text that Issue did not make.
+	// Read returns what a token says; ok is false for any text that Issue did not make.
 	Read(token string) (sessionID string, generation int64, ok bool)
-	// Hash is what is stored of a token.
+	// Hash returns what is stored of a token.
 	Hash(token string) []byte
-	// Seal encrypts a token for who has the other one, and Open is the way back.
+	// Seal encrypts a token so that only whoever has the other token can Open it.
 	Seal(under, token string) []byte
 	Open(under string, sealed []byte) (token string, ok bool)
 }
@@ -26,7 +26,7 @@ type RefreshLimits struct {
 	Access   time.Duration // an access token
 	Idle     time.Duration // a refresh token that is not used
 	Absolute time.Duration // the whole session, however often it is refreshed
-	Grace    time.Duration // for how long a refresh token gives its successor again, also when that was used
+	Grace    time.Duration // for how long a used token is exchanged again, even if its successor was used
 }
 
 // Grant is a session with the tokens that an app keeps.
@@ -37,7 +37,7 @@ type Grant struct {
 	RefreshToken    string
 }
 
-// Rotation is the replacement of a refresh token.
+// Rotation is the replacement of a refresh token by its successor.
 type Rotation struct {
 	SessionID  string
 	Generation int64  // of the token that was presented
@@ -66,8 +66,10 @@ func (s *Sessions) startRefreshing(ctx context.Context, user User, client Client
 }
 
 // grant makes an access token to go with the refresh token.
-func (s *Sessions) grant(sign signer, session Session, generation int64, refreshToken string, now time.Time) (Grant, error) {
-	// Tokens count in whole seconds, and what the answer says is what the token says.
+func (s *Sessions) grant(
+	sign signer, session Session, generation int64, refreshToken string, now time.Time,
+) (Grant, error) {
+	// A token counts in whole seconds, and the answer must say what the token says.
 	expires := now.Add(s.Limits.Access)
 	if session.ExpiresAt.Before(expires) {
 		expires = session.ExpiresAt
@@ -77,14 +79,14 @@ func (s *Sessions) grant(sign signer, session Session, generation int64, refresh
 	return Grant{Session: session, AccessToken: access, AccessExpiresAt: expires, RefreshToken: refreshToken}, err
 }
 
-// mark ends the ids of access tokens that came with the refresh token at this place of a chain.
+// mark returns the end of the ids of access tokens that came with the refresh token at this place of a chain.
 func mark(generation int64) string { return "." + strconv.FormatInt(generation, 10) }
 
-// Renew exchanges a refresh token for its successor and a new access token. Presented again it gives the same successor
-// while that is unused, however late, for the answer may have been lost; and within the grace time, for two tabs may
-// have asked at once. The successor is used as soon as it is presented itself, or an access token that came with it is.
-// Any other token of the chain has been used before, so that two hold what one was given: the whole session ends (RFC
-// 9700 §4.14.2).
+// Renew exchanges a refresh token for its successor and a new access token. A token that is presented again is
+// exchanged for the same successor in two cases: as long as the successor is unused, since the answer may have been
+// lost; and within the grace time, since two tabs may have asked at once. A successor is used once it is presented
+// itself, or once an access token that came with it is. In all other cases two parties hold what one was given, so the
+// whole session ends (RFC 9700 §4.14.2).
 func (s *Sessions) Renew(ctx context.Context, token string, client Client) (grant Grant, err error) {
 	sessionID, generation, ok := s.Refresh.Read(token)
 	if !ok {
@@ -115,8 +117,8 @@ func (s *Sessions) Renew(ctx context.Context, token string, client Client) (gran
 	})
 }
 
-// rotate replaces the newest refresh token of a session; NotFound("session") if it is that no more, or the session
-// over.
+// rotate replaces the newest refresh token of a session. The error is NotFound("session") if the token is no longer the
+// newest or the session is over.
 func (s *Sessions) rotate(ctx context.Context, session Session, token, kid string, sign signer) (Grant, error) {
 	now := Stamp(s.Now())
 	generation := *session.RefreshGeneration
@@ -139,7 +141,7 @@ func (s *Sessions) rotate(ctx context.Context, session Session, token, kid strin
 	})
 }
 
-// again gives the token that has replaced this one, if it may still be told; else it ends what has to end.
+// again returns the token that has replaced this one, if Renew may still return it. If not, it ends the session.
 func (s *Sessions) again(
 	ctx context.Context, session Session, generation int64, token string, sign signer, client Client,
 ) (Grant, error) {
@@ -151,8 +153,8 @@ func (s *Sessions) again(
 		}
 		return Grant{}, errs.Unauthenticated("refreshToken", "has expired")
 	case session.RefreshGeneration == nil || *session.RefreshGeneration <= generation:
-		// The newest, and refused: its user is disabled. Or newer than the newest: the database is older than the
-		// token.
+		// It is the newest, and was refused since its user is disabled. Or it is newer than the newest, since the
+		// database was restored from before the token.
 		return Grant{}, errs.Unauthenticated("refreshToken", "is invalid")
 	}
 	unused := !session.RefreshUsed || session.RefreshedAt != nil && now.Sub(*session.RefreshedAt) <= s.Limits.Grace

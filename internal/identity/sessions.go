@@ -11,7 +11,7 @@ import (
 	"conduit/internal/errs"
 )
 
-// Session is the time for which somebody is logged in on one device. Tokens name it; ending it ends them.
+// Session is the time for which somebody is logged in on one device. Tokens name a session and end with it.
 type Session struct {
 	ID         string // random, 130 bits; no secret, since a token needs a signature as well
 	UserID     int64
@@ -25,12 +25,12 @@ type Session struct {
 	RefreshGeneration *int64     // of the newest refresh token
 	RefreshHash       []byte     // of the newest refresh token
 	RefreshedAt       *time.Time // when it replaced the one before; nil for the first
-	RefreshSealed     []byte     // it, sealed under the one before
+	RefreshSealed     []byte     // the newest, sealed under the one before
 	EndsAt            *time.Time // the latest that ExpiresAt can become
 	RefreshUsed       bool       // whether an access token that came with the newest refresh token was used
 }
 
-// Client is where a request comes from, so that people recognise their sessions, and the audit log what happened.
+// Client is where a request comes from. People recognise their sessions by it, and the audit log keeps it.
 type Client struct {
 	UserAgent       string
 	IPAddress       string
@@ -38,71 +38,77 @@ type Client struct {
 	ClientRequestID string // what the client, or a proxy before us, calls the request
 }
 
-// Caller is who is asking: a user with the session and token they came with, or, as the zero value, anybody.
+// Caller is who is asking: a user with the session and token they came with. The zero value is an anonymous one.
 type Caller struct {
 	User    User
 	Session Session
 	Token   string
 }
 
-// Anonymous tells that the caller is not logged in.
+// Anonymous reports whether the caller is not logged in.
 func (c Caller) Anonymous() bool { return c.User.ID == 0 }
 
-// SessionOver says that the session has ended since it was looked at: a request's body may take a while.
+// SessionOver says that the session has ended since the request began: its body may have taken a while.
 func SessionOver() error { return errs.Unauthenticated("token", "is invalid") }
 
 // SessionStore keeps sessions.
 type SessionStore interface {
-	// AddSession records a session of a user, whose token the key with this kid signed, and tells how many others they
-	// have that are not over. Also by a clock that stepped back it is the one last used. NotFound("user") unless the
-	// user is active and still has the email and the password hash given, which is what was verified; ErrKeyGone unless
-	// the key counts.
+	// AddSession records a session of a user and returns how many other sessions of theirs are not over. The key with
+	// this kid signed its token. Even if the clock stepped back, the new session counts as the one last used.
+	// NotFound("user") unless the user is active and still has the email and the password hash given, which were
+	// verified; ErrKeyGone unless the key counts.
 	AddSession(ctx context.Context, user User, session Session, kid string) (others int, err error)
-	// EvictSessions ends those of a user's sessions that were unused longest and are not over by now, so that keep are
-	// left beside the one given, and gives the ids of the ended. It ends none for a session that has been evicted
-	// itself.
+	// EvictSessions ends sessions of a user until keep are left beside the one given, and returns the ids of those it
+	// ended. Of the sessions that are not over by now it ends those unused longest. It ends none if the session given
+	// was evicted itself.
 	EvictSessions(ctx context.Context, session Session, keep int, now time.Time) (ended []string, err error)
-	// SessionWithUser gives a session and its user in one query; NotFound("session") if it is not there, or the key
-	// with this kid does not count. Each request asks it, so it reads no more than requests need: ids, expiry, names,
+	// SessionWithUser returns a session and its user by one query; NotFound("session") if it is not there, or the key
+	// with this kid does not count. Each request calls it, so it reads no more than requests need: ids, expiry, names,
 	// bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled.
 	SessionWithUser(ctx context.Context, id, kid string) (Session, User, error)
-	// Sessions returns up to limit sessions that are not over by now with an id above after, in the order of their ids:
-	// those of a user, or all for the id 0.
+	// Sessions returns up to limit sessions that are not over by now, of one user, or of everybody for the id 0. They
+	// come in the order of their ids and have ids above after.
 	Sessions(ctx context.Context, userID int64, now time.Time, after string, limit int) ([]AccountSession, error)
-	// EndSession ends a session; NotFound("session") if it is not there. By a session it ends one of the same user, and
-	// is SessionOver if the one that asks has ended itself. By one without an id, it ends anybody's.
+	// EndSession ends a session; NotFound("session") if it is not there. If by has an id, the session must be of the
+	// same user, and the error is SessionOver if by has ended itself. If by has none, an operator asks: it ends
+	// anybody's.
 	EndSession(ctx context.Context, by Session, id string) error
-	// EndSessions ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has ended.
-	// By a session without an id it ends up to limit of its user's, or of everybody's for the id 0.
+	// EndSessions ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has
+	// ended. If by has no id, an operator asks: it ends up to limit sessions of by's user, or of everybody for the user
+	// id 0.
 	EndSessions(ctx context.Context, by Session, limit int) (int, error)
 	// EndExpired ends a session that has expired by now; any other stays.
 	EndExpired(ctx context.Context, id string, now time.Time) error
-	// UseRefresh notes that an access token was used which came with the refresh token at this place of a session's
+	// UseRefresh notes that an access token was used that came with the refresh token at this place of a session's
 	// chain.
 	UseRefresh(ctx context.Context, id string, generation int64) error
 	// TouchSessions notes that sessions were used at that time.
 	TouchSessions(ctx context.Context, ids []string, at time.Time) error
-	// Rotate replaces the newest refresh token of a session. NotFound("session") unless it is the newest, the session
-	// is not over, and its user is active; ErrKeyGone unless the key counts which signed the access token.
+	// Rotate replaces the newest refresh token of a session. NotFound("session") unless the token is the newest, the
+	// session is not over and its user is active; ErrKeyGone unless the key that signed the access token counts.
 	Rotate(ctx context.Context, rotation Rotation) error
-	// Session gives a session as it is stored; NotFound("session") if it is not there, ErrKeyGone unless the key with
+	// Session returns a session as it is stored; NotFound("session") if it is not there, ErrKeyGone unless the key with
 	// this kid counts.
 	Session(ctx context.Context, id, kid string) (Session, error)
-	// SweepSessions removes up to limit sessions that are over by now, and tells how many.
+	// SweepSessions removes up to limit sessions that are over by now, and returns how many.
 	SweepSessions(ctx context.Context, now time.Time, limit int) (int, error)
-	// Lease gives a name to one asker at a time: true if nobody has it at now, who then has it until the time given.
+	// Lease lends a name to one caller at a time, until the time given. It returns false if somebody has the name at
+	// now.
 	Lease(ctx context.Context, name string, now, until time.Time) (bool, error)
 }
 
 // Tokens makes and reads the access tokens of sessions.
 type Tokens interface {
-	// Verify returns what a token says whose signature and claims are good. ErrTokenExpired says that nothing but its
-	// time is over, with what it says, and ErrTokenInvalid that it is bad; any other error, that nobody could tell.
+	// Verify returns what a token says if its signature and claims are good. With ErrTokenExpired it also returns that,
+	// for nothing is wrong but the time. ErrTokenInvalid says that the token is bad. Any other error says that the
+	// check itself failed.
 	Verify(ctx context.Context, token string) (Presented, error)
-	// Signer gives the kid of the key that signs now, and what signs with it, asking nobody. A token's id ends with
-	// mark.
+	// Signer returns the kid of the key that signs now, as it was last read, and a function that signs with it. A
+	// token's id ends with mark.
 	Signer(ctx context.Context) (
-		kid string, sign func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error), err error)
+		kid string, sign func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error),
+		err error,
+	)
 	// Reload finds out which key signs now.
 	Reload(ctx context.Context) error
 }
@@ -113,7 +119,7 @@ var (
 	ErrTokenExpired = errors.New("the token has expired")
 )
 
-// ErrKeyGone says that the key with which a token was signed has been revoked since, or is not known any more.
+// ErrKeyGone says that the key that signed a token has been revoked since, or is no longer known.
 var ErrKeyGone = errors.New("the signing key does not count any more")
 
 // Sessions starts, resumes, refreshes and ends sessions.
@@ -124,14 +130,14 @@ type Sessions struct {
 	Refresh  RefreshTokens
 	Lifetime time.Duration // of a session without refresh tokens, from login to the end
 	Limits   RefreshLimits
-	Max      int // how many sessions of one user are live at a time; with one more that ends which was unused longest
+	Max      int // how many sessions a user has at a time; one more ends the one that was unused longest
 	Now      func() time.Time
 	NewID    func() string // of sessions: random text
 
 	seen seenSessions
 }
 
-// open makes a session of the user with this id from now on, without recording it.
+// open returns a session of the user with this id that begins now. It does not record it.
 func (s *Sessions) open(userID int64, client Client) Session {
 	now := Stamp(s.Now())
 	return Session{
@@ -145,9 +151,9 @@ func (s *Sessions) open(userID int64, client Client) Session {
 	}
 }
 
-// signing runs what signs tokens and stores what goes with them, with the key that signs now: what cannot be signed is
-// not stored. A key that was revoked elsewhere is found out when storing: then nothing is stored, and the next key
-// signs.
+// signing calls store with the key that signs now; store signs a token first and then stores what goes with it, so
+// nothing is stored without a token. A key that was revoked at another instance shows when storing. Then nothing is
+// stored, and store is called again with the next key.
 func (s *Sessions) signing(ctx context.Context, store func(kid string, sign signer) error) error {
 	for range 3 {
 		kid, sign, err := s.Tokens.Signer(ctx)
@@ -164,15 +170,15 @@ func (s *Sessions) signing(ctx context.Context, store func(kid string, sign sign
 	return errs.Unavailable(ErrKeyGone)
 }
 
-// signer makes a token of a session with a key that was chosen.
+// signer returns a token of a session, signed with a key that was chosen.
 type signer func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error)
 
-// token makes the token which names session.
+// token returns the token that names session.
 func (sign signer) token(session Session) (string, error) {
 	return sign(session.UserID, session.ID, "", session.CreatedAt, session.ExpiresAt)
 }
 
-// start records a session of user and gives the caller they are from now on.
+// start records a session of user and returns them as the caller of that session.
 func (s *Sessions) start(ctx context.Context, user User, client Client) (Caller, error) {
 	caller := Caller{User: user, Session: s.open(user.ID, client)}
 	return caller, s.signing(ctx, func(kid string, sign signer) (err error) {
@@ -183,8 +189,8 @@ func (s *Sessions) start(ctx context.Context, user User, client Client) (Caller,
 	})
 }
 
-// add records a session of user and sees to their limit. What was used last is noted in memory first: so it is written
-// down before the one is looked for that was unused longest.
+// add records a session of user and, if they have too many now, ends those unused longest. Uses are noted in memory
+// first, so they are written down before it looks for those sessions.
 func (s *Sessions) add(ctx context.Context, user User, session Session, kid string, client Client) error {
 	others, err := s.Store.AddSession(ctx, user, session, kid)
 	if err != nil || others < s.Max {
@@ -204,14 +210,14 @@ func (s *Sessions) add(ctx context.Context, user User, session Session, kid stri
 	return s.Audit.Record(context.WithoutCancel(ctx), events...)
 }
 
-// Presented is what a token says whose signature and claims are good.
+// Presented is what a token says, after its signature and claims were found good.
 type Presented struct {
 	Token, ID, KeyID, SessionID string
 	UserID                      int64
 }
 
-// resume finds the caller of a token: the session must be there and not be over, the key must count, and the user must
-// be who the token says and be active. A session that is over is removed on sight.
+// resume returns the caller of a token. The session must be there and not be over, the key must count, and the user
+// must be the token's and active. A session that is over is removed on sight.
 func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) {
 	session, user, err := s.Store.SessionWithUser(ctx, token.SessionID, token.KeyID)
 	switch {
@@ -227,8 +233,9 @@ func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) 
 		}
 		return Caller{}, errs.Unauthenticated("token", "has expired")
 	}
-	// The first does not matter: no refresh token came before it.
-	if at := session.RefreshGeneration; at != nil && *at > 0 && !session.RefreshUsed && strings.HasSuffix(token.ID, mark(*at)) {
+	// The first refresh token does not matter: none came before it that could be presented again.
+	at := session.RefreshGeneration
+	if at != nil && *at > 0 && !session.RefreshUsed && strings.HasSuffix(token.ID, mark(*at)) {
 		if err := s.Store.UseRefresh(ctx, session.ID, *at); err != nil {
 			return Caller{}, err
 		}
@@ -237,17 +244,17 @@ func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) 
 	return Caller{User: user, Session: session, Token: token.Token}, nil
 }
 
-// noticed are the actions that owners are told of beside their sessions, since somebody else may have done them.
+// noticed are the actions that users see beside their sessions, since somebody else may have done them.
 var noticed = []Action{RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, EmailChanged}
 
-// For how long they are told of, and how many of each: nobody can hide one behind many of another kind. That is 20 in
-// all.
+// For how long they are shown, and how many of each action, so that nobody can hide one behind many of another. That is
+// 20 in all.
 const (
 	noticedFor  = 30 * 24 * time.Hour
 	noticesEach = 4
 )
 
-// List gives the caller's sessions, the one last used first, and what happened to their account lately, the newest
+// List returns the caller's sessions, the one last used first, and what happened to their account lately, the newest
 // first.
 func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, []Event, error) {
 	found, err := s.Store.Sessions(ctx, caller.User.ID, s.Now(), "", accountsBatch)
@@ -265,7 +272,7 @@ func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, []Event,
 	return sessions, notices, err
 }
 
-// EndOne ends one of the caller's own sessions; NotFound("session") for any other.
+// EndOne ends one of the caller's own sessions. For any other the error is NotFound("session").
 func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string, client Client) error {
 	if err := s.Store.EndSession(ctx, caller.Session, id); err != nil {
 		return err
@@ -284,12 +291,12 @@ func (s *Sessions) EndOthers(ctx context.Context, caller Caller, client Client) 
 	return record(ctx, s.Audit, event)
 }
 
-// End logs the caller out of the session they came with, as one that has ended already is.
+// End logs the caller out of the session they came with. It is no error if that has ended already.
 func (s *Sessions) End(ctx context.Context, caller Caller, client Client) error {
 	return s.endAs(ctx, LoggedOut, caller.Session, client)
 }
 
-// endAs ends a session and records why, unless it has ended meanwhile.
+// endAs ends a session and records why, unless it has ended already.
 func (s *Sessions) endAs(ctx context.Context, why Action, session Session, client Client) error {
 	err := s.Store.EndSession(ctx, session, session.ID)
 	switch {

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// tally keeps those who have no account from filling the audit log. Each refusal counts, and not each leaves a row:
+// tally keeps people without an account from filling the audit log. It counts each refusal, and not each leaves a row:
 //
 //   - What a bucket refuses leaves a row at once. What the same bucket refuses in the minute after is counted, and the
 //     next row says how many it stands for. If nothing comes, [Throttle.WriteDown] writes that row.
 //   - A network (an IPv4 address, an IPv6 /48) has 120 rows, and one more every three seconds. Beyond them what it
 //     causes is counted too, and a row a minute for each action, about the network, says how much it was.
 //
-// Each instance counts in memory: who is blocked must not cost a write an attempt. What is not written down when it is
-// killed is lost, a minute at most.
+// Each instance counts in memory, since a blocked attempt must not cost a write. An instance that is killed loses what
+// it has not written down, at most a minute of it.
 type tally struct {
 	mutex sync.Mutex
-	open  map[string]*entry // by what is counted together
+	open  map[string]*entry // by the key under which refusals count together
 	spent map[string]*spent // by network
 }
 
@@ -49,15 +49,15 @@ type sighting struct {
 	client Client
 	by     int64                                 // the user who is logged in; 0 for anybody
 	key    string                                // of the bucket that refused it; empty for what is counted alone
-	target func(context.Context) (string, error) // asked for only when there will be a row
+	target func(context.Context) (string, error) // called only when there will be a row
 }
 
-// named is the target of what needs no looking up.
+// named returns a target that needs no looking up.
 func named(target string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return target, nil }
 }
 
-// note records a sighting, or counts it. It outlives the request, for nobody is to hide by hanging up; the store bounds
+// note records a sighting, or counts it. It outlives the request, for nobody must hide by hanging up. The store bounds
 // the time.
 func (t *Throttle) note(ctx context.Context, s sighting) error {
 	ctx = context.WithoutCancel(ctx)
@@ -82,7 +82,7 @@ func (t *Throttle) note(ctx context.Context, s sighting) error {
 	return err
 }
 
-// WriteDown records what was counted a minute ago or longer; all of it, if the program is about to end.
+// WriteDown records what was counted for a minute or longer, or, if the program is about to end, all of it.
 func (t *Throttle) WriteDown(ctx context.Context, all bool) error {
 	due := t.tally.due(t.Now(), all)
 	var events []Event
@@ -100,8 +100,9 @@ func (t *Throttle) WriteDown(ctx context.Context, all bool) error {
 	return err
 }
 
-// count says how many events the row stands for that is to be written now; 0 for none. The row belongs to an entry, or
-// to none (nil), and is about a network, or about the sighting's target (empty).
+// count counts a sighting and returns how many events a row must stand for that is written now; 0 if none is. The row
+// belongs to entry e, or to none if that is nil. It is about a network, or about the sighting's target if about is
+// empty.
 func (t *tally) count(s sighting, now time.Time) (e *entry, about string, count int64) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -139,7 +140,7 @@ func (t *tally) count(s sighting, now time.Time) (e *entry, about string, count 
 	panic("conduit: an action always has an entry")
 }
 
-// spend takes a row of a network's, if it has one left.
+// spend takes one of a network's rows, if it has one left.
 func (t *tally) spend(network string, now time.Time) bool {
 	rows := t.spent[network]
 	if rows == nil {
@@ -164,7 +165,7 @@ func (s *spent) drain(now time.Time) {
 	s.level, s.at = max(s.level-max(now.Sub(s.at), 0), 0), now
 }
 
-// due takes what is to be written down, and forgets what is over.
+// due returns what is to be written down, by entry, and forgets what is over.
 func (t *tally) due(now time.Time, all bool) map[*entry]int64 {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -174,7 +175,7 @@ func (t *tally) due(now time.Time, all bool) map[*entry]int64 {
 		case !all && now.Sub(e.written) < tallyTime:
 		case e.more == 0 || e.event.Action == "":
 			delete(t.open, key)
-		case all || e.network == "" || t.spend(e.network, now): // else later
+		case all || e.network == "" || t.spend(e.network, now): // otherwise it is due later
 			due[e] = e.more
 			e.more, e.written = 0, now
 		}
@@ -187,7 +188,7 @@ func (t *tally) due(now time.Time, all bool) map[*entry]int64 {
 	return due
 }
 
-// wrote keeps a row, for others like it.
+// wrote keeps an event as the model for later rows of its entry.
 func (t *tally) wrote(e *entry, event Event) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -196,7 +197,7 @@ func (t *tally) wrote(e *entry, event Event) {
 	}
 }
 
-// unwritten counts again what could not be recorded.
+// unwritten counts once more what could not be recorded.
 func (t *tally) unwritten(e *entry, count int64) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()

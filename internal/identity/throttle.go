@@ -11,13 +11,13 @@ import (
 	"conduit/internal/errs"
 )
 
-// Throttle slows guessing down, and whatever else tells a stranger who has an account (OWASP ASVS 5, 6.3.1; NIST SP
-// 800-63B-4 §3.2.2). An attempt is counted before anything is looked at, in the one statement that also decides. It is
-// taken back when it succeeds. All instances on a database count together.
+// Throttle slows down guessing, and everything else that shows a stranger who has an account (OWASP ASVS 5, 6.3.1; NIST
+// SP 800-63B-4 §3.2.2). An attempt is counted before a password is looked at, in the one statement that also decides.
+// It is taken back when it succeeds. All instances on a database count together.
 //
-// It counts in leaky buckets. A bucket takes some attempts at once, and loses one every so often. While it is full,
-// those whom it holds are refused, and told when there will be room for one more. Refused attempts are not counted, so
-// nobody's wait gets longer by asking early. N, M, K and R are settings; a zero switches its rows off.
+// It counts in leaky buckets. A bucket takes some attempts at once, and loses one every so often. While it is full, it
+// holds some or all who try: it refuses them, and says when there will be room for one more. Refused attempts are not
+// counted, so nobody waits longer for asking early. N, M, K and R are settings; a zero switches its rows off.
 //
 //	attempts               counted by               at once     one less every    a full bucket holds
 //	logins and other       account and network      N (5)       10 s              everybody
@@ -31,39 +31,38 @@ import (
 //	changes of one's name, user                     M (20)      1 min             the user; success stays counted
 //	email or password      network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody
 //
-// A network is what one customer has at least: an IPv4 address or an IPv6 /64. A stranger is who tries an account from
-// a network from which nobody has logged in to it in the last 90 days; an account knows its last 20 networks. So a
-// flood of guesses from an office, a carrier or a proxy that is not named holds nobody up who has logged in there
-// before.
+// A network is what one customer has at least: an IPv4 address or an IPv6 /64. An account knows the last 20 networks
+// from which somebody has logged in to it, each for 90 days. Whoever tries it from another network is a stranger. So a
+// flood of guesses from an office, a carrier or a proxy that is not trusted does not hold up people who have logged in
+// there before.
 //
 // While the bucket of an account alone is full, many networks are guessing at it. A stranger's attempt then costs as
-// much as N in the first bucket, and as 3 in the second. The first attempt from any network is looked at even then:
-// nobody can lock a person out by failing in their name, and who mistypes once waits for ten seconds.
+// much as N in the first bucket, and as 3 in the second. The first attempt from any network is looked at even then. So
+// nobody can lock a person out by failing in their name, and whoever mistypes once waits for ten seconds.
 //
-// Success empties the buckets of account and network, and takes back its own attempt, no more, from the others. So
+// Success empties the buckets of account and network. From the others it takes back its own attempt and no more, so
 // logging in to an account of one's own buys no guesses at others.
 //
-// The time to wait is when there will be room. Only somebody on the same network can have taken it by then; where the
-// bucket is of an account and the network, only by trying the same account. A clock that was set back makes nobody wait
-// for as long as that: a level from the future counts as one of now.
+// After the time to wait there will be room. Only somebody on the same network can take that room before; if the bucket
+// is of an account and a network, they must try the same account. A clock that was set back makes nobody wait longer: a
+// level from the future counts as one of now.
 type Throttle struct {
 	Store AttemptStore
 	Audit AuditStore
 	Now   func() time.Time
-	// Secret keys the hashes under which attempts are stored, so that a copy of the database tells nobody which emails
-	// were tried from where. All instances need the same one.
+	// Secret keys the hashes under which attempts are stored. Without it a copy of the database does not show which
+	// emails were tried from where. All instances need the same one.
 	Secret []byte
-	// How many wrong passwords are free by account and network (N), by account (M), and by network (K).
+	// How many wrong passwords are free for an account and network (N), for an account (M), and for a network (K).
 	PerPair, PerAccount, PerNetwork int
-	// Registrations is how many are free by network, and how many more come free in an hour (R).
+	// Registrations is how many are free for a network, and how many more in each hour (R).
 	Registrations int
 
 	turns turns
 	tally tally
 }
 
-// MostAttempts is the highest number that a setting of the throttle may have: more would overflow, and mean as little
-// as a zero.
+// MostAttempts is the highest number that a setting of the throttle may have. More would overflow.
 const MostAttempts = 1_000_000
 
 // How fast buckets drain, and who is known for how long.
@@ -73,19 +72,19 @@ const (
 	accountDrain = 3 * time.Minute
 	networkDrain = 5 * time.Second
 	changeDrain  = time.Minute
-	mostDear     = 60 // attempts that one is counted as, lest waits get too long
+	mostDear     = 60 // a stranger's attempt counts as so many at most, lest waits get too long
 
 	knownFor      = 90 * 24 * time.Hour
 	knownNetworks = 20
 )
 
-// counted is an attempt whose outcome is still to be told.
+// counted is an attempt that was counted and whose outcome is still open.
 type counted struct {
 	throttle *Throttle
 	count    Count
-	network  string // whose attempts are counted by turns
+	network  string // the key under which attempts of one network take turns to be counted
 	found    []Counted
-	held     Bucket // the first that refused it
+	held     Bucket // the first that refused the attempt
 }
 
 // login counts an attempt to prove that an account is one's own, or refuses it with KindTooMany.
@@ -94,7 +93,8 @@ func (t *Throttle) login(ctx context.Context, email string, client Client) (coun
 	count := Count{Account: account, Network: t.hash("network", networks[0])}
 	add := func(kind BucketKind, size int, drain time.Duration, after afterSuccess, key ...string) *Bucket {
 		count.Buckets = append(count.Buckets, Bucket{
-			Key: t.hash(key...), Kind: kind, Cost: drain, Dear: drain, Room: time.Duration(size-1) * drain, after: after,
+			Key: t.hash(key...), Kind: kind, Cost: drain, Dear: drain, after: after,
+			Room: time.Duration(size-1) * drain,
 		})
 		return &count.Buckets[len(count.Buckets)-1]
 	}
@@ -115,8 +115,8 @@ func (t *Throttle) login(ctx context.Context, email string, client Client) (coun
 	return t.try(ctx, client, count, "credentials", "too many attempts")
 }
 
-// registration counts an attempt to register, or refuses it with KindTooMany. It also counts as one with a taken name,
-// until it turns out not to be.
+// registration counts an attempt to register, or refuses it with KindTooMany. Until it succeeds, it also counts as one
+// with a taken name.
 func (t *Throttle) registration(ctx context.Context, email string, client Client) (counted, error) {
 	networks := networksOf(client.IPAddress)
 	count := Count{Account: t.account(email), Network: t.hash("network", networks[0])}
@@ -129,8 +129,8 @@ func (t *Throttle) registration(ctx context.Context, email string, client Client
 }
 
 // change counts an attempt to change one's name, password or email, or refuses it with KindTooMany. A success stays
-// counted for the user: it tells as much as a refusal, that nobody else has the name. It is at no account, which would
-// know the network by it: a token was presented, which may be stolen, and not a password.
+// counted for the user, for it shows as much as a refusal does: that nobody else has the name. The attempt names no
+// account, since the account would then know the network: a token was presented, which may be stolen, and no password.
 func (t *Throttle) change(ctx context.Context, userID int64, client Client) (counted, error) {
 	networks := networksOf(client.IPAddress)
 	count := Count{Network: t.hash("network", networks[0])}
@@ -145,7 +145,8 @@ func (t *Throttle) change(ctx context.Context, userID int64, client Client) (cou
 	return t.try(ctx, client, count, "user", "too many changes")
 }
 
-// byNetwork returns the buckets of a network and the wider ones around it: each takes twice as much as the one inside.
+// byNetwork returns the buckets of a network and of the wider ones around it. Each takes twice as much as the one
+// inside it.
 func (t *Throttle) byNetwork(
 	what string, kind BucketKind, size int, drain time.Duration, after afterSuccess, networks []string,
 ) (buckets []Bucket) {
@@ -162,7 +163,7 @@ func (t *Throttle) byNetwork(
 	return buckets
 }
 
-// try counts an attempt or refuses it. The context must outlive the request: who hangs up has still tried.
+// try counts an attempt or refuses it. The context must outlive the request: whoever hangs up has still tried.
 func (t *Throttle) try(ctx context.Context, client Client, count Count, field, message string) (counted, error) {
 	c := counted{throttle: t, count: count, network: "counting " + widest(client.IPAddress)}
 	if len(count.Buckets) == 0 {
@@ -201,8 +202,8 @@ func (t *Throttle) try(ctx context.Context, client Client, count Count, field, m
 	return c, errs.TooMany(field, message, wait)
 }
 
-// group names those who wait with the attempt for their password to be looked at. Strangers, who may come from very
-// many networks, are one group beside the others.
+// group names the group in which the attempt waits for its password to be looked at. Strangers may come from very many
+// networks, so all of them are one group.
 func (c counted) group() string {
 	for i, found := range c.found {
 		if c.count.Buckets[i].Kind == HoldsStrangers && !found.Holds {
@@ -217,8 +218,8 @@ func (c counted) takeBack(ctx context.Context) {
 	_ = c.settle(ctx, func(Bucket) afterSuccess { return takenBack }, nil)
 }
 
-// unlooked takes back an attempt at which nobody could look, for a reason that it returns; unless the reason is that
-// who tried has hung up.
+// unlooked takes back an attempt at which nobody could look, unless that is because the client has hung up. It returns
+// the reason.
 func (c counted) unlooked(ctx context.Context, why error) error {
 	if ctx.Err() == nil && c.throttle != nil {
 		c.takeBack(context.WithoutCancel(ctx))
@@ -226,8 +227,8 @@ func (c counted) unlooked(ctx context.Context, why error) error {
 	return why
 }
 
-// succeeded takes back what success takes back, and lets the account, if there is one, know the network. If it cannot,
-// the level drains all the same, and the next success will do: what has succeeded must not fail by it.
+// succeeded takes back what a success takes back. The account, if there is one, now knows the network. An error does
+// not matter, for what has succeeded must not fail by it: the level drains all the same, and the next success will do.
 func (c counted) succeeded(ctx context.Context) {
 	if c.throttle == nil {
 		return
@@ -262,15 +263,15 @@ func (c counted) settle(ctx context.Context, after func(Bucket) afterSuccess, kn
 }
 
 // How many attempts of a network are counted at once, and how many wait for that. They all count in the same rows, and
-// who waits for a row in the database keeps a connection from everybody: of a hundred that register from one network,
-// few may.
+// whoever waits for a row in the database keeps a connection from everybody else. Of a hundred that register from one
+// network, only a few may do so.
 const (
 	countingAtOnce = 4
 	countingQueue  = 10_000
 )
 
-// turn waits until few others are trying the same account from the same network. The function it returns lets the next
-// one in.
+// turn waits until few others are trying the same account from the same network. Whoever is done calls leave, which
+// lets the next one in.
 func (t *Throttle) turn(ctx context.Context, email string, client Client) (leave func()) {
 	if t.PerPair == 0 {
 		return func() {}
@@ -278,7 +279,7 @@ func (t *Throttle) turn(ctx context.Context, email string, client Client) (leave
 	return t.turns.take(ctx, t.hash("pair", t.account(email), networksOf(client.IPAddress)[0]), t.PerPair, turnQueue)
 }
 
-// refused notes a refusal, which it returns, unless it could not be noted.
+// refused records a refusal and returns it. If it cannot be recorded, it returns that error instead.
 func (t *Throttle) refused(ctx context.Context, refusal error, s sighting) error {
 	if err := t.note(ctx, s); err != nil {
 		return err
@@ -286,10 +287,10 @@ func (t *Throttle) refused(ctx context.Context, refusal error, s sighting) error
 	return refusal
 }
 
-// account is the hash of the account that an email names.
+// account returns the hash of the account that an email names.
 func (t *Throttle) account(email string) string { return t.hash("account", string(Fold(email))) }
 
-// hash hides what is counted: which emails somebody tried is nobody's business.
+// hash returns a key that hides what is counted: which emails somebody tried is nobody's business.
 func (t *Throttle) hash(parts ...string) string {
 	sum := hmac.New(sha256.New, t.Secret)
 	for _, part := range parts {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// turns lets few go ahead at a time where each of them is counted before anybody knows whether they succeed. Without
-// it eight browsers that log in as one person in the same moment, all with the right password, would be more than are
-// free: here they wait for those before them, whose success takes their count back. Those who guess wait as well, and
-// are then refused. And of those that are counted in the same rows few go to the database at a time.
+// turns lets few attempts go ahead at a time, since each is counted before its outcome is known. Without it, eight
+// browsers that log in as one person in the same moment would be more than are free, even with the right password. With
+// it they wait for those before them, whose success takes their count back. Guesses wait as well, and are then refused.
+// Few of the attempts that are counted in the same rows go to the database at a time.
 type turns struct {
 	mutex sync.Mutex
 	of    map[string]*turn
@@ -20,15 +20,15 @@ type turn struct {
 	users  int // who wait for a place or have one
 }
 
-// How long one waits for a turn, and how many do at one account. It is a courtesy: who gets none goes ahead all the
-// same, and is counted.
+// How long an attempt waits for a turn, and how many wait at one account. A turn is a courtesy: an attempt that gets
+// none goes ahead all the same, and is counted.
 const (
 	turnWait  = 10 * time.Second
 	turnQueue = 64
 )
 
-// take waits for one of so many places under a key, unless too many do, and no longer than ctx lasts. The function it
-// returns gives it back.
+// take waits for one of so many places under a key, no longer than ctx lasts, and not at all if too many wait already.
+// The function it returns frees the place.
 func (t *turns) take(ctx context.Context, key string, places, queue int) (leave func()) {
 	t.mutex.Lock()
 	mine := t.of[key]

@@ -35,7 +35,8 @@ func (s *seenSessions) take() []string {
 	return ids
 }
 
-// WriteDownSeen notes in the store which sessions were used since the last time. What it cannot, the next time may.
+// WriteDownSeen notes in the store which sessions were used since it last did. Those that it could not note stay for
+// the next time.
 func (s *Sessions) WriteDownSeen(ctx context.Context) error {
 	var failed error
 	for ids := range slices.Chunk(s.seen.take(), 500) {
@@ -49,7 +50,7 @@ func (s *Sessions) WriteDownSeen(ctx context.Context) error {
 	return failed
 }
 
-// How the sweep goes about it: in batches that hold no lock for long, with a breath in between.
+// The sweep removes in batches, so that it holds no lock for long, and pauses between them.
 const (
 	sweepBatch  = 1000
 	sweepEvery  = 10 * time.Minute
@@ -57,7 +58,7 @@ const (
 	sweepBreath = 20 * time.Millisecond
 )
 
-// Sweep removes the sessions that are over, unless another instance is at it, and tells how many it removed.
+// Sweep removes the sessions that are over, unless another instance is at it, and returns how many it removed.
 func (s *Sessions) Sweep(ctx context.Context) (removed int, err error) {
 	now := s.Now()
 	mine, err := s.Store.Lease(ctx, "sweep sessions", now, now.Add(sweepLease))
@@ -78,12 +79,14 @@ func (s *Sessions) Sweep(ctx context.Context) (removed int, err error) {
 	}
 }
 
-// Sweep removes what attempts have left behind: any number of instances may be at it.
+// Sweep removes the buckets and networks that attempts have left behind. Any number of instances may do it at a time.
 func (t *Throttle) Sweep(ctx context.Context) error {
 	return sweep(ctx, t.Now(), t.Store.SweepAttempts)
 }
 
-func sweep(ctx context.Context, now time.Time, batch func(ctx context.Context, now time.Time, limit int) (int, error)) error {
+func sweep(
+	ctx context.Context, now time.Time, batch func(ctx context.Context, now time.Time, limit int) (int, error),
+) error {
 	for {
 		if count, err := batch(ctx, now, sweepBatch); err != nil || count < sweepBatch {
 			return err
@@ -105,14 +108,14 @@ type Upkeep struct {
 	// AuditRetention is for how long events are kept; 0 for good.
 	AuditRetention time.Duration
 	Now            func() time.Time
-	Swept          func(sessions int) // told of sweeps that removed sessions
-	Failed         func(error)        // told of what went wrong; the next time may be better
+	Swept          func(sessions int) // called after a sweep that removed sessions
+	Failed         func(error)        // called with what went wrong; the next time may be better
 }
 
-// Run does it until ctx ends, and then writes down which sessions were seen last, and what was refused.
+// Run does so until ctx ends. Before it returns it writes down which sessions were used and what was refused.
 func (u Upkeep) Run(ctx context.Context) {
 	write := time.Tick(time.Minute)
-	// At random, so that instances which started together do not ask together.
+	// At random, so that instances that started together do not sweep together.
 	sweep := time.NewTimer(time.Minute + rand.N(sweepEvery))
 	for {
 		select {

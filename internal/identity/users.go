@@ -35,51 +35,51 @@ const (
 	RoleAdmin Role = "admin"
 )
 
-// UserStore keeps users. Whoever changes a user does it by a session: the user's own, and what is refused with
-// SessionOver if that has ended meanwhile; or one without an id, for those who run the site, NotFound("user") if the user
-// is gone.
+// UserStore keeps users. A user is changed by a session. It is the user's own, and the error is SessionOver if it has
+// ended meanwhile; or an operator's, which has a user and no id, and the error is NotFound("user") if the user is gone.
 type UserStore interface {
-	// CreateUser records a user together with their first session, unless that has no id, and with what happened. It
-	// returns the user with their id, which complete is told before: what it cannot complete is not recorded. Taken names
-	// the fields ("username", "email") that other users have; also a username that is reserved still, or has the [Look]
-	// of one that somebody has or that is reserved, unless both are in ASCII. ErrKeyGone unless the key with this kid,
-	// which signed the session's token, counts.
+	// CreateUser records a user, their first session, unless it has no id, and an event; it returns the user with their
+	// id. It calls complete with the id first, which returns the event; after an error nothing is recorded. Taken names
+	// the fields ("username", "email") that other users have. A username is also taken if it is still reserved, or if
+	// it has the [Look] of one that somebody has or that is reserved, unless both are in ASCII. ErrKeyGone unless the
+	// key with this kid, which signed the session's token, counts.
 	CreateUser(
 		ctx context.Context, user User, first Session, kid string, complete func(id int64) (Event, error),
 	) (User, error)
-	// UpdateUser loads and locks a user, lets change alter them, and saves them with what comes of it, in one transaction.
-	// Taken as with CreateUser; TooManyNames if [MostReserved] former ones rest, and the new one is none of them.
+	// UpdateUser loads and locks a user, has change alter them, and saves them and the outcome, in one transaction.
+	// Taken as with CreateUser; TooManyNames if [MostReserved] former names are reserved, and the new one is none of
+	// them.
 	UpdateUser(ctx context.Context, by Session, change func(*User) (Outcome, error)) (User, error)
-	// DeleteUser removes a user with all that is theirs, keeps their name from being taken until then, and records what
-	// happened.
+	// DeleteUser removes a user with all that is theirs, reserves their name until the time given, and records the
+	// event.
 	DeleteUser(ctx context.Context, by Session, reserve time.Time, happened Event) error
-	// SetPasswordHash replaces a hash by one of the same password with newer settings, unless the password was changed
-	// in between.
+	// SetPasswordHash replaces a hash by one of the same password with newer settings, unless the password has been
+	// changed meanwhile.
 	SetPasswordHash(ctx context.Context, id int64, from, to string) error
 	// UserByEmail returns the user with this email; NotFound("user") if there is none.
 	UserByEmail(ctx context.Context, email Folded) (User, error)
-	// UsersNamed returns the users who have this name, as their username or as their email: two at most.
+	// UsersNamed returns the users whose username or email this is: two at most.
 	UsersNamed(ctx context.Context, name Folded) ([]User, error)
-	// Accounts returns up to limit accounts with an id above after, in the order of their ids: all, or those whose
-	// username or email holds search.
+	// Accounts returns up to limit accounts whose username or email holds search. They come in the order of their ids
+	// and have ids above after.
 	Accounts(ctx context.Context, search Folded, after int64, limit int) ([]Account, error)
-	// SweepNames removes up to limit reserved names that are free by now, and returns how many.
+	// SweepNames removes up to limit names that are no longer reserved by now, and returns how many.
 	SweepNames(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
-// Outcome is what comes of a change of a user, beside the change.
+// Outcome is what a change of a user brings with it.
 type Outcome struct {
 	EndOthers bool      // all sessions of the user end but the one that asks
 	Reserve   time.Time // until then the former username stays theirs; zero unless there is a new one
 	Events    []Event   // what is recorded
 }
 
-// PasswordHasher turns passwords into hashes and compares them. That takes a while, and when many ask, their turns go
-// around by group, the outermost first; those who verify go before those who hash.
+// PasswordHasher turns passwords into hashes and compares them. That takes a while. When many wait, the groups take
+// turns, the outermost first, and those who verify go before those who hash.
 type PasswordHasher interface {
 	Hash(ctx context.Context, password string, group ...string) (hash string, err error)
-	// Verify compares. With an empty hash it does the same work and never matches, so that the time tells nothing.
-	// stale means that the hash matches and was made with other settings than today's.
+	// Verify compares. With an empty hash it does the same work and never matches, so that the time shows nothing. A
+	// hash is stale if it matches and was made with other settings than today's.
 	Verify(ctx context.Context, hash, password string, group ...string) (match, stale bool, err error)
 }
 
@@ -91,7 +91,7 @@ type Users struct {
 	Policy    PasswordPolicy // which new passwords are held to
 	Sessions  *Sessions
 	Throttle  *Throttle
-	// RequireCurrentPassword says that who changes their email or password has to give the one they have.
+	// RequireCurrentPassword says that nobody can change their email or password without the current password.
 	RequireCurrentPassword bool
 	Now                    func() time.Time
 }
@@ -159,14 +159,14 @@ func (u *Users) Login(ctx context.Context, email, password string, client Client
 	return caller, u.started(ctx, user, caller.Session, client, err)
 }
 
-// Authenticate returns the caller whom an access token names. It is Unauthenticated("token") if the token is bad or has
-// expired, or its session has ended; any other error says that nobody could tell.
+// Authenticate returns the caller whom an access token names. The error is Unauthenticated("token") if the token is bad
+// or has expired, or if its session has ended. Any other error says that the check itself failed.
 func (u *Users) Authenticate(ctx context.Context, token string) (Caller, error) {
 	presented, err := u.Sessions.Tokens.Verify(ctx, token)
 	switch {
 	case errors.Is(err, ErrTokenExpired):
-		// Its row goes on sight, unless it outlives the token. That the token has expired is certain, whether or not
-		// that succeeds; the sweep comes by too.
+		// An expired session is removed on sight; it may also outlive its token. The outcome does not matter: the token
+		// has expired in any case, and the sweep removes the session later.
 		_ = u.Sessions.Store.EndExpired(ctx, presented.SessionID, u.Now())
 		return Caller{}, errs.Unauthenticated("token", "has expired")
 	case errors.Is(err, ErrTokenInvalid):
@@ -177,7 +177,7 @@ func (u *Users) Authenticate(ctx context.Context, token string) (Caller, error) 
 	return u.Sessions.resume(ctx, presented)
 }
 
-// LoginRefreshing is Login for apps that want short tokens.
+// LoginRefreshing is Login for apps that want short-lived access tokens with refresh tokens.
 func (u *Users) LoginRefreshing(ctx context.Context, email, password string, client Client) (Grant, error) {
 	user, err := u.verify(ctx, attempt{email, password, client, 0})
 	if err != nil {
@@ -187,8 +187,8 @@ func (u *Users) LoginRefreshing(ctx context.Context, email, password string, cli
 	return grant, u.started(ctx, user, grant.Session, client, err)
 }
 
-// started records how a login ended, and words the refusal of a session whose user has changed their password, or was
-// disabled, since it was verified.
+// started records how a login ended. If the user changed their password or was disabled after it was verified, it
+// returns the usual refusal.
 func (u *Users) started(ctx context.Context, user User, session Session, client Client, err error) error {
 	switch {
 	case errs.Is(err, errs.KindNotFound):
@@ -209,12 +209,12 @@ type attempt struct {
 	by              int64 // the user who is logged in already; 0 for anybody
 }
 
-// verify finds the user with this email and password. An unknown email, a wrong password and an account that is
-// disabled or has no password give the same answer after the same work (OWASP ASVS 5, 6.3.8). It is the one place where
-// passwords are looked at, and guessing them is counted.
+// verify returns the user with this email and password. An unknown email, a wrong password and an account that is
+// disabled or has no password get the same answer after the same work (OWASP ASVS 5, 6.3.8). Passwords are looked at,
+// and guesses counted, nowhere else.
 func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	defer u.Throttle.turn(ctx, a.email, a.client)()
-	lasting := context.WithoutCancel(ctx) // who hangs up has guessed
+	lasting := context.WithoutCancel(ctx) // whoever hangs up has still guessed
 	asked, err := u.Throttle.login(lasting, a.email, a.client)
 	if errs.Is(err, errs.KindTooMany) {
 		target := named(asked.held.target)
@@ -240,7 +240,8 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	if user.DisabledAt != nil {
 		hash = ""
 	}
-	match, stale, err := u.Passwords.Verify(ctx, hash, a.password, asked.group(), widest(a.client.IPAddress), string(Fold(a.email)))
+	network, folded := widest(a.client.IPAddress), string(Fold(a.email))
+	match, stale, err := u.Passwords.Verify(ctx, hash, a.password, asked.group(), network, folded)
 	if err != nil && ctx.Err() == nil {
 		return User{}, asked.unlooked(ctx, err)
 	}
@@ -251,8 +252,8 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	}
 	asked.succeeded(lasting)
 	if stale {
-		// Unless too many are hashing: the next login will do.
-		if hash, err := u.Passwords.Hash(ctx, a.password, widest(a.client.IPAddress), string(Fold(a.email))); err == nil {
+		// If too many are hashing, the next login will do.
+		if hash, err := u.Passwords.Hash(ctx, a.password, network, folded); err == nil {
 			if err := u.Store.SetPasswordHash(ctx, user.ID, user.PasswordHash, hash); err != nil {
 				return User{}, err
 			}
@@ -262,8 +263,8 @@ func (u *Users) verify(ctx context.Context, a attempt) (User, error) {
 	return user, nil
 }
 
-// accountTarget names the account that somebody tried: what they typed may be anything, a password too, so it is
-// hidden.
+// accountTarget returns the name, for the audit log, of the account that somebody tried. An unknown email is hidden,
+// since what they typed may be anything, even a password.
 func (u *Users) accountTarget(user User, email string) string {
 	if user.ID == 0 {
 		return u.Throttle.account(email)
@@ -271,28 +272,27 @@ func (u *Users) accountTarget(user User, email string) string {
 	return UserTarget(user.ID)
 }
 
-// ImageChange replaces a user's image, if it still is as it was.
+// ImageChange replaces a user's image From by To.
 type ImageChange struct {
 	UserID   int64
 	From, To string
 }
 
-// UserChanges says what is to change. An empty Username, Email or Password stays as it is, for none of them can be
-// empty.
+// UserChanges says what is to change. An empty Username or Email, or no Password, leaves that as it is.
 type UserChanges struct {
 	Username, Email string
-	Password        *string // nil if it was not given: forms give an empty one
-	CurrentPassword string  // the one that the user has, if they gave it
+	Password        *string // nil if it was not sent; forms send an empty one
+	CurrentPassword string  // the one that the user has, if it was sent
 	Bio, Image      Change[*string]
 }
 
-// Change is a value that may be left as it is (the zero Change), or set, also to nothing.
+// Change leaves a value as it is (the zero Change), or sets it, perhaps to nothing.
 type Change[T any] struct {
 	Made bool
 	To   T
 }
 
-// Update changes the caller's own account. A new password or address ends the caller's other sessions: whoever else
+// Update changes the caller's own account. A new password or email ends the caller's other sessions, so whoever else
 // knew the old one is out (OWASP ASVS 5, 7.4.3). The presented session stays, and so does its token.
 func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, client Client) (Caller, error) {
 	var password string
@@ -317,14 +317,14 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		checkEmail(problems, email)
 	}
 	if password != "" {
-		// Beside the names that are to be, where they change with it.
+		// The policy compares with the new names if they change too.
 		u.Policy.check(problems, password, cmp.Or(username, caller.User.Username), cmp.Or(email, caller.User.Email))
 	}
 	if changes.Image.To != nil && len(*changes.Image.To) > MaxImage {
 		problems.Add("image", fmt.Sprintf("is too long (maximum is %d bytes)", MaxImage))
 	}
 	renamed, moved := username != "" && username != caller.User.Username, email != "" && email != caller.User.Email
-	// What the caller had when the request began is no change, also if they have another one by now.
+	// What the caller had when the request began is no change, even if they have another one by now.
 	if !renamed {
 		username = ""
 	}
@@ -357,14 +357,16 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	}
 	var hash string
 	if password != "" {
-		// Before the transaction: hashing takes tens of milliseconds and may queue, which no row lock should see.
+		// Hashing comes before the transaction, since it takes tens of milliseconds and may queue. No row lock should
+		// last that long.
 		var err error
-		if hash, err = u.Passwords.Hash(ctx, password, widest(client.IPAddress), UserTarget(caller.User.ID)); err != nil {
+		hash, err = u.Passwords.Hash(ctx, password, widest(client.IPAddress), UserTarget(caller.User.ID))
+		if err != nil {
 			return Caller{}, asked.unlooked(ctx, err)
 		}
 	}
-	// The session was there when the request began. Its body may have taken a while, in which the person can have
-	// logged out everywhere: a session that is over must not take the account back.
+	// The session was there when the request began. While its body arrived, the person may have logged out everywhere,
+	// and a session that is over must not take the account back. So the store looks again.
 	user, err := u.Store.UpdateUser(ctx, caller.Session, func(user *User) (outcome Outcome, err error) {
 		happened := func(action Action) {
 			outcome.Events = append(outcome.Events, client.event(u.Now(), user.ID, action, UserTarget(user.ID)))
@@ -372,7 +374,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		if username != "" {
 			if Fold(username) != Fold(user.Username) {
 				outcome.Reserve = Stamp(u.Now()).Add(reservation)
-				happened(UsernameChanged) // another writing of the same name is none
+				happened(UsernameChanged) // not by another spelling of the same name
 			}
 			user.Username = username
 		}
@@ -417,25 +419,25 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 // MaxImage is how long the URL of a picture may be, in bytes: a small picture fits as a data URL.
 const MaxImage = 2048
 
-// reservation is for how long the name of somebody who left, or has another one now, is kept from others.
+// reservation is for how long a name stays reserved after its user has left or taken another.
 const reservation = 30 * 24 * time.Hour
 
-// TooManyNames says that as many former names of a user rest as may, and for how long the first of them still does.
+// TooManyNames says that a user has as many reserved former names as they may, and how long the first stays reserved.
 func TooManyNames(wait time.Duration) error {
-	// The header's limit. Who asks again then is told how it stands.
+	// The Retry-After header goes up to an hour. Whoever asks again then gets the rest.
 	return errs.TooMany("username", "too many former names", min(wait, time.Hour))
 }
 
-// MostReserved is how many former names are kept for a user, who gets no other beyond them: else one user could keep
-// very many, or a thief set the owner's free.
+// MostReserved is how many former names stay reserved for a user. A user who has as many gets no other new name: one
+// user could reserve very many otherwise, or, if only the newest stayed, a thief could free the owner's.
 const MostReserved = 10
 
-// confirm tells whether a password is the caller's, whom it refuses otherwise, by the name of the field. Guessing it is
+// confirm returns nil if a password is the caller's, and a refusal of the field with this name otherwise. Guessing is
 // as slow as at a login.
 func (u *Users) confirm(ctx context.Context, caller Caller, field, password string, client Client) error {
 	user, err := u.verify(ctx, attempt{caller.User.Email, password, client, caller.User.ID})
 	if err == nil && user.ID != caller.User.ID {
-		// The caller's address has become somebody else's since the request began, and the password was theirs.
+		// The caller's email has become somebody else's since the request began, and the password was theirs.
 		return SessionOver()
 	}
 	if errs.Is(err, errs.KindUnauthenticated) {
@@ -454,7 +456,7 @@ func (u *Users) Delete(ctx context.Context, caller Caller, password string, clie
 		client.event(now, caller.User.ID, AccountDeleted, UserTarget(caller.User.ID)))
 }
 
-// noneIfEmpty makes the empty text nothing: RealWorld's bio and image are null or have content.
+// noneIfEmpty returns nil for an empty text: RealWorld's bio and image are null or have content.
 func noneIfEmpty(text *string) *string {
 	if text == nil || *text == "" {
 		return nil
@@ -462,11 +464,12 @@ func noneIfEmpty(text *string) *string {
 	return text
 }
 
-// Stamp returns a moment as Conduit keeps it: UTC, in milliseconds, which is what answers show. A moment so survives the
-// way through either database unchanged.
+// Stamp returns a moment as Conduit keeps it, in UTC and whole milliseconds, which answers show too. Either database
+// returns such a moment unchanged.
 func Stamp(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond) }
 
-// Later returns the moment of a change: now, yet always after the one before, so that every change shows.
+// Later returns the moment of a change: now, or just after the change before if that is later, so that every change
+// shows.
 func Later(now, before time.Time) time.Time {
 	if now = Stamp(now); now.After(before) {
 		return now
