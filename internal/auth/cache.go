@@ -5,10 +5,9 @@ import (
 	"sync"
 )
 
-// tokenCache remembers verified tokens, since a signature costs some two
-// hundred times as much as a look into a map. It remembers nothing of the
-// refused, so that nobody without a token can fill it, and it knows tokens by
-// their SHA-256, so that a copy of the memory holds no credential.
+// tokenCache remembers verified tokens, since a signature costs some two hundred times as much as a look into a map. It
+// remembers no refused token, so nobody without a good one can fill it. It knows tokens by their SHA-256, so a copy of
+// the memory holds no credential.
 //
 // A plain map under a RWMutex: readers are many and hold it for nanoseconds,
 // and the 32-byte key stays on the stack, where sync.Map would move it to the

@@ -8,11 +8,9 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// This file reads a token before any cryptography, and refuses all but the one
-// shape in which tokens are signed. A general parser must be lenient where RFC 7515 and
-// 7519 leave room; the issuer need not be with its own tokens, and what is not
-// understood here never reaches the library (RFC 8725 §3.12: one kind of token
-// cannot pass for another).
+// This file reads a token before any cryptography, and refuses all but the one shape in which tokens are signed. A
+// general parser must be lenient where RFC 7515 and 7519 leave room. An issuer need not be with its own tokens. What is
+// not understood here never reaches the library, so one kind of token cannot pass for another (RFC 8725 §3.12).
 
 const (
 	// maxTokenLength is far above an honest token (about 400 bytes) and bounds
@@ -28,8 +26,8 @@ const (
 	kidLength = 43
 )
 
-// claims is the payload of a token which has the right shape. Nothing of it may
-// be believed before the signature is verified.
+// claims is the payload of a token that has the right shape. None of it may be trusted before the signature is
+// verified.
 type claims struct {
 	Issuer    string `json:"iss"`
 	Subject   int64  `json:"sub,string"`
@@ -56,8 +54,7 @@ type compact struct {
 	signature []byte
 }
 
-// readCompact reads a token. The reasons in its errors are for the log and
-// quote nothing of it.
+// readCompact reads a token. Its errors are for the log and quote nothing of the token.
 func readCompact(token string) (c compact, err error) {
 	if len(token) > maxTokenLength {
 		return compact{}, errors.New("longer than 8 KiB")
@@ -97,8 +94,7 @@ func decodePart(part string) ([]byte, error) {
 	return decoded, nil
 }
 
-// tokenType tells access tokens from all other JWTs (RFC 9068 §2.1, RFC 8725
-// §3.11).
+// tokenType keeps access tokens apart from all other JWTs (RFC 9068 §2.1, RFC 8725 §3.11).
 const tokenType = "at+jwt"
 
 // readHeader takes alg, kid and typ and nothing else. With that jwk, jku, x5u
@@ -133,9 +129,9 @@ func readClaims(data []byte) (c claims, err error) {
 	return c, nil
 }
 
-// readExactly reads one JSON object of the members of v alone, each at most once, under exactly that name.
-// encoding/json would take "EXP" for exp and the last of two, and another parser perhaps the first. Whoever calls it
-// says what is wrong, for the library's errors may quote the token.
+// readExactly reads one JSON object that has only the members of v, each at most once and under exactly that name.
+// encoding/json would take "EXP" for exp, and the last of two, where another parser may take the first. The caller says
+// what is wrong, since the library's errors may quote the token.
 func readExactly(data []byte, v any) error {
 	return json.Unmarshal(data, v, json.RejectUnknownMembers(true))
 }

@@ -6,18 +6,16 @@ import (
 	"time"
 )
 
-// IssuerStore keeps under which names the instances of one installation issue
-// tokens.
+// IssuerStore keeps the names under which the instances of one installation issue tokens.
 type IssuerStore interface {
-	// UseIssuer notes that tokens are issued under these names at a time, and
-	// forgets the names that were last used before another.
+	// UseIssuer notes that tokens are issued under these names now, and forgets names that were last used before a
+	// time.
 	UseIssuer(ctx context.Context, used UsedIssuer, forget time.Time) error
 	// UsedIssuers returns what was noted, in any order.
 	UsedIssuers(ctx context.Context) ([]UsedIssuer, error)
 }
 
-// UsedIssuer is the iss and aud of tokens, and when such tokens were last issued,
-// give or take the time between two notes.
+// UsedIssuer is the iss and aud of tokens, and when such tokens were last issued, to within the time between two notes.
 type UsedIssuer struct {
 	Issuer, Audience string
 	LastUsedAt       time.Time
@@ -28,8 +26,8 @@ type names struct{ issuer, audience string }
 // noteEvery is how often an instance notes under which names it issues.
 const noteEvery = 10 * time.Minute
 
-// NoteIssuer notes that tokens are issued under the present names, before the
-// first is: no instance refuses what another issues.
+// NoteIssuer notes that tokens are issued under the present names. It runs before the first token is issued, so that no
+// instance refuses what another issues.
 func (t *Tokens) NoteIssuer(ctx context.Context) error {
 	now := stored(t.now())
 	used := UsedIssuer{Issuer: t.names.issuer, Audience: t.names.audience, LastUsedAt: now}
@@ -39,8 +37,7 @@ func (t *Tokens) NoteIssuer(ctx context.Context) error {
 	return nil
 }
 
-// FollowIssuer notes the present names on a schedule until ctx ends. A failure is
-// reported.
+// FollowIssuer notes the present names on a schedule until ctx ends, and reports failures.
 func (t *Tokens) FollowIssuer(ctx context.Context, failed func(error)) {
 	tick := time.Tick(noteEvery)
 	for {
@@ -55,10 +52,9 @@ func (t *Tokens) FollowIssuer(ctx context.Context, failed func(error)) {
 	}
 }
 
-// accepts refuses names that are neither the present ones nor those of tokens
-// which may live still: former ones, or of an instance with other settings. It
-// asks the store for names that it does not know, which only those can cause who
-// have a token that one of our keys has signed.
+// accepts refuses names that are neither the present ones nor those of tokens that may still live: former names, or
+// those of an instance with other settings. It asks the store about names that it does not know. Only somebody with a
+// token that one of our keys has signed can cause that.
 func (t *Tokens) accepts(ctx context.Context, n names) error {
 	if n == t.names {
 		return nil

@@ -16,9 +16,8 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
-// publicJWK is everything that is published of a key. The members are listed
-// here instead of handing out what the library would write, so that no private
-// member can follow, whatever is added to a key.
+// publicJWK is everything that is published of a key. Its members are listed here, and not left to the library, so that
+// no private member can slip in, whatever is added to a key.
 type publicJWK struct {
 	KeyID     string `json:"kid"`
 	Algorithm string `json:"alg"`
@@ -48,16 +47,14 @@ func (k *signingKey) ended(now time.Time) bool {
 	return !k.endsAt.IsZero() && !now.Before(k.endsAt)
 }
 
-// verifies says whether a token signed by this key may be believed. The leeway
-// covers a clock which is behind that of the instance which made the key; none
-// is given at the end, where the token's own expiry came first.
+// verifies reports whether a token signed by this key may be trusted. The leeway covers a clock that is behind that of
+// the instance that made the key. The end needs none, since the token's own expiry came first.
 func (k *signingKey) verifies(now time.Time) bool {
 	return !k.revoked && !k.ended(now) && !now.Add(leeway).Before(k.activeAt)
 }
 
-// newStoredKey makes a key of the given algorithm which signs from now on. Its
-// kid does not begin with a dash, which would make a flag of it on a command
-// line.
+// newStoredKey returns a new key of the given algorithm that signs from now on. Its kid does not begin with a dash, for
+// a command line would take that for a flag.
 func newStoredKey(algorithm string, sealer *Sealer, now time.Time) (StoredKey, error) {
 	for {
 		key, err := newAnyStoredKey(algorithm, sealer, now)
@@ -119,14 +116,12 @@ func newAnyStoredKey(algorithm string, sealer *Sealer, now time.Time) (StoredKey
 	}, nil
 }
 
-// stored is a time as it comes back from the store: both databases keep
-// microseconds.
+// stored returns a time as it comes back from the store: both databases keep microseconds.
 func stored(at time.Time) time.Time { return at.UTC().Truncate(time.Microsecond) }
 
-// open unseals the stored key's private half and derives everything else from
-// it. The stored public half is only compared: what verifies must open under
-// the key-encryption key, so that writing to the table is not enough to be
-// believed.
+// open unseals the stored key's private half and derives everything else from it. The stored public half is only
+// compared. A key verifies only if it opens under the key-encryption key, so nobody gains trust by writing to the
+// table.
 func (s *Sealer) open(stored StoredKey) (*signingKey, error) {
 	plaintext, err := s.Open(stored.ID, stored.SealedPrivateJWK)
 	if err != nil {
@@ -178,7 +173,7 @@ func (s *Sealer) open(stored StoredKey) (*signingKey, error) {
 	return key, nil
 }
 
-// publish writes the public half of a private JWK.
+// publish returns the public half of a private JWK.
 func publish(private jwk.Key) (json.RawMessage, error) {
 	public, err := private.PublicKey()
 	if err != nil {
@@ -195,8 +190,8 @@ func publish(private jwk.Key) (json.RawMessage, error) {
 	return json.Marshal(members)
 }
 
-// thumbprint returns the RFC 7638 SHA-256 thumbprint in base64url, which is the
-// kid: a key's name follows from the key, so no two keys can share one.
+// thumbprint returns the kid, which is the RFC 7638 SHA-256 thumbprint in base64url. It follows from the key, so no two
+// keys can share one.
 func thumbprint(key jwk.Key) (string, error) {
 	sum, err := key.Thumbprint(crypto.SHA256)
 	if err != nil {

@@ -48,15 +48,13 @@ type KeyStore interface {
 	SigningKeys(ctx context.Context) ([]StoredKey, error)
 	// SealedRoot returns what [KeyChanges] stored last as the root; nil for none.
 	SealedRoot(ctx context.Context) ([]byte, error)
-	// ChangeSigningKeys gives decide every key, in any order, and the sealed root,
-	// and stores what it returns. No other change, by whichever instance, comes between: what
-	// decide saw is still so when its changes are stored, all of them or none.
-	// Its error is returned, and nothing stored. It may be called again when the
-	// store has to begin anew.
+	// ChangeSigningKeys calls decide with every key, in any order, and the sealed root, and stores the changes that it
+	// returns, all or none. No change by another instance comes between. If decide returns an error, nothing is stored
+	// and the error is returned. The store may call decide again when it has to begin anew.
 	ChangeSigningKeys(ctx context.Context, decide func(keys []StoredKey, root []byte) (KeyChanges, error)) error
 }
 
-// KeyChanges is what becomes of the stored keys at once.
+// KeyChanges is a change of the stored keys that is made at once.
 type KeyChanges struct {
 	Put    []StoredKey // new keys, and what has become of those with the same ID
 	Delete []string    // IDs
@@ -67,16 +65,16 @@ type KeyChanges struct {
 
 // KeyRingOptions sets how keys are made and for how long they count.
 type KeyRingOptions struct {
-	// Algorithm of keys made from now on, "EdDSA" or "ES256"; empty for that of
-	// the active key, and "EdDSA" without one. Keys which exist stay as they are.
+	// Algorithm is that of keys made from now on, "EdDSA" or "ES256". Empty means that of the active key, or "EdDSA"
+	// without one. Existing keys stay as they are.
 	Algorithm string
-	// TokenLifetime is the longest lifetime of any token; required. Longer
-	// tokens are not issued, and a retired key verifies for this long.
+	// TokenLifetime is the longest lifetime of any token, and required. Longer tokens are not issued, and a retired key
+	// verifies for this long.
 	TokenLifetime time.Duration
 	// Rotation is the age at which the active key is followed by a new one; 0 for
 	// never.
 	Rotation time.Duration
-	// Made is told of the key which is made when none signs; may be nil.
+	// Made is called with the key that is made when none signs; it may be nil.
 	Made func(KeyInfo)
 	// MaxAge is for how long others may keep the JWK Set; default 5m. A next key
 	// is published for at least twice that before it signs.
@@ -88,9 +86,8 @@ type KeyRingOptions struct {
 	ReloadInterval time.Duration
 }
 
-// reloadTimeout bounds a reload which a token caused. It does not end with that
-// token's request: others wait for it, and a client which hangs up must not be
-// able to spoil it for them.
+// reloadTimeout bounds a reload that a token caused. The reload does not end with that token's request: others wait for
+// it, and a client that hangs up must not spoil it for them.
 const reloadTimeout = 5 * time.Second
 
 // KeyRing holds the keys with which tokens are signed and verified. It is safe
@@ -123,10 +120,8 @@ type keySnapshot struct {
 	byID   map[string]*signingKey
 }
 
-// OpenKeyRing loads the keys. If there is none that signs, it makes one; of
-// instances which start at once one does, and the others find it. It fails with
-// ErrSealed when the keys were sealed under another key-encryption key, and with
-// the store's errors.
+// OpenKeyRing loads the keys. If none signs, it makes one. If several instances start at once, one of them makes it and
+// the others find it. The error is ErrSealed if the keys were sealed under another key-encryption key, or the store's.
 func OpenKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, error) {
 	k, err := LoadKeyRing(ctx, store, sealer, o)
 	if err != nil {
@@ -138,8 +133,7 @@ func OpenKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingO
 	return k, nil
 }
 
-// LoadKeyRing is OpenKeyRing for those who only look after keys: it makes none,
-// so that the ring may be without one that signs.
+// LoadKeyRing is OpenKeyRing for programs that only look after keys. It makes no key, so there may be none that signs.
 func LoadKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, error) {
 	k, err := newKeyRing(store, sealer, o)
 	if err != nil {
@@ -151,9 +145,9 @@ func LoadKeyRing(ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingO
 	return k, nil
 }
 
-// ResetKeyRing is for when the key-encryption key is lost: it removes all keys, which nobody can open any more, and
-// makes a new one, which signs at once. It returns the kids that are gone. Instances that run with another
-// key-encryption key cannot open it: until they end they sign nothing, see [KeyRing.Opens].
+// ResetKeyRing is for the case that the key-encryption key is lost. It removes all keys, since nobody can open them,
+// makes a new one that signs at once, and returns the kids of those that are gone. Instances that run with another
+// key-encryption key cannot open the new key, so they sign nothing any more, see [KeyRing.Opens].
 func ResetKeyRing(
 	ctx context.Context, store KeyStore, sealer *Sealer, o KeyRingOptions,
 ) (made KeyInfo, gone []string, err error) {
@@ -210,14 +204,13 @@ func newKeyRing(store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, err
 
 var errNoSigner = errors.New("auth: no active signing key")
 
-// longestLife bounds the lifetime of tokens that are accepted. It is not that of those
-// which are issued, since a shorter setting is not to end the tokens of before: their
-// sessions say when they end.
+// longestLife bounds the lifetime of tokens that are accepted. It is longer than that of tokens that are issued, since
+// a shorter setting must not end earlier tokens: their sessions say when they end.
 const longestLife = 400 * 24 * time.Hour
 
 func (k *KeyRing) longest() time.Duration { return max(k.lifetime, longestLife) }
 
-// MaxAge is for how long others may keep what JWKS returns.
+// MaxAge returns for how long others may keep what JWKS returns.
 func (k *KeyRing) MaxAge() time.Duration { return k.maxAge }
 
 // Reload reads the keys again. When it fails, the ring goes on with the keys it
@@ -230,9 +223,8 @@ func (k *KeyRing) Reload(ctx context.Context) error {
 	return k.load(ctx)
 }
 
-// reloadLimited is Reload at most once in the interval, for the sake of those
-// who send tokens with invented kids. Within the interval it repeats how the
-// last load went: after a failed one nobody can say that a key does not exist.
+// reloadLimited reloads at most once in the interval, since anybody can send tokens with invented kids. Within the
+// interval it returns the outcome of the last load: after a failed one nobody can say that a key does not exist.
 func (k *KeyRing) reloadLimited(ctx context.Context) error {
 	if err := k.lock(ctx); err != nil {
 		return err
@@ -259,8 +251,8 @@ func (k *KeyRing) lock(ctx context.Context) error {
 
 func (k *KeyRing) unlock() { <-k.loading }
 
-// load replaces the snapshot if the stored keys changed. The same keys keep the
-// same snapshot, because caches are emptied with it.
+// load replaces the snapshot if the stored keys changed. If they did not, the snapshot stays, because caches are
+// emptied with it.
 func (k *KeyRing) load(ctx context.Context) (err error) {
 	defer func() {
 		k.loadErr = err
@@ -278,7 +270,7 @@ func (k *KeyRing) load(ctx context.Context) (err error) {
 	}
 	next, err := k.newSnapshot(keys, false)
 	if errors.Is(err, ErrSealed) {
-		// Sealed anew under another key-encryption key, the keys are the same.
+		// Keys that were only sealed anew, under another key-encryption key, are the same.
 		root, unread := k.store.SealedRoot(ctx)
 		if unread != nil {
 			return fmt.Errorf("auth: load the root: %w", unread)
@@ -294,8 +286,8 @@ func (k *KeyRing) load(ctx context.Context) (err error) {
 	return nil
 }
 
-// Opens returns ErrSealed if the stored keys did not open when they were read last: somebody
-// has made them new under another key-encryption key, and this instance can sign nothing.
+// Opens returns ErrSealed if the stored keys did not open when they were last read. Then somebody has made new ones
+// under another key-encryption key, and this instance can sign nothing.
 func (k *KeyRing) Opens() error {
 	if k.sealed.Load() {
 		return ErrSealed
@@ -318,9 +310,8 @@ func sameKey(a, b datedKey) bool {
 		bytes.Equal(a.PublicJWK, b.PublicJWK) && bytes.Equal(a.SealedPrivateJWK, b.SealedPrivateJWK)
 }
 
-// newSnapshot opens the keys. Those of which nothing is needed any more stay
-// sealed, but known: a token which names one is refused without asking the store.
-// If they were resealed, those which were opened before need not open again.
+// newSnapshot opens the keys. Keys that are no longer needed stay sealed, but known, so that a token that names one is
+// refused without asking the store. After a reseal, keys that were opened before need not open again.
 func (k *KeyRing) newSnapshot(stored timeline, resealed bool) (*keySnapshot, error) {
 	s := &keySnapshot{stored: stored, byID: make(map[string]*signingKey, len(stored))}
 	now := k.now()
@@ -373,8 +364,8 @@ func (s *keySnapshot) signer(now time.Time) *signingKey {
 	return nil
 }
 
-// signer returns the active key. There is none before the first, and when the
-// clock stepped back behind it: then it tends the keys, which sees to one.
+// signer returns the active key. There is none before the first, or when the clock has stepped back to before it. Then
+// it tends the keys, which finds or makes one.
 func (k *KeyRing) signer(ctx context.Context) (*signingKey, error) {
 	if key := k.current().signer(k.now()); key != nil {
 		return key, nil
@@ -392,12 +383,11 @@ func (k *KeyRing) signer(ctx context.Context) (*signingKey, error) {
 	return nil, errNoSigner
 }
 
-// find returns the key of the given kid, in whatever state, with the snapshot
-// it was found in. The key is nil if there is none; an error means that this
-// could not be found out.
+// find returns the key with the given kid, in any state, and the snapshot that has it. The key is nil if there is none.
+// An error means that this could not be found out.
 //
-// A key which is not active yet, leeway included, is looked up again like one
-// which is unknown: it may have been made active early, elsewhere.
+// A key that is not active yet, leeway included, is looked up again like an unknown one: another instance may have made
+// it active early.
 func (k *KeyRing) find(ctx context.Context, kid string) (*signingKey, *keySnapshot, error) {
 	settled := func(key *signingKey) bool {
 		return key != nil && (key.revoked || !key.activeAt.After(k.now().Add(leeway)))
@@ -407,7 +397,7 @@ func (k *KeyRing) find(ctx context.Context, kid string) (*signingKey, *keySnapsh
 		return key, s, nil
 	}
 	err := k.reloadLimited(ctx)
-	// Also after an error: another goroutine's reload may have brought the key.
+	// This looks again even after an error: another goroutine's reload may have brought the key.
 	s = k.current()
 	if key := s.byID[kid]; settled(key) || err == nil {
 		return key, s, nil

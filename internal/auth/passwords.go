@@ -46,11 +46,11 @@ type PasswordOptions struct {
 	// Concurrency is how many hashes run at the same time, by default twice
 	// GOMAXPROCS. Together with MemoryKiB it bounds the memory of all log-ins.
 	Concurrency int
-	Queue       int           // callers who may wait for a turn, of those who verify and as many who hash; default 128
+	Queue       int           // how many callers who verify may wait for a turn, and how many who hash; default 128
 	Wait        time.Duration // the longest wait for a turn; default 5s
 
-	// Waited, if set, is told how long somebody waited for a turn, and with which
-	// error: nil, ErrBusy or that of their context.
+	// Waited, if set, is called with how long somebody waited for a turn, and the outcome: nil, ErrBusy or the error of
+	// their context.
 	Waited func(wait time.Duration, err error)
 }
 
@@ -68,9 +68,8 @@ type Passwords struct {
 	derive func(password, salt []byte, passes, memoryKiB uint32, lanes uint8, length uint32) []byte
 }
 
-// NewPasswords returns a hasher with the given settings. It panics when they
-// are outside the bounds within which Verify executes a stored hash, because
-// everybody who registered under them would be locked out.
+// NewPasswords returns a hasher with the given settings. It panics if Verify would not execute a hash with these
+// settings, because everybody who registered under them would be locked out.
 func NewPasswords(o PasswordOptions) *Passwords {
 	c := cost{memoryKiB: cmp.Or(o.MemoryKiB, 19*1024), time: cmp.Or(o.Time, 2), parallelism: cmp.Or(o.Parallelism, 1)}
 	if err := c.check(); err != nil {
@@ -98,8 +97,8 @@ func NewPasswords(o PasswordOptions) *Passwords {
 // first (RFC 8265 §4.2.2), so that it does not matter on which
 // keyboard it was typed; it is never cut.
 //
-// When many ask, turns go around by group: the network that asks, say, and in it the user. Those who verify go first.
-// Errors are ErrBusy and ctx's.
+// When many wait, the groups take turns; a group may be a network, and in it a user. Callers who verify go first. The
+// error is ErrBusy or ctx's.
 func (p *Passwords) Hash(ctx context.Context, password string, group ...string) (encoded string, err error) {
 	h := passwordHash{cost: p.cost, salt: randomBytes(saltLength)}
 	h.key, err = p.compute(ctx, h, password, keyLength, hashing, group)
@@ -109,16 +108,14 @@ func (p *Passwords) Hash(ctx context.Context, password string, group ...string) 
 	return h.String(), nil
 }
 
-// Verify says whether password leads to the encoded hash, and whether that hash
-// is stale: made under other settings than today's, so that the caller, who has
-// the password in hand, should store a new one. Stale is only said of a match.
+// Verify reports whether password leads to the encoded hash, and whether a hash that matches is stale. A stale hash was
+// made under other settings than today's. The caller has the password in hand, and should store a new hash.
 //
-// An empty encoded stands for an account which does not exist or may not log
-// in. It is checked against a decoy on the same path and at the same cost and
-// never matches. The group is as with Hash.
+// An empty encoded stands for an account that does not exist or may not log in. It is checked against a decoy, on the
+// same path and at the same cost, and never matches. The group is as with Hash.
 //
-// Errors are ErrBusy, ctx's, and one for a hash which is malformed or names a
-// cost beyond all reason; such a hash is not executed.
+// The error is ErrBusy, ctx's, or one for a hash that is malformed or names a cost out of bounds. Such a hash is not
+// executed.
 func (p *Passwords) Verify(
 	ctx context.Context, encoded, password string, group ...string,
 ) (match, stale bool, err error) {
@@ -155,14 +152,14 @@ func (p *Passwords) compute(
 		h.time, h.memoryKiB, h.parallelism, uint32(length)), nil
 }
 
-// Waiting returns how many wait for a turn.
+// Waiting returns how many callers wait for a turn.
 func (p *Passwords) Waiting() int {
 	p.queue.mutex.Lock()
 	defer p.queue.mutex.Unlock()
 	return p.queue.lines[verifying].count + p.queue.lines[hashing].count
 }
 
-// cost holds the argon2id parameters which make guessing expensive.
+// cost holds the argon2id parameters that make guessing expensive.
 type cost struct {
 	memoryKiB   uint32
 	time        uint32

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// queue hands out turns to hash, of which few are had at a time. Those who wait stand in two lines: in one those who
-// verify a password, in the other those who hash a new one, which one can do without for longer. While both have
-// somebody, the second gets one turn of eight.
+// queue hands out turns to hash, a few at a time. Callers wait in two lines. In the first are those who verify a
+// password, in the second those who hash a new one, which can wait longer. While both have somebody, the second gets
+// one turn of eight.
 //
-// Within a line turns go around by group, and in a group by the groups in it: somebody who asks a hundred times, or
-// whose network does, gets one turn where others who ask once get theirs. A full line turns away the last of its
-// largest group, who may be the one that comes.
+// Within a line the groups take turns, and within a group the groups in it. So whoever asks a hundred times, or whose
+// network does, gets no more turns than others who ask once. A full line turns away the last of its largest group,
+// perhaps the one that has just come.
 type queue struct {
 	mutex  sync.Mutex
 	free   int     // turns
@@ -33,11 +33,11 @@ const (
 // favoured is how many turns the first line has for one of the second's.
 const favoured = 7
 
-// waiter is somebody in a line. They are told nil when it is their turn, and ErrBusy when they have to leave. The
-// channel has room for it: whoever tells them does not wait.
+// waiter is somebody in a line. They receive nil when it is their turn, and ErrBusy when they have to leave. The
+// channel is buffered, so nobody waits to send.
 type waiter chan error
 
-// take waits for a turn, which release gives back. Errors are ErrBusy and ctx's.
+// take waits for a turn; release ends it. The error is ErrBusy or ctx's.
 func (q *queue) take(ctx context.Context, rank int, group []string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (q *queue) take(ctx context.Context, rank int, group []string) error {
 	return cmp.Or(ctx.Err(), ErrBusy)
 }
 
-// release gives a turn back, and on to who is next.
+// release ends a turn, and the next in line gets it.
 func (q *queue) release() {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
@@ -91,8 +91,8 @@ func (q *queue) release() {
 	}
 }
 
-// line is a group of those who wait: some by themselves, in the order in which they came, and some in groups, the one
-// whose turn it is first. No group is empty.
+// line is a group of waiters: some by themselves, in the order in which they came, and some in groups, the one whose
+// turn it is first. No group is empty.
 type line struct {
 	name   string
 	count  int // of all who wait
@@ -118,7 +118,7 @@ func (l *line) index(group string) int {
 	return slices.IndexFunc(l.groups, func(l *line) bool { return l.name == group })
 }
 
-// next removes and returns who is next: those who are in no group before those who are.
+// next removes and returns the next waiter. Those in no group come first.
 func (l *line) next() (w waiter) {
 	l.count--
 	if len(l.alone) > 0 {
@@ -155,7 +155,7 @@ func (l *line) removeLast() (w waiter) {
 	return w
 }
 
-// remove removes somebody of a group, unless they are not there any more.
+// remove removes a waiter from a group, if they are still there.
 func (l *line) remove(w waiter, group []string) bool {
 	if len(group) == 0 {
 		i := slices.Index(l.alone, w)

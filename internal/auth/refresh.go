@@ -20,9 +20,8 @@ import (
 //
 //	session "." generation "." random "." MAC
 //
-// The database knows only its hash. The MAC tells a token which was issued once
-// from one that somebody made up: only the former is a reason to end a session,
-// or else anybody who has seen a session's id could end it.
+// The database knows only its hash. The MAC shows whether a token was issued once or made up. Only one that was issued
+// is a reason to end a session, or anybody who has seen a session's id could end it.
 type RefreshTokens struct{ key []byte }
 
 // macLength is that of half an HMAC-SHA256 (RFC 2104 §5), in bytes.
@@ -35,13 +34,13 @@ func NewRefreshTokens(root []byte) (*RefreshTokens, error) {
 	return &RefreshTokens{key}, err
 }
 
-// Issue makes a token of the session for a place in its chain, counted from 0.
+// Issue returns a token of the session for a place in its chain, counted from 0.
 func (r *RefreshTokens) Issue(sessionID string, generation int64) string {
 	claims := sessionID + "." + strconv.FormatInt(generation, 10) + "." + rand.Text()
 	return claims + "." + r.mac(claims)
 }
 
-// Read says what a token says; ok is false for any text that Issue did not make.
+// Read returns what a token says; ok is false for any text that Issue did not make.
 func (r *RefreshTokens) Read(token string) (sessionID string, generation int64, ok bool) {
 	end := strings.LastIndexByte(token, '.')
 	if end < 0 || !hmac.Equal([]byte(r.mac(token[:end])), []byte(token[end+1:])) {
@@ -61,16 +60,14 @@ func (r *RefreshTokens) mac(claims string) string {
 	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:macLength])
 }
 
-// Hash is what is stored of a token. It needs no salt and no stretching: 130
-// random bits cannot be guessed.
+// Hash returns what is stored of a token. It needs no salt and no stretching: 130 random bits cannot be guessed.
 func (r *RefreshTokens) Hash(token string) []byte {
 	sum := sha256.Sum256([]byte(token))
 	return sum[:]
 }
 
-// Seal encrypts a token so that only who has the other one can read it. A client
-// which lost the answer to its refresh still has the token that it sent, and
-// gets the same successor with it.
+// Seal encrypts a token so that only whoever has the other one can read it. A client that lost the answer to its
+// refresh still has the token that it sent, and gets the same successor with it.
 func (r *RefreshTokens) Seal(under, token string) []byte {
 	return successorAEAD(under).Seal(nil, nil, []byte(token), nil)
 }

@@ -5,13 +5,12 @@ import (
 	"fmt"
 )
 
-// rootContext is for what the root is sealed, beside keys, which are sealed for their kid: a thumbprint of 43
-// characters.
+// rootContext is the name for which the root is sealed. Keys are sealed for their kid, a thumbprint of 43 characters.
 const rootContext = "root"
 
-// OpenRoot returns the 32 bytes from which an installation's other secrets are derived, see [DeriveSecret]: its first
-// key-encryption key, which rests sealed in the database once another has taken its place. So what was derived stays as
-// it is. It returns ErrSealed if it was sealed under another key than kek.
+// OpenRoot returns the 32 bytes from which an installation's other secrets are derived, see [DeriveSecret]. This root
+// is the first key-encryption key. Once another has taken its place, the root rests sealed in the database, so derived
+// secrets stay the same. The error is ErrSealed if the root was sealed under another key than kek.
 func OpenRoot(ctx context.Context, store KeyStore, kek []byte) ([]byte, error) {
 	sealer, err := NewSealer(kek)
 	if err != nil {
@@ -31,13 +30,13 @@ func (s *Sealer) openRoot(sealed, kek []byte) ([]byte, error) {
 	return s.Open(rootContext, sealed)
 }
 
-// Reseal seals all that rests under one key-encryption key under another, in one change, and returns the kids of those
-// signing keys. Nothing else of them changes: tokens and sessions stay. What rests under the other already, as after a
-// Reseal that was interrupted or a rotation by an instance that had it, stays as it is. If something opens under
-// neither it returns ErrSealed, and nothing has changed.
+// Reseal takes all that is sealed under one key-encryption key, seals it under another in one change, and returns the
+// kids of those signing keys. Tokens and sessions stay. What is sealed under the other already stays as it is: an
+// instance that has the new key may have rotated. If something opens under neither, the error is ErrSealed and nothing
+// has changed.
 //
-// Instances that run go on with the keys that they have opened, and open none that are made later: they are to be
-// started again with the other key-encryption key.
+// Running instances go on with the keys that they have opened, and cannot open later ones. They must be started again
+// with the other key-encryption key.
 func Reseal(ctx context.Context, store KeyStore, former, next []byte) (resealed []string, err error) {
 	from, err := NewSealer(former)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwa"
 )
 
-// KeyState says what a key is good for at a time; see [StoredKey].
+// KeyState says what a key does at a time; see [StoredKey].
 type KeyState string
 
 // The states, in the order in which a key passes through them; it can be revoked
@@ -21,7 +21,7 @@ const (
 	KeyNext    KeyState = "next"
 	KeyActive  KeyState = "active"
 	KeyRetired KeyState = "retired"
-	KeyEnded   KeyState = "ended" // retired, and verifies no more; about to be deleted
+	KeyEnded   KeyState = "ended" // was retired, and no longer verifies; about to be deleted
 	KeyRevoked KeyState = "revoked"
 )
 
@@ -35,27 +35,23 @@ type KeyInfo struct {
 	State     KeyState
 	CreatedAt time.Time
 	ActiveAt  time.Time // when it began or begins to sign
-	// EndsAt is when it stops verifying, which a revoked key did when it was
-	// revoked. It is zero while no key follows.
+	// EndsAt is when it stops verifying, or when it was revoked. It is zero while no key follows.
 	EndsAt time.Time
 }
 
 // ErrUnknownKey says that there is no key with such a kid.
 var ErrUnknownKey = errors.New("auth: no signing key with this kid")
 
-// noticeTime is how long the instances may take until all of them publish a new
-// key. Their clocks may differ by as much.
+// noticeTime is how long it may take until all instances publish a new key. Their clocks may differ by as much.
 const noticeTime = time.Minute
 
 // lead is for how long a next key is published before it signs, by the clock of
 // whoever makes it.
 func (k *KeyRing) lead() time.Duration { return 2*k.maxAge + noticeTime }
 
-// Follow tends the keys on a schedule until ctx ends, which is how a running
-// instance learns of keys that were made or revoked elsewhere, and how keys
-// rotate. One which missed a new key for longer than TokenLifetime would sign with
-// one which others believe no more. A key it made and a failure are reported;
-// after a failure the ring goes on with what it has.
+// Follow tends the keys on a schedule until ctx ends. So keys rotate, and a running instance learns of keys that were
+// made or revoked elsewhere; without it, the instance might sign with a key that others no longer trust. It reports
+// each key that it made and each failure. After a failure the ring goes on with what it has.
 func (k *KeyRing) Follow(ctx context.Context, every time.Duration, made func(KeyInfo), failed func(error)) {
 	tick := time.Tick(every)
 	for {
@@ -74,12 +70,10 @@ func (k *KeyRing) Follow(ctx context.Context, every time.Duration, made func(Key
 	}
 }
 
-// Tend reads the keys again and does what is due: it makes the next key when the
-// active one is older than the rotation interval and none waits, and deletes those
-// whose last tokens have expired. When none signs it makes one at once; unless one
-// waits: then the clock stepped back behind a key which signed already, and that
-// goes on signing. Of instances which find the same thing due one does it. It
-// returns the key which it made.
+// Tend reads the keys again and does what is due. It makes the next key when the active one is older than the rotation
+// interval and none waits. It deletes keys whose last tokens have expired. When no key signs, it makes one that signs
+// at once, or has a waiting one sign: then the clock has stepped back to before that key's time, and it signed already.
+// If several instances find the same thing due, one of them does it. Tend returns the key that it made.
 func (k *KeyRing) Tend(ctx context.Context) (made *KeyInfo, err error) {
 	if err := k.lock(ctx); err != nil {
 		return nil, err
@@ -105,25 +99,24 @@ func (k *KeyRing) Tend(ctx context.Context) (made *KeyInfo, err error) {
 	})
 }
 
-// due says when the key is to become active which is to be made now, zero if none
-// is, and which keys are over.
+// due returns when a key must become active that must be made now, or zero if none must be, and which keys are over.
 func (k *KeyRing) due(keys timeline, now time.Time) (activeAt time.Time, over []string) {
 	signer, next := keys.signer(now), keys.next(now)
 	switch {
 	case signer == nil:
 		activeAt = now
 	case k.rotation <= 0:
-	case now.Before(signer.CreatedAt.Add(k.rotation)) && !signer.CreatedAt.After(now.Add(k.rotation)): // or by a clock which was wrong
+	case now.Before(signer.CreatedAt.Add(k.rotation)) &&
+		!signer.CreatedAt.After(now.Add(k.rotation)): // or by a clock that was wrong
 	case next == nil || next.ActiveAt.After(now.Add(k.rotation)):
-		// One that waits for longer than an interval was made by a clock which was
-		// wrong, and must not stop rotation until then.
+		// A key that waits for longer than an interval was made by a clock that was wrong. It must not stop rotation
+		// until then.
 		activeAt = now.Add(k.lead())
 	}
 	for _, key := range keys {
 		endsAt := key.endsAt
 		if key.RevokedAt != nil {
-			// Until its tokens have expired it is known, and refused without
-			// asking the store.
+			// The key stays known until its tokens have expired, so that they are refused without asking the store.
 			endsAt = key.RevokedAt.Add(k.lifetime)
 		}
 		if !endsAt.IsZero() && !now.Before(endsAt) {
@@ -133,11 +126,10 @@ func (k *KeyRing) due(keys timeline, now time.Time) (activeAt time.Time, over []
 	return activeAt, over
 }
 
-// Rotate makes the next key, which becomes active when everybody who keeps the
-// JWK Set can know it. If one waits already it returns that, and made is false.
+// Rotate makes the next key, which becomes active when everybody who keeps the JWK Set can know it. If a key waits
+// already, it returns that one, and made is false.
 //
-// With atOnce the waiting key, or a new one, is active now; verifiers know it
-// when they read the JWK Set again.
+// With atOnce the waiting key, or else a new one, is active now. Verifiers know it when they read the JWK Set again.
 func (k *KeyRing) Rotate(ctx context.Context, atOnce bool) (key KeyInfo, made bool, err error) {
 	if err := k.lock(ctx); err != nil {
 		return KeyInfo{}, false, err
@@ -167,11 +159,9 @@ func (k *KeyRing) Rotate(ctx context.Context, atOnce bool) (key KeyInfo, made bo
 	return *info, made, nil
 }
 
-// Revoke ends a key and its tokens: at once in this ring, and in others when they
-// read the keys again. Its private half is deleted. If the key signs, the key which
-// waits to be next, or else a new one, takes its place in the same change, and
-// is returned. ErrUnknownKey if there is no such key; revoking a key twice is
-// no error.
+// Revoke ends a key and its tokens, at once in this ring, and in others when they read the keys again. It deletes the
+// private half. If the key signs, the waiting key, or else a new one, takes its place in the same change and is
+// returned. The error is ErrUnknownKey if there is no such key. It is none to revoke a key twice.
 func (k *KeyRing) Revoke(ctx context.Context, id string) (replacement *KeyInfo, err error) {
 	if err := k.lock(ctx); err != nil {
 		return nil, err
@@ -190,8 +180,7 @@ func (k *KeyRing) Revoke(ctx context.Context, id string) (replacement *KeyInfo, 
 		revoked.RevokedAt, revoked.SealedPrivateJWK = &revokedAt, []byte{}
 		changes.Put = append(changes.Put, revoked)
 		keys = slices.Delete(slices.Clone(keys), at, at+1)
-		// An older key would sign again if nobody took the place. It retired, and
-		// is not to come back.
+		// If no key took the place, an older one would sign again. That has retired and must not come back.
 		if (signer == nil || signer.ID != id) && keys.signer(now) != nil {
 			return changes, "", nil
 		}
@@ -223,9 +212,8 @@ func (k *KeyRing) Keys() []KeyInfo {
 	return infos
 }
 
-// change runs a change of the stored keys and loads its outcome. decide names the
-// key that the change is about, which change describes; none for "". The ring is
-// locked.
+// change runs a change of the stored keys and loads its outcome. decide returns the kid of the key that the change is
+// about, or "", and change returns what describes that key. The ring is locked.
 func (k *KeyRing) change(
 	ctx context.Context, decide func(keys timeline, now time.Time) (KeyChanges, string, error),
 ) (*KeyInfo, error) {
@@ -262,7 +250,7 @@ func (k *KeyRing) add(changes *KeyChanges, keys timeline, now, activeAt time.Tim
 	return key.ID, err
 }
 
-// activate adds to the changes that a key signs from another time on.
+// activate adds to the changes that a key signs from the given time on.
 func (c *KeyChanges) activate(key *datedKey, at time.Time) (id string) {
 	active := key.StoredKey
 	active.ActiveAt = stored(at)

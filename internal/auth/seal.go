@@ -27,8 +27,7 @@ const sealVersion = 1
 var ErrSealed = errors.New("auth: the sealed signing key does not open: " +
 	"the key-encryption key differs from the one which sealed it, or the sealed key was altered")
 
-// Sealer seals private keys for their rest in the database, and opens them. It
-// is safe for concurrent use.
+// Sealer seals private keys before they are stored, and opens them. It is safe for concurrent use.
 //
 // A sealed key is the version byte, a random 96-bit nonce, and the AES-256-GCM
 // ciphertext with its tag. Version and kid are additional data: a sealed key
@@ -73,9 +72,8 @@ func sealContext(kid string) []byte {
 	return append([]byte{sealVersion}, kid...)
 }
 
-// DeriveSecret returns 32 bytes that all instances with the same root, see
-// [OpenRoot], have for a purpose, and that tell nothing of it or of other
-// purposes' (HKDF, RFC 5869). root is 32 bytes.
+// DeriveSecret returns 32 bytes for a purpose, the same at all instances with the same root, see [OpenRoot]. They
+// reveal neither the root nor the secret of another purpose (HKDF, RFC 5869). root is 32 bytes.
 func DeriveSecret(root []byte, purpose string) ([]byte, error) {
 	if len(root) != kekLength {
 		return nil, errKEK
@@ -83,7 +81,7 @@ func DeriveSecret(root []byte, purpose string) ([]byte, error) {
 	return hkdf.Key(sha256.New, root, nil, purpose, sha256.Size)
 }
 
-// errKEK says nothing of the value, which may be a good key but for a slip.
+// errKEK does not hold the value, which may be a good key but for a slip.
 var errKEK = errors.New("auth: the key-encryption key must be 32 bytes, written in base64")
 
 // ReadKEK decodes a key-encryption key of exactly 32 bytes from base64, in the
@@ -104,13 +102,12 @@ func ReadKEK(encoded string) ([]byte, error) {
 	return nil, errKEK
 }
 
-// KEKFromFile reads the key-encryption key from the file at path, in the form
-// which ReadKEK reads. If there is none it makes one, readable by its owner
-// only, and says so; its directory must exist. Processes which start at once
-// agree on one key, and none reads a half-written one.
+// KEKFromFile returns the key-encryption key in the file at path, which ReadKEK can read. If there is no file, it makes
+// one, readable by its owner only, and reports so; the directory must exist. Processes that start at once agree on one
+// key, and none reads a half-written one.
 //
-// A file which group or others may read is refused, with an error which says
-// how to mend it. Windows has no such bits; there the file is taken as it is.
+// A file that group or others may read is refused, with an error that says how to mend it. Windows has no such bits;
+// there the file is taken as it is.
 func KEKFromFile(path string) (kek []byte, made bool, err error) {
 	kek, err = readKEKFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -120,8 +117,7 @@ func KEKFromFile(path string) (kek []byte, made bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("auth: make the key-encryption key file: %w", err)
 	}
-	// Read back also what was just made, so that there is one way for a key to
-	// be believed.
+	// A file that was just made is read back too, so that every key passes the same checks.
 	kek, err = readKEKFile(path)
 	return kek, made, err
 }

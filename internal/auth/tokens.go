@@ -16,9 +16,8 @@ import (
 )
 
 var (
-	// ErrInvalid says that a token is none of ours, or no longer. The error
-	// which wraps it gives a reason for the log, in which nothing of the token
-	// appears.
+	// ErrInvalid says that a token is not ours, or no longer good. The error that wraps it has a reason for the log, in
+	// which nothing of the token appears.
 	ErrInvalid = errors.New("auth: invalid token")
 
 	// ErrExpired says that a token is ours and that nothing but its time is
@@ -26,9 +25,8 @@ var (
 	ErrExpired = errors.New("auth: expired token")
 )
 
-// The instances' clocks may differ. Who signed a token had begun to, so that a
-// token from the future is one from a clock which is ahead; an expired one was
-// good long enough.
+// The instances' clocks may differ. A token from the future was signed by one whose clock is ahead, so there is leeway.
+// An expired token was good long enough, so it gets little.
 const (
 	leeway       = 30 * time.Second // on iat and nbf
 	expiryLeeway = 5 * time.Second  // on exp
@@ -48,8 +46,8 @@ type Claims struct {
 type TokenOptions struct {
 	Issuer   string // iss, required
 	Audience string // aud, required
-	// Issuers keeps under which names tokens were issued, so that those from before
-	// a change of Issuer or Audience are accepted to their end; nil to accept none.
+	// Issuers keeps the names under which tokens were issued. Tokens from before a change of Issuer or Audience are
+	// then accepted until they expire; with nil they are not.
 	Issuers IssuerStore
 	Now     func() time.Time // the clock; default time.Now
 	// CacheSize is how many verified tokens are remembered; default 10000. An
@@ -68,8 +66,8 @@ type Tokens struct {
 	cache   tokenCache
 }
 
-// NewTokens returns an issuer and verifier which uses the keys of the ring. It
-// panics without an issuer or an audience, since everybody's tokens would do.
+// NewTokens returns an issuer and verifier that uses the keys of the ring. It panics without an issuer or an audience,
+// since anybody's tokens would be accepted.
 func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 	if o.Issuer == "" || o.Audience == "" {
 		panic("auth: tokens need an issuer and an audience")
@@ -84,11 +82,9 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 		now:     o.Now,
 		cache:   tokenCache{size: cmp.Or(max(o.CacheSize, 0), 10_000)},
 	}
-	// The library's own defaults ask for none of iss, aud, sub, jti, and take a
-	// token without exp for one which never expires, so they are switched off
-	// and every check is asked for. Before them come iss and aud, for which there
-	// may be several, and exp last, in recheck: which makes "expired" mean that all
-	// else is good.
+	// The library's defaults require none of iss, aud, sub and jti, and a token without exp never expires. So they are
+	// switched off, and every check is listed. iss and aud, of which several may be good, are checked before these, and
+	// exp after them, in recheck. So "expired" means that all else is good.
 	t.checks = []jwt.ValidateOption{
 		jwt.WithResetValidators(true),
 		jwt.WithClock(jwt.ClockFunc(t.now)),
@@ -110,16 +106,14 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 // §3, with this meaning.
 const sessionClaim = "sid"
 
-// Sign makes a token for a session of a user, valid from issuedAt to expiresAt,
-// which are cut to seconds. The token gets an unguessable jti, which ends with
-// mark. It is an error to ask for a longer lifetime than the key ring's
+// Sign returns a token for a session of a user, valid from issuedAt to expiresAt, which are cut to seconds. The token
+// gets an unguessable jti, which ends with mark. It is an error to ask for a longer lifetime than the key ring's
 // TokenLifetime, since the key could retire before the token.
 type Sign = func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (token string, err error)
 
-// Signer returns the active key's kid, and what signs with it without asking
-// anybody. Whoever stores something that goes with a token chooses the key and
-// signs first, and stores on condition that the key still counts. An error means
-// that no key could be found.
+// Signer returns the active key's kid, and a function that signs with that key without asking the store. Whoever stores
+// something with a token signs first, and stores on condition that the key still counts. An error means that no key
+// could be found.
 func (t *Tokens) Signer(ctx context.Context) (kid string, sign Sign, err error) {
 	key, err := t.ring.signer(ctx)
 	if err != nil {
@@ -130,7 +124,7 @@ func (t *Tokens) Signer(ctx context.Context) (kid string, sign Sign, err error) 
 	}, nil
 }
 
-// Reload reads the signing keys again, for who learns that one is gone.
+// Reload reads the signing keys again, for a caller who learns that one is gone.
 func (t *Tokens) Reload(ctx context.Context) error { return t.ring.Reload(ctx) }
 
 func (t *Tokens) sign(
@@ -158,8 +152,8 @@ func (t *Tokens) sign(
 	if err != nil {
 		return "", fmt.Errorf("auth: issue a token: %w", err)
 	}
-	// One audience as a string, not as a list of one: RFC 7519 §4.1.3 allows
-	// both, and a verifier which takes one of them has less to misread.
+	// One audience is a string, not a list of one. RFC 7519 §4.1.3 allows both, and a verifier that takes one of them
+	// has less to misread.
 	unsigned.Options().Enable(jwt.FlattenAudience)
 
 	// The library writes alg into these headers, so they cannot be shared.
@@ -180,14 +174,13 @@ func (t *Tokens) sign(
 	return string(signed), nil
 }
 
-// Verify says what a token says if it is ours: of the shape in which tokens are signed, signed by a key which verifies
-// now, for this issuer and audience, within its times. With ErrExpired, too, the claims are what the token says. Errors
-// wrap ErrInvalid or ErrExpired; any other one means that it could not be found out, because the token names an unknown
-// key and the keys could not be loaded, and says nothing about the token.
+// Verify returns what a token says if it is ours: of the right shape, signed by a key that verifies now, for this
+// issuer and audience, within its times. It returns that with ErrExpired too. An error that wraps neither ErrInvalid
+// nor ErrExpired says nothing about the token: it names an unknown key, and the keys could not be loaded.
 //
-// A verified token proves no session: whether that is still open, and its user active, is the caller's question. Two
-// texts can carry the same claims (an ES256 signature has a twin which verifies as well), so identify a token by
-// SessionID and TokenID, never by its text.
+// A verified token proves no session. Whether that is still open, and its user active, is for the caller to find out.
+// Two texts can carry the same claims, since an ES256 signature has a twin that verifies as well. So identify a token
+// by SessionID and TokenID, never by its text.
 func (t *Tokens) Verify(ctx context.Context, token string) (Claims, error) {
 	if len(token) > maxTokenLength {
 		return Claims{}, fmt.Errorf("%w: longer than 8 KiB", ErrInvalid)
@@ -206,14 +199,14 @@ func (t *Tokens) Verify(ctx context.Context, token string) (Claims, error) {
 	return v.claims, nil
 }
 
-// verified is a token which passed, with what can change about that.
+// verified is a token that passed, with what recheck needs.
 type verified struct {
 	claims    Claims
 	notBefore time.Time
 	key       *signingKey
 }
 
-// recheck asks again what the clock can have changed since a token passed.
+// recheck checks again what the clock may have changed since a token passed.
 func (t *Tokens) recheck(v verified) (Claims, error) {
 	now := t.now()
 	switch {
@@ -227,7 +220,7 @@ func (t *Tokens) recheck(v verified) (Claims, error) {
 	return v.claims, nil
 }
 
-// Made once, because a front end with an expired token asks often.
+// This error is made once, because a front end with an expired token asks often.
 var (
 	errKeyState    = fmt.Errorf("%w: the key is not active yet, retired or revoked", ErrInvalid)
 	errIssuer      = fmt.Errorf("%w: not an issuer and audience of ours", ErrInvalid)
@@ -252,9 +245,8 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 		// The key decides, never the token (RFC 8725 §3.1).
 		return verified{}, nil, fmt.Errorf("%w: not the algorithm of the key", ErrInvalid)
 	}
-	// The library's jws.Verify and jwt.Parse check the signature of what they
-	// make of the header: they drop blanks around its JSON, so a token with some
-	// added passes. The verifier alone sees the bytes which came.
+	// The library's jws.Verify and jwt.Parse check the signature of the header as they have read it, without blanks
+	// around its JSON. So a token with added blanks would pass. The verifier sees the bytes that came.
 	if err := key.verifier.Verify([]byte(c.signed), c.signature, key.public); err != nil {
 		return verified{}, nil, fmt.Errorf("%w: the signature does not match", ErrInvalid)
 	}
