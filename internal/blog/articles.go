@@ -36,7 +36,7 @@ type ArticleView struct {
 	Favorited bool // whether it is a favourite of the reader; false for anonymous readers
 }
 
-// ArticleFilter narrows a list. Empty fields do not count; all others must hold.
+// ArticleFilter narrows a list. An article must fit all fields that are not empty.
 type ArticleFilter struct {
 	Tag         string          // exactly this tag
 	Author      identity.Folded // written by the user of this name
@@ -53,7 +53,7 @@ type Position struct {
 	ID        int64
 }
 
-// Page is a part of a list: behind a position, or so many articles from the start.
+// Page says which part of a list is asked for: what comes after a position, or after so many articles.
 type Page struct {
 	Limit  int
 	Offset int
@@ -69,25 +69,27 @@ type ArticlePage struct {
 	Next     *Position // where the next page begins; nil when this is the last
 }
 
-// ArticleStore keeps articles. A reader of 0 is anonymous. Slugs find articles also by the names they had before. What
-// writes names the session of the writer, and is SessionOver if that has ended.
+// ArticleStore keeps articles. A reader of 0 is anonymous. An article is also found by its earlier slugs. A change is
+// made by a session; the error is SessionOver if that has ended.
 type ArticleStore interface {
-	// CreateArticle records an article under the first slug that is free, and gives it with id and slug.
+	// CreateArticle records an article under the first free slug, and returns it with id and slug.
 	CreateArticle(ctx context.Context, session string, article Article, slugs iter.Seq[string]) (Article, error)
-	// ArticleBySlug gives an article with its body, or the outline of it; NotFound("article") if there is none.
+	// ArticleBySlug returns an article with its body, or its outline; NotFound("article") if there is none.
 	ArticleBySlug(ctx context.Context, slug string, reader int64, detail Detail) (ArticleView, error)
-	// UpdateArticle loads and locks an article, lets change alter it, and saves it, in one transaction. If change gives
-	// slugs, the first that is free or was this article's before becomes its slug.
-	UpdateArticle(ctx context.Context, session, slug string, change func(*Article) (slugs iter.Seq[string], err error)) (Article, error)
-	// DeleteArticle loads and locks an article and deletes it with all that hangs on it, unless allow refuses.
+	// UpdateArticle loads and locks an article, has change alter it, and saves it, in one transaction. If change
+	// returns slugs, the first that is free or was this article's before becomes its slug.
+	UpdateArticle(
+		ctx context.Context, session, slug string, change func(*Article) (slugs iter.Seq[string], err error),
+	) (Article, error)
+	// DeleteArticle loads and locks an article and, unless allow refuses, deletes it with all that belongs to it.
 	DeleteArticle(ctx context.Context, session, slug string, allow func(Article) error) error
-	// ListArticles gives a page, newest first, without bodies, and with authors as lists show them.
+	// ListArticles returns a page, newest first, without bodies, and with authors as lists show them.
 	ListArticles(ctx context.Context, filter ArticleFilter, page Page, reader int64) (ArticlePage, error)
-	// SetFavorite makes an article a favourite of the user, or not. What is so already is no error, nor is an unknown
-	// slug.
+	// SetFavorite makes an article a favourite of the user, or ends that. It is no error if nothing changes, or if the
+	// slug is unknown.
 	SetFavorite(ctx context.Context, session identity.Session, slug string, favorite bool) error
-	// Tags gives tags in use, most used first, then by name: of many the most used, up to so many, and those of the
-	// newest articles, up to so many more.
+	// Tags returns tags in use, most used first, then by name. It returns up to so many of the most used, and up to so
+	// many more of the newest articles.
 	Tags(ctx context.Context, used, newest int) ([]string, error)
 }
 
@@ -97,9 +99,9 @@ const (
 	maxLimit     = 100
 )
 
-// ListBio is how many characters of a bio lists show; a longer one is cut short. It is repeated beside everything that
-// somebody wrote, and what users choose must not decide how long the lists of everybody are. Pictures have
-// [identity.MaxImage] for that; lists leave out longer ones of earlier times.
+// ListBio is how many characters of a bio lists show; a longer one is cut short. A bio is repeated beside everything
+// that its author wrote, and no user must decide how long everybody's lists are. Images have [identity.MaxImage] for
+// that; lists leave out longer ones of earlier times.
 const ListBio = 300
 
 // Limits of the list of tags: the most used, and those of the newest articles, so that somebody who has just used one
@@ -116,7 +118,7 @@ const maxTag = 64
 type Articles struct {
 	Store ArticleStore
 	Now   func() time.Time
-	NewID func() string // random text, a piece of which tells slugs of equal titles apart
+	NewID func() string // random text; a piece of it makes slugs of equal titles differ
 }
 
 // Draft is what somebody publishes.
@@ -143,7 +145,7 @@ func (a *Articles) Publish(ctx context.Context, caller identity.Caller, draft Dr
 	return ArticleView{Article: article, Author: ownProfile(caller.User)}, err
 }
 
-// normalTags gives tags without outer blanks, in NFC, each once, in their order.
+// normalTags returns the tags without outer blanks, in NFC, each once, in their order.
 func normalTags(problems errs.Fields, given []string) []string {
 	tags := make([]string, 0, len(given))
 	for i, tag := range given {
@@ -167,9 +169,13 @@ type ArticleChanges struct {
 }
 
 // Update changes an article of the caller; Forbidden if it is somebody else's.
-func (a *Articles) Update(ctx context.Context, caller identity.Caller, slug string, changes ArticleChanges) (ArticleView, error) {
+func (a *Articles) Update(
+	ctx context.Context, caller identity.Caller, slug string, changes ArticleChanges,
+) (ArticleView, error) {
 	problems := errs.Fields{}
-	for field, text := range map[string]string{"title": changes.Title, "description": changes.Description, "body": changes.Body} {
+	for field, text := range map[string]string{
+		"title": changes.Title, "description": changes.Description, "body": changes.Body,
+	} {
 		if text != "" {
 			problems.NotBlank(field, text)
 		}
@@ -178,11 +184,11 @@ func (a *Articles) Update(ctx context.Context, caller identity.Caller, slug stri
 	if err := problems.Err(); err != nil {
 		return ArticleView{}, err
 	}
-	article, err := a.Store.UpdateArticle(ctx, caller.Session.ID, slug, func(article *Article) (slugs iter.Seq[string], err error) {
+	change := func(article *Article) (slugs iter.Seq[string], err error) {
 		if article.AuthorID != caller.User.ID {
 			return nil, errs.Forbidden("article")
 		}
-		// Titles that differ by what a slug leaves out, as a comma, keep it.
+		// A title that differs only by what slugs leave out, such as a comma, keeps its slug.
 		if changes.Title != "" && SlugBase(changes.Title) != SlugBase(article.Title) {
 			slugs = slugsFor(changes.Title, a.NewID)
 		}
@@ -194,7 +200,8 @@ func (a *Articles) Update(ctx context.Context, caller identity.Caller, slug stri
 		}
 		article.UpdatedAt = identity.Later(a.Now(), article.UpdatedAt)
 		return slugs, nil
-	})
+	}
+	article, err := a.Store.UpdateArticle(ctx, caller.Session.ID, slug, change)
 	if err != nil {
 		return ArticleView{}, err
 	}
@@ -211,13 +218,17 @@ func (a *Articles) Delete(ctx context.Context, caller identity.Caller, slug stri
 	})
 }
 
-// Article gives an article as the caller sees it.
-func (a *Articles) Article(ctx context.Context, caller identity.Caller, slug string, detail Detail) (ArticleView, error) {
+// Article returns an article as the caller sees it.
+func (a *Articles) Article(
+	ctx context.Context, caller identity.Caller, slug string, detail Detail,
+) (ArticleView, error) {
 	return a.Store.ArticleBySlug(ctx, slug, caller.User.ID, detail)
 }
 
-// List gives a page of articles as the caller sees them.
-func (a *Articles) List(ctx context.Context, caller identity.Caller, filter ArticleFilter, page Page) (ArticlePage, error) {
+// List returns a page of articles as the caller sees them.
+func (a *Articles) List(
+	ctx context.Context, caller identity.Caller, filter ArticleFilter, page Page,
+) (ArticlePage, error) {
 	if page.After != nil && page.Offset > 0 {
 		return ArticlePage{}, errs.Invalid("cursor", "cannot be combined with offset")
 	}
@@ -232,7 +243,7 @@ func (a *Articles) List(ctx context.Context, caller identity.Caller, filter Arti
 	return a.Store.ListArticles(ctx, filter, page, caller.User.ID)
 }
 
-// Feed gives a page of the articles written by people whom the caller follows.
+// Feed returns a page of the articles by people whom the caller follows.
 func (a *Articles) Feed(ctx context.Context, caller identity.Caller, page Page) (ArticlePage, error) {
 	return a.List(ctx, caller, ArticleFilter{FollowedBy: caller.User.ID}, page)
 }
@@ -242,20 +253,22 @@ func (a *Articles) Favorite(ctx context.Context, caller identity.Caller, slug st
 	return a.setFavorite(ctx, caller, slug, true)
 }
 
-// Unfavorite ends that. It changes nothing if the article was none.
+// Unfavorite ends that. It changes nothing if the article was no favourite.
 func (a *Articles) Unfavorite(ctx context.Context, caller identity.Caller, slug string) (ArticleView, error) {
 	return a.setFavorite(ctx, caller, slug, false)
 }
 
-func (a *Articles) setFavorite(ctx context.Context, caller identity.Caller, slug string, favorite bool) (ArticleView, error) {
+func (a *Articles) setFavorite(
+	ctx context.Context, caller identity.Caller, slug string, favorite bool,
+) (ArticleView, error) {
 	if err := a.Store.SetFavorite(ctx, caller.Session, slug, favorite); err != nil {
 		return ArticleView{}, err
 	}
 	return a.Article(ctx, caller, slug, Whole)
 }
 
-// Tags gives the tags in use, most used first, then by name. Of more than 500 it gives the 300 most used and those of
-// the newest articles.
+// Tags returns the tags in use, most used first, then by name. Of more than 500 it returns the 300 most used and those
+// of the newest articles.
 func (a *Articles) Tags(ctx context.Context) ([]string, error) {
 	return a.Store.Tags(ctx, mostUsedTags, newestTags)
 }

@@ -33,7 +33,7 @@ type CommentFilter struct {
 	Room   Room
 }
 
-// Fits asks for room for a page.
+// Fits returns an error if there is no room for a page.
 func (f CommentFilter) Fits(rows, bytes int) error { return f.Room.ask(f.Detail, rows, bytes) }
 
 // CommentPage is a part of the comments of an article.
@@ -48,11 +48,11 @@ const (
 	MaxPageBytes = 1 << 20 // of their texts together
 )
 
-// CommentStore keeps comments. What writes names the session of the writer, and is SessionOver if that has ended.
+// CommentStore keeps comments. A change is made by a session; the error is SessionOver if that has ended.
 type CommentStore interface {
-	// AddComment records a comment below the article with this slug and gives it with its ids; NotFound("article").
+	// AddComment records a comment below the article with this slug and returns it with its ids; NotFound("article").
 	AddComment(ctx context.Context, session, slug string, comment Comment) (Comment, error)
-	// Comments gives a page of the comments of an article, oldest first, with authors as lists show them;
+	// Comments returns a page of the comments of an article, oldest first, with authors as lists show them;
 	// NotFound("article").
 	Comments(ctx context.Context, slug string, page CommentFilter, reader int64) (CommentPage, error)
 	// DeleteComment deletes a comment of an article, unless allow refuses; NotFound("article"), or NotFound("comment")
@@ -80,14 +80,16 @@ func (c *Comments) Add(ctx context.Context, caller identity.Caller, slug, body s
 	return CommentView{Comment: comment, Author: ownProfile(caller.User).listed()}, err
 }
 
-// List gives a page of the comments of an article as the caller sees them, oldest first: at most 500, and fewer if they
-// are long.
-func (c *Comments) List(ctx context.Context, caller identity.Caller, slug string, page CommentFilter) (CommentPage, error) {
+// List returns a page of the comments of an article as the caller sees them, oldest first: at most 500, and fewer if
+// they are long.
+func (c *Comments) List(
+	ctx context.Context, caller identity.Caller, slug string, page CommentFilter,
+) (CommentPage, error) {
 	page.Limit = min(cmp.Or(page.Limit, maxComments), maxComments)
 	return c.Store.Comments(ctx, slug, page, caller.User.ID)
 }
 
-// Delete removes a comment of the caller; Forbidden if it is somebody else's, also for the article's author.
+// Delete removes a comment of the caller; Forbidden if it is somebody else's, even for the article's author.
 func (c *Comments) Delete(ctx context.Context, caller identity.Caller, slug string, id int64) error {
 	return c.Store.DeleteComment(ctx, caller.Session.ID, slug, id, func(comment Comment) error {
 		if comment.AuthorID != caller.User.ID {

@@ -23,7 +23,7 @@ func ownProfile(user identity.User) Profile {
 	return Profile{Username: user.Username, Bio: user.Bio, Image: user.Image}
 }
 
-// listed is the person as lists show them; the store has the same in SQL.
+// listed returns the person as lists show them. The store has the same in SQL.
 func (p Profile) listed() Profile {
 	if p.Bio != nil && utf8.RuneCountInString(*p.Bio) > ListBio {
 		cut := string([]rune(*p.Bio)[:ListBio-1]) + "…"
@@ -40,8 +40,8 @@ type ProfileStore interface {
 	// ProfileByUsername returns the person with this name, as the reader sees them; reader 0 is anonymous.
 	// NotFound("profile") if there is nobody.
 	ProfileByUsername(ctx context.Context, username identity.Folded, reader int64) (Profile, error)
-	// SetFollowing has the user of a session follow that person, or not; SessionOver if the session has ended. What is
-	// so already is no error, nor is a name nobody has.
+	// SetFollowing has the user of a session follow that person, or ends that; SessionOver if the session has ended. It
+	// is no error if nothing changes, or if nobody has the name.
 	SetFollowing(ctx context.Context, session identity.Session, username identity.Folded, following bool) error
 }
 
@@ -50,7 +50,7 @@ type Profiles struct {
 	Store ProfileStore
 }
 
-// Profile gives the person with this name as the caller sees them.
+// Profile returns the person with this name as the caller sees them.
 func (p *Profiles) Profile(ctx context.Context, caller identity.Caller, username string) (Profile, error) {
 	return p.Store.ProfileByUsername(ctx, identity.Fold(username), caller.User.ID)
 }
@@ -68,7 +68,9 @@ func (p *Profiles) Unfollow(ctx context.Context, caller identity.Caller, usernam
 	return p.setFollowing(ctx, caller, username, false)
 }
 
-func (p *Profiles) setFollowing(ctx context.Context, caller identity.Caller, username string, following bool) (Profile, error) {
+func (p *Profiles) setFollowing(
+	ctx context.Context, caller identity.Caller, username string, following bool,
+) (Profile, error) {
 	if err := p.Store.SetFollowing(ctx, caller.Session, identity.Fold(username), following); err != nil {
 		return Profile{}, err
 	}

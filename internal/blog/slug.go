@@ -11,7 +11,7 @@ import (
 const maxSlug = 100
 
 // SlugBase makes one path segment out of a title in any script: transliterated, lower case, words joined by hyphens,
-// cut between words. A title without letters or digits gives "article".
+// cut between words. A title without letters or digits becomes "article".
 func SlugBase(title string) string {
 	base := slug.Make(title)
 	if len(base) > maxSlug {
@@ -27,8 +27,8 @@ func SlugBase(title string) string {
 	return base
 }
 
-// slugsFor gives slugs for a title, the best first; the store takes the first that is free. Suffixes are random:
-// counting up would make everybody who publishes under one title stand in line.
+// slugsFor returns slugs for a title, the best first. The store takes the first that is free. Suffixes are random: if
+// they counted up, everybody who publishes under one title would have to wait in line.
 func slugsFor(title string, newID func() string) iter.Seq[string] {
 	base := SlugBase(title)
 	return func(yield func(string) bool) {

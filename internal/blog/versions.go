@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Detail is how much of something is read.
+// Detail says how much of something is read.
 type Detail uint8
 
 // The details. An outline is what [Version] is made of, and costs the same however long the texts are.
@@ -16,8 +16,8 @@ const (
 	Outline
 )
 
-// Room is asked before something long is read, with how many rows it has, and how many bytes of text if that is known.
-// It refuses when there is no memory for it.
+// Room is called before something long is read, with how many rows it has, and how many bytes of text if that is known.
+// It returns an error if there is no memory for it.
 type Room func(rows, bytes int) error
 
 func (r Room) ask(detail Detail, rows, bytes int) error {

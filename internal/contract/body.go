@@ -21,10 +21,10 @@ type bodyRules struct {
 }
 
 const (
-	// SmallBody is how many bytes a body may have whose x-max-bytes the contract does not tell.
+	// SmallBody is how many bytes a body may have if the contract has no x-max-bytes for it.
 	SmallBody = 16 << 10
-	// maxValues is how many values a body may have. The contract's own have some sixty; front ends send whole objects
-	// back.
+	// maxValues is how many values a body may have. The contract's own bodies have some sixty, and front ends send
+	// whole objects back.
 	maxValues = 10_000
 )
 
@@ -52,18 +52,18 @@ func (b *bodyRules) add(schema *openapi3.Schema) {
 	}
 }
 
-// boundBody is a request body which was read, decoded and checked. The generated code binds its value instead of decoding
-// the bytes a second time, by the rules of encoding/json, which are laxer than the contract's.
+// boundBody is a request body that was read, decoded and checked. The generated code binds its value and does not
+// decode the bytes again, by the rules of encoding/json, which are laxer than the contract's.
 type boundBody struct {
 	io.ReadCloser
 	value any
 }
 
-// ValidatedValue gives the decoded JSON to github.com/oapi-codegen/runtime.BindJSONBody.
+// ValidatedValue returns the decoded JSON. github.com/oapi-codegen/runtime.BindJSONBody calls it.
 func (b boundBody) ValidatedValue() any { return b.value }
 
-// read has the host read the whole body, and decodes it strictly. Problems are told of the fields given; a member that
-// is none of them has a name which the client made up, and answers repeat nothing that was sent.
+// read has the host read the whole body, and decodes it strictly. A problem is reported under a field that the contract
+// has, or else under the body: a client made up any other name, and answers repeat nothing that was sent.
 func (b *bodyRules) read(host Host, w http.ResponseWriter, r *http.Request) (any, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, errs.New(errs.KindMediaType, whole, "must be sent as application/json")
@@ -93,7 +93,7 @@ func (b *bodyRules) read(host Host, w http.ResponseWriter, r *http.Request) (any
 // byteOrderMark is what some editors and frameworks put before UTF-8; RFC 8259 §8.1 lets readers ignore it.
 var byteOrderMark = []byte("\ufeff")
 
-// coded tells whether a body is anything but what it says: "identity" is the name for no coding (RFC 9110 §8.4.1).
+// coded reports whether a body has a content coding. "identity" is the name for none (RFC 9110 §8.4.1).
 func coded(codings []string) bool {
 	for coding := range strings.SplitSeq(strings.Join(codings, ","), ",") {
 		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
@@ -103,7 +103,7 @@ func coded(codings []string) bool {
 	return false
 }
 
-// checkText tells what is wrong with a text that did not come in JSON: a parameter.
+// checkText returns what is wrong with the text of a parameter, which did not come in JSON.
 func checkText(text string) (message string, ok bool) {
 	switch {
 	case strings.ToValidUTF8(text, "") != text:

@@ -9,13 +9,17 @@ import (
 	"strings"
 )
 
-// conditional gives the answers of a handler an ETag, and answers 304 to who has them already (RFC 9110 §13.1.2). The
-// tag is weak, since the same content may go out compressed. What may be long has the tag of its version, see
-// [UnlessKnown], and what is short that of its content. Unless the handler says otherwise, browsers keep the answer for
-// the person it is for, and ask each time.
+// conditional adds an ETag to the answers of a handler, and answers 304 if the client has them already (RFC 9110
+// §13.1.2). The tag is weak, since the same content may go out compressed. What may be long has a tag of its version,
+// see [UnlessKnown], and what is short one of its content. Unless the handler says otherwise, browsers keep the answer
+// for the person it is for, and ask again each time.
 func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		known := &known{salt: o.mux.config.Version, tags: r.Header.Values("If-None-Match"), head: r.Method == http.MethodHead}
+		known := &known{
+			salt: o.mux.config.Version,
+			tags: r.Header.Values("If-None-Match"),
+			head: r.Method == http.MethodHead,
+		}
 		o.host.Exchange(r.Context()).known = known
 		held := &heldAnswer{ResponseWriter: w, status: http.StatusOK}
 		next(held, r)
@@ -45,13 +49,13 @@ func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// noStore is what the host says of answers that nobody is to keep.
+// noStore is the Cache-Control of answers that nobody may keep.
 const noStore = "no-store"
 
-// Version names what somebody is shown: as long as it is the same, so is what they would read.
+// Version names what somebody is shown: while it is the same, so is the content.
 type Version = [16]byte
 
-// known is what who asks has of an answer already.
+// known is what a client has of an answer already, and what is known of its tag.
 type known struct {
 	salt     string
 	tags     []string // of If-None-Match
@@ -62,12 +66,12 @@ type known struct {
 
 func (k *known) set(version Version) { k.tag = tagOf([]byte(k.salt), version[:]) }
 
-// ErrOutlined is no fault: the outline was enough to answer, since who asks has the rest or does not want it. It is
-// answered with 304.
+// ErrOutlined is no fault. It says that the outline was enough to answer, since the client has the rest or does not
+// want it. The host answers it with 304.
 var ErrOutlined = errors.New("the outline is the answer")
 
-// UnlessKnown reads something that has versions, and gives the answer the tag of its version. For who may have it, and
-// for HEAD, it reads the outline first, and the whole only if it is needed.
+// UnlessKnown reads something that has versions, and tags the answer with its version. If the client may have it
+// already, or for HEAD, it reads the outline first, and the whole only if that is needed.
 func UnlessKnown[T interface{ Version() Version }](e *Exchange, read func(outline bool) (T, error)) (T, error) {
 	known := e.known
 	if known.head || len(known.tags) > 0 {
@@ -106,7 +110,7 @@ func matches(headers []string, tag string) bool {
 	return false
 }
 
-// heldAnswer keeps an answer back until it is known whether it is needed.
+// heldAnswer holds an answer back until it is known whether it is needed.
 type heldAnswer struct {
 	http.ResponseWriter
 	status int

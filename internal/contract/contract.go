@@ -3,8 +3,8 @@
 //
 // The way of a request: mux.go finds the operation, has the host find out who is calling, checks the parameters, reads
 // and checks the body (body.go, json.go; problems.go has the words), and calls the generated handler. The answer gets
-// an ETag where the document knows 304 (conditional.go), is checked where that is asked for (responses.go), or is an
-// example of the document where the request asks for one (rehearse.go). document.go serves the document itself.
+// an ETag if the document has a 304 for it (conditional.go). It is checked if the host asks for that (responses.go). It
+// is an example from the document if the request asks for one (rehearse.go). document.go serves the document itself.
 package contract
 
 import (
@@ -23,7 +23,7 @@ import (
 type Config struct {
 	Document *openapi3.T
 	Base     string // where the document's paths begin, as "/api"
-	Version  string // of the program: another one may show the same in another way
+	Version  string // of the program; another version may show the same in another way
 	Host     Host
 
 	// Rehearse lets requests ask for the examples of the document instead of a real answer, and for delays, after which
@@ -34,21 +34,21 @@ type Config struct {
 
 	// Strict, if set, is a document of its own that every answer is checked against; see [Strict].
 	Strict *openapi3.T
-	// OnViolation is told of answers which break it.
+	// OnViolation is called with each answer that breaks it.
 	OnViolation func(*http.Request, Violation)
 	// OnAnswer is told of each answer that is checked.
 	OnAnswer func(operationID string, status int, body []byte)
 }
 
-// Host is the server around the contract, and has what the contract does not say.
+// Host is the server around the contract, and does what the contract does not describe.
 type Host interface {
-	// Exchange returns what is known of the request that the context belongs to.
+	// Exchange returns what is known of the context's request.
 	Exchange(ctx context.Context) *Exchange
 	// Authenticate finds out who is calling an operation that takes a token. An error is the answer.
 	Authenticate(w http.ResponseWriter, r *http.Request, required bool) error
 	// ReadBody reads a body of up to limit bytes. A larger one is [TooLarge].
 	ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error)
-	// Made is told how many bytes an answer has that is about to be sent.
+	// Made is called with how many bytes an answer has, before it is sent.
 	Made(r *http.Request, size int)
 	// Fail answers with an error.
 	Fail(w http.ResponseWriter, r *http.Request, err error)
@@ -56,7 +56,7 @@ type Host interface {
 	Refuse(w http.ResponseWriter, status int, fields errs.Fields)
 }
 
-// Exchange is what the contract says of a request, and what is known of the answer so far.
+// Exchange is what the contract knows of a request and of its answer so far.
 type Exchange struct {
 	OperationID string // "" for what is in no contract
 	Pattern     string // "METHOD /path/{name}"

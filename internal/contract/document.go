@@ -11,11 +11,12 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// MountDocument serves a document as a file, in both its forms. It says which version of the program serves it, and,
-// with a public URL, where: the file leaves the server, and tools keep it.
+// MountDocument serves a document as a file, in YAML and JSON. The file says which version of the program serves it,
+// and, with a public URL, where, since tools keep it after it has left the server.
 func (m *Mux) MountDocument(document []byte, publicURL string) {
 	inYAML := withServers(withVersion(document, m.config.Version), publicURL)
-	// In the order of the file, which generated code then has too. Few ask for it, and the start need not wait for it.
+	// The JSON is in the order of the file, so that code generated from it is too. It is made on demand, since few ask
+	// for it.
 	inJSON := sync.OnceValue(func() []byte {
 		text, err := yaml.YAMLToJSON(inYAML)
 		if err != nil {
@@ -43,15 +44,15 @@ func asFile(mediaType string, content func() []byte) http.HandlerFunc {
 	}
 }
 
-// infoVersion is info.version in openapi.yaml: no other member called version stands so far left.
+// infoVersion is the line of info.version in openapi.yaml. No other member called version is indented as little.
 var infoVersion = regexp.MustCompile(`(?m)^  version: .*$`)
 
-// withVersion gives the document with the version of the program in it, and every comment where it was.
+// withVersion returns the document with the version of the program in it. Every comment stays where it was.
 func withVersion(document []byte, version string) []byte {
 	if !infoVersion.Match(document) {
 		panic("openapi.yaml has no info.version in a line of its own")
 	}
-	line := "  version: " + strconv.Quote(version) // quoted, for a commit like 12345 would be a number
+	line := "  version: " + strconv.Quote(version) // without quotes, commit 12345 would be a number
 	return infoVersion.ReplaceAllLiteral(document, []byte(line))
 }
 

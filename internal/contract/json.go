@@ -12,7 +12,7 @@ import (
 // maxDepth is how deep a text may nest; the contract's own bodies nest four deep.
 const maxDepth = 32
 
-// whole is the field of problems with the body as a whole.
+// whole is the field for problems with the body as a whole.
 const whole = "body"
 
 // Messages about texts, which the check of parameters shares.
@@ -21,22 +21,23 @@ const (
 	notAllowed = "contains characters that are not allowed"
 )
 
-// bounds keep a value from taking much more memory than its text: an element of two bytes may take fifty. A zero bound
-// is none.
+// bounds keep a value from taking much more memory than its text: an element of two bytes may take fifty. Zero means no
+// bound.
 type bounds struct {
-	// items is how many elements the array of a member may have, by the name of the member. What is beyond is not
-	// decoded: one nil stands for it, so that whoever checks the length sees that it is too much.
+	// items is how many elements the array of a member may have, by the name of the member. More are not decoded: one
+	// nil stands for them, so that a check of the length finds one too many.
 	items map[string]int
 	// values is how many values the text may have, those within others included.
 	values int
 }
 
-// decode decodes one JSON text, by the letter of RFC 8259. It refuses what parsers disagree about, since a proxy in front
-// or a log behind may read it the other way: duplicate members, invalid UTF-8, lone surrogates, text behind the end; and
-// what no text of an API holds: NUL, and nesting without end.
+// decode decodes one JSON text, by the letter of RFC 8259. It refuses what parsers disagree about, since a proxy in
+// front or a log behind may read it the other way: duplicate members, invalid UTF-8, lone surrogates, text after the
+// end. It also refuses what no API sends: NUL, and nesting without end.
 //
-// The text becomes nil, bool, json.Number, string, []any and map[string]any. Problems are messages by
-// the name of the member at fault, or by "body"; none holds any of the text. With problems there is no value.
+// The value consists of nil, bool, json.Number, string, []any and map[string]any. Each problem is a message under the
+// name of the member at fault, or under "body", and holds nothing of the text. If there are problems, there is no
+// value.
 func decode(data []byte, bounds bounds) (value any, problems map[string]string) {
 	d := decoding{
 		// Invalid UTF-8 is let through here and found when the string is unquoted, where the member is known.

@@ -25,7 +25,7 @@ type Mux struct {
 	mux       *http.ServeMux
 	methods   []string        // all that any operation has, for 405
 	mounted   map[string]bool // by operationId
-	slashless map[string]bool // patterns to which a slash at the end does not lead, see lenient
+	slashless map[string]bool // patterns that a path with a slash at its end does not reach, see lenient
 }
 
 // NewMux returns a router without handlers.
@@ -46,8 +46,8 @@ func NewMux(config Config) *Mux {
 	return m
 }
 
-// HandleFunc mounts the handler of "METHOD /base/path". It panics when the contract has no such operation: then the
-// generated code and the document have drifted apart, and the server must not start.
+// HandleFunc mounts the handler of "METHOD /base/path". It panics if the contract has no such operation: then the
+// generated code and the document differ, and the server must not start.
 func (m *Mux) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
 	method, path, _ := strings.Cut(pattern, " ")
 	item := m.config.Document.Paths.Value(strings.TrimPrefix(path, m.config.Base))
@@ -69,7 +69,7 @@ func (m *Mux) Mounted(pattern string) http.Handler {
 	return handler
 }
 
-// Unmounted lists the operations of the contract which no handler answers.
+// Unmounted returns the operations of the contract that no handler answers.
 func (m *Mux) Unmounted() []string {
 	var ids []string
 	for _, item := range m.config.Document.Paths.Map() {
@@ -86,7 +86,8 @@ func (m *Mux) Unmounted() []string {
 // ServeHTTP implements [http.Handler].
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// http.ServeMux answers these with a redirect in HTML, which loses the body of a POST. They are no paths of ours.
-	if escaped := r.URL.EscapedPath(); !strings.HasPrefix(escaped, "/") || strings.Contains(escaped, "//") || hasDotSegment(escaped) {
+	escaped := r.URL.EscapedPath()
+	if !strings.HasPrefix(escaped, "/") || strings.Contains(escaped, "//") || hasDotSegment(escaped) {
 		m.config.Host.Fail(w, r, NoRoute)
 		return
 	}
@@ -98,13 +99,12 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mux.ServeHTTP(w, meant)
 }
 
-// lenient is the request as it was meant, in two points on which front ends and Go disagree. RealWorld's Angular front
-// end publishes to /articles/, and a redirect would lose the body. And a semicolon in a query is a character like any
-// other (URL Standard §5.1), which Angular does not encode; package url drops the pair that has one.
+// lenient returns the request as it was meant, in two points on which front ends and Go disagree. RealWorld's Angular
+// front end publishes to /articles/, and a redirect would lose the body. It also does not encode semicolons in a query,
+// since there they are characters like any other (URL Standard §5.1), and package url drops a pair that has one.
 //
-// It is nil where a slash may be all that is left of a path whose last parameter came out empty, and the operation
-// changes something: who means to end one session must not end them all. Nothing that can be read has an empty name, so
-// reading /articles/ lists.
+// It returns nil if the operation changes something and the slash may be all that is left of an empty parameter:
+// whoever means to end one session must not end them all. Reading is harmless, so GET /articles/ lists.
 func (m *Mux) lenient(r *http.Request) *http.Request {
 	path, rawPath, query := r.URL.Path, r.URL.RawPath, r.URL.RawQuery
 	slash := strings.HasPrefix(path, m.config.Base+"/") && strings.HasSuffix(r.URL.EscapedPath(), "/")
@@ -115,9 +115,9 @@ func (m *Mux) lenient(r *http.Request) *http.Request {
 	if !slash && query == r.URL.RawQuery {
 		return r
 	}
-	meant, address := *r, *r.URL
-	address.Path, address.RawPath, address.RawQuery = path, rawPath, query
-	meant.URL = &address
+	meant, target := *r, *r.URL
+	target.Path, target.RawPath, target.RawQuery = path, rawPath, query
+	meant.URL = &target
 	if _, pattern := m.mux.Handler(&meant); slash && m.slashless[pattern] {
 		return nil
 	}
@@ -128,15 +128,17 @@ func hasDotSegment(path string) bool {
 	if !strings.Contains(path, "/.") {
 		return false
 	}
-	return slices.ContainsFunc(strings.Split(path, "/"), func(segment string) bool { return segment == "." || segment == ".." })
+	segments := strings.Split(path, "/")
+	return slices.Contains(segments, ".") || slices.Contains(segments, "..")
 }
 
-// noOperation answers 405 if the path has operations with other methods, else 404. OPTIONS that are no CORS preflight
-// are told the methods as well (RFC 9110 §9.3.7).
+// noOperation answers 405 if the path has operations with other methods, else 404. OPTIONS without a CORS preflight
+// gets the methods as well (RFC 9110 §9.3.7).
 func (m *Mux) noOperation(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range m.methods {
-		if _, pattern := m.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/" && pattern != "" {
+		_, pattern := m.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host})
+		if pattern != "/" && pattern != "" {
 			allowed = append(allowed, method)
 			if method == http.MethodGet {
 				allowed = append(allowed, http.MethodHead)
@@ -155,7 +157,7 @@ func (m *Mux) noOperation(w http.ResponseWriter, r *http.Request) {
 	m.config.Host.Fail(w, r, errs.New(errs.KindNoMethod, "method", "not allowed"))
 }
 
-// tokenNeed is whether an operation asks for a token.
+// tokenNeed says whether an operation asks for a token.
 type tokenNeed uint8
 
 const (
@@ -191,7 +193,8 @@ func newOperation(
 			o.need = max(o.need, tokenOptional)
 		}
 	}
-	if o.need == tokenOptional && !slices.ContainsFunc(*security, func(r openapi3.SecurityRequirement) bool { return len(r) == 0 }) {
+	none := func(r openapi3.SecurityRequirement) bool { return len(r) == 0 }
+	if o.need == tokenOptional && !slices.ContainsFunc(*security, none) {
 		o.need = tokenRequired
 	}
 	for _, parameter := range slices.Concat(item.Parameters, contract.Parameters) {
@@ -221,7 +224,8 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			err = wish.hold(w, r, o.mux.config)
 		}
 		if err != nil {
-			// None of the operation's own answers, like an unknown route: the contract need not have the status.
+			// This is not one of the operation's own answers, as for an unknown route, so the contract need not have
+			// the status.
 			o.host.Fail(w, r, err)
 			return
 		}
@@ -244,7 +248,7 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.check(r, recorded) // after a panic, what is sent is not the operation's
 }
 
-// answer is the real answer.
+// answer gives the real answer.
 func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 	var err error
 	if o.need != tokenIgnored {
@@ -263,8 +267,8 @@ func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 	o.handler(w, r)
 }
 
-// checkParameters holds path and query to the contract. A query parameter that is empty counts as not given, since
-// forms send all their fields: it is taken out of the query, where the generated code would stumble over it.
+// checkParameters holds path and query to the contract. An empty query parameter counts as not given, since forms send
+// all their fields. It is taken out of the query, so that the generated code does not refuse it.
 func (o *operation) checkParameters(r *http.Request) error {
 	if len(o.parameters) == 0 && r.URL.RawQuery == "" {
 		return nil
@@ -296,7 +300,7 @@ func (o *operation) checkParameters(r *http.Request) error {
 			continue
 		}
 		if wrong := checkParameter(parameter, values[0]); len(wrong) > 0 {
-			// A path that cannot name anything names nothing: the contract says of what.
+			// A path that cannot name anything is not found. The contract says what is not.
 			if noun, ok := parameter.Extensions["x-not-found"].(string); ok {
 				return errs.NotFound(noun)
 			}

@@ -9,9 +9,9 @@ import (
 	"conduit/internal/errs"
 )
 
-// problems turns what the validator found into fields and our own words. The validator's words are never shown: they
-// hold the value and the schema. A field is the last name of its JSON pointer; what is wrong with an element of an
-// array is wrong with the array, and says which one it is; the document as a whole is root.
+// problems turns what the validator found into fields and our own words. The validator's words are never shown, since
+// they hold the value and the schema. A field is the last name of its JSON pointer. A problem with an element of an
+// array belongs to the array, and its message says which element it is. The document as a whole is root.
 func problems(err error, root string) errs.Fields {
 	fields := errs.Fields{}
 	collect(fields, err, root)
@@ -33,7 +33,7 @@ func collect(fields errs.Fields, err error, root string) {
 				which = errs.Item(index)
 			}
 		}
-		// One message a field, the first: who has to fill it in need not hear that nothing is no e-mail either.
+		// Each field has one message, the first: whoever left it empty need not read that it is no email either.
 		if _, named := fields[field]; !named {
 			fields.Add(field, which+message(err))
 		}

@@ -19,10 +19,10 @@ import (
 
 const maxWait = 30 * time.Second // the longest delay that a request may ask for
 
-// rehearsal lets a front end see any answer that the contract has for an operation, from the server it will talk to in
-// earnest. A request says what it wants in Prefer (RFC 7240), in the words of other mock servers: code=422 for the
-// documented example of that status, example=NAME for another than the first, wait=2 for a delay in seconds, also
-// before a real answer.
+// rehearsal shows a front end any answer that the contract has for an operation, from the server that it will use
+// later. A request says what it wants in Prefer (RFC 7240), in the words of other mock servers: code=422 for the
+// documented example of that status, example=NAME for another example than the first, wait=2 for a delay in seconds,
+// even before a real answer.
 //
 // It has the answers of one operation by their codes.
 type rehearsal map[string]rehearsedAnswer
@@ -32,7 +32,7 @@ type rehearsedAnswer struct {
 	status   int
 	headers  map[string]string
 	examples map[string]any // bodies, by name; none where there is no body
-	first    string         // of the names: the example which is meant when none is named
+	first    string         // the name of the example that is meant when none is named
 }
 
 func newRehearsal(contract *openapi3.Operation) rehearsal {
@@ -60,7 +60,7 @@ func newRehearsal(contract *openapi3.Operation) rehearsal {
 	return r
 }
 
-// preferred is what a request asks of a rehearsal, understood.
+// preferred is what a request asks of a rehearsal, after it was read.
 type preferred struct {
 	answer *rehearsedAnswer // nil: the real one
 	body   any              // nil: none
@@ -68,8 +68,8 @@ type preferred struct {
 	words  []string // for Preference-Applied
 }
 
-// read understands what the request prefers. The error is Invalid and lists what there is. Preferences with other names
-// are none of ours and ignored (RFC 7240 §2).
+// read returns what the request prefers. The error is Invalid and lists what there is. Preferences with other names are
+// ignored (RFC 7240 §2).
 func (r rehearsal) read(headers []string) (preferred, error) {
 	var p preferred
 	wanted := preferences(headers)
@@ -100,7 +100,7 @@ func (r rehearsal) read(headers []string) (preferred, error) {
 	return p, nil
 }
 
-// list names what there is, in order.
+// list returns what there is, in order, as one text.
 func list[V any](there map[string]V) string {
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(there)), func(name string) bool { return name == "" })
 	if len(names) == 0 {
@@ -116,8 +116,8 @@ var (
 	preferenceValue = regexp.MustCompile(`^\s*([^\s=;"]+)\s*(?:=\s*"?([^\s;"]*)"?)?\s*(?:;|$)`)
 )
 
-// preferences reads Prefer (RFC 7240 §2): names in lower case, with their values. Of a name that is there twice the
-// first counts.
+// preferences returns what Prefer says (RFC 7240 §2): names in lower case, with their values. If a name is there twice,
+// the first counts.
 func preferences(headers []string) map[string]string {
 	found := map[string]string{}
 	for _, element := range preference.FindAllString(strings.Join(headers, ","), -1) {
@@ -133,13 +133,14 @@ func preferences(headers []string) map[string]string {
 	return found
 }
 
-// hold waits for as long as the request prefers, or until the server stops. The server's deadline for reading a
-// request, which would come in between and end it, moves along.
+// hold waits for as long as the request prefers, or until the server stops. It moves the server's deadline for reading
+// a request, which would end the request meanwhile.
 func (p preferred) hold(w http.ResponseWriter, r *http.Request, config Config) error {
 	if p.wait == 0 {
 		return nil
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.wait + config.BodyTime)) // a recorder in a test has none
+	// It fails in tests, whose recorders have no deadlines.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.wait + config.BodyTime))
 	select {
 	case <-time.After(p.wait):
 		return nil
@@ -150,8 +151,7 @@ func (p preferred) hold(w http.ResponseWriter, r *http.Request, config Config) e
 	}
 }
 
-// write answers as an operation would: errors in the one shape with their usual headers, the rest with those of the
-// contract.
+// write answers as an operation would. Errors have the usual shape and headers, other answers those of the contract.
 func (p preferred) write(w http.ResponseWriter, host Host) {
 	if p.answer.status >= http.StatusBadRequest {
 		host.Refuse(w, p.answer.status, exampleFields(p.body))
@@ -173,7 +173,7 @@ func (p preferred) write(w http.ResponseWriter, host Host) {
 	_, _ = w.Write(text) // fails when the client has gone
 }
 
-// exampleFields reads an example of an error.
+// exampleFields returns the fields of an example of an error.
 func exampleFields(example any) errs.Fields {
 	var body struct{ Errors errs.Fields }
 	text, err := json.Marshal(example)

@@ -18,7 +18,7 @@ type Violation struct {
 	Reason      string // with the JSON pointer; never a value
 }
 
-// Strict forbids the objects of a document members that it does not list, and returns it.
+// Strict makes a document forbid members that its objects do not list, and returns it.
 func Strict(document *openapi3.T) *openapi3.T {
 	no := false
 	for _, schema := range document.Components.Schemas {
@@ -89,7 +89,7 @@ func (m *Mux) violation(r *http.Request, answer *recorder) error {
 		openapi3.MultiErrors(), openapi3.VisitAsResponse(), openapi3.EnableFormatValidation()))
 }
 
-// withoutValues keeps of the validator's findings where they are and what they break.
+// withoutValues returns where the validator's findings are and which rules they break, without any value.
 func withoutValues(err error) error {
 	var text []string
 	var walk func(error)

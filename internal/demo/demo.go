@@ -1,4 +1,4 @@
-// Package demo makes content to look at: people who write, follow, favour and comment. The same numbers give the same
+// Package demo makes content to look at: people who write, follow, favour and comment. The same options make the same
 // content, to the letter and the millisecond, so that screenshots and end-to-end tests can rely on it.
 //
 // It knows the domain's types and nothing of how they are kept; it fills a [Store].
@@ -24,7 +24,7 @@ const Password = "password123"
 // John is the demo account that RealWorld's browser tests expect.
 const John = "johndoe"
 
-// Store takes content in bulk. What is added gets its id.
+// Store takes content in bulk. What is added gets an id.
 type Store interface {
 	ImportUsers(ctx context.Context, users []identity.User) error
 	ImportArticles(ctx context.Context, articles []blog.Article) error
@@ -37,19 +37,19 @@ type Store interface {
 type Options struct {
 	Users    int    // at least 2
 	Articles int    // at least 1
-	Seed     uint64 // another one gives other content
-	// PasswordHash is the hash of Password. One serves all accounts: a hash each would take seconds a hundred.
+	Seed     uint64 // another one makes other content
+	// PasswordHash is the hash of Password. One serves all accounts: hashing for each would take seconds.
 	PasswordHash string
 	// PublicURL is where browsers reach the server, which has the pictures; without a slash at the end.
 	PublicURL string
-	// Progress, if set, is told how many more articles are there.
+	// Progress, if set, is called with how many more articles are there.
 	Progress func(articles int)
 }
 
 // batch is how many articles are made and stored at a time.
 const batch = 500
 
-// newest is when the newest demo article was published: long enough ago that whatever people publish is newer.
+// newest is when the newest demo article was published, which is long ago, so that whatever people publish is newer.
 var newest = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // Now is when a demo that stands still takes place: a day after its newest article.
@@ -151,7 +151,7 @@ func (m *maker) follows() (pairs []blog.Pair) {
 	return pairs
 }
 
-// article makes the i-th article; the first is the newest but what people publish, and John's.
+// article makes the i-th article. The first is the newest, and John's.
 func (m *maker) article(i int) blog.Article {
 	author := m.users[0]
 	if i%10 != 0 {
@@ -168,17 +168,19 @@ func (m *maker) article(i int) blog.Article {
 		slug = fmt.Sprintf("%s-%d", slug, m.slugs[slug])
 	}
 	return blog.Article{
-		Slug: slug, Title: title, Description: m.fake.Sentence(8), Body: "## " + title + "\n\n" + strings.Join(paragraphs, "\n\n"),
+		Slug: slug, Title: title, Description: m.fake.Sentence(8),
+		Body:    "## " + title + "\n\n" + strings.Join(paragraphs, "\n\n"),
 		TagList: m.tags(), AuthorID: author.ID, CreatedAt: written, UpdatedAt: written,
 	}
 }
 
 var tagWords = []string{
-	"golang", "typescript", "databases", "security", "testing", "design", "career", "books", "travel", "cooking", "music", "photography", "running",
-	"gardening", "history", "science", "startups", "open-source", "accessibility", "performance", "writing", "education", "health", "cycling",
+	"golang", "typescript", "databases", "security", "testing", "design", "career", "books", "travel", "cooking",
+	"music", "photography", "running", "gardening", "history", "science", "startups", "open-source", "accessibility",
+	"performance", "writing", "education", "health", "cycling",
 }
 
-// tags draws tags, the first words more often than the last, as tags are in life.
+// tags draws tags. It draws the first words more often than the last, as people do.
 func (m *maker) tags() []string {
 	tags := []string{}
 	for range m.source.IntN(5) {

@@ -9,28 +9,28 @@ import (
 	"conduit/internal/identity"
 )
 
-// joined is when the first account of demo content was made; each further one a minute after the one before.
+// joined is when the first demo account was made. Each further one was made a minute later.
 var joined = newest.AddDate(-1, 0, 0)
 
-// picture is where browsers find the picture of the i-th demo account.
+// picture returns where browsers find the picture of the i-th demo account.
 func picture(publicURL string, i int) string { return publicURL + place(i) }
 
 func place(i int) string { return fmt.Sprintf("/avatars/%d.svg", i+1) }
 
-// Gallery has the pictures of accounts.
+// Gallery keeps the pictures of accounts.
 type Gallery interface {
-	// UsersAfter returns users by their ids, which are above one.
+	// UsersAfter returns users with ids above one, in the order of their ids.
 	UsersAfter(ctx context.Context, id int64, limit int) ([]identity.User, error)
-	// ReplaceImages changes images, each unless it has changed meanwhile.
+	// ReplaceImages changes images, except those that have changed meanwhile.
 	ReplaceImages(ctx context.Context, changes []identity.ImageChange) error
 }
 
-// atATime is how many accounts one change is about: few enough for the time that a store gives it on a busy machine.
+// atATime is how many accounts one change covers: few enough for the store's timeout on a busy machine.
 const atATime = 100
 
-// MovePictures has demo accounts show pictures of the server at publicURL, and returns how many did not. An image is an
-// absolute URL, which front ends send back with every save of a settings page: so it is stored as one, and points to
-// the former place when the server has moved, as to another port. What somebody chose instead stays.
+// MovePictures points the pictures of demo accounts to the server at publicURL, and returns how many it changed. An
+// image is an absolute URL, and stored as one, since front ends send it back with every save of a settings page. So it
+// points to the former place when the server has moved, perhaps to another port. A picture that somebody chose stays.
 func MovePictures(ctx context.Context, gallery Gallery, publicURL string) (moved int, err error) {
 	for last := int64(0); ; {
 		users, err := gallery.UsersAfter(ctx, last, atATime)
@@ -62,7 +62,8 @@ func MovePictures(ctx context.Context, gallery Gallery, publicURL string) (moved
 	}
 }
 
-// number tells a demo account, whatever has become of its name, by the moment when it was made.
+// number returns the number of a demo account. It knows the account by the moment when it was made, since the name may
+// have changed.
 func number(user identity.User) (i int, demo bool) {
 	since := user.CreatedAt.Sub(joined)
 	return int(since / time.Minute), since >= 0 && since%time.Minute == 0

@@ -1,8 +1,8 @@
 // Package docs is the documentation page: Swagger UI, pinned and embedded, opened on the contract of the server it
 // comes from.
 //
-// It knows files and how browsers ask for them. Which contract is shown, and what it says, it does not know: the page
-// loads openapi.yaml from beside itself.
+// It knows files and how browsers ask for them. It does not know which contract is shown, or what that says: the page
+// loads openapi.yaml from the path beside its own.
 package docs
 
 import (
@@ -25,13 +25,13 @@ import (
 //go:embed page swagger-ui
 var files embed.FS
 
-// contentSecurityPolicy has a browser run and load only what comes from this server, and nothing that stands in the
-// page itself. Swagger UI's stylesheet has its icons as data: URLs.
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// contentSecurityPolicy has a browser run and load only files of this server, and nothing inline. The icons in Swagger
+// UI's stylesheet are data: URLs.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// kinds are the media types of the page's files. Browsers refuse scripts and styles whose type is not theirs, and the
-// table which package mime reads depends on the machine.
+// kinds are the media types of the page's files. Browsers refuse scripts and styles with the wrong type, and the table
+// that package mime reads depends on the machine.
 var kinds = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
@@ -48,8 +48,7 @@ type file struct {
 	plain  func() []byte
 }
 
-// Handler answers GET /docs with the page and GET /docs/{file} with what it loads. What is no file of the page goes to
-// notFound.
+// Handler answers GET /docs with the page and GET /docs/{file} with what it loads. notFound answers all else.
 func Handler(notFound http.Handler) http.Handler {
 	found := map[string]file{}
 	for _, folder := range []string{"page", "swagger-ui"} {
@@ -108,12 +107,13 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// takesGzip reads Accept-Encoding (RFC 9110 §12.5.3): gzip by its name or as any encoding, unless its weight is zero.
+// takesGzip reports whether Accept-Encoding (RFC 9110 §12.5.3) has gzip, by its name or as *, with a weight above zero.
 func takesGzip(headers []string) bool {
 	taken := false
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
 		name, parameters, _ := strings.Cut(part, ";")
-		refused := strings.HasPrefix(strings.ReplaceAll(strings.ToLower(parameters), " ", ""), "q=0") && !strings.ContainsAny(parameters, "123456789")
+		weight := strings.ReplaceAll(strings.ToLower(parameters), " ", "")
+		refused := strings.HasPrefix(weight, "q=0") && !strings.ContainsAny(weight, "123456789")
 		switch strings.ToLower(strings.TrimSpace(name)) {
 		case "gzip":
 			return !refused
@@ -124,7 +124,7 @@ func takesGzip(headers []string) bool {
 	return taken
 }
 
-// unpacked is for clients which do not take gzip; browsers do.
+// unpacked is for clients that do not take gzip; browsers do.
 func unpacked(content []byte) []byte {
 	reader, err := gzip.NewReader(bytes.NewReader(content))
 	if err != nil {

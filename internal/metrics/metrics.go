@@ -1,6 +1,6 @@
-// Package metrics counts what a server does, for Prometheus. Rooms that have something to count offer a figure or call
-// a function of theirs; this one gives it a name. It alone knows Prometheus, and no label of it holds what users or
-// strangers send: operations, statuses and kinds of events are finite sets of ours.
+// Package metrics counts what a server does, for Prometheus. Other rooms offer a figure or call a function, and this
+// one names the metric. It alone knows Prometheus. No label holds what users or strangers send: the sets of operations,
+// statuses and kinds of events are finite and ours.
 package metrics
 
 import (
@@ -19,7 +19,7 @@ import (
 	"conduit/internal/identity"
 )
 
-// Metrics are the figures of one server. Each is of its process, and begins at zero with it.
+// Metrics are the figures of one server. Each begins at zero when its process does.
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
@@ -106,7 +106,7 @@ const (
 	left = "left"
 )
 
-// Waited counts somebody who waited to have a password hashed. The error says how it ended.
+// Waited counts one wait for a turn to hash a password. The error says how it ended.
 func (m *Metrics) Waited(wait time.Duration, err error) {
 	outcome := turn
 	switch {
@@ -156,7 +156,7 @@ func (m *Metrics) Server(server interface {
 	}
 }
 
-// Keys shows the signing keys. Rotation is the age at which the active one is to be followed by another, 0 for never.
+// Keys shows the signing keys. Rotation is the age at which another key follows the active one, 0 for never.
 func (m *Metrics) Keys(keys *auth.KeyRing, rotation time.Duration) {
 	for _, state := range auth.KeyStates() {
 		labels := prometheus.Labels{"state": string(state)}

@@ -1,10 +1,11 @@
-// Package weak knows the passwords that everybody tries first. It decides nothing: whether people may have them is a
-// rule of the domain.
+// Package weak knows the passwords that everybody tries first. It decides nothing: the domain rules whether people may
+// have them.
 package weak
 
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -17,7 +18,7 @@ type Passwords struct {
 	longest int
 }
 
-// New reads the list that zxcvbn brings along: seven thousand out of leaks.
+// New reads the list that zxcvbn contains: seven thousand passwords from leaks.
 func New() (*Passwords, error) {
 	text, err := data.Asset("data/Passwords.json")
 	if err != nil {
@@ -35,21 +36,21 @@ func New() (*Passwords, error) {
 	return p, nil
 }
 
-// What guessing a piece costs, and up to which sum a password is common. Of long passwords nearly none is on a list
-// itself: the common ones are made of a word from it, once or again and again, and of something like 123456 behind.
+// What guessing a piece costs, and up to which sum a password is common. Hardly any long password is on a list itself.
+// The common ones are a word from it, once or repeated, with something like 123456 after it.
 const (
 	pieceCost  = 2
 	symbolCost = 1 // one character that is neither letter nor digit
 	budget     = 2*pieceCost + symbolCost
 )
 
-// shortest is how long something is at most that is common when repeated, whatever it is.
+// shortest is the length up to which any text is common when it is repeated.
 const shortest = 4
 
-// Common tells whether the password is one of the list or little more than one: itself or what it repeats consists of
-// at most two pieces and a symbol. A piece is a password of the list, also with digits and symbols for letters
-// (p4ssw0rd), a character again and again, characters in a row (abcdef, 654321), or up to four digits, as a year has.
-// Case is ignored.
+// Common reports whether the password is on the list or little more than that: it, or what it repeats, consists of at
+// most two pieces and a symbol. A piece is a password on the list, perhaps with digits and symbols for letters
+// (p4ssw0rd), one character repeated, characters in a row (abcdef, 654321), or up to four digits, as in a year. Case is
+// ignored.
 func (p *Passwords) Common(password string) bool {
 	whole := []rune(strings.ToLower(password))
 	text := unrepeated(whole)
@@ -73,7 +74,8 @@ func (p *Passwords) cost(piece []rune) int {
 	switch {
 	case len(piece) == 1 && !unicode.IsLetter(piece[0]) && !unicode.IsDigit(piece[0]):
 		return symbolCost
-	case inARow(piece), len(piece) <= 4 && !strings.ContainsFunc(string(piece), func(r rune) bool { return !unicode.IsDigit(r) }):
+	case inARow(piece),
+		len(piece) <= 4 && !slices.ContainsFunc(piece, func(r rune) bool { return !unicode.IsDigit(r) }):
 		return pieceCost
 	case len(piece) <= p.longest:
 		if text := string(piece); p.listed[text] || p.listed[plain.Replace(text)] {
@@ -83,10 +85,12 @@ func (p *Passwords) cost(piece []rune) int {
 	return budget + 1
 }
 
-// plain writes letters for what often stands for them.
-var plain = strings.NewReplacer("@", "a", "4", "a", "3", "e", "1", "i", "!", "i", "0", "o", "5", "s", "$", "s", "7", "t")
+// plain replaces digits and symbols by the letters that they often stand for.
+var plain = strings.NewReplacer(
+	"@", "a", "4", "a", "3", "e", "1", "i", "!", "i", "0", "o", "5", "s", "$", "s", "7", "t",
+)
 
-// unrepeated gives what text repeats, the last time perhaps not to its end: "abc" of "abcabca".
+// unrepeated returns what text repeats, the last time perhaps not to its end: "abc" for "abcabca".
 func unrepeated(text []rune) []rune {
 	for period := 1; period <= len(text)/2; period++ {
 		same := true
@@ -100,7 +104,7 @@ func unrepeated(text []rune) []rune {
 	return text
 }
 
-// inARow tells whether three characters or more are one and the same, or follow each other up or down; 0 follows 9.
+// inARow reports whether three or more characters are all the same, or follow each other up or down; 0 follows 9.
 func inARow(text []rune) bool {
 	if len(text) < 3 {
 		return false
