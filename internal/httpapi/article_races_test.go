@@ -34,7 +34,7 @@ func TestWritersDoNotDeadlock(t *testing.T) {
 			group.Go(func() {
 				for n := range 12 {
 					two := []string{tags[(i+n)%4], tags[(i+3*n+1)%4]}
-					try(call{method: "PUT", path: fmt.Sprintf("/api/articles/kept-%d", i), token: token, body: articleJSON("tagList", two)}, 200)
+					try(put(fmt.Sprintf("/api/articles/kept-%d", i), token, articleJSON("tagList", two)), 200)
 					slices.Reverse(two)
 					got := try(publishing(token, fmt.Sprintf("Of %d %d", i, n), two...), 201)
 					path := got.header.Get("Location")

@@ -24,7 +24,7 @@ func publishing(token, title string, tags ...string) call {
 	if tags == nil {
 		tags = []string{}
 	}
-	return call{method: "POST", path: "/api/articles", token: token, body: articleJSON("title", title, "description", "About "+title, "body", "Body of "+title, "tagList", tags)}
+	return post("/api/articles", token, articleJSON("title", title, "description", "About "+title, "body", "Body of "+title, "tagList", tags))
 }
 
 // publish creates an article and gives its slug. Each is a second younger than the one before.
@@ -35,10 +35,6 @@ func (s *server) publish(t testing.TB, token, title string, tags ...string) stri
 	got.want(t, http.StatusCreated, "")
 	return got.at(t, "article", "slug").(string)
 }
-
-func get(path, token string) call  { return call{method: "GET", path: path, token: token} }
-func post(path, token string) call { return call{method: "POST", path: path, token: token} }
-func del(path, token string) call  { return call{method: "DELETE", path: path, token: token} }
 
 // slugs gives the slugs of a list and its total.
 func (a answer) slugs(t testing.TB) (slugs []string, total int) {
@@ -77,10 +73,7 @@ func TestArticleLife(t *testing.T) {
 		s.do(t, get(path, "")).want(t, 200, created.body)
 		s.do(t, get(path, jake)).want(t, 200, created.body)
 
-		put := func(token, path, body string) answer {
-			return s.do(t, call{method: "PUT", path: path, token: token, body: body})
-		}
-		changed := put(jake, path, articleJSON("body", "With two hands"))
+		changed := s.do(t, put(path, jake, articleJSON("body", "With two hands")))
 		changed.want(t, 200, "")
 		if changed.at(t, "article", "createdAt") != created.at(t, "article", "createdAt") || changed.at(t, "article", "updatedAt") == created.at(t, "article", "updatedAt") ||
 			changed.at(t, "article", "slug") != "how-to-train-your-dragon" || changed.at(t, "article", "body") != "With two hands" || fmt.Sprint(changed.at(t, "article", "tagList")) != "[dragons training]" {
@@ -92,34 +85,30 @@ func TestArticleLife(t *testing.T) {
 			{`{"article":{"tagList":[]}}`, "[]"},
 			{`{"article":{"description":"d","slug":"x","author":{},"createdAt":1}}`, "[]"},
 		} {
-			if got := put(jake, path, step.body); got.status != 200 || fmt.Sprint(got.at(t, "article", "tagList")) != step.tags {
+			if got := s.do(t, put(path, jake, step.body)); got.status != 200 || fmt.Sprint(got.at(t, "article", "tagList")) != step.tags {
 				t.Errorf("%s: %d %s", step.body, got.status, got.body)
 			}
 		}
-		put(jake, path, `{"article":{"tagList":null}}`).wantError(t, 422, "tagList", "can't be blank")
-		put(jake, path, `{"article":{"title":"","description":null,"body":"  "}}`).want(t, 422, `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"]}}`)
-		put(jake, path, `{"article":{"body":" \n\u3000"}}`).wantError(t, 422, "body", "can't be blank")
-		put(jane, path, articleJSON("body", "mine")).wantError(t, 403, "article", "forbidden")
-		put(jane, "/api/articles/unknown", articleJSON("body", "mine")).wantError(t, 404, "article", "not found")
+		s.do(t, put(path, jake, `{"article":{"tagList":null}}`)).wantError(t, 422, "tagList", "can't be blank")
+		s.do(t, put(path, jake, `{"article":{"title":"","description":null,"body":"  "}}`)).want(t, 422, `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"]}}`)
+		s.do(t, put(path, jake, `{"article":{"body":" \n\u3000"}}`)).wantError(t, 422, "body", "can't be blank")
+		s.do(t, put(path, jane, articleJSON("body", "mine"))).wantError(t, 403, "article", "forbidden")
+		s.do(t, put("/api/articles/unknown", jane, articleJSON("body", "mine"))).wantError(t, 404, "article", "not found")
 		s.do(t, del(path, jane)).wantError(t, 403, "article", "forbidden")
 		s.do(t, del("/api/articles/unknown", jane)).wantError(t, 404, "article", "not found")
 
 		// All that hangs on it goes with it.
 		s.do(t, post(path+"/favorite", jane)).want(t, 200, "")
-		s.do(t, call{method: "POST", path: path + "/comments", token: jane, body: `{"comment":{"body":"Thanks"}}`}).want(t, 201, "")
+		s.do(t, post(path+"/comments", jane, `{"comment":{"body":"Thanks"}}`)).want(t, 201, "")
 		if gone := s.do(t, del(path, jake)); gone.status != 204 || gone.body != "" {
 			t.Errorf("DELETE: %d %q", gone.status, gone.body)
 		}
-		for _, c := range []call{get(path, jake), get(path+"/comments", ""), post(path+"/favorite", jane), del(path+"/favorite", jane), del(path, jake), put2(path, jake)} {
+		for _, c := range []call{get(path, jake), get(path+"/comments", ""), post(path+"/favorite", jane), del(path+"/favorite", jane), del(path, jake), put(path, jake, articleJSON("body", "x"))} {
 			s.do(t, c).wantError(t, 404, "article", "not found")
 		}
 		s.do(t, get("/api/articles?favorited=jane", "")).wantSlugs(t, 0)
 		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":[]}`)
 	})
-}
-
-func put2(path, token string) call {
-	return call{method: "PUT", path: path, token: token, body: articleJSON("body", "x")}
 }
 
 func TestArticleRefusals(t *testing.T) {
@@ -149,10 +138,10 @@ func TestArticleRefusals(t *testing.T) {
 			articleJSON("title", "t", "description", "d", "body", strings.Repeat("漢", 200_000)+"b"):                    ``,
 		} {
 			if want == "" {
-				s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: body}).want(t, 201, "")
+				s.do(t, post("/api/articles", jake, body)).want(t, 201, "")
 				continue
 			}
-			s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: body}).want(t, 422, want)
+			s.do(t, post("/api/articles", jake, body)).want(t, 422, want)
 		}
 	})
 }
@@ -167,7 +156,7 @@ func TestTags(t *testing.T) {
 		s.publish(t, jake, "More", "z", "new")
 		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":["z","Z","a","café","new"]}`)
 		s.do(t, get("/api/articles?tag=cafe%CC%81", "")).wantSlugs(t, 1, "tags")
-		s.do(t, call{method: "PUT", path: "/api/articles/more", token: jake, body: `{"article":{"tagList":["new","z2"]}}`}).want(t, 200, "")
+		s.do(t, put("/api/articles/more", jake, `{"article":{"tagList":["new","z2"]}}`)).want(t, 200, "")
 		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":["Z","a","café","new","z","z2"]}`)
 		s.do(t, del("/api/articles/tags", jake)).want(t, 204, "")
 		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":["new","z2"]}`)
@@ -202,7 +191,7 @@ func TestSlugs(t *testing.T) {
 		}
 
 		put := func(slug, title string) string {
-			got := s.do(t, call{method: "PUT", path: "/api/articles/" + slug, token: jake, body: articleJSON("title", title)})
+			got := s.do(t, put("/api/articles/"+slug, jake, articleJSON("title", title)))
 			got.want(t, 200, "")
 			if got.at(t, "article", "title") != title {
 				t.Errorf("title %s", got.body)
@@ -273,7 +262,7 @@ func TestStoredVerbatim(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
 		text := "<script>alert(1)</script> & \"quotes\" 'single' \\ \u2028 e\u0301 🦊\r\n\t'; drop table articles; -- ? $1 ?0 %s"
-		got := s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: articleJSON("title", text, "description", text, "body", text, "tagList", []string{"<b>"})})
+		got := s.do(t, post("/api/articles", jake, articleJSON("title", text, "description", text, "body", text, "tagList", []string{"<b>"})))
 		got.want(t, 201, "")
 		got = s.do(t, get(got.header.Get("Location"), ""))
 		for _, member := range []string{"title", "description", "body"} {

@@ -101,8 +101,8 @@ func TestAudit(t *testing.T) {
 			t.Errorf("login: %s", got)
 		}
 		seen++
-		does(404, call{method: "DELETE", path: "/api/user/sessions/" + strings.Repeat("A", 26), token: token})
-		does(204, call{method: "DELETE", path: "/api/user/sessions/" + secondID, token: token}, by(identity.SessionRevoked, "session:"+secondID))
+		does(404, del("/api/user/sessions/"+strings.Repeat("A", 26), token))
+		does(204, del("/api/user/sessions/"+secondID, token), by(identity.SessionRevoked, "session:"+secondID))
 		does(204, del("/api/user/sessions", token)) // there was no other
 		does(204, del("/api/user/sessions", token))
 		for i := range 2 {
@@ -118,8 +118,8 @@ func TestAudit(t *testing.T) {
 		third := s.do(t, as("third", login("jake@test.com", password))).token(t)
 		thirdID := s.sessionOf(t, third).ID
 		seen++
-		does(204, call{method: "POST", path: "/api/users/logout", token: third}, by(identity.LoggedOut, "session:"+thirdID))
-		does(401, call{method: "POST", path: "/api/users/logout", token: third})
+		does(204, post("/api/users/logout", third), by(identity.LoggedOut, "session:"+thirdID))
+		does(401, post("/api/users/logout", third))
 
 		first := s.do(t, as("refreshing", sessionCall("/api/sessions", "email", "jake@test.com", "password", password)))
 		refreshing := "session:" + first.at(t, "session", "id").(string)
@@ -134,20 +134,19 @@ func TestAudit(t *testing.T) {
 		does(401, reused, by(identity.RefreshReused, refreshing))
 		does(401, reused)
 
-		put := func(pairs ...string) call { return put(token, pairs...) }
-		does(200, put("bio", "x"))
-		does(200, put("email", "jake@test.com", "username", "jake"))
-		does(200, put("username", "Jacob"), by(identity.UsernameChanged, "user:1"))
-		does(200, put("username", "JACOB"))
-		does(200, put("email", "new@test.com"), by(identity.EmailChanged, "user:1"))
-		does(200, put("password", "another password"), by(identity.PasswordChanged, "user:1"))
-		does(200, put("email", "jake@test.com", "password", password), by(identity.EmailChanged, "user:1"), by(identity.PasswordChanged, "user:1"))
-		does(422, put("password", "short"))
-		does(409, put("username", "jane"), by(identity.ChangeRefused, "user:1"))
+		does(200, changing(token, "bio", "x"))
+		does(200, changing(token, "email", "jake@test.com", "username", "jake"))
+		does(200, changing(token, "username", "Jacob"), by(identity.UsernameChanged, "user:1"))
+		does(200, changing(token, "username", "JACOB"))
+		does(200, changing(token, "email", "new@test.com"), by(identity.EmailChanged, "user:1"))
+		does(200, changing(token, "password", "another password"), by(identity.PasswordChanged, "user:1"))
+		does(200, changing(token, "email", "jake@test.com", "password", password), by(identity.EmailChanged, "user:1"), by(identity.PasswordChanged, "user:1"))
+		does(422, changing(token, "password", "short"))
+		does(409, changing(token, "username", "jane"), by(identity.ChangeRefused, "user:1"))
 		s.Throttle.PerAccount = 1
-		does(429, put("username", "joan"), by(identity.ChangeThrottled, "user:1"))
+		does(429, changing(token, "username", "joan"), by(identity.ChangeThrottled, "user:1"))
 		leave := func(password string) call {
-			return call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", password)}
+			return leaving(token, password)
 		}
 		does(422, leave("wrong"), by(identity.LoginFailed, "user:1"))
 		does(204, leave(password), by(identity.AccountDeleted, "user:1"))
@@ -205,17 +204,17 @@ func TestNoSecretsAreKept(t *testing.T) {
 		s.refresh(t, refresh).want(t, 401, "")
 		s.refresh(t, forged).want(t, 401, "")
 
-		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", short)}).want(t, 422, "")
-		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", second, "email", "new@test.com")}).want(t, 200, "")
+		s.do(t, changing(token, "password", short)).want(t, 422, "")
+		s.do(t, changing(token, "password", second, "email", "new@test.com")).want(t, 200, "")
 		for range 4 {
 			s.do(t, login("new@test.com", wrong))
 		}
 		s.do(t, login("new@test.com", second)).want(t, 429, "")
 		s.clock.Advance(time.Hour)
-		s.do(t, call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", wrong)}).want(t, 422, "")
+		s.do(t, leaving(token, wrong)).want(t, 422, "")
 		s.clock.Advance(time.Hour)
-		s.do(t, call{method: "POST", path: "/api/users/logout", token: keep(s.do(t, login("new@test.com", second)), 200, "user", "token")}).want(t, 204, "")
-		s.do(t, call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", second)}).want(t, 204, "")
+		s.do(t, post("/api/users/logout", keep(s.do(t, login("new@test.com", second)), 200, "user", "token"))).want(t, 204, "")
+		s.do(t, leaving(token, second)).want(t, 204, "")
 
 		events := s.events(t)
 		met := map[identity.Action]bool{}

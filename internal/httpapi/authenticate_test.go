@@ -82,8 +82,8 @@ func TestAuthorizationHeader(t *testing.T) {
 func TestTokenElsewhereIsAbsent(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
-		s.do(t, call{method: "GET", path: "/api/user?access_token=" + token + "&token=" + token}).wantError(t, 401, "token", "is missing")
-		s.do(t, call{method: "GET", path: "/api/user", headers: map[string]string{"Cookie": "token=" + token + "; jwt=" + token}}).
+		s.do(t, get("/api/user?access_token="+token+"&token="+token, "")).wantError(t, 401, "token", "is missing")
+		s.do(t, get("/api/user", "").with("Cookie", "token="+token+"; jwt="+token)).
 			wantError(t, 401, "token", "is missing")
 	})
 }
@@ -92,8 +92,8 @@ func TestTokenElsewhereIsAbsent(t *testing.T) {
 func TestAuthenticationComesFirst(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for _, body := range []string{"{", `{"user":{"email":""}}`, strings.Repeat(" ", 2<<20)} {
-			s.do(t, call{method: "PUT", path: "/api/user", body: body}).wantError(t, 401, "token", "is missing")
-			s.do(t, call{method: "PUT", path: "/api/user", body: body, token: "x"}).wantError(t, 401, "token", "is invalid")
+			s.do(t, put("/api/user", "", body)).wantError(t, 401, "token", "is missing")
+			s.do(t, put("/api/user", "x", body)).wantError(t, 401, "token", "is invalid")
 		}
 	})
 }
@@ -116,7 +116,7 @@ func TestForgedWithTheRealKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return s.do(t, call{method: "GET", path: "/api/user", token: forged})
+			return s.do(t, get("/api/user", forged))
 		}
 		get(issue(ctx, tokens, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).want(t, 200, "")
 		get(issue(ctx, tokens, claims.UserID+1, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
@@ -143,8 +143,8 @@ func TestExpiredSessionIsRemoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.do(t, call{method: "GET", path: "/api/user", token: longer}).wantError(t, 401, "token", "has expired")
-		s.do(t, call{method: "GET", path: "/api/user", token: longer}).wantError(t, 401, "token", "is invalid")
+		s.do(t, get("/api/user", longer)).wantError(t, 401, "token", "has expired")
+		s.do(t, get("/api/user", longer)).wantError(t, 401, "token", "is invalid")
 	})
 }
 
@@ -152,7 +152,7 @@ func TestDisabledUser(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
 		s.disable(t, "jake")
-		s.do(t, call{method: "GET", path: "/api/user", token: token}).wantError(t, 401, "token", "is invalid")
+		s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
 		s.do(t, login("jake@test.com", password)).wantError(t, 401, "credentials", "invalid")
 	})
 }
@@ -202,7 +202,7 @@ func TestExpiredTokenRemovesItsSession(t *testing.T) {
 		token := s.register(t, "jake")
 		session := s.sessionOf(t, token)
 		s.clock.Advance(25 * time.Hour)
-		s.do(t, call{method: "GET", path: "/api/user", token: token}).wantError(t, 401, "token", "has expired")
+		s.do(t, get("/api/user", token)).wantError(t, 401, "token", "has expired")
 		if _, err := s.Store.Session(t.Context(), session.ID, s.Keys.Keys()[0].ID); err == nil {
 			t.Error("the row of the session is still there")
 		}
@@ -254,10 +254,10 @@ func TestHeldRequestOfAnEndedSession(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		stolen := s.register(t, "jake")
 		own := s.do(t, login("jake@test.com", password)).token(t)
-		finish := s.hold(t, call{method: "PUT", path: "/api/user", token: stolen, body: userJSON("password", "of the thief")})
-		s.do(t, call{method: "PUT", path: "/api/user", token: own, body: userJSON("password", "of the person")}).want(t, 200, "")
+		finish := s.hold(t, changing(stolen, "password", "of the thief"))
+		s.do(t, changing(own, "password", "of the person")).want(t, 200, "")
 		finish().wantError(t, 401, "token", "is invalid")
-		s.do(t, call{method: "GET", path: "/api/user", token: own}).want(t, 200, "")
+		s.do(t, get("/api/user", own)).want(t, 200, "")
 		s.do(t, login("jake@test.com", "of the person")).want(t, 200, "")
 	})
 }
@@ -280,11 +280,11 @@ func TestLoginsBesideAPasswordChange(t *testing.T) {
 					}
 				})
 			}
-			s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", "another password")}).want(t, 200, "")
+			s.do(t, changing(token, "password", "another password")).want(t, 200, "")
 			group.Wait()
 			for _, opened := range tokens {
 				if opened != "" {
-					s.do(t, call{method: "GET", path: "/api/user", token: opened}).wantError(t, 401, "token", "is invalid")
+					s.do(t, get("/api/user", opened)).wantError(t, 401, "token", "is invalid")
 				}
 			}
 		}
@@ -296,8 +296,8 @@ func TestTokensAreNotStored(t *testing.T) {
 		token := s.register(t, "jake")
 		for _, got := range []answer{
 			s.do(t, login("jake@test.com", password)),
-			s.do(t, call{method: "GET", path: "/api/user", token: token}),
-			s.do(t, call{method: "PUT", path: "/api/user", token: token, body: `{"user":{}}`}),
+			s.do(t, get("/api/user", token)),
+			s.do(t, put("/api/user", token, `{"user":{}}`)),
 		} {
 			if kept := got.header.Get("Cache-Control"); kept != "no-store" {
 				t.Errorf("Cache-Control %q on an answer with a token", kept)

@@ -16,31 +16,31 @@ func TestCaching(t *testing.T) {
 			if got.want(t, 200, ""); tag == "" || got.header.Get("Cache-Control") != "private, no-cache" || !slices.Contains(got.header.Values("Vary"), "Authorization") {
 				t.Errorf("%s: %v", path, got.header)
 			}
-			again := s.do(t, call{method: "GET", path: path, token: jake, headers: map[string]string{"If-None-Match": tag}})
+			again := s.do(t, get(path, jake).with("If-None-Match", tag))
 			if again.status != 304 || again.body != "" || again.header.Get("ETag") != tag {
 				t.Errorf("%s again: %d %v", path, again.status, again.header)
 			}
 		}
 		list := s.do(t, get("/api/articles", jake)).header.Get("ETag")
 		s.do(t, post("/api/articles/cached/favorite", jake)).want(t, 200, "")
-		s.do(t, call{method: "GET", path: "/api/articles", token: jake, headers: map[string]string{"If-None-Match": list}}).want(t, 200, "")
-		s.do(t, call{method: "GET", path: "/api/articles/unknown", headers: map[string]string{"If-None-Match": "*"}}).want(t, 404, "")
+		s.do(t, get("/api/articles", jake).with("If-None-Match", list)).want(t, 200, "")
+		s.do(t, get("/api/articles/unknown", "").with("If-None-Match", "*")).want(t, 404, "")
 	})
 }
 
 func TestCompression(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
-		s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: articleJSON("title", "Long", "description", "d", "body", strings.Repeat("words and words ", 10_000))}).want(t, 201, "")
-		packed := s.do(t, call{method: "GET", path: "/api/articles/long", headers: map[string]string{"Accept-Encoding": "gzip"}})
+		s.do(t, post("/api/articles", jake, articleJSON("title", "Long", "description", "d", "body", strings.Repeat("words and words ", 10_000)))).want(t, 201, "")
+		packed := s.do(t, get("/api/articles/long", "").with("Accept-Encoding", "gzip"))
 		if packed.header.Get("Content-Encoding") != "gzip" || len(packed.body) > 10_000 || !strings.Contains(strings.Join(packed.header.Values("Vary"), ","), "Accept-Encoding") {
 			t.Errorf("%d bytes, %v", len(packed.body), packed.header)
 		}
-		plain := s.do(t, call{method: "GET", path: "/api/articles/long", headers: map[string]string{"Accept-Encoding": "identity"}})
+		plain := s.do(t, get("/api/articles/long", "").with("Accept-Encoding", "identity"))
 		if plain.header.Get("Content-Encoding") != "" || len(plain.body) < 160_000 || plain.header.Get("ETag") != packed.header.Get("ETag") {
 			t.Errorf("%d bytes, %v", len(plain.body), plain.header)
 		}
-		small := s.do(t, call{method: "GET", path: "/api/tags", headers: map[string]string{"Accept-Encoding": "gzip"}})
+		small := s.do(t, get("/api/tags", "").with("Accept-Encoding", "gzip"))
 		if small.header.Get("Content-Encoding") != "" {
 			t.Errorf("small: %v", small.header)
 		}

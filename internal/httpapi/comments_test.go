@@ -14,7 +14,7 @@ func TestComments(t *testing.T) {
 		s.publish(t, jake, "Another")
 		comment := func(token, path, body string) answer {
 			text, _ := json.Marshal(map[string]any{"comment": map[string]string{"body": body}})
-			return s.do(t, call{method: "POST", path: path, token: token, body: string(text)})
+			return s.do(t, post(path, token, string(text)))
 		}
 		first := comment(jane, path, "It takes a Jacobian")
 		first.want(t, 201, fmt.Sprintf(`{"comment":{"id":%v,"createdAt":"2026-02-18T03:22:58.637Z","updatedAt":"2026-02-18T03:22:58.637Z","body":"It takes a Jacobian",

@@ -64,12 +64,12 @@ func TestDocument(t *testing.T) {
 func TestDocumentForFrontEnds(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for _, path := range []string{"/openapi.yaml", "/openapi.json", "/docs", "/docs/docs.js", "/docs/swagger-ui-bundle.js"} {
-			first := s.do(t, call{method: "GET", path: path, headers: map[string]string{"Origin": "https://front.example"}})
+			first := s.do(t, get(path, "").with("Origin", "https://front.example"))
 			tag := first.header.Get("ETag")
 			if first.want(t, 200, ""); tag == "" || first.header.Get("Access-Control-Allow-Origin") != "*" {
 				t.Errorf("%s: %v", path, first.header)
 			}
-			again := s.do(t, call{method: "GET", path: path, headers: map[string]string{"If-None-Match": tag}})
+			again := s.do(t, get(path, "").with("If-None-Match", tag))
 			if again.status != 304 || again.body != "" || again.header.Get("ETag") != tag {
 				t.Errorf("%s again: %d %v", path, again.status, again.header)
 			}
@@ -77,7 +77,7 @@ func TestDocumentForFrontEnds(t *testing.T) {
 			if head.want(t, 200, ""); head.body != "" {
 				t.Errorf("HEAD %s has a body", path)
 			}
-			s.do(t, call{method: "POST", path: path}).wantError(t, 405, "method", "not allowed")
+			s.do(t, post(path, "")).wantError(t, 405, "method", "not allowed")
 		}
 	})
 }
@@ -119,7 +119,7 @@ func TestDocumentationPageCompressed(t *testing.T) {
 			"gzip": true, "br, GZIP;q=0.5": true, "*": true, "gzip ; q=0.001": true,
 			"identity": false, "br": false, "gzip;q=0": false, "gzip; q=0.000": false, "*, gzip;q=0": false, "*;q=0": false,
 		} {
-			got := s.do(t, call{method: "GET", path: "/docs/swagger-ui.css", headers: map[string]string{"Accept-Encoding": accepted}})
+			got := s.do(t, get("/docs/swagger-ui.css", "").with("Accept-Encoding", accepted))
 			if got.want(t, 200, ""); !strings.Contains(strings.Join(got.header.Values("Vary"), ","), "Accept-Encoding") {
 				t.Errorf("%q: Vary %q", accepted, got.header.Values("Vary"))
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -141,6 +142,30 @@ type call struct {
 	headers map[string]string
 }
 
+func get(path, token string) call { return call{method: "GET", path: path, token: token} }
+
+func post(path, token string, body ...string) call {
+	return call{method: "POST", path: path, token: token, body: strings.Join(body, "")}
+}
+
+func put(path, token, body string) call {
+	return call{method: "PUT", path: path, token: token, body: body}
+}
+
+func del(path, token string, body ...string) call {
+	return call{method: "DELETE", path: path, token: token, body: strings.Join(body, "")}
+}
+
+// with is the same request with one header more.
+func (c call) with(name, value string) call {
+	c.headers = maps.Clone(c.headers)
+	if c.headers == nil {
+		c.headers = map[string]string{}
+	}
+	c.headers[name] = value
+	return c
+}
+
 // answer is what came back.
 type answer struct {
 	status int
@@ -255,6 +280,18 @@ func registration(name, email, password string) call {
 
 func login(email, password string) call {
 	return call{method: "POST", path: "/api/users/login", body: userJSON("email", email, "password", password)}
+}
+
+// changing is a change of one's own user, told in names and values in turn.
+func changing(token string, pairs ...string) call { return put("/api/user", token, userJSON(pairs...)) }
+
+// leaving is the deletion of one's own user.
+func leaving(token, password string) call {
+	return del("/api/user", token, userJSON("password", password))
+}
+
+func commenting(token, slug, body string) call {
+	return post("/api/articles/"+slug+"/comments", token, fmt.Sprintf(`{"comment":{"body":%q}}`, body))
 }
 
 // userJSON makes {"user":{…}} of names and values in turn.

@@ -133,13 +133,13 @@ func TestSpoiledFieldsAreNamed(t *testing.T) {
 			"a\xffb":   "is not valid Unicode",
 		} {
 			body := `{"user":{"username":"` + value + `","email":"` + value + `@test.com","password":"` + value + value + value + `"}}`
-			s.do(t, call{method: "POST", path: "/api/users", body: body}).
+			s.do(t, post("/api/users", "", body)).
 				want(t, 422, fmt.Sprintf(`{"errors":{"username":[%q],"email":[%q],"password":[%q]}}`, message, message, message))
 		}
-		s.do(t, call{method: "POST", path: "/api/users", body: `{"user":{"email":1,"email":2}}`}).wantError(t, 422, "body", "has a member twice")
-		s.do(t, call{method: "POST", path: "/api/users", body: `{"user":{}} x`}).wantError(t, 422, "body", "has text after its end")
-		s.do(t, call{method: "POST", path: "/api/users", body: `{`}).wantError(t, 422, "body", "is not valid JSON")
-		s.do(t, call{method: "POST", path: "/api/users", body: `[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[`}).wantError(t, 422, "body", "is nested too deeply")
+		s.do(t, post("/api/users", "", `{"user":{"email":1,"email":2}}`)).wantError(t, 422, "body", "has a member twice")
+		s.do(t, post("/api/users", "", `{"user":{}} x`)).wantError(t, 422, "body", "has text after its end")
+		s.do(t, post("/api/users", "", `{`)).wantError(t, 422, "body", "is not valid JSON")
+		s.do(t, post("/api/users", "", `[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[`)).wantError(t, 422, "body", "is nested too deeply")
 	})
 }
 
@@ -256,9 +256,9 @@ func TestLargeBodies(t *testing.T) {
 			body := login("jake@test.com", password).body
 			return body + strings.Repeat(" ", size-len(body))
 		}
-		s.do(t, call{method: "POST", path: "/api/users/login", body: padded(16 << 10)}).want(t, 200, "")
+		s.do(t, post("/api/users/login", "", padded(16<<10))).want(t, 200, "")
 		for _, size := range []int{16<<10 + 1, 2 << 20, 5 << 20} {
-			s.do(t, call{method: "POST", path: "/api/users/login", body: padded(size)}).
+			s.do(t, post("/api/users/login", "", padded(size))).
 				wantError(t, 413, "body", "is too large (maximum is 16384 bytes)")
 		}
 		// Without a length in advance the reader has to notice.
@@ -324,7 +324,7 @@ func TestSlashAtTheEnd(t *testing.T) {
 		// What is left when the parameter behind it is empty leads nowhere: not to all of them.
 		s.do(t, del("/api/user/sessions/", token)).wantError(t, 404, "route", "not found")
 		s.do(t, del("/api/articles/", token)).wantError(t, 405, "method", "not allowed")
-		s.do(t, call{method: "PUT", path: "/api/articles/", token: token, body: "{}"}).wantError(t, 405, "method", "not allowed")
+		s.do(t, put("/api/articles/", token, "{}")).wantError(t, 405, "method", "not allowed")
 		if got := s.do(t, get("/api/articles/", token)); got.status != 200 || got.at(t, "articlesCount") != 1.0 {
 			t.Errorf("reading /articles/ does not list: %d %s", got.status, got.body)
 		}
@@ -366,7 +366,7 @@ func TestMethods(t *testing.T) {
 			}
 		}
 		head := s.do(t, call{method: "HEAD", path: "/api/user", token: token})
-		if get := s.do(t, call{method: "GET", path: "/api/user", token: token}); head.status != 200 || head.body != "" ||
+		if get := s.do(t, get("/api/user", token)); head.status != 200 || head.body != "" ||
 			head.header.Get("Content-Length") != get.header.Get("Content-Length") {
 			t.Errorf("HEAD is not like GET: %d %q %v", head.status, head.body, head.header)
 		}

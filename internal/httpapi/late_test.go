@@ -24,12 +24,12 @@ func TestBodiesAfterTheLogout(t *testing.T) {
 		s.publish(t, author, "Known", "t")
 		const article = `{"article":{"title":"Late","description":"d","body":"b","tagList":["late"]}}`
 		for name, c := range map[string]call{
-			"publishing":           {method: "POST", path: "/api/articles", body: article},
-			"changing an article":  {method: "PUT", path: "/api/articles/known", body: article},
-			"commenting":           {method: "POST", path: "/api/articles/known/comments", body: `{"comment":{"body":"late"}}`},
-			"changing oneself":     {method: "PUT", path: "/api/user", body: userJSON("bio", "late")},
-			"changing a password":  {method: "PUT", path: "/api/user", body: userJSON("password", "late-password")},
-			"deleting the account": {method: "DELETE", path: "/api/user", body: userJSON("password", password)},
+			"publishing":           post("/api/articles", "", article),
+			"changing an article":  put("/api/articles/known", "", article),
+			"commenting":           commenting("", "known", "late"),
+			"changing oneself":     changing("", "bio", "late"),
+			"changing a password":  changing("", "password", "late-password"),
+			"deleting the account": leaving("", password),
 		} {
 			c.token = s.do(t, login("jake@test.com", password)).token(t)
 			if got := s.doLate(t, c, func() {
@@ -89,7 +89,7 @@ func TestWritesAfterTheLogout(t *testing.T) {
 		s.publish(t, author, "Other", "t")
 		s.do(t, post("/api/articles/other/favorite", author)).want(t, 200, "")
 		s.do(t, post("/api/profiles/jane/follow", author)).want(t, 200, "")
-		s.do(t, call{method: "POST", path: "/api/articles/known/comments", token: author, body: `{"comment":{"body":"first"}}`}).want(t, 201, "")
+		s.do(t, commenting(author, "known", "first")).want(t, 201, "")
 		other := s.sessionOf(t, author).ID
 		ctx := context.Background()
 		for name, write := range map[string]func(identity.Caller) error{

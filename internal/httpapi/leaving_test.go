@@ -14,9 +14,9 @@ func TestDeleteAccount(t *testing.T) {
 		s.publish(t, jane, "By Jane", "hers")
 		s.do(t, post("/api/articles/by-jane/favorite", jake)).want(t, 200, "")
 		s.do(t, post("/api/profiles/jake/follow", jane)).want(t, 200, "")
-		s.do(t, call{method: "POST", path: "/api/articles/by-jane/comments", token: jake, body: `{"comment":{"body":"x"}}`}).want(t, 201, "")
+		s.do(t, commenting(jake, "by-jane", "x")).want(t, 201, "")
 		leave := func(password string) answer {
-			return s.do(t, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", password)})
+			return s.do(t, leaving(jake, password))
 		}
 		leave("wrong").wantError(t, 422, "password", "is not right")
 		leave("").wantError(t, 422, "password", "can't be blank")
@@ -38,7 +38,7 @@ func TestDeleteAccount(t *testing.T) {
 
 		// The name rests for a while, the email does not.
 		s.do(t, registration("Jake", "new@test.com", password)).wantError(t, 409, "username", "has already been taken")
-		s.do(t, call{method: "PUT", path: "/api/user", token: jane, body: userJSON("username", "JAKE")}).wantError(t, 409, "username", "has already been taken")
+		s.do(t, changing(jane, "username", "JAKE")).wantError(t, 409, "username", "has already been taken")
 		s.do(t, registration("jack", "jake@test.com", password)).want(t, 201, "")
 		s.clock.Advance(30*24*time.Hour + time.Second)
 		s.do(t, registration("jake", "third@test.com", password)).want(t, 201, "")
@@ -51,9 +51,9 @@ func TestGuessingAtOnesOwnPassword(t *testing.T) {
 		s.Throttle.PerPair, s.Throttle.PerAccount = 3, 8
 		jake := s.register(t, "jake")
 		for i := range 3 {
-			s.do(t, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", fmt.Sprint("guess", i))}).wantError(t, 422, "password", "is not right")
+			s.do(t, leaving(jake, fmt.Sprint("guess", i))).wantError(t, 422, "password", "is not right")
 		}
-		wantTooMany(t, s.do(t, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", password)}), 10)
+		wantTooMany(t, s.do(t, leaving(jake, password)), 10)
 	})
 }
 
@@ -62,8 +62,8 @@ func TestGuessingAtOnesOwnPassword(t *testing.T) {
 func TestDeletingByAnothersPassword(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		stolen := s.register(t, "jake")
-		finish := s.hold(t, call{method: "DELETE", path: "/api/user", token: stolen, body: userJSON("password", "of the thief")})
-		s.do(t, call{method: "PUT", path: "/api/user", token: stolen, body: userJSON("email", "moved@test.com")}).want(t, 200, "")
+		finish := s.hold(t, leaving(stolen, "of the thief"))
+		s.do(t, changing(stolen, "email", "moved@test.com")).want(t, 200, "")
 		s.do(t, registration("thief", "jake@test.com", "of the thief")).want(t, 201, "")
 		finish().wantError(t, 401, "token", "is invalid")
 		s.do(t, login("moved@test.com", password)).want(t, 200, "")
@@ -75,7 +75,7 @@ func TestOneOfManyDeletions(t *testing.T) {
 		jake := s.register(t, "jake")
 		var calls []call
 		for range 10 {
-			calls = append(calls, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", password)})
+			calls = append(calls, leaving(jake, password))
 		}
 		if got := s.together(t, calls); got[204] != 1 || got[204]+got[401]+got[422] != 10 {
 			t.Errorf("ten deletions of one account: %v", got)

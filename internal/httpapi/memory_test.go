@@ -50,7 +50,7 @@ func comingFrom(ipAddress string, c call) call {
 func (s *server) long(t *testing.T, token string) {
 	t.Helper()
 	body := `{"article":{"title":"Long","description":"d","body":"` + strings.Repeat("<", 500_000) + `"}}`
-	s.do(t, call{method: "POST", path: "/api/articles", token: token, body: body}).want(t, 201, "")
+	s.do(t, post("/api/articles", token, body)).want(t, 201, "")
 }
 
 // TestSlowReaders: answers that nobody takes hold memory. One network gets half of it, and what has taken long makes
@@ -99,7 +99,7 @@ func TestSlowReaders(t *testing.T) {
 func TestLongAnswersAreCharged(t *testing.T) {
 	eachWithMemory(t, 64<<20, 3<<20, func(t *testing.T, s *server, transfers *clock) {
 		jake := s.register(t, "jake")
-		s.do(t, call{method: "PUT", path: "/api/user", token: jake, body: userJSON("bio", strings.Repeat("🦊", 10_000))}).want(t, 200, "")
+		s.do(t, changing(jake, "bio", strings.Repeat("🦊", 10_000))).want(t, 200, "")
 		for _, ipAddress := range []string{"192.0.2.1", "192.0.2.2"} {
 			conn := s.open(t, ipAddress, jake, "GET /openapi.json", "")
 			for range 40 { // more than the operating system keeps
@@ -125,7 +125,7 @@ func TestLongAnswersAreCharged(t *testing.T) {
 			}
 		}
 		// What changes something says what it did.
-		s.do(t, comingFrom("192.0.2.3", call{method: "PUT", path: "/api/user", token: jake, body: userJSON("image", "x")})).want(t, 200, "")
+		s.do(t, comingFrom("192.0.2.3", changing(jake, "image", "x"))).want(t, 200, "")
 		transfers.Advance(3 * time.Second)
 		s.do(t, comingFrom("192.0.2.3", get("/openapi.json", ""))).want(t, 200, "")
 		s.do(t, comingFrom("192.0.2.3", get("/api/profiles/jake", ""))).want(t, 200, "")
@@ -179,10 +179,10 @@ func TestMemoryComesBack(t *testing.T) {
 			for _, c := range []call{
 				get("/api/articles/long", ""), get("/api/articles/unknown", ""), get("/api/articles?limit=100", jake), get("/api/articles/feed", jake),
 				get("/api/articles?limit=20&cursor=x", jake), get("/api/articles/long/comments", ""), post("/api/articles/long/favorite", jake),
-				del("/api/articles/unknown/favorite", jake), {method: "PUT", path: "/api/articles/unknown", token: jake, body: articleJSON("body", "x")},
-				{method: "GET", path: "/api/articles/long", headers: map[string]string{"If-None-Match": tag}},
-				{method: "POST", path: "/api/articles", token: jake, body: padding + "{"}, {method: "POST", path: "/api/articles", token: jake, body: padding + padding + padding},
-				{method: "GET", path: "/api/articles/long", headers: map[string]string{"Accept-Encoding": "gzip"}},
+				del("/api/articles/unknown/favorite", jake), put("/api/articles/unknown", jake, articleJSON("body", "x")),
+				get("/api/articles/long", "").with("If-None-Match", tag),
+				post("/api/articles", jake, padding+"{"), post("/api/articles", jake, padding+padding+padding),
+				get("/api/articles/long", "").with("Accept-Encoding", "gzip"),
 			} {
 				if got := s.do(t, c); got.status >= 500 {
 					t.Fatalf("%s %s: %d %s", c.method, c.path, got.status, got.body)

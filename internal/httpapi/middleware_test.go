@@ -60,7 +60,7 @@ func TestRequestID(t *testing.T) {
 			"abc-123": true, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01": true,
 			"": false, "a b": false, `x" level=ERROR`: false, strings.Repeat("x", 129): false, "é": false,
 		} {
-			got := s.do(t, call{method: "GET", path: "/api/user", headers: map[string]string{"X-Request-Id": sent}}).header.Get("X-Request-Id")
+			got := s.do(t, get("/api/user", "").with("X-Request-Id", sent)).header.Get("X-Request-Id")
 			if !made.MatchString(got) || seen[got] {
 				t.Errorf("sent %q, got %q", sent, got)
 			}
@@ -79,7 +79,7 @@ func TestRequestID(t *testing.T) {
 func TestSecurityHeaders(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for _, path := range []string{"/api/user", "/.well-known/jwks.json", "/nothing", "/healthz"} {
-			got := s.do(t, call{method: "GET", path: path})
+			got := s.do(t, get(path, ""))
 			for name, want := range map[string]string{
 				"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
 				"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -99,7 +99,7 @@ func TestServerMetadata(t *testing.T) {
 		s := newServerOn(t, db)
 		got := s.do(t, get(path, ""))
 		got.want(t, 200, `{"issuer":"https://conduit.test","jwks_uri":"https://conduit.test/.well-known/jwks.json","grant_types_supported":[],"response_types_supported":[]}`)
-		s.do(t, call{method: "GET", path: path, headers: map[string]string{"If-None-Match": got.header.Get("ETag")}}).want(t, 304, "")
+		s.do(t, get(path, "").with("If-None-Match", got.header.Get("ETag"))).want(t, 304, "")
 		s.do(t, get(path+"/blog", "")).wantError(t, 404, "route", "not found")
 		below := newServerOn(t, db, func(o *app.Options) { o.Issuer = "https://conduit.test/blog/" })
 		for _, place := range []string{path, path + "/blog", "/api" + path} { // RFC 8414 §3.1 has the second
@@ -120,7 +120,7 @@ func TestServerMetadata(t *testing.T) {
 
 func TestPublicKeys(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		got := s.do(t, call{method: "GET", path: "/.well-known/jwks.json"})
+		got := s.do(t, get("/.well-known/jwks.json", ""))
 		got.want(t, 200, "")
 		if strings.Contains(got.body, `"d"`) || !strings.Contains(got.body, `"kid"`) {
 			t.Errorf("key set %s", got.body)
@@ -128,14 +128,14 @@ func TestPublicKeys(t *testing.T) {
 		if got.header.Get("Cache-Control") != "public, max-age=300" {
 			t.Errorf("Cache-Control %q", got.header.Get("Cache-Control"))
 		}
-		s.do(t, call{method: "GET", path: "/api/.well-known/jwks.json"}).want(t, 200, got.body)
+		s.do(t, get("/api/.well-known/jwks.json", "")).want(t, 200, got.body)
 		tag := got.header.Get("ETag")
 		for _, known := range []string{tag, strings.TrimPrefix(tag, "W/"), `"x", ` + tag, "*"} {
-			again := s.do(t, call{method: "GET", path: "/.well-known/jwks.json", headers: map[string]string{"If-None-Match": known}})
+			again := s.do(t, get("/.well-known/jwks.json", "").with("If-None-Match", known))
 			if again.status != 304 || again.body != "" || again.header.Get("ETag") != tag || again.header.Get("Cache-Control") == "" {
 				t.Errorf("If-None-Match %q: %d %v", known, again.status, again.header)
 			}
 		}
-		s.do(t, call{method: "GET", path: "/.well-known/jwks.json", headers: map[string]string{"If-None-Match": `"other"`}}).want(t, 200, "")
+		s.do(t, get("/.well-known/jwks.json", "").with("If-None-Match", `"other"`)).want(t, 200, "")
 	})
 }

@@ -16,7 +16,7 @@ import (
 func TestFormerNamesRest(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
-		rename := func(token, name string) answer { return s.do(t, put(token, "username", name)) }
+		rename := func(token, name string) answer { return s.do(t, changing(token, "username", name)) }
 		const taken = "has already been taken"
 		rename(jake, "Jacob").want(t, 200, "")
 		s.do(t, get("/api/profiles/jake", "")).wantError(t, 404, "profile", "not found")
@@ -33,7 +33,7 @@ func TestFormerNamesRest(t *testing.T) {
 		// Who leaves keeps none.
 		jake = s.do(t, login("jake@test.com", password)).token(t)
 		rename(jake, "jim").want(t, 200, "")
-		s.do(t, call{method: "DELETE", path: "/api/user", token: jake, body: userJSON("password", password)}).want(t, 204, "")
+		s.do(t, leaving(jake, password)).want(t, 204, "")
 		for _, name := range []string{"jake", "jim"} {
 			s.do(t, registration(name, "new@test.com", password)).wantError(t, 409, "username", taken)
 		}
@@ -47,7 +47,7 @@ func TestFormerNamesRest(t *testing.T) {
 func TestFormerNamesAreFew(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "name0")
-		rename := func(name string) answer { return s.do(t, put(jake, "username", name)) }
+		rename := func(name string) answer { return s.do(t, changing(jake, "username", name)) }
 		for i := range 10 {
 			s.clock.Advance(time.Minute)
 			rename(fmt.Sprint("name", i+1)).want(t, 200, "")
@@ -83,7 +83,7 @@ func TestFormerNamesAreSwept(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
 		for _, name := range []string{"jim", "joe"} {
-			s.do(t, put(jake, "username", name)).want(t, 200, "")
+			s.do(t, changing(jake, "username", name)).want(t, 200, "")
 			s.clock.Advance(time.Hour)
 		}
 		s.clock.Advance(30*24*time.Hour - 2*time.Hour)
@@ -115,7 +115,7 @@ func TestLookAlikes(t *testing.T) {
 			register := s.do(t, registration(name, fmt.Sprintf("%d@test.com", tries), password))
 			if taken {
 				register.wantError(t, 409, "username", "has already been taken")
-				s.do(t, put(jane, "username", name)).wantError(t, 409, "username", "has already been taken")
+				s.do(t, changing(jane, "username", name)).wantError(t, 409, "username", "has already been taken")
 				return
 			}
 			register.want(t, 201, "")
@@ -139,11 +139,11 @@ func TestLookAlikes(t *testing.T) {
 		try("COP", true)
 		own := s.do(t, registration("аsа", "own@test.com", password)).token(t)
 		for _, name := range []string{"АsА", "asa", "аsа"} {
-			s.do(t, put(own, "username", name)).want(t, 200, "")
+			s.do(t, changing(own, "username", name)).want(t, 200, "")
 		}
 		// A beta is no b, and a capital one is.
-		s.do(t, put(own, "username", "βοb")).want(t, 200, "")
-		s.do(t, put(own, "username", "Βοb")).wantError(t, 409, "username", "has already been taken")
+		s.do(t, changing(own, "username", "βοb")).want(t, 200, "")
+		s.do(t, changing(own, "username", "Βοb")).wantError(t, 409, "username", "has already been taken")
 	})
 }
 
@@ -184,23 +184,23 @@ func TestLookAlikesThatFoldToASCII(t *testing.T) {
 			try(201, ascii(0))
 			try(409, odd(0))
 			other := try(201, fmt.Sprintf("other%d", n))
-			s.do(t, put(other, "username", odd(0))).wantError(t, 409, "username", taken)
+			s.do(t, changing(other, "username", odd(0))).wantError(t, 409, "username", taken)
 
 			leaving := try(201, odd(1))
 			try(409, ascii(1))
-			s.do(t, put(other, "username", ascii(1))).wantError(t, 409, "username", taken)
-			s.do(t, put(leaving, "username", fmt.Sprintf("left%d", n))).want(t, 200, "")
+			s.do(t, changing(other, "username", ascii(1))).wantError(t, 409, "username", taken)
+			s.do(t, changing(leaving, "username", fmt.Sprintf("left%d", n))).want(t, 200, "")
 			try(409, ascii(1)) // it rests
 
 			leaving = try(201, ascii(2))
-			s.do(t, put(leaving, "username", fmt.Sprintf("gone%d", n))).want(t, 200, "")
+			s.do(t, changing(leaving, "username", fmt.Sprintf("gone%d", n))).want(t, 200, "")
 			try(409, odd(2))
 
 			// Written otherwise it is the same name, and may look like another one's all the same.
 			plain := fmt.Sprintf("%sm%dx", folding[r], n)
 			try(201, fmt.Sprintf("%srn%dx", ascii(0)[:len(ascii(0))-len(fmt.Sprintf("x%dx0x", n))], n))
 			own := try(201, plain)
-			s.do(t, put(own, "username", fmt.Sprintf("%cm%dx", r, n))).wantError(t, 409, "username", taken)
+			s.do(t, changing(own, "username", fmt.Sprintf("%cm%dx", r, n))).wantError(t, 409, "username", taken)
 		}
 		// KELVIN SIGN is K, so it is one in ASCII.
 		try(201, "\u212Aim")
@@ -215,7 +215,7 @@ func TestLookAlikesAtOnce(t *testing.T) {
 		var calls []call
 		for i, name := range []string{"paypal", "pаypal", "paуpal", "раypal", "рaypal", "paypаl"} {
 			token := s.register(t, fmt.Sprint("user", i))
-			calls = append(calls, registration(name, fmt.Sprintf("%d@test.com", i), password), put(token, "username", name))
+			calls = append(calls, registration(name, fmt.Sprintf("%d@test.com", i), password), changing(token, "username", name))
 		}
 		if got := s.together(t, calls); got[201]+got[200] != 1 || got[409] != len(calls)-1 {
 			t.Errorf("look-alikes at once: %v", got)
@@ -229,9 +229,9 @@ func TestNamesLeftAtOnce(t *testing.T) {
 		for i := range 8 {
 			former := fmt.Sprint("former", i)
 			token := s.register(t, former)
-			calls := []call{put(token, "username", fmt.Sprint("new", i))}
+			calls := []call{changing(token, "username", fmt.Sprint("new", i))}
 			if i%2 == 0 {
-				calls[0] = call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", password)}
+				calls[0] = leaving(token, password)
 			}
 			for j := range 6 {
 				calls = append(calls, registration(former, fmt.Sprintf("%d-%d@test.com", i, j), password))

@@ -187,7 +187,7 @@ func TestChangesMakeNoNetworkKnown(t *testing.T) {
 			{"username", "JAKE", "email", "jake@test.com"}, {"password", password, "email", "jake@test.com"}, {"email", "new@test.com"},
 			{"username", "jake"}, {"password", password},
 		} {
-			c := put(token, change...)
+			c := changing(token, change...)
 			c.headers = map[string]string{"X-Forwarded-For": "192.0.2.7"}
 			email, _ := s.do(t, c).at(t, "user", "email").(string)
 			fill()

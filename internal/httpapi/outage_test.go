@@ -26,12 +26,12 @@ func TestDatabaseStops(t *testing.T) {
 	s := newServer(t, url, store.Options{})
 	token := s.register(t, "jake")
 	requests := []call{
-		{method: "GET", path: "/api/user", token: token},
-		{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")},
-		{method: "POST", path: "/api/users/logout", token: token},
+		get("/api/user", token),
+		changing(token, "bio", "x"),
+		post("/api/users/logout", token),
 		login("jake@test.com", password),
 		registration("other", "other@test.com", password),
-		{method: "GET", path: "/healthz"},
+		get("/healthz", ""),
 	}
 	unavailable := func(state string) {
 		for _, c := range requests {
@@ -46,7 +46,7 @@ func TestDatabaseStops(t *testing.T) {
 			}
 		}
 	}
-	current := call{method: "GET", path: "/api/user", token: token}
+	current := get("/api/user", token)
 
 	proxy.Stop()
 	unavailable("stopped")
@@ -72,12 +72,12 @@ func TestStaleConnections(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = admin.Close() })
 	for _, c := range []call{
-		{method: "GET", path: "/api/user", token: token},
-		{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")},
+		get("/api/user", token),
+		changing(token, "bio", "x"),
 		login("jake@test.com", password),
 		registration("other", "other@test.com", password),
-		{method: "GET", path: "/healthz"},
-		{method: "POST", path: "/api/users/logout", token: token},
+		get("/healthz", ""),
+		post("/api/users/logout", token),
 	} {
 		s.fill(t, token)
 		if _, err := admin.ExecContext(t.Context(),
@@ -96,7 +96,7 @@ func (s *server) fill(t *testing.T, token string) {
 	var filling sync.WaitGroup
 	for range 20 {
 		filling.Go(func() {
-			if _, err := s.try(call{method: "GET", path: "/api/user", token: token}); err != nil {
+			if _, err := s.try(get("/api/user", token)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -112,12 +112,12 @@ func TestSilentConnections(t *testing.T) {
 	s := newServer(t, url, store.Options{Timeout: 6 * time.Second}) // what is done after the loss takes long on a busy machine
 	token := s.register(t, "jake")
 	for round, c := range []func(n int) call{
-		func(int) call { return call{method: "GET", path: "/api/user", token: token} },
+		func(int) call { return get("/api/user", token) },
 		func(int) call {
-			return call{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")}
+			return changing(token, "bio", "x")
 		},
 		func(n int) call { return publishing(token, "Article "+strconv.Itoa(n), "a") },
-		func(int) call { return call{method: "GET", path: "/healthz"} },
+		func(int) call { return get("/healthz", "") },
 	} {
 		s.fill(t, token)
 		proxy.Silence()
@@ -136,13 +136,13 @@ func TestSilentConnections(t *testing.T) {
 	proxy.Silence()
 	began := time.Now()
 	for range 16 {
-		s.do(t, call{method: "GET", path: "/api/user", token: token}).want(t, 200, "")
+		s.do(t, get("/api/user", token)).want(t, 200, "")
 	}
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("16 requests took %v", took)
 	}
-	s.do(t, call{method: "POST", path: "/api/users/logout", token: token}).want(t, 204, "")
-	s.do(t, call{method: "GET", path: "/api/user", token: token}).want(t, 401, "")
+	s.do(t, post("/api/users/logout", token)).want(t, 204, "")
+	s.do(t, get("/api/user", token)).want(t, 401, "")
 }
 
 // trap does something once, when a statement is about to be sent that begins with these words.
@@ -217,13 +217,13 @@ select (select count(*) from users), (select count(*) from comments), (select co
 		call
 		status int
 	}{
-		{call{method: "POST", path: "/api/articles/" + slug + "/comments", token: token, body: `{"comment":{"body":"x"}}`}, 201},
+		{commenting(token, slug, "x"), 201},
 		{registration("user"+name, "user"+name+"@test.com", password), 201},
 		{login("user"+name+"@test.com", password), 200},
-		{call{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", name)}, 200},
+		{changing(token, "bio", name), 200},
 		{publishing(token, "Passing "+name), 201},
 		{del("/api/articles/passing-"+name, token), 204},
-		{call{method: "POST", path: "/api/users/logout", token: other}, 204},
+		{post("/api/users/logout", other), 204},
 	} {
 		disturb()
 		s.do(t, c.call).want(t, c.status, "")
@@ -237,7 +237,7 @@ select (select count(*) from users), (select count(*) from comments), (select co
 // than once a second.
 func TestHealthOfWrites(t *testing.T) {
 	t.Parallel()
-	health := call{method: "GET", path: "/healthz"}
+	health := get("/healthz", "")
 	until := func(t *testing.T, s *server, status int) {
 		t.Helper()
 		for began := time.Now(); ; {
@@ -280,7 +280,7 @@ select pg_terminate_backend(pid) from pg_stat_activity where datname = current_d
 		readOnly("on")
 		until(t, s, 503)
 		s.do(t, get("/api/user", token)).want(t, 200, "")
-		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")}).want(t, 503, "")
+		s.do(t, changing(token, "bio", "x")).want(t, 503, "")
 		if _, err := admin.ExecContext(t.Context(), "set default_transaction_read_only = off"); err != nil {
 			t.Fatal(err)
 		}
@@ -344,13 +344,13 @@ func TestStatesOfTheDatabase(t *testing.T) {
 	token := s.register(t, "jake")
 	slug := s.publish(t, token, "Article", "tag")
 	refreshToken := s.refreshToken(t)
-	comment := call{method: "POST", path: "/api/articles/" + slug + "/comments", token: token, body: `{"comment":{"body":"x"}}`}
+	comment := commenting(token, slug, "x")
 	writes := map[string][]call{
 		"users": {
-			{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")}, registration("other", "other@test.com", password),
+			changing(token, "bio", "x"), registration("other", "other@test.com", password),
 		},
 		"sessions": {
-			login("jake@test.com", password), {method: "POST", path: "/api/users/logout", token: token},
+			login("jake@test.com", password), post("/api/users/logout", token),
 			sessionCall("/api/sessions/refresh", "refreshToken", refreshToken),
 		},
 		"audit_events": {registration("other", "other@test.com", password), login("jake@test.com", password), login("jake@test.com", "wrong password")},
@@ -358,7 +358,7 @@ func TestStatesOfTheDatabase(t *testing.T) {
 		"comments":     {comment},
 		"follows":      {post("/api/profiles/jane/follow", token)},
 		"articles":     {publishing(token, "Another"), del("/api/articles/"+slug, token)},
-		"leases":       {{method: "GET", path: "/healthz"}},
+		"leases":       {get("/healthz", "")},
 	}
 	s.register(t, "jane")
 	for table := range writes {

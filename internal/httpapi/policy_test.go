@@ -42,7 +42,7 @@ func TestStrictPasswords(t *testing.T) {
 		registered := s.do(t, registration("jake", "jm@test.com", good))
 		registered.want(t, 201, "")
 		put := func(pairs ...string) answer {
-			return s.do(t, call{method: "PUT", path: "/api/user", token: registered.token(t), body: userJSON(pairs...)})
+			return s.do(t, changing(registered.token(t), pairs...))
 		}
 		for candidate, message := range refused {
 			if message == "" {
@@ -74,31 +74,31 @@ func TestCurrentPassword(t *testing.T) {
 		const field, wrong, blank = "currentPassword", "is not right", "can't be blank"
 
 		for _, s := range []*server{lax, strict} {
-			s.do(t, put(token, "bio", "x", field, "wrong")).wantError(t, 422, field, wrong)
-			s.do(t, put(token, field, "wrong")).wantError(t, 422, field, wrong)
-			s.do(t, put(token, field, password)).want(t, 200, "")
-			s.do(t, put(token, "username", "Jake", "bio", "y", field, "")).want(t, 200, "")
-			s.do(t, put(token, "email", "jake@test.com", "password", "", field, "")).want(t, 200, "") // nothing new
+			s.do(t, changing(token, "bio", "x", field, "wrong")).wantError(t, 422, field, wrong)
+			s.do(t, changing(token, field, "wrong")).wantError(t, 422, field, wrong)
+			s.do(t, changing(token, field, password)).want(t, 200, "")
+			s.do(t, changing(token, "username", "Jake", "bio", "y", field, "")).want(t, 200, "")
+			s.do(t, changing(token, "email", "jake@test.com", "password", "", field, "")).want(t, 200, "") // nothing new
 			if bio := s.do(t, get("/api/user", other)).at(t, "user", "bio"); bio != "y" {
 				t.Errorf("bio %v", bio)
 			}
 		}
 		for _, change := range [][]string{{"password", "another secret"}, {"email", "new@test.com"}, {"email", "JAKE@test.com", "bio", "z"}} {
-			strict.do(t, put(token, change...)).wantError(t, 422, field, blank)
-			strict.do(t, put(token, append(change, field, "")...)).wantError(t, 422, field, blank)
-			strict.do(t, put(token, append(change, field, "wrong")...)).wantError(t, 422, field, wrong)
+			strict.do(t, changing(token, change...)).wantError(t, 422, field, blank)
+			strict.do(t, changing(token, append(change, field, "")...)).wantError(t, 422, field, blank)
+			strict.do(t, changing(token, append(change, field, "wrong")...)).wantError(t, 422, field, wrong)
 		}
 		strict.do(t, login("jake@test.com", password)).want(t, 200, "")
-		strict.do(t, put(token, "email", "new@test.com", "password", "another secret", field, password)).want(t, 200, "")
+		strict.do(t, changing(token, "email", "new@test.com", "password", "another secret", field, password)).want(t, 200, "")
 		strict.do(t, get("/api/user", other)).wantError(t, 401, "token", "is invalid")
 		strict.do(t, login("new@test.com", "another secret")).want(t, 200, "")
-		lax.do(t, put(token, "password", password)).want(t, 200, "")
+		lax.do(t, changing(token, "password", password)).want(t, 200, "")
 
 		// What was no change when the headers came does not become one by the time that the body is there.
 		s := strict
-		held := put(token, "email", "new@test.com", "username", "Jake", "bio", "held")
+		held := changing(token, "email", "new@test.com", "username", "Jake", "bio", "held")
 		s.doLate(t, held, func() {
-			s.do(t, put(token, "email", "moved@test.com", "username", "moved", field, password)).want(t, 200, "")
+			s.do(t, changing(token, "email", "moved@test.com", "username", "moved", field, password)).want(t, 200, "")
 		}).want(t, 200, "")
 		for name, want := range map[string]string{"email": "moved@test.com", "username": "moved", "bio": "held"} {
 			if got := s.do(t, get("/api/user", token)).at(t, "user", name); got != want {
@@ -107,9 +107,9 @@ func TestCurrentPassword(t *testing.T) {
 		}
 
 		for range 3 {
-			lax.do(t, put(token, "bio", "x", field, "wrong")).wantError(t, 422, field, wrong)
+			lax.do(t, changing(token, "bio", "x", field, "wrong")).wantError(t, 422, field, wrong)
 		}
-		wantTooMany(t, lax.do(t, put(token, "bio", "x", field, password)), 10)
+		wantTooMany(t, lax.do(t, changing(token, "bio", "x", field, password)), 10)
 		if got := lax.recorded(t)["login-throttled"]; got != 1 {
 			t.Errorf("%d refusals are on record", got)
 		}

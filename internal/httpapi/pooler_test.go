@@ -36,13 +36,13 @@ func mixture(token string, n int) call {
 		return get(slug+"/comments", token)
 	case 7:
 		body := fmt.Sprintf(`{"comment":{"body":"no. %d"}}`, n)
-		return call{method: "POST", path: slug + "/comments", token: token, body: body}
+		return post(slug+"/comments", token, body)
 	case 8:
 		return post(slug+"/favorite", token)
 	case 9:
-		return call{method: "DELETE", path: slug + "/favorite", token: token}
+		return del(slug+"/favorite", token)
 	case 10:
-		return call{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", fmt.Sprint(n))}
+		return changing(token, "bio", fmt.Sprint(n))
 	}
 	return get("/api/tags", "")
 }
@@ -81,7 +81,7 @@ func ofJake(t *testing.T, url string) (s *server, token string) {
 	token = s.register(t, "jake")
 	for n := range 3 {
 		body := fmt.Sprintf(`{"article":{"title":"On jake %d","description":"d","body":"b","tagList":["'"]}}`, n)
-		s.do(t, call{method: "POST", path: "/api/articles", token: token, body: body}).want(t, http.StatusCreated, "")
+		s.do(t, post("/api/articles", token, body)).want(t, http.StatusCreated, "")
 	}
 	return s, token
 }

@@ -44,7 +44,7 @@ func TestHashingIsShared(t *testing.T) {
 				})
 			}
 		}
-		repeat(100, func(int, int) call { return put(token, "password", password) })
+		repeat(100, func(int, int) call { return changing(token, "password", password) })
 		repeat(50, func(i, round int) call {
 			name := fmt.Sprint("many", i, "-", round)
 			return registration(name, name+"@test.com", password)

@@ -60,12 +60,12 @@ func TestLogoutBites(t *testing.T) {
 		token := s.register(t, "jake")
 		var logouts []call
 		for range 10 {
-			logouts = append(logouts, call{method: "POST", path: "/api/users/logout", token: token})
+			logouts = append(logouts, post("/api/users/logout", token))
 		}
 		if got := s.together(t, logouts); got[204] < 1 || got[204]+got[401] != 10 {
 			t.Errorf("10 logouts at once: %v", got)
 		}
-		s.do(t, call{method: "GET", path: "/api/user", token: token}).wantError(t, 401, "token", "is invalid")
+		s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
 	})
 }
 
@@ -94,25 +94,25 @@ func TestStatements(t *testing.T) {
 		call call
 		most int64
 	}{
-		{"GET user", call{method: "GET", path: "/api/user", token: token}, 1},
-		{"PUT user without changes", call{method: "PUT", path: "/api/user", token: token, body: `{"user":{}}`}, 1},
-		{"PUT user", call{method: "PUT", path: "/api/user", token: token, body: userJSON("bio", "x")}, 6},
+		{"GET user", get("/api/user", token), 1},
+		{"PUT user without changes", put("/api/user", token, `{"user":{}}`), 1},
+		{"PUT user", changing(token, "bio", "x"), 6},
 		{"login", login("jake@test.com", password), 4},
 		{"login, wrong password", login("jake@test.com", "wrong"), 2},
 		{"login, unknown address", login("nobody@test.com", "wrong"), 2},
 		{"session with a refresh token", sessionCall("/api/sessions", "email", "jake@test.com", "password", password), 4},
 		{"refresh", sessionCall("/api/sessions/refresh", "refreshToken", refresh), 2},
 		{"registration", registration("other", "other@test.com", password), 5},
-		{"anonymous", call{method: "GET", path: "/api/user"}, 0},
-		{"forged token", call{method: "GET", path: "/api/user", token: token[:len(token)-4] + "AAAA"}, 0},
-		{"public keys", call{method: "GET", path: "/.well-known/jwks.json"}, 0},
+		{"anonymous", get("/api/user", ""), 0},
+		{"forged token", get("/api/user", token[:len(token)-4]+"AAAA"), 0},
+		{"public keys", get("/.well-known/jwks.json", ""), 0},
 		{"profile", get("/api/profiles/other", token), 2},
 		{"follow", post("/api/profiles/other/follow", token), 3},
 		{"publish", publishing(token, "New", "a", "b"), 8},
 		{"article", get("/api/articles/known", token), 2},
 		{"article, anonymous", get("/api/articles/known", ""), 1},
 		{"favourite", post("/api/articles/known/favorite", token), 3},
-		{"comment", call{method: "POST", path: "/api/articles/known/comments", token: token, body: `{"comment":{"body":"x"}}`}, 5},
+		{"comment", commenting(token, "known", "x"), 5},
 		{"comments", get("/api/articles/known/comments", token), 3},
 		{"comments, HEAD", call{method: "HEAD", path: "/api/articles/known/comments"}, 1},
 		{"list, HEAD", call{method: "HEAD", path: "/api/articles"}, 2},
@@ -122,7 +122,7 @@ func TestStatements(t *testing.T) {
 		{"list by all filters", get("/api/articles?tag=t&author=jake&favorited=jake", token), 3},
 		{"feed", get("/api/articles/feed?limit=100", token), 3},
 		{"tags", get("/api/tags", token), 1},
-		{"logout", call{method: "POST", path: "/api/users/logout", token: token}, 3},
+		{"logout", post("/api/users/logout", token), 3},
 	} {
 		before := counter.count.Load()
 		s.do(t, test.call)
@@ -204,9 +204,9 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 		},
 		func(n int, access, _ string) []call {
 			return []call{
-				{method: "PUT", path: "/api/user", token: access, body: userJSON("password", password, "bio", fmt.Sprint(n))},
-				{method: "PUT", path: "/api/user", token: access, body: userJSON("email", "Jake@test.com")},
-				{method: "PUT", path: "/api/user", token: access, body: userJSON("email", "jake@test.com")},
+				changing(access, "password", password, "bio", fmt.Sprint(n)),
+				changing(access, "email", "Jake@test.com"),
+				changing(access, "email", "jake@test.com"),
 			}
 		},
 		func(_ int, access, _ string) []call { return []call{del("/api/user/sessions", access)} },
@@ -216,8 +216,8 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 		func(n int, access, _ string) []call {
 			return []call{
 				publishing(access, fmt.Sprint("New ", n), "t"), post("/api/articles/known/favorite", access),
-				{method: "POST", path: "/api/articles/known/comments", token: access, body: `{"comment":{"body":"x"}}`},
-				{method: "PUT", path: "/api/articles/known", token: access, body: `{"article":{"description":"x","tagList":["u"]}}`},
+				commenting(access, "known", "x"),
+				put("/api/articles/known", access, `{"article":{"description":"x","tagList":["u"]}}`),
 				del("/api/articles/known/favorite", access), del("/api/articles/"+fmt.Sprint("new-", n), access),
 			}
 		},
@@ -260,10 +260,10 @@ func TestOnesOwnWritesGoOn(t *testing.T) {
 	token := s.register(t, "jake")
 	s.publish(t, token, "Known", "t")
 	works := []func(n int) call{
-		func(n int) call { return put(token, "bio", fmt.Sprint(n)) },
-		func(n int) call { return put(token, "bio", fmt.Sprint("other ", n)) },
-		func(n int) call { return put(token, "email", fmt.Sprint("jake", n, "@test.com")) },
-		func(n int) call { return put(token, "username", fmt.Sprint("jake", n%8)) }, // all theirs
+		func(n int) call { return changing(token, "bio", fmt.Sprint(n)) },
+		func(n int) call { return changing(token, "bio", fmt.Sprint("other ", n)) },
+		func(n int) call { return changing(token, "email", fmt.Sprint("jake", n, "@test.com")) },
+		func(n int) call { return changing(token, "username", fmt.Sprint("jake", n%8)) }, // all theirs
 		func(int) call { return post("/api/articles/known/favorite", token) },
 		func(int) call { return del("/api/articles/known/favorite", token) },
 		func(int) call { return publishing(token, "New", "t") },

@@ -22,10 +22,6 @@ func registrationFrom(ipAddress, name string) call {
 	return c
 }
 
-func put(token string, pairs ...string) call {
-	return call{method: "PUT", path: "/api/user", token: token, body: userJSON(pairs...)}
-}
-
 func TestRegistrationsPerHour(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		other := newServerOn(t, s.Store) // counts with the first
@@ -112,24 +108,24 @@ func TestAskingByChanging(t *testing.T) {
 			wantTooManyOf(t, got, seconds, "user", "too many changes")
 		}
 		for range 3 { // a person who has little luck with names
-			s.do(t, put(jake, "username", "jane")).wantError(t, 409, "username", "has already been taken")
+			s.do(t, changing(jake, "username", "jane")).wantError(t, 409, "username", "has already been taken")
 		}
-		s.do(t, put(jake, "username", "jakob")).want(t, 200, "")
+		s.do(t, changing(jake, "username", "jakob")).want(t, 200, "")
 		var calls []call
 		for range 30 {
-			calls = append(calls, put(jake, "email", "jane@test.com"))
+			calls = append(calls, changing(jake, "email", "jane@test.com"))
 		}
 		if diff := cmp.Diff(map[int]int{409: 4, 429: 26}, s.together(t, calls)); diff != "" {
 			t.Errorf("30 changes to a taken email (-want +got):\n%s", diff)
 		}
-		tooMany(s.do(t, put(jake, "email", "jane@test.com")), 60)
-		tooMany(s.do(t, put(jake, "email", "free@test.com")), 60) // looked at too early, a free one is no better
-		tooMany(s.do(t, put(jake, "password", "another password")), 60)
+		tooMany(s.do(t, changing(jake, "email", "jane@test.com")), 60)
+		tooMany(s.do(t, changing(jake, "email", "free@test.com")), 60) // looked at too early, a free one is no better
+		tooMany(s.do(t, changing(jake, "password", "another password")), 60)
 		// What is no change of these is as free as ever, also when a form sends them along.
-		s.do(t, put(jake, "username", "jakob", "email", "jake@test.com", "bio", "x")).want(t, 200, "")
+		s.do(t, changing(jake, "username", "jakob", "email", "jake@test.com", "bio", "x")).want(t, 200, "")
 		s.clock.Advance(time.Minute)
-		s.do(t, put(jake, "email", "free@test.com")).want(t, 200, "")
-		tooMany(s.do(t, put(jake, "email", "free2@test.com")), 60)
+		s.do(t, changing(jake, "email", "free@test.com")).want(t, 200, "")
+		tooMany(s.do(t, changing(jake, "email", "free2@test.com")), 60)
 		if err := s.Throttle.WriteDown(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +154,7 @@ func TestAskingByManyAccounts(t *testing.T) {
 		refused := 0
 		for _, token := range tokens {
 			for range 4 {
-				if s.do(t, put(token, "email", "jane@test.com")).status == 409 {
+				if s.do(t, changing(token, "email", "jane@test.com")).status == 409 {
 					refused++
 				}
 			}
@@ -226,11 +222,11 @@ func TestStrangersFillNoDisk(t *testing.T) {
 		var calls []call
 		for i := range 100 {
 			ipAddress := fmt.Sprintf("2001:db8:1:%x::1", i)
-			leave := call{method: "DELETE", path: "/api/user", token: token, body: userJSON("password", "wrong")}
+			leave := leaving(token, "wrong")
 			leave.headers = map[string]string{"X-Forwarded-For": ipAddress}
 			taken := registration("x"+strconv.Itoa(i), "jake@test.com", password)
 			taken.headers = leave.headers
-			change := put(token, "username", "jake", "email", "taken@test.com")
+			change := changing(token, "username", "jake", "email", "taken@test.com")
 			change.headers = leave.headers
 			calls = append(calls, from(ipAddress, "jake@test.com", "wrong"), from(ipAddress, fmt.Sprint(i, "@test.com"), "wrong"),
 				leave, taken, change)

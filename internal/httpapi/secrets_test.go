@@ -95,7 +95,7 @@ func TestNothingInADumpIsACredential(t *testing.T) {
 				continue // no header and no token; its encodings are tried
 			}
 			if len(value) < 8000 {
-				if got := s.do(t, call{method: "GET", path: "/api/user", headers: map[string]string{"Authorization": "Bearer " + value}}); got.status != 401 {
+				if got := s.do(t, get("/api/user", "").with("Authorization", "Bearer "+value)); got.status != 401 {
 					t.Errorf("as token: %d for %.20q", got.status, value)
 				}
 			}

@@ -24,7 +24,7 @@ func sessionCall(path string, pairs ...string) call {
 		session[pairs[i]] = pairs[i+1]
 	}
 	text, _ := json.Marshal(map[string]any{"session": session}) // strings always marshal
-	return call{method: "POST", path: path, body: string(text)}
+	return post(path, "", string(text))
 }
 
 // refreshToken logs jake in and gives the refresh token.
@@ -42,9 +42,9 @@ func (s *server) refresh(t testing.TB, token string) answer {
 
 func TestSessionList(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		first := s.do(t, call{method: "POST", path: "/api/users", body: userJSON("username", "jake", "email", "jake@test.com", "password", password), headers: map[string]string{"User-Agent": "phone \"x\" \\ ü"}}).token(t)
+		first := s.do(t, post("/api/users", "", userJSON("username", "jake", "email", "jake@test.com", "password", password)).with("User-Agent", "phone \"x\" \\ ü")).token(t)
 		s.clock.Advance(time.Minute)
-		second := s.do(t, call{method: "POST", path: "/api/users/login", body: userJSON("email", "jake@test.com", "password", password), headers: map[string]string{"User-Agent": strings.Repeat("laptop ", 100)}}).token(t)
+		second := s.do(t, post("/api/users/login", "", userJSON("email", "jake@test.com", "password", password)).with("User-Agent", strings.Repeat("laptop ", 100))).token(t)
 		jane := s.register(t, "jane")
 		list := func(token string) []any { return s.do(t, get("/api/user/sessions", token)).at(t, "sessions").([]any) }
 
@@ -207,8 +207,8 @@ func TestNotices(t *testing.T) {
 			token = s.do(t, as("login", login("jake@test.com", password))).token(t)
 		}
 		s.clock.Advance(time.Minute)
-		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("email", "jake2@test.com")}).want(t, 200, "")
-		s.do(t, call{method: "PUT", path: "/api/user", token: token, body: userJSON("password", "password124")}).want(t, 200, "")
+		s.do(t, changing(token, "email", "jake2@test.com")).want(t, 200, "")
+		s.do(t, changing(token, "password", "password124")).want(t, 200, "")
 		accounts := &identity.Accounts{
 			Store: s.Store, Sessions: s.Store, Audit: s.Store, Passwords: s.Users.Passwords, Now: s.clock.Now}
 		user, err := accounts.Find(t.Context(), "jake")
@@ -245,12 +245,12 @@ func TestNotices(t *testing.T) {
 		s.refresh(t, stolen).want(t, 401, "")
 		token = s.do(t, login("jake2@test.com", password)).token(t)
 		for i := range 6 {
-			s.do(t, put(token, "username", []string{"JAKE", "jake"}[i%2])).want(t, 200, "")
-			s.do(t, put(token, "password", password)).want(t, 200, "")
-			s.do(t, put(token, "email", fmt.Sprintf("jake%d@test.com", 3+i))).want(t, 200, "")
+			s.do(t, changing(token, "username", []string{"JAKE", "jake"}[i%2])).want(t, 200, "")
+			s.do(t, changing(token, "password", password)).want(t, 200, "")
+			s.do(t, changing(token, "email", fmt.Sprintf("jake%d@test.com", 3+i))).want(t, 200, "")
 		}
 		for i := range 6 {
-			s.do(t, put(token, "username", fmt.Sprint("jake", i))).want(t, 200, "")
+			s.do(t, changing(token, "username", fmt.Sprint("jake", i))).want(t, 200, "")
 		}
 		for range 7 {
 			s.do(t, login("jake8@test.com", password)).want(t, 200, "")

@@ -35,16 +35,13 @@ func TestListsKeepAuthorsShort(t *testing.T) {
 	eachWithDatabase(t, func(t *testing.T, s *server, database string) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
 		s.publish(t, jake, "One", "t")
-		s.do(t, call{method: "POST", path: "/api/articles/one/comments", token: jake, body: `{"comment":{"body":"c"}}`}).want(t, 201, "")
+		s.do(t, commenting(jake, "one", "c")).want(t, 201, "")
 		s.do(t, post("/api/profiles/jake/follow", jane)).want(t, 200, "")
 		bio, image := strings.Repeat("🦊", 10_000), strings.Repeat("🦊", 90_000)
 		execute(t, database, "update users set bio = "+text(bio)+", image = "+text(image)+" where username = 'jake'")
-		comment := call{
-			method: "POST", path: "/api/articles/one/comments", token: jake, body: `{"comment":{"body":"again"}}`,
-		}
 		for _, c := range []call{
 			get("/api/articles", jane), get("/api/articles?tag=t", jane), get("/api/articles/feed", jane),
-			get("/api/articles/one/comments", jane), comment, // as the list then has it
+			get("/api/articles/one/comments", jane), commenting(jake, "one", "again"), // as the list then has it
 		} {
 			path, got := c.method+" "+c.path, s.do(t, c)
 			if got.status >= 300 || len(got.body) > 2_500 {
@@ -166,7 +163,7 @@ func TestVersions(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake, jane, joe := s.register(t, "jake"), s.register(t, "jane"), s.register(t, "joe")
 		s.publish(t, jake, "One", "t")
-		s.do(t, call{method: "POST", path: "/api/articles/one/comments", token: jake, body: `{"comment":{"body":"c"}}`}).want(t, 201, "")
+		s.do(t, commenting(jake, "one", "c")).want(t, 201, "")
 		s.do(t, post("/api/profiles/jake/follow", joe)).want(t, 200, "")
 		paths := []string{"/api/articles", "/api/articles?tag=t", "/api/articles?limit=1", "/api/articles/feed", "/api/articles/one", "/api/articles/one/comments"}
 		read := func(path, token string) answer { return s.do(t, get(path, token)) }
@@ -192,7 +189,7 @@ func TestVersions(t *testing.T) {
 				if head := s.do(t, call{method: "HEAD", path: path, token: joe, headers: headers}); head.status != 304 {
 					t.Errorf("%s after %s, HEAD again: %d", path, why, head.status)
 				}
-				s.do(t, call{method: "GET", path: path, token: joe, headers: map[string]string{"If-None-Match": `W/"x"`}}).want(t, 200, got.body)
+				s.do(t, get(path, joe).with("If-None-Match", `W/"x"`)).want(t, 200, got.body)
 			}
 		}
 		look("nothing")
@@ -204,11 +201,10 @@ func TestVersions(t *testing.T) {
 			}
 			look(why)
 		}
-		put := func(path, token, body string) call { return call{method: "PUT", path: path, token: token, body: body} }
-		change("a bio", put("/api/user", jake, userJSON("bio", "x")))
-		change("an image", put("/api/user", jake, userJSON("image", "x")))
-		change("the same image", put("/api/user", jake, userJSON("image", "x")))
-		change("a name", put("/api/user", jake, userJSON("username", "jack")))
+		change("a bio", changing(jake, "bio", "x"))
+		change("an image", changing(jake, "image", "x"))
+		change("the same image", changing(jake, "image", "x"))
+		change("a name", changing(jake, "username", "jack"))
 		change("a favourite of the reader", post("/api/articles/one/favorite", joe))
 		change("a favourite of somebody else", post("/api/articles/one/favorite", jane))
 		change("both as many as before", del("/api/articles/one/favorite", joe))
@@ -217,8 +213,8 @@ func TestVersions(t *testing.T) {
 		change("a title", put("/api/articles/one", jake, articleJSON("title", "One!")))
 		change("a text", put("/api/articles/one", jake, articleJSON("body", "two")))
 		change("tags", put("/api/articles/one", jake, `{"article":{"tagList":["t","u"]}}`))
-		change("a comment", call{method: "POST", path: "/api/articles/one/comments", token: jane, body: `{"comment":{"body":"c"}}`})
-		change("the commenter's bio", put("/api/user", jane, userJSON("bio", "y")))
+		change("a comment", commenting(jane, "one", "c"))
+		change("the commenter's bio", changing(jane, "bio", "y"))
 		change("another article", publishing(jake, "Two", "t"))
 		change("an article gone", del("/api/articles/two", jake))
 		change("a comment gone", del("/api/articles/one/comments/1", jake))
@@ -260,9 +256,9 @@ func TestBodyLimits(t *testing.T) {
 		}
 		// Six bytes for each character, as encoders write that escape all they can.
 		bio, comment, text := strings.Repeat(`\u00e9`, 10_000), strings.Repeat(`\u0416`, 10_000), strings.Repeat("é", 500_000)
-		s.do(t, call{method: "PUT", path: "/api/user", token: jake, body: `{"user":{"bio":"` + bio + `"}}`}).want(t, 200, "")
-		s.do(t, call{method: "POST", path: "/api/articles/dragons/comments", token: jake, body: `{"comment":{"body":"` + comment + `"}}`}).want(t, 201, "")
-		s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: articleJSON("title", "Long", "description", "d", "body", text)}).want(t, 201, "")
+		s.do(t, put("/api/user", jake, `{"user":{"bio":"`+bio+`"}}`)).want(t, 200, "")
+		s.do(t, post("/api/articles/dragons/comments", jake, `{"comment":{"body":"`+comment+`"}}`)).want(t, 201, "")
+		s.do(t, post("/api/articles", jake, articleJSON("title", "Long", "description", "d", "body", text))).want(t, 201, "")
 	})
 }
 
@@ -277,7 +273,7 @@ func TestManyElements(t *testing.T) {
 			"[" + strings.Repeat("[],", 49) + "[]]": "item 1 must be a string",
 			"[" + strings.Repeat(`"a",`, 50) + `{"a":[` + strings.Repeat(`{"b":1},`, 50_000) + "1]}]": "has too many items (maximum is 50)",
 		} {
-			got := s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: `{"article":{"tagList":` + tags + `,"title":"t","description":"d","body":" "}}`})
+			got := s.do(t, post("/api/articles", jake, `{"article":{"tagList":`+tags+`,"title":"t","description":"d","body":" "}}`))
 			// What comes behind the list is looked at all the same.
 			got.want(t, 422, fmt.Sprintf(`{"errors":{"tagList":[%q],"body":["can't be blank"]}}`, message))
 		}
@@ -286,7 +282,7 @@ func TestManyElements(t *testing.T) {
 			`{"article":{"title":"t","x":{` + strings.Repeat(`"a":{},`, 50_000) + `"b":1}}}`,
 			`{"article":{"x":[` + many + `1]}}`,
 		} {
-			got := s.do(t, call{method: "POST", path: "/api/articles", token: jake, body: body})
+			got := s.do(t, post("/api/articles", jake, body))
 			if got.want(t, 422, ""); len(got.body) > 300 {
 				t.Errorf("%d bytes: %.200s", len(got.body), got.body)
 			}
@@ -299,7 +295,7 @@ func TestPictures(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
 		image := func(image string) answer {
-			return s.do(t, call{method: "PUT", path: "/api/user", token: jake, body: userJSON("image", image)})
+			return s.do(t, changing(jake, "image", image))
 		}
 		image("data:image/png;base64,"+strings.Repeat("A", 2048-22)).want(t, 200, "")
 		image(strings.Repeat("a", 2049)).wantError(t, 422, "image", "is too long (maximum is 2048 characters)")

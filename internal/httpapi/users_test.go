@@ -17,7 +17,7 @@ func TestRealWorldUsers(t *testing.T) {
 		token := loggedIn.token(t)
 		loggedIn.want(t, 200, `{"user":{"username":"auth_user1","email":"auth_user1@test.com","bio":null,"image":null,"token":"`+token+`"}}`)
 
-		current := call{method: "GET", path: "/api/user", token: token}
+		current := get("/api/user", token)
 		s.do(t, current).want(t, 200, `{"user":{"username":"auth_user1","email":"auth_user1@test.com","bio":null,"image":null,"token":"`+token+`"}}`)
 
 		for _, step := range []struct {
@@ -50,7 +50,7 @@ func TestRealWorldUsers(t *testing.T) {
 			{"password of 64", `{"user":{"password":"` + strings.Repeat("a", 64) + `"}}`, 200, "b", nil},
 			{"username and email", `{"user":{"username":"auth_user1_x","email":"auth_user1_x@test.com"}}`, 200, "b", nil},
 		} {
-			got := s.do(t, call{method: "PUT", path: "/api/user", token: token, body: step.body})
+			got := s.do(t, put("/api/user", token, step.body))
 			if got.want(t, step.status, ""); got.status != step.status {
 				t.Errorf("%s: %s", step.name, got.body)
 			}
@@ -65,7 +65,7 @@ func TestRealWorldUsers(t *testing.T) {
 		s.do(t, login("auth_user1_x@test.com", strings.Repeat("a", 64))).want(t, 200, "")
 		s.do(t, login("auth_user1@test.com", strings.Repeat("a", 64))).wantError(t, 401, "credentials", "invalid")
 
-		s.do(t, call{method: "POST", path: "/api/users/logout", token: token}).want(t, 204, "")
+		s.do(t, post("/api/users/logout", token)).want(t, 204, "")
 		s.do(t, current).wantError(t, 401, "token", "is invalid")
 	})
 }
@@ -112,7 +112,7 @@ func TestRegistrationRefusals(t *testing.T) {
 			{"both taken", userJSON("username", "taken", "email", "taken@test.com", "password", password), 409, `{"errors":{"username":["has already been taken"],"email":["has already been taken"]}}`},
 		} {
 			t.Run(test.name, func(t *testing.T) {
-				s.do(t, call{method: "POST", path: "/api/users", body: test.body}).want(t, test.status, test.want)
+				s.do(t, post("/api/users", "", test.body)).want(t, test.status, test.want)
 			})
 		}
 	})
@@ -180,14 +180,14 @@ func TestUpdateConflicts(t *testing.T) {
 		s.register(t, "alice")
 		bob := s.register(t, "bob")
 		put := func(body string) answer {
-			return s.do(t, call{method: "PUT", path: "/api/user", token: bob, body: body})
+			return s.do(t, put("/api/user", bob, body))
 		}
 		put(userJSON("username", "Alice")).wantError(t, 409, "username", "has already been taken")
 		put(userJSON("email", "ALICE@test.com")).wantError(t, 409, "email", "has already been taken")
 		put(userJSON("username", "alice", "email", "alice@test.com")).want(t, 409, `{"errors":{"username":["has already been taken"],"email":["has already been taken"]}}`)
 		put(userJSON("username", "bob", "email", "bob@test.com")).want(t, 200, "")
 		put(userJSON("username", "BOB", "email", "Bob@Test.com")).want(t, 200, "")
-		if got := s.do(t, call{method: "GET", path: "/api/user", token: bob}); got.at(t, "user", "username") != "BOB" {
+		if got := s.do(t, get("/api/user", bob)); got.at(t, "user", "username") != "BOB" {
 			t.Errorf("case is kept as given: %s", got.body)
 		}
 		put(userJSON("username", " ")).wantError(t, 422, "username", "can't be blank")
@@ -204,22 +204,22 @@ func TestChangedSecretsEndOtherSessions(t *testing.T) {
 		} {
 			first := s.register(t, name)
 			second := s.do(t, login(name+"@test.com", password)).token(t)
-			s.do(t, call{method: "PUT", path: "/api/user", token: second, body: userJSON("bio", "no secret")}).want(t, 200, "")
-			s.do(t, call{method: "PUT", path: "/api/user", token: second, body: userJSON("email", name+"@test.com")}).want(t, 200, "")
-			s.do(t, call{method: "GET", path: "/api/user", token: first}).want(t, 200, "")
-			changed := s.do(t, call{method: "PUT", path: "/api/user", token: second, body: change})
+			s.do(t, changing(second, "bio", "no secret")).want(t, 200, "")
+			s.do(t, changing(second, "email", name+"@test.com")).want(t, 200, "")
+			s.do(t, get("/api/user", first)).want(t, 200, "")
+			changed := s.do(t, put("/api/user", second, change))
 			if changed.want(t, 200, ""); changed.token(t) != second {
 				t.Error("the presented token is given back")
 			}
-			s.do(t, call{method: "GET", path: "/api/user", token: first}).wantError(t, 401, "token", "is invalid")
-			s.do(t, call{method: "GET", path: "/api/user", token: second}).want(t, 200, "")
+			s.do(t, get("/api/user", first)).wantError(t, 401, "token", "is invalid")
+			s.do(t, get("/api/user", second)).want(t, 200, "")
 		}
 	})
 }
 
 func TestSessionsEnd(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		get := func(token string) answer { return s.do(t, call{method: "GET", path: "/api/user", token: token}) }
+		get := func(token string) answer { return s.do(t, get("/api/user", token)) }
 		old := s.register(t, "jake")
 		s.clock.Advance(12 * time.Hour)
 		young := s.do(t, login("jake@test.com", password)).token(t)
@@ -244,7 +244,7 @@ func TestFiftySessionsAtMost(t *testing.T) {
 			if i < len(tokens)-50 {
 				want = http.StatusUnauthorized
 			}
-			if got := s.do(t, call{method: "GET", path: "/api/user", token: token}); got.status != want {
+			if got := s.do(t, get("/api/user", token)); got.status != want {
 				t.Errorf("session %d of %d: %d, want %d", i+1, len(tokens), got.status, want)
 			}
 		}
