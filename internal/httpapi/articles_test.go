@@ -1,30 +1,26 @@
 package httpapi_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"conduit/api"
 )
 
 // articleJSON makes {"article":{…}} with the members given as names and values in turn.
-func articleJSON(pairs ...any) string {
-	article := map[string]any{}
-	for i := 0; i < len(pairs); i += 2 {
-		article[pairs[i].(string)] = pairs[i+1]
-	}
-	text, _ := json.Marshal(map[string]any{"article": article}) // plain values always marshal
-	return string(text)
-}
+func articleJSON(pairs ...any) string { return wrapped("article", pairs) }
 
 func publishing(token, title string, tags ...string) call {
 	if tags == nil {
 		tags = []string{}
 	}
-	return post("/api/articles", token, articleJSON("title", title, "description", "About "+title, "body", "Body of "+title, "tagList", tags))
+	return post("/api/articles", token, articleJSON(
+		"title", title, "description", "About "+title, "body", "Body of "+title, "tagList", tags,
+	))
 }
 
 // publish creates an article and gives its slug. Each is a second younger than the one before.
@@ -33,20 +29,20 @@ func (s *server) publish(t testing.TB, token, title string, tags ...string) stri
 	s.clock.Advance(time.Second)
 	got := s.do(t, publishing(token, title, tags...))
 	got.want(t, http.StatusCreated, "")
-	return got.at(t, "article", "slug").(string)
+	return into[api.ArticleEnvelope](t, got).Article.Slug
 }
 
 // slugs gives the slugs of a list and its total.
 func (a answer) slugs(t testing.TB) (slugs []string, total int) {
 	t.Helper()
-	for _, article := range a.at(t, "articles").([]any) {
-		members := article.(map[string]any)
-		if _, has := members["body"]; has {
-			t.Error("a list has bodies")
-		}
-		slugs = append(slugs, members["slug"].(string))
+	if strings.Contains(a.body, `"body":`) {
+		t.Error("a list has bodies")
 	}
-	return slugs, int(a.at(t, "articlesCount").(float64))
+	list := into[api.ArticleList](t, a)
+	for _, article := range list.Articles {
+		slugs = append(slugs, article.Slug)
+	}
+	return slugs, int(list.ArticlesCount)
 }
 
 func (a answer) wantSlugs(t testing.TB, total int, want ...string) {
@@ -63,9 +59,18 @@ func TestArticleLife(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
 		created := s.do(t, publishing(jake, "How to train your dragon", "dragons", "training"))
-		created.want(t, 201, `{"article":{"slug":"how-to-train-your-dragon","title":"How to train your dragon","description":"About How to train your dragon",
-			"body":"Body of How to train your dragon","tagList":["dragons","training"],"createdAt":"2026-02-18T03:22:56.637Z","updatedAt":"2026-02-18T03:22:56.637Z",
-			"favorited":false,"favoritesCount":0,"author":{"username":"jake","bio":null,"image":null,"following":false}}}`)
+		created.want(t, 201, "")
+		now := api.Timestamp(s.clock.Now())
+		want := api.Article{
+			Slug: "how-to-train-your-dragon", Title: "How to train your dragon",
+			Description: "About How to train your dragon", Body: "Body of How to train your dragon",
+			TagList: []string{"dragons", "training"}, CreatedAt: now, UpdatedAt: now,
+			Author: api.Profile{Username: "jake", Bio: orNull(""), Image: orNull("")},
+		}
+		wantSame(t, "created", want, into[api.ArticleEnvelope](t, created).Article)
+		if !strings.Contains(created.body, `"2026-02-18T03:22:56.637Z"`) {
+			t.Errorf("times are written otherwise: %s", created.body)
+		}
 		const path = "/api/articles/how-to-train-your-dragon"
 		if location := created.header.Get("Location"); location != path {
 			t.Errorf("Location %q", location)
@@ -75,35 +80,46 @@ func TestArticleLife(t *testing.T) {
 
 		changed := s.do(t, put(path, jake, articleJSON("body", "With two hands")))
 		changed.want(t, 200, "")
-		if changed.at(t, "article", "createdAt") != created.at(t, "article", "createdAt") || changed.at(t, "article", "updatedAt") == created.at(t, "article", "updatedAt") ||
-			changed.at(t, "article", "slug") != "how-to-train-your-dragon" || changed.at(t, "article", "body") != "With two hands" || fmt.Sprint(changed.at(t, "article", "tagList")) != "[dragons training]" {
-			t.Errorf("after a change of the body: %s", changed.body)
+		got := into[api.ArticleEnvelope](t, changed).Article
+		if time.Time(got.UpdatedAt).Equal(time.Time(want.UpdatedAt)) {
+			t.Error("a change leaves updatedAt as it was")
 		}
-		for _, step := range []struct{ body, tags string }{
-			{`{"article":{"tagList":["b","a","b"]}}`, "[b a]"},
-			{`{"article":{}}`, "[b a]"},
-			{`{"article":{"tagList":[]}}`, "[]"},
-			{`{"article":{"description":"d","slug":"x","author":{},"createdAt":1}}`, "[]"},
+		want.Body, want.UpdatedAt = "With two hands", got.UpdatedAt
+		wantSame(t, "changed", want, got)
+		for _, step := range []struct {
+			name, body string
+			tags       []string
+		}{
+			{"tags once each", articleJSON("tagList", []string{"b", "a", "b"}), []string{"b", "a"}},
+			{"nothing changes", `{"article":{}}`, []string{"b", "a"}},
+			{"no tags", articleJSON("tagList", []string{}), []string{}},
+			{"others are ignored", `{"article":{"description":"d","slug":"x","author":{},"createdAt":1}}`, []string{}},
 		} {
-			if got := s.do(t, put(path, jake, step.body)); got.status != 200 || fmt.Sprint(got.at(t, "article", "tagList")) != step.tags {
-				t.Errorf("%s: %d %s", step.body, got.status, got.body)
-			}
+			t.Run(step.name, func(t *testing.T) {
+				got := s.do(t, put(path, jake, step.body))
+				got.want(t, 200, "")
+				wantSame(t, "tags", step.tags, into[api.ArticleEnvelope](t, got).Article.TagList)
+			})
 		}
 		s.do(t, put(path, jake, `{"article":{"tagList":null}}`)).wantError(t, 422, "tagList", "can't be blank")
-		s.do(t, put(path, jake, `{"article":{"title":"","description":null,"body":"  "}}`)).want(t, 422, `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"]}}`)
+		s.do(t, put(path, jake, `{"article":{"title":"","description":null,"body":"  "}}`)).
+			wantError(t, 422, "title", "can't be blank", "description", "can't be blank", "body", "can't be blank")
 		s.do(t, put(path, jake, `{"article":{"body":" \n\u3000"}}`)).wantError(t, 422, "body", "can't be blank")
 		s.do(t, put(path, jane, articleJSON("body", "mine"))).wantError(t, 403, "article", "forbidden")
-		s.do(t, put("/api/articles/unknown", jane, articleJSON("body", "mine"))).wantError(t, 404, "article", "not found")
+		s.do(t, put("/api/articles/unknown", jane, articleJSON("body", "x"))).wantError(t, 404, "article", "not found")
 		s.do(t, del(path, jane)).wantError(t, 403, "article", "forbidden")
 		s.do(t, del("/api/articles/unknown", jane)).wantError(t, 404, "article", "not found")
 
 		// All that hangs on it goes with it.
 		s.do(t, post(path+"/favorite", jane)).want(t, 200, "")
-		s.do(t, post(path+"/comments", jane, `{"comment":{"body":"Thanks"}}`)).want(t, 201, "")
+		s.do(t, commenting(jane, want.Slug, "Thanks")).want(t, 201, "")
 		if gone := s.do(t, del(path, jake)); gone.status != 204 || gone.body != "" {
 			t.Errorf("DELETE: %d %q", gone.status, gone.body)
 		}
-		for _, c := range []call{get(path, jake), get(path+"/comments", ""), post(path+"/favorite", jane), del(path+"/favorite", jane), del(path, jake), put(path, jake, articleJSON("body", "x"))} {
+		for _, c := range []call{
+			get(path, jake), get(path+"/comments", ""), post(path+"/favorite", jane), del(path+"/favorite", jane),
+			del(path, jake), put(path, jake, articleJSON("body", "x")),
+		} {
 			s.do(t, c).wantError(t, 404, "article", "not found")
 		}
 		s.do(t, get("/api/articles?favorited=jane", "")).wantSlugs(t, 0)
@@ -118,31 +134,48 @@ func TestArticleRefusals(t *testing.T) {
 		for i := range tags {
 			tags[i] = fmt.Sprint(i)
 		}
-		for body, want := range map[string]string{
-			articleJSON("title", "", "description", "d", "body", "b"):                           `{"errors":{"title":["can't be blank"]}}`,
-			articleJSON("title", "t", "description", "", "body", "b"):                           `{"errors":{"description":["can't be blank"]}}`,
-			articleJSON("title", "t", "description", "d", "body", ""):                           `{"errors":{"body":["can't be blank"]}}`,
-			articleJSON("title", "", "description", "\t", "body", " \n", "tagList", []any{" "}): `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"],"tagList":["item 1 can't be blank"]}}`,
-			`{"article":{}}`: `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"]}}`,
-			articleJSON("title", "\u00a0", "description", "\u2003", "body", "\u3000"):               `{"errors":{"title":["can't be blank"],"description":["can't be blank"],"body":["can't be blank"]}}`,
-			articleJSON("title", "t", "description", "d", "body", "b", "tagList", nil):              `{"errors":{"tagList":["can't be blank"]}}`,
-			articleJSON("title", "t", "description", "d", "body", "b", "tagList", "x"):              `{"errors":{"tagList":["must be an array"]}}`,
-			articleJSON("title", "t", "description", "d", "body", "b", "tagList", []any{1, "a"}):    `{"errors":{"tagList":["item 1 must be a string"]}}`,
-			articleJSON("title", "t", "description", "d", "body", "b", "tagList", []any{"a", ""}):   `{"errors":{"tagList":["item 2 can't be blank"]}}`,
-			articleJSON("title", "t", "description", "d", "body", "b", "tagList", []any{"a", "  "}): `{"errors":{"tagList":["item 2 can't be blank"]}}`,
-			articleJSON("title", "t", "description", "d", "body", "b", "tagList", []any{"a", nil}):  `{"errors":{"tagList":["item 2 can't be blank"]}}`,
-			articleJSON("title", "t", "description", "d", "body", "b", "tagList", tags):             `{"errors":{"tagList":["has too many items (maximum is 50)"]}}`,
-			// Devanagari qa is one character, and two when normalised.
-			articleJSON("title", "t", "description", "d", "body", "b", "tagList", []any{strings.Repeat("\u0958", 64)}): `{"errors":{"tagList":["item 1 is too long (maximum is 64 characters)"]}}`,
-			articleJSON("title", strings.Repeat("t", 256), "description", "d", "body", "b"):                            `{"errors":{"title":["is too long (maximum is 255 characters)"]}}`,
-			articleJSON("title", "t", "description", "d", "body", strings.Repeat("漢", 200_000)+"b"):                    ``,
-		} {
-			if want == "" {
-				s.do(t, post("/api/articles", jake, body)).want(t, 201, "")
-				continue
-			}
-			s.do(t, post("/api/articles", jake, body)).want(t, 422, want)
+		const blank = "can't be blank"
+		with := func(changes ...any) string {
+			return articleJSON(append([]any{"title", "t", "description", "d", "body", "b"}, changes...)...)
 		}
+		for _, test := range []struct {
+			name, body string
+			errors     []string
+		}{
+			{"title", with("title", ""), []string{"title", blank}},
+			{"description", with("description", ""), []string{"description", blank}},
+			{"body", with("body", ""), []string{"body", blank}},
+			{
+				"all blank", articleJSON("title", "", "description", "\t", "body", " \n", "tagList", []any{" "}),
+				[]string{"title", blank, "description", blank, "body", blank, "tagList", "item 1 " + blank},
+			},
+			{"all missing", `{"article":{}}`, []string{"title", blank, "description", blank, "body", blank}},
+			{
+				"other blanks", articleJSON("title", "\u00a0", "description", "\u2003", "body", "\u3000"),
+				[]string{"title", blank, "description", blank, "body", blank},
+			},
+			{"tags null", with("tagList", nil), []string{"tagList", blank}},
+			{"tags no array", with("tagList", "x"), []string{"tagList", "must be an array"}},
+			{"a number", with("tagList", []any{1, "a"}), []string{"tagList", "item 1 must be a string"}},
+			{"an empty tag", with("tagList", []any{"a", ""}), []string{"tagList", "item 2 " + blank}},
+			{"a blank tag", with("tagList", []any{"a", "  "}), []string{"tagList", "item 2 " + blank}},
+			{"a tag null", with("tagList", []any{"a", nil}), []string{"tagList", "item 2 " + blank}},
+			{"many tags", with("tagList", tags), []string{"tagList", "has too many items (maximum is 50)"}},
+			// Devanagari qa is one character, and two when normalised.
+			{
+				"a long tag", with("tagList", []any{strings.Repeat("\u0958", 64)}),
+				[]string{"tagList", "item 1 is too long (maximum is 64 characters)"},
+			},
+			{
+				"a long title", with("title", strings.Repeat("t", 256)),
+				[]string{"title", "is too long (maximum is 255 characters)"},
+			},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				s.do(t, post("/api/articles", jake, test.body)).wantError(t, 422, test.errors...)
+			})
+		}
+		s.do(t, post("/api/articles", jake, with("body", strings.Repeat("漢", 200_000)+"b"))).want(t, 201, "")
 	})
 }
 
@@ -150,9 +183,8 @@ func TestTags(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
 		created := s.do(t, publishing(jake, "Tags", "z", " a ", "cafe\u0301", "z", "Z", "caf\u00e9"))
-		if got := fmt.Sprint(created.at(t, "article", "tagList")); got != "[z a caf\u00e9 Z]" {
-			t.Errorf("tags %s", got)
-		}
+		tags := into[api.ArticleEnvelope](t, created).Article.TagList
+		wantSame(t, "tags", []string{"z", "a", "caf\u00e9", "Z"}, tags)
 		s.publish(t, jake, "More", "z", "new")
 		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":["z","Z","a","café","new"]}`)
 		s.do(t, get("/api/articles?tag=cafe%CC%81", "")).wantSlugs(t, 1, "tags")
@@ -174,9 +206,7 @@ func TestSlugs(t *testing.T) {
 			"<script>alert</script>": "script-alert-script",
 			"a/b?c#d%e":              "a-b-c-d-e",
 		} {
-			if got := s.publish(t, jake, title); got != want {
-				t.Errorf("%q: slug %q, want %q", title, got, want)
-			}
+			wantSame(t, title, want, s.publish(t, jake, title))
 		}
 		if got := s.publish(t, jake, "Feed"); !strings.HasPrefix(got, "feed-") {
 			t.Errorf("slug %q would hide the feed", got)
@@ -190,40 +220,28 @@ func TestSlugs(t *testing.T) {
 			t.Errorf("second slug %q", second)
 		}
 
-		put := func(slug, title string) string {
+		rename := func(slug, title string) string {
 			got := s.do(t, put("/api/articles/"+slug, jake, articleJSON("title", title)))
 			got.want(t, 200, "")
-			if got.at(t, "article", "title") != title {
-				t.Errorf("title %s", got.body)
-			}
-			return got.at(t, "article", "slug").(string)
+			article := into[api.ArticleEnvelope](t, got).Article
+			wantSame(t, "title", title, article.Title)
+			return article.Slug
 		}
-		if got := put("hello-world", "Hello, World"); got != "hello-world" {
-			t.Errorf("the same title gives %q", got)
-		}
-		if got := put("hello-world", "Hello: World?"); got != "hello-world" {
-			t.Errorf("another comma gives %q", got)
-		}
-		if got := put("hello-world", "Goodbye"); got != "goodbye" {
-			t.Errorf("a new title gives %q", got)
-		}
+		wantSame(t, "the same title", "hello-world", rename("hello-world", "Hello, World"))
+		wantSame(t, "another comma", "hello-world", rename("hello-world", "Hello: World?"))
+		wantSame(t, "a new title", "goodbye", rename("hello-world", "Goodbye"))
 		for _, slug := range []string{"hello-world", "goodbye"} { // the old one keeps working
-			if got := s.do(t, get("/api/articles/"+slug, "")); got.status != 200 || got.at(t, "article", "slug") != "goodbye" {
-				t.Errorf("GET %s: %d %s", slug, got.status, got.body)
-			}
+			got := into[api.ArticleEnvelope](t, s.do(t, get("/api/articles/"+slug, ""))).Article
+			wantSame(t, slug, "goodbye", got.Slug)
 			s.do(t, post("/api/articles/"+slug+"/favorite", jane)).want(t, 200, "")
 			s.do(t, get("/api/articles/"+slug+"/comments", "")).want(t, 200, `{"comments":[],"nextCursor":null}`)
 		}
 		if third := s.publish(t, jane, "Hello World"); !strings.HasPrefix(third, "hello-world-") {
 			t.Errorf("an old slug was taken over: %q", third)
 		}
-		if got := put("goodbye", "Hello World"); got != "hello-world" { // its own from before
-			t.Errorf("back to the first title gives %q", got)
-		}
+		wantSame(t, "its own from before", "hello-world", rename("goodbye", "Hello World"))
 		s.do(t, del("/api/articles/goodbye", jake)).want(t, 204, "")
-		if free := s.publish(t, jane, "Goodbye"); free != "goodbye" {
-			t.Errorf("the slug of a deleted article is free, got %q", free)
-		}
+		wantSame(t, "the slug of a deleted article", "goodbye", s.publish(t, jane, "Goodbye"))
 	})
 }
 
@@ -232,11 +250,11 @@ func TestFavorites(t *testing.T) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
 		slug := s.publish(t, jake, "Loved")
 		path := "/api/articles/" + slug
-		before := s.do(t, get(path, "")).at(t, "article", "updatedAt")
+		want := into[api.ArticleEnvelope](t, s.do(t, get(path, ""))).Article
 		for _, step := range []struct {
 			call      call
 			favorited bool
-			count     float64
+			count     int64
 		}{
 			{post(path+"/favorite", jane), true, 1},
 			{post(path+"/favorite", jane), true, 1},
@@ -248,10 +266,9 @@ func TestFavorites(t *testing.T) {
 			{get(path, ""), false, 1},
 		} {
 			s.clock.Advance(time.Minute)
-			got := s.do(t, step.call)
-			if got.status != 200 || got.at(t, "article", "favorited") != step.favorited || got.at(t, "article", "favoritesCount") != step.count || got.at(t, "article", "updatedAt") != before {
-				t.Errorf("%s %s: %d %s", step.call.method, step.call.path, got.status, got.body)
-			}
+			want.Favorited, want.FavoritesCount = step.favorited, step.count
+			got := into[api.ArticleEnvelope](t, s.do(t, step.call)).Article
+			wantSame(t, step.call.method+" "+step.call.path, want, got)
 		}
 		s.do(t, post("/api/articles/unknown/favorite", jane)).wantError(t, 404, "article", "not found")
 		s.do(t, post("/api/articles/unknown/favorite", "")).wantError(t, 401, "token", "is missing")
@@ -261,15 +278,16 @@ func TestFavorites(t *testing.T) {
 func TestStoredVerbatim(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
-		text := "<script>alert(1)</script> & \"quotes\" 'single' \\ \u2028 e\u0301 🦊\r\n\t'; drop table articles; -- ? $1 ?0 %s"
-		got := s.do(t, post("/api/articles", jake, articleJSON("title", text, "description", text, "body", text, "tagList", []string{"<b>"})))
+		text := "<script>alert(1)</script> & \"quotes\" 'single' \\ \u2028 e\u0301 🦊\r\n\t" +
+			"'; drop table articles; -- ? $1 ?0 %s"
+		got := s.do(t, post("/api/articles", jake, articleJSON(
+			"title", text, "description", text, "body", text, "tagList", []string{"<b>"},
+		)))
 		got.want(t, 201, "")
-		got = s.do(t, get(got.header.Get("Location"), ""))
-		for _, member := range []string{"title", "description", "body"} {
-			if stored := got.at(t, "article", member); stored != text {
-				t.Errorf("%s: %q", member, stored)
-			}
-		}
+		stored := into[api.ArticleEnvelope](t, s.do(t, get(got.header.Get("Location"), ""))).Article
+		wantSame(t, "title", text, stored.Title)
+		wantSame(t, "description", text, stored.Description)
+		wantSame(t, "body", text, stored.Body)
 	})
 }
 

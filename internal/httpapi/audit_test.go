@@ -268,8 +268,6 @@ func TestAuditRetention(t *testing.T) {
 			ID: got[1].ID, At: s.clock.Now(), Actor: identity.ActorSystem, Action: identity.AuditPruned, Count: 2,
 			Target: "before:" + s.clock.Now().Add(-48*time.Hour).Format(time.RFC3339),
 		}
-		if diff := cmp.Diff(want, got[1]); diff != "" {
-			t.Errorf("recorded (-want +got):\n%s", diff)
-		}
+		wantSame(t, "recorded", want, got[1])
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/google/go-cmp/cmp"
 
 	openapi "conduit"
 )
@@ -50,9 +49,7 @@ func TestDocument(t *testing.T) {
 			}
 			marshalled[i] = decoded(t, string(text))
 		}
-		if diff := cmp.Diff(marshalled[0], marshalled[1]); diff != "" {
-			t.Errorf("openapi.json is another contract (-yaml +json):\n%s", diff)
-		}
+		wantSame(t, "openapi.json is another contract", marshalled[0], marshalled[1])
 		// What is generated from either has the same order.
 		if users, wellKnown := strings.Index(inJSON.body, `"/users"`), strings.Index(inJSON.body, `"/.well-known`); users < 0 || users > wellKnown {
 			t.Error("openapi.json has lost the order of the paths")

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"conduit/api"
 	"conduit/internal/app"
 	"conduit/internal/auth"
 	"conduit/internal/contract"
@@ -220,23 +222,41 @@ func (a answer) want(t testing.TB, status int, body string) {
 	if body == "" {
 		return
 	}
-	if diff := cmp.Diff(decoded(t, body), decoded(t, a.body)); diff != "" {
-		t.Errorf("body (-want +got):\n%s", diff)
+	wantSame(t, "body", decoded(t, body), decoded(t, a.body))
+}
+
+// wantError is want for errors: fields and what is wrong with them in turn.
+func (a answer) wantError(t testing.TB, status int, pairs ...string) {
+	t.Helper()
+	errors := api.Errors{}
+	for pair := range slices.Chunk(pairs, 2) {
+		errors[pair[0]] = []string{pair[1]}
 	}
+	text, _ := json.Marshal(api.ErrorEnvelope{Errors: errors}) // strings always marshal
+	a.want(t, status, string(text))
 }
 
-// wantError is want for an error of one field.
-func (a answer) wantError(t testing.TB, status int, field, message string) {
+// into is the body of an answer as the contract's type.
+func into[T any](t testing.TB, a answer) (value T) {
 	t.Helper()
-	a.want(t, status, fmt.Sprintf(`{"errors":{%q:[%q]}}`, field, message))
-}
-
-func decoded(t testing.TB, text string) (value any) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		t.Fatalf("not JSON: %v: %s", err, text)
+	if err := json.Unmarshal([]byte(a.body), &value); err != nil {
+		t.Fatalf("not JSON: %v: %s", err, a.body)
 	}
 	return value
+}
+
+// wantSame fails the test where two values differ.
+func wantSame[T any](t testing.TB, what string, want, got T) {
+	t.Helper()
+	sameMoment := cmp.Comparer(func(a, b api.Timestamp) bool { return time.Time(a).Equal(time.Time(b)) })
+	if diff := cmp.Diff(want, got, sameMoment); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func decoded(t testing.TB, text string) any {
+	t.Helper()
+	return into[any](t, answer{body: text})
 }
 
 // at gives the value at a path of names: at("user", "bio").
@@ -275,11 +295,11 @@ func (s *server) register(t testing.TB, name string) string {
 }
 
 func registration(name, email, password string) call {
-	return call{method: "POST", path: "/api/users", body: userJSON("username", name, "email", email, "password", password)}
+	return post("/api/users", "", userJSON("username", name, "email", email, "password", password))
 }
 
 func login(email, password string) call {
-	return call{method: "POST", path: "/api/users/login", body: userJSON("email", email, "password", password)}
+	return post("/api/users/login", "", userJSON("email", email, "password", password))
 }
 
 // changing is a change of one's own user, told in names and values in turn.
@@ -295,11 +315,14 @@ func commenting(token, slug, body string) call {
 }
 
 // userJSON makes {"user":{…}} of names and values in turn.
-func userJSON(pairs ...string) string {
-	user := map[string]string{}
-	for i := 0; i < len(pairs); i += 2 {
-		user[pairs[i]] = pairs[i+1]
+func userJSON(pairs ...string) string { return wrapped("user", pairs) }
+
+// wrapped makes an object in an object of names and values in turn.
+func wrapped[T any](wrapper string, pairs []T) string {
+	members := map[string]any{}
+	for pair := range slices.Chunk(pairs, 2) {
+		members[fmt.Sprint(pair[0])] = pair[1]
 	}
-	text, _ := json.Marshal(map[string]any{"user": user}) // strings always marshal
+	text, _ := json.Marshal(map[string]any{wrapper: members}) // plain values always marshal
 	return string(text)
 }

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -60,12 +58,8 @@ func TestRegistrationsAtOnce(t *testing.T) {
 				registrations = append(registrations, registration(name, name+"@test.com", password))
 				logins = append(logins, login(name+"@test.com", password))
 			}
-			if diff := cmp.Diff(map[int]int{201: 60}, s.together(t, registrations)); diff != "" {
-				t.Errorf("60 registrations (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(map[int]int{200: 60}, s.together(t, logins)); diff != "" {
-				t.Errorf("60 logins (-want +got):\n%s", diff)
-			}
+			wantSame(t, "60 registrations", map[int]int{201: 60}, s.together(t, registrations))
+			wantSame(t, "60 logins", map[int]int{200: 60}, s.together(t, logins))
 		}
 	})
 }
@@ -80,9 +74,7 @@ func TestAskingByRegistering(t *testing.T) {
 			c.headers = map[string]string{"X-Forwarded-For": "192.0.2.7"}
 			calls = append(calls, c)
 		}
-		if diff := cmp.Diff(map[int]int{409: 6, 429: 24}, s.together(t, calls)); diff != "" {
-			t.Errorf("30 registrations with a taken email (-want +got):\n%s", diff)
-		}
+		wantSame(t, "30 registrations with a taken email", map[int]int{409: 6, 429: 24}, s.together(t, calls))
 		wantTooManyOf(t, s.do(t, calls[0]), 5, "username", tooManyRegistrations)
 		wantTooManyOf(t, s.do(t, registrationFrom("192.0.2.7", "new")), 5, "username", tooManyRegistrations)
 		s.do(t, from("192.0.2.7", "jake@test.com", password)).want(t, 200, "") // which asks for something else
@@ -115,9 +107,7 @@ func TestAskingByChanging(t *testing.T) {
 		for range 30 {
 			calls = append(calls, changing(jake, "email", "jane@test.com"))
 		}
-		if diff := cmp.Diff(map[int]int{409: 4, 429: 26}, s.together(t, calls)); diff != "" {
-			t.Errorf("30 changes to a taken email (-want +got):\n%s", diff)
-		}
+		wantSame(t, "30 changes to a taken email", map[int]int{409: 4, 429: 26}, s.together(t, calls))
 		tooMany(s.do(t, changing(jake, "email", "jane@test.com")), 60)
 		tooMany(s.do(t, changing(jake, "email", "free@test.com")), 60) // looked at too early, a free one is no better
 		tooMany(s.do(t, changing(jake, "password", "another password")), 60)
@@ -233,9 +223,7 @@ func TestStrangersFillNoDisk(t *testing.T) {
 		}
 		s.do(t, registration("taken", "taken@test.com", password)).want(t, 201, "")
 		before := len(s.events(t))
-		if diff := cmp.Diff(map[int]int{401: 200, 422: 100, 409: 200}, s.together(t, calls)); diff != "" {
-			t.Errorf("statuses (-want +got):\n%s", diff)
-		}
+		wantSame(t, "statuses", map[int]int{401: 200, 422: 100, 409: 200}, s.together(t, calls))
 		s.clock.Advance(time.Minute)
 		if err := s.Throttle.WriteDown(t.Context(), false); err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -10,8 +11,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"conduit/internal/app"
 	"conduit/internal/store"
@@ -60,9 +59,7 @@ func TestRehearsalOfEveryAnswer(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(decoded(t, string(text)), decoded(t, got.body)); diff != "" {
-					t.Errorf("%s %s, %s (-want +got):\n%s", method, path, prefer, diff)
-				}
+				wantSame(t, fmt.Sprintf("%s %s, %s", method, path, prefer), decoded(t, string(text)), decoded(t, got.body))
 			}
 		}
 	}

@@ -2,15 +2,12 @@ package httpapi_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"conduit/internal/identity"
 	"conduit/internal/store"
@@ -19,12 +16,7 @@ import (
 
 // sessionCall makes {"session":{…}} of names and values in turn.
 func sessionCall(path string, pairs ...string) call {
-	session := map[string]string{}
-	for i := 0; i < len(pairs); i += 2 {
-		session[pairs[i]] = pairs[i+1]
-	}
-	text, _ := json.Marshal(map[string]any{"session": session}) // strings always marshal
-	return post(path, "", string(text))
+	return post(path, "", wrapped("session", pairs))
 }
 
 // refreshToken logs jake in and gives the refresh token.
@@ -129,7 +121,7 @@ func TestRefresh(t *testing.T) {
 		third.want(t, 200, "")
 
 		s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", "wrong")).wantError(t, 401, "credentials", "invalid")
-		s.do(t, sessionCall("/api/sessions", "email", "", "password", "")).want(t, 422, `{"errors":{"email":["can't be blank"],"password":["can't be blank"]}}`)
+		s.do(t, sessionCall("/api/sessions", "email", "", "password", "")).wantError(t, 422, "email", "can't be blank", "password", "can't be blank")
 		s.refresh(t, "").wantError(t, 422, "refreshToken", "can't be blank")
 		for _, forged := range []string{"x", id + ".0.AAAA.AAAA", strings.ToLower(token), token + "x", strings.Repeat("x", 1024)} {
 			s.refresh(t, forged).wantError(t, 401, "refreshToken", "is invalid")
@@ -261,9 +253,7 @@ func TestNotices(t *testing.T) {
 			counts[notice.(map[string]any)["event"].(string)]++
 		}
 		want := map[string]int{"refresh-reused": 1, "session-evicted": 4, "username-changed": 4, "password-changed": 4, "email-changed": 4}
-		if diff := cmp.Diff(want, counts); diff != "" {
-			t.Errorf("many notices (-want +got):\n%s", diff)
-		}
+		wantSame(t, "many notices", want, counts)
 	})
 }
 

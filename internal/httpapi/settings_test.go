@@ -112,9 +112,7 @@ func TestSettingsOfDatabases(t *testing.T) {
 			set(url)
 			execute(t, url, `select pg_terminate_backend(pid) from pg_stat_activity
 				where datname = current_database() and pid <> pg_backend_pid()`)
-			if diff := cmp.Diff(later, running.journey(t, "jane")); diff != "" {
-				t.Errorf("set while it runs (-want +got):\n%s", diff)
-			}
+			wantSame(t, "set while it runs", later, running.journey(t, "jane"))
 			running.do(t, get("/healthz", "")).want(t, http.StatusOK, "")
 
 			if name == "schema" { // refused at the start, see TestUnfitDatabases
@@ -126,18 +124,14 @@ func TestSettingsOfDatabases(t *testing.T) {
 			if err := db.Check(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(before, newServerOn(t, db).journey(t, "jake")); diff != "" {
-				t.Errorf("set before the start (-want +got):\n%s", diff)
-			}
+			wantSame(t, "set before the start", before, newServerOn(t, db).journey(t, "jake"))
 			if name == "transactions" { // refused behind a pooler
 				return
 			}
 			pooled := storetest.Postgres(t)
 			set(pooled)
 			pooled, _ = storetest.NewPgbouncer(t, pooled, byTransaction)
-			if diff := cmp.Diff(before, newServer(t, pooled, options).journey(t, "jake")); diff != "" {
-				t.Errorf("behind a pooler (-want +got):\n%s", diff)
-			}
+			wantSame(t, "behind a pooler", before, newServer(t, pooled, options).journey(t, "jake"))
 		})
 	}
 }

@@ -116,18 +116,14 @@ func TestGuessesAtOnce(t *testing.T) {
 			for range 64 {
 				calls = append(calls, login(email, "wrong"))
 			}
-			if diff := cmp.Diff(map[int]int{401: 5, 429: 59}, s.together(t, calls)); diff != "" {
-				t.Errorf("64 guesses at %s (-want +got):\n%s", email, diff)
-			}
+			wantSame(t, "64 guesses at "+email, map[int]int{401: 5, 429: 59}, s.together(t, calls))
 		}
 		var calls []call
 		for i := range 64 { // each from a network of its own, and at an account of its own
 			calls = append(calls, from(fmt.Sprintf("2001:db8:1:2::%x", i), fmt.Sprintf("user%d@test.com", i), "wrong"))
 		}
 		s.Throttle.PerNetwork = 20
-		if diff := cmp.Diff(map[int]int{401: 20, 429: 44}, s.together(t, calls)); diff != "" {
-			t.Errorf("64 guesses of one network (-want +got):\n%s", diff)
-		}
+		wantSame(t, "64 guesses of one network", map[int]int{401: 20, 429: 44}, s.together(t, calls))
 	})
 }
 
@@ -140,9 +136,7 @@ func TestLoginsAtOnce(t *testing.T) {
 			for range 20 {
 				calls = append(calls, from(ipAddress, "jake@test.com", password))
 			}
-			if diff := cmp.Diff(map[int]int{200: 20}, s.together(t, calls)); diff != "" {
-				t.Errorf("20 logins from %s (-want +got):\n%s", ipAddress, diff)
-			}
+			wantSame(t, "20 logins from "+ipAddress, map[int]int{200: 20}, s.together(t, calls))
 		}
 	})
 }
