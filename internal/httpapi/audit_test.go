@@ -127,8 +127,8 @@ func TestAudit(t *testing.T) {
 			t.Errorf("login with a refresh token: %+v", got)
 		}
 		seen++
-		reused := sessionCall("/api/sessions/refresh", "refreshToken", first.at(t, "session", "refreshToken").(string))
-		does(200, get("/api/user", does(200, reused).at(t, "session", "accessToken").(string)))
+		reused := sessionCall("/api/sessions/refresh", "refreshToken", first.tokens(t).RefreshToken)
+		does(200, get("/api/user", does(200, reused).tokens(t).AccessToken))
 		does(401, sessionCall("/api/sessions/refresh", "refreshToken", "nonsense"))
 		s.clock.Advance(time.Minute)
 		does(401, reused, by(identity.RefreshReused, refreshing))

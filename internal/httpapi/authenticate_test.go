@@ -55,25 +55,14 @@ func TestAuthorizationHeader(t *testing.T) {
 					t.Fatal(err)
 				}
 				request.Header["Authorization"] = test.headers
-				response, err := s.Client().Do(request)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer func() { _ = response.Body.Close() }()
-				text, err := io.ReadAll(response.Body)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got := answer{response.StatusCode, response.Header, string(text)}
+				got := s.send(t, request)
 				if test.message == "" {
 					got.want(t, test.status, "")
 				} else {
 					got.wantError(t, test.status, "token", test.message)
 				}
-				want := map[string]string{"": "", "is missing": `Bearer realm="conduit"`, "is invalid": invalidToken}[test.message]
-				if got := response.Header.Get("WWW-Authenticate"); got != want {
-					t.Errorf("WWW-Authenticate %q, want %q", got, want)
-				}
+				challenges := map[string]string{"is missing": `Bearer realm="conduit"`, "is invalid": invalidToken}
+				wantSame(t, "WWW-Authenticate", challenges[test.message], got.header.Get("WWW-Authenticate"))
 			})
 		}
 	})
@@ -82,7 +71,8 @@ func TestAuthorizationHeader(t *testing.T) {
 func TestTokenElsewhereIsAbsent(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
-		s.do(t, get("/api/user?access_token="+token+"&token="+token, "")).wantError(t, 401, "token", "is missing")
+		s.do(t, get("/api/user?access_token="+token+"&token="+token, "")).
+			wantError(t, 401, "token", "is missing")
 		s.do(t, get("/api/user", "").with("Cookie", "token="+token+"; jwt="+token)).
 			wantError(t, 401, "token", "is missing")
 	})
@@ -111,20 +101,23 @@ func TestForgedWithTheRealKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		get := func(forged string, err error) answer {
+		as := func(tokens *auth.Tokens, userID int64, sessionID string) answer {
 			t.Helper()
+			forged, err := issue(ctx, tokens, userID, sessionID, now, now.Add(time.Hour))
 			if err != nil {
 				t.Fatal(err)
 			}
 			return s.do(t, get("/api/user", forged))
 		}
-		get(issue(ctx, tokens, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).want(t, 200, "")
-		get(issue(ctx, tokens, claims.UserID+1, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
-		get(issue(ctx, tokens, claims.UserID, "NOSUCHSESSION", now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
-		elsewhere := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: "elsewhere", Audience: audience, Now: s.clock.Now})
-		get(issue(ctx, elsewhere, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
-		others := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: issuer, Audience: "others", Now: s.clock.Now})
-		get(issue(ctx, others, claims.UserID, claims.SessionID, now, now.Add(time.Hour))).wantError(t, 401, "token", "is invalid")
+		as(tokens, claims.UserID, claims.SessionID).want(t, 200, "")
+		as(tokens, claims.UserID+1, claims.SessionID).wantError(t, 401, "token", "is invalid")
+		as(tokens, claims.UserID, "NOSUCHSESSION").wantError(t, 401, "token", "is invalid")
+		for _, options := range []auth.TokenOptions{
+			{Issuer: "elsewhere", Audience: audience, Now: s.clock.Now},
+			{Issuer: issuer, Audience: "others", Now: s.clock.Now},
+		} {
+			as(auth.NewTokens(s.Keys, options), claims.UserID, claims.SessionID).wantError(t, 401, "token", "is invalid")
+		}
 	})
 }
 
@@ -184,7 +177,9 @@ func issue(
 // sessionOf gives the session that a token names.
 func (s *server) sessionOf(t *testing.T, token string) identity.Session {
 	t.Helper()
-	tokens := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Issuers: s.Store, Now: s.clock.Now})
+	tokens := auth.NewTokens(s.Keys, auth.TokenOptions{
+		Issuer: issuer, Audience: audience, Issuers: s.Store, Now: s.clock.Now,
+	})
 	claims, err := tokens.Verify(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
@@ -219,8 +214,8 @@ func (s *server) hold(t *testing.T, c call) (finish func() answer) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	// The server says "continue" when it begins to read the body.
-	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
-		"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n", c.method, c.path, c.token, len(c.body)); err != nil {
+	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", c.method, c.path, c.token, len(c.body)); err != nil {
 		t.Fatal(err)
 	}
 	reader := bufio.NewReader(conn)
@@ -240,11 +235,11 @@ func (s *server) hold(t *testing.T, c call) (finish func() answer) {
 			t.Fatal(err)
 		}
 		defer func() { _ = response.Body.Close() }()
-		text, err := io.ReadAll(response.Body)
+		got, err := answered(response)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return answer{response.StatusCode, response.Header, string(text)}
+		return got
 	}
 }
 

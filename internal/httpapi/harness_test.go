@@ -208,8 +208,28 @@ func (s *server) try(c call) (answer, error) {
 		return answer{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
+	return answered(response)
+}
+
+// answered reads an answer to its end.
+func answered(response *http.Response) (answer, error) {
 	text, err := io.ReadAll(response.Body)
 	return answer{response.StatusCode, response.Header, string(text)}, err
+}
+
+// send sends a request that is more than a call.
+func (s *server) send(t testing.TB, request *http.Request) answer {
+	t.Helper()
+	response, err := s.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	got, err := answered(response)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }
 
 // want fails the test unless the answer has the status and, if body is not empty, that JSON.
@@ -236,12 +256,17 @@ func (a answer) wantError(t testing.TB, status int, pairs ...string) {
 	a.want(t, status, string(text))
 }
 
-// into is the body of an answer as the contract's type.
+// into is the body of an answer as the contract's type, which has to say the same in the same form.
 func into[T any](t testing.TB, a answer) (value T) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.body), &value); err != nil {
 		t.Fatalf("not JSON: %v: %s", err, a.body)
 	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, "written by the contract's type", decoded(t, string(text)), decoded(t, a.body))
 	return value
 }
 
@@ -254,9 +279,12 @@ func wantSame[T any](t testing.TB, what string, want, got T) {
 	}
 }
 
-func decoded(t testing.TB, text string) any {
+func decoded(t testing.TB, text string) (value any) {
 	t.Helper()
-	return into[any](t, answer{body: text})
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("not JSON: %v: %s", err, text)
+	}
+	return value
 }
 
 // at gives the value at a path of names: at("user", "bio").

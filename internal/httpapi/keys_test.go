@@ -28,10 +28,10 @@ func TestRevokedKeyElsewhere(t *testing.T) {
 			"login":        func() string { return there.do(t, login("jake@test.com", password)).token(t) },
 			"registration": func() string { return there.register(t, "jane") },
 			"session": func() string {
-				return there.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).at(t, "session", "accessToken").(string)
+				return there.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).tokens(t).AccessToken
 			},
-			"refresh":       func() string { return there.refresh(t, refresh).at(t, "session", "accessToken").(string) },
-			"refresh again": func() string { return there.refresh(t, lost).at(t, "session", "accessToken").(string) },
+			"refresh":       func() string { return there.refresh(t, refresh).tokens(t).AccessToken },
+			"refresh again": func() string { return there.refresh(t, lost).tokens(t).AccessToken },
 		} {
 			there.do(t, get("/api/user", token)).want(t, 200, "")
 			here.revokeSigner(t)
@@ -248,7 +248,7 @@ func TestFormerIssuers(t *testing.T) {
 		}
 		refreshed := after.refresh(t, refresh)
 		refreshed.want(t, 200, "")
-		before.do(t, get("/api/user", refreshed.at(t, "session", "accessToken").(string))).want(t, 200, "")
+		before.do(t, get("/api/user", refreshed.tokens(t).AccessToken)).want(t, 200, "")
 
 		session := before.sessionOf(t, former)
 		forge := func(issuer, audience string) string {

@@ -66,16 +66,7 @@ func (s *server) doLate(t *testing.T, c call, meanwhile func()) answer {
 		_, err := io.WriteString(send, c.body)
 		_ = send.CloseWithError(err)
 	}()
-	response, err := s.Client().Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{response.StatusCode, response.Header, string(text)}
+	return s.send(t, request)
 }
 
 // TestWritesAfterTheLogout: between the look at the session and the write that a request asks for any time may pass.
@@ -92,48 +83,54 @@ func TestWritesAfterTheLogout(t *testing.T) {
 		s.do(t, commenting(author, "known", "first")).want(t, 201, "")
 		other := s.sessionOf(t, author).ID
 		ctx := context.Background()
-		for name, write := range map[string]func(identity.Caller) error{
-			"publish": func(c identity.Caller) error {
-				_, err := s.HTTP.Articles.Publish(ctx, c, blog.Draft{Title: "Late", Description: "d", Body: "b", TagList: []string{"late"}})
+		articles, profiles, sessions := s.HTTP.Articles, s.HTTP.Profiles, s.HTTP.Sessions
+		type caller = identity.Caller
+		for name, write := range map[string]func(caller) error{
+			"publish": func(c caller) error {
+				draft := blog.Draft{Title: "Late", Description: "d", Body: "b", TagList: []string{"late"}}
+				_, err := articles.Publish(ctx, c, draft)
 				return err
 			},
-			"change": func(c identity.Caller) error {
-				_, err := s.HTTP.Articles.Update(ctx, c, "known", blog.ArticleChanges{Title: "Late"})
+			"change": func(c caller) error {
+				_, err := articles.Update(ctx, c, "known", blog.ArticleChanges{Title: "Late"})
 				return err
 			},
-			"delete":           func(c identity.Caller) error { return s.HTTP.Articles.Delete(ctx, c, "known") },
-			"favour":           func(c identity.Caller) error { _, err := s.HTTP.Articles.Favorite(ctx, c, "known"); return err },
-			"favour again":     func(c identity.Caller) error { _, err := s.HTTP.Articles.Favorite(ctx, c, "other"); return err },
-			"favour no longer": func(c identity.Caller) error { _, err := s.HTTP.Articles.Unfavorite(ctx, c, "other"); return err },
-			"follow again":     func(c identity.Caller) error { _, err := s.HTTP.Profiles.Follow(ctx, c, "jane"); return err },
-			"follow no longer": func(c identity.Caller) error { _, err := s.HTTP.Profiles.Unfollow(ctx, c, "jane"); return err },
-			"comment":          func(c identity.Caller) error { _, err := s.HTTP.Comments.Add(ctx, c, "known", "late"); return err },
-			"delete a comment": func(c identity.Caller) error { return s.HTTP.Comments.Delete(ctx, c, "known", 1) },
-			"end a session":    func(c identity.Caller) error { return s.HTTP.Sessions.EndOne(ctx, c, other, identity.Client{}) },
-			"end others":       func(c identity.Caller) error { return s.HTTP.Sessions.EndOthers(ctx, c, identity.Client{}) },
-			"change oneself": func(c identity.Caller) error {
+			"delete":           func(c caller) error { return articles.Delete(ctx, c, "known") },
+			"favour":           func(c caller) error { _, err := articles.Favorite(ctx, c, "known"); return err },
+			"favour again":     func(c caller) error { _, err := articles.Favorite(ctx, c, "other"); return err },
+			"favour no longer": func(c caller) error { _, err := articles.Unfavorite(ctx, c, "other"); return err },
+			"follow again":     func(c caller) error { _, err := profiles.Follow(ctx, c, "jane"); return err },
+			"follow no longer": func(c caller) error { _, err := profiles.Unfollow(ctx, c, "jane"); return err },
+			"comment":          func(c caller) error { _, err := s.HTTP.Comments.Add(ctx, c, "known", "late"); return err },
+			"delete a comment": func(c caller) error { return s.HTTP.Comments.Delete(ctx, c, "known", 1) },
+			"end a session":    func(c caller) error { return sessions.EndOne(ctx, c, other, identity.Client{}) },
+			"end others":       func(c caller) error { return sessions.EndOthers(ctx, c, identity.Client{}) },
+			"change oneself": func(c caller) error {
 				_, err := s.HTTP.Users.Update(ctx, c, identity.UserChanges{Username: "late"}, identity.Client{})
 				return err
 			},
-			"delete oneself": func(c identity.Caller) error { return s.HTTP.Users.Delete(ctx, c, password, identity.Client{}) },
+			"delete oneself": func(c caller) error { return s.HTTP.Users.Delete(ctx, c, password, identity.Client{}) },
 		} {
 			token := s.do(t, login("jake@test.com", password)).token(t)
-			caller, err := s.Users.Authenticate(ctx, token)
+			late, err := s.Users.Authenticate(ctx, token)
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.do(t, post("/api/users/logout", token)).want(t, 204, "")
 			var refusal *errs.Error
-			if err := write(caller); !errors.As(err, &refusal) || refusal.Kind != errs.KindUnauthenticated {
+			if err := write(late); !errors.As(err, &refusal) || refusal.Kind != errs.KindUnauthenticated {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		s.do(t, get("/api/user", author)).want(t, 200, "")
 		for path, want := range map[string]string{
-			"/api/articles/known": `"favoritesCount":0`, "/api/articles/other": `"favorited":true`, "/api/profiles/jane": `"following":true`,
-			"/api/articles?limit=9": `"articlesCount":2`, "/api/articles/known/comments": "first", "/api/user": `"username":"jake"`,
+			"/api/articles/known": `"favoritesCount":0`, "/api/articles/other": `"favorited":true`,
+			"/api/profiles/jane":    `"following":true`,
+			"/api/articles?limit=9": `"articlesCount":2`, "/api/articles/known/comments": "first",
+			"/api/user": `"username":"jake"`,
 		} {
-			if got := s.do(t, get(path, author)); !strings.Contains(got.body, want) || strings.Contains(got.body, "late") {
+			got := s.do(t, get(path, author))
+			if !strings.Contains(got.body, want) || strings.Contains(got.body, "late") {
 				t.Errorf("%s lacks %s: %s", path, want, got.body)
 			}
 		}

@@ -195,7 +195,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 		if err != nil || got.status != http.StatusCreated {
 			return "", ""
 		}
-		return got.at(t, "session", "accessToken").(string), got.at(t, "session", "refreshToken").(string)
+		return got.tokens(t).AccessToken, got.tokens(t).RefreshToken
 	}
 	works := []func(n int, access, refresh string) []call{
 		func(_ int, access, refresh string) []call {

@@ -79,7 +79,7 @@ func TestNothingInADumpIsACredential(t *testing.T) {
 		s := newServer(t, url, store.Options{})
 		token := s.register(t, "jake")
 		refreshToken := s.refreshToken(t)
-		refreshToken = s.refresh(t, refreshToken).at(t, "session", "refreshToken").(string)
+		refreshToken = s.refresh(t, refreshToken).tokens(t).RefreshToken
 		s.do(t, login("jake@test.com", "wrong guess")).want(t, 401, "")
 		values := dump(t, url)
 		if len(values) < 100 || !slices.Contains(values, "jake@test.com") {

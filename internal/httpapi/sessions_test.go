@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"conduit/api"
 	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -19,12 +20,30 @@ func sessionCall(path string, pairs ...string) call {
 	return post(path, "", wrapped("session", pairs))
 }
 
+// tokens are what an app gets with a session, and by refreshing it.
+func (a answer) tokens(t testing.TB) api.SessionTokens {
+	t.Helper()
+	session := into[api.SessionTokensEnvelope](t, a).Session
+	if session.AccessToken == "" || session.RefreshToken == "" {
+		t.Fatalf("no tokens in %s", a.body)
+	}
+	return session
+}
+
+// sessionsOf is what the owner of a token sees of their sessions, and what happened to them.
+func (s *server) sessionsOf(t testing.TB, token string) api.SessionList {
+	t.Helper()
+	got := s.do(t, get("/api/user/sessions", token))
+	got.want(t, 200, "")
+	return into[api.SessionList](t, got)
+}
+
 // refreshToken logs jake in and gives the refresh token.
 func (s *server) refreshToken(t testing.TB) string {
 	t.Helper()
 	got := s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password))
 	got.want(t, http.StatusCreated, "")
-	return got.at(t, "session", "refreshToken").(string)
+	return got.tokens(t).RefreshToken
 }
 
 func (s *server) refresh(t testing.TB, token string) answer {
@@ -34,21 +53,30 @@ func (s *server) refresh(t testing.TB, token string) answer {
 
 func TestSessionList(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		first := s.do(t, post("/api/users", "", userJSON("username", "jake", "email", "jake@test.com", "password", password)).with("User-Agent", "phone \"x\" \\ ü")).token(t)
+		const phone = "phone \"x\" \\ ü"
+		first := s.do(t, registration("jake", "jake@test.com", password).with("User-Agent", phone)).token(t)
 		s.clock.Advance(time.Minute)
-		second := s.do(t, post("/api/users/login", "", userJSON("email", "jake@test.com", "password", password)).with("User-Agent", strings.Repeat("laptop ", 100))).token(t)
+		laptop := strings.Repeat("laptop ", 100)
+		second := s.do(t, login("jake@test.com", password).with("User-Agent", laptop)).token(t)
 		jane := s.register(t, "jane")
-		list := func(token string) []any { return s.do(t, get("/api/user/sessions", token)).at(t, "sessions").([]any) }
+		now, start := api.Timestamp(s.clock.Now()), api.Timestamp(s.clock.Now().Add(-time.Minute))
+		expires := func(began api.Timestamp) api.Timestamp { return api.Timestamp(time.Time(began).Add(24 * time.Hour)) }
 
-		sessions := list(first)
-		if len(sessions) != 2 {
-			t.Fatalf("sessions %v", sessions)
+		list := s.sessionsOf(t, first).Sessions
+		if len(list) != 2 {
+			t.Fatalf("sessions %v", list)
 		}
-		newer, older := sessions[0].(map[string]any), sessions[1].(map[string]any)
-		if newer["current"] != false || older["current"] != true || older["userAgent"] != "phone \"x\" \\ ü" || len(newer["userAgent"].(string)) != 255 ||
-			older["ipAddress"] != "127.0.0.1" || older["createdAt"] != "2026-02-18T03:22:56.637Z" || older["expiresAt"] != "2026-02-19T03:22:56.637Z" {
-			t.Errorf("sessions %v", sessions)
-		}
+		newer, older := list[0], list[1]
+		wantSame(t, "sessions", []api.Session{
+			{
+				Id: newer.Id, IpAddress: "127.0.0.1", UserAgent: laptop[:255],
+				CreatedAt: now, LastSeenAt: now, ExpiresAt: expires(now),
+			},
+			{
+				Id: older.Id, IpAddress: "127.0.0.1", UserAgent: phone, Current: true,
+				CreatedAt: start, LastSeenAt: start, ExpiresAt: expires(start),
+			},
+		}, list)
 
 		// Last use is written down from time to time.
 		s.clock.Advance(time.Hour)
@@ -56,11 +84,10 @@ func TestSessionList(t *testing.T) {
 		if err := s.Sessions.WriteDownSeen(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if top := list(second)[0].(map[string]any); top["id"] != older["id"] || top["lastSeenAt"] != "2026-02-18T04:23:56.637Z" {
-			t.Errorf("after a use: %v", top)
-		}
+		older.LastSeenAt, older.Current = api.Timestamp(s.clock.Now()), false
+		wantSame(t, "after a use", older, s.sessionsOf(t, second).Sessions[0])
 
-		other := "/api/user/sessions/" + newer["id"].(string)
+		other := "/api/user/sessions/" + newer.Id
 		s.do(t, del(other, jane)).wantError(t, 404, "session", "not found")
 		s.do(t, del("/api/user/sessions/unknown", first)).wantError(t, 404, "session", "not found")
 		s.do(t, get("/api/user", second)).want(t, 200, "")
@@ -75,12 +102,12 @@ func TestSessionList(t *testing.T) {
 		s.refresh(t, fourth).wantError(t, 401, "refreshToken", "is invalid")
 		s.do(t, get("/api/user", first)).want(t, 200, "")
 		s.do(t, get("/api/user", jane)).want(t, 200, "")
-		if left := list(first); len(left) != 1 {
+		if left := s.sessionsOf(t, first).Sessions; len(left) != 1 {
 			t.Errorf("after ending the others: %v", left)
 		}
 		s.clock.Advance(23 * time.Hour)
 		fresh := s.do(t, login("jake@test.com", password)).token(t)
-		if left := list(fresh); len(left) != 1 {
+		if left := s.sessionsOf(t, fresh).Sessions; len(left) != 1 {
 			t.Errorf("a session that is over is listed: %v", left)
 		}
 	})
@@ -91,12 +118,15 @@ func TestRefresh(t *testing.T) {
 		s.register(t, "jake")
 		created := s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password))
 		created.want(t, 201, "")
-		id := created.at(t, "session", "id").(string)
-		if created.at(t, "session", "accessTokenExpiresAt") != "2026-02-18T03:37:56.000Z" || created.at(t, "session", "refreshTokenExpiresAt") != "2026-02-25T03:22:56.637Z" ||
-			created.header.Get("Location") != "/api/user/sessions/"+id || created.header.Get("Cache-Control") != "no-store" {
-			t.Errorf("created %s %v", created.body, created.header)
-		}
-		access, token := created.at(t, "session", "accessToken").(string), created.at(t, "session", "refreshToken").(string)
+		session := created.tokens(t)
+		id, access, token := session.Id, session.AccessToken, session.RefreshToken
+		wantSame(t, "created", api.SessionTokens{
+			Id: id, AccessToken: access, RefreshToken: token,
+			AccessTokenExpiresAt:  api.Timestamp(s.clock.Now().Add(15 * time.Minute).Truncate(time.Second)),
+			RefreshTokenExpiresAt: api.Timestamp(s.clock.Now().Add(7 * 24 * time.Hour)),
+		}, session)
+		wantSame(t, "Location", "/api/user/sessions/"+id, created.header.Get("Location"))
+		wantSame(t, "Cache-Control", "no-store", created.header.Get("Cache-Control"))
 		s.do(t, get("/api/user", access)).want(t, 200, "")
 		s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid") // one is not the other
 		s.refresh(t, access).wantError(t, 401, "refreshToken", "is invalid")
@@ -105,29 +135,33 @@ func TestRefresh(t *testing.T) {
 		s.do(t, get("/api/user", access)).wantError(t, 401, "token", "has expired")
 		second := s.refresh(t, token)
 		second.want(t, 200, "")
-		if second.at(t, "session", "id") != id || second.at(t, "session", "refreshToken") == token {
+		if second.tokens(t).Id != id || second.tokens(t).RefreshToken == token {
 			t.Errorf("refreshed %s", second.body)
 		}
-		s.do(t, get("/api/user", second.at(t, "session", "accessToken").(string))).want(t, 200, "")
+		s.do(t, get("/api/user", second.tokens(t).AccessToken)).want(t, 200, "")
 
 		// The answer was lost: within the grace time the same successor again, and only that once.
 		s.clock.Advance(10 * time.Second)
 		again := s.refresh(t, token)
-		if again.want(t, 200, ""); again.at(t, "session", "refreshToken") != second.at(t, "session", "refreshToken") {
+		if again.want(t, 200, ""); again.tokens(t).RefreshToken != second.tokens(t).RefreshToken {
 			t.Errorf("the successor changed: %s", again.body)
 		}
-		s.do(t, get("/api/user", again.at(t, "session", "accessToken").(string))).want(t, 200, "")
-		third := s.refresh(t, second.at(t, "session", "refreshToken").(string))
+		s.do(t, get("/api/user", again.tokens(t).AccessToken)).want(t, 200, "")
+		third := s.refresh(t, second.tokens(t).RefreshToken)
 		third.want(t, 200, "")
 
-		s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", "wrong")).wantError(t, 401, "credentials", "invalid")
-		s.do(t, sessionCall("/api/sessions", "email", "", "password", "")).wantError(t, 422, "email", "can't be blank", "password", "can't be blank")
+		s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", "wrong")).
+			wantError(t, 401, "credentials", "invalid")
+		s.do(t, sessionCall("/api/sessions", "email", "", "password", "")).
+			wantError(t, 422, "email", "can't be blank", "password", "can't be blank")
 		s.refresh(t, "").wantError(t, 422, "refreshToken", "can't be blank")
-		for _, forged := range []string{"x", id + ".0.AAAA.AAAA", strings.ToLower(token), token + "x", strings.Repeat("x", 1024)} {
+		for _, forged := range []string{
+			"x", id + ".0.AAAA.AAAA", strings.ToLower(token), token + "x", strings.Repeat("x", 1024),
+		} {
 			s.refresh(t, forged).wantError(t, 401, "refreshToken", "is invalid")
 		}
 		// Forgeries end nothing.
-		s.refresh(t, third.at(t, "session", "refreshToken").(string)).want(t, 200, "")
+		s.refresh(t, third.tokens(t).RefreshToken).want(t, 200, "")
 	})
 }
 
@@ -145,16 +179,16 @@ func TestRefreshTokenReuse(t *testing.T) {
 		} {
 			first := s.refreshToken(t)
 			second := s.refresh(t, first)
-			newest := second.at(t, "session", "refreshToken").(string)
-			use(newest, second.at(t, "session", "accessToken").(string))
+			newest := second.tokens(t).RefreshToken
+			use(newest, second.tokens(t).AccessToken)
 			s.refresh(t, first).wantError(t, 401, "refreshToken", "is invalid")
-			s.do(t, get("/api/user", second.at(t, "session", "accessToken").(string))).wantError(t, 401, "token", "is invalid")
+			s.do(t, get("/api/user", second.tokens(t).AccessToken)).wantError(t, 401, "token", "is invalid")
 			if got := s.refresh(t, newest); got.status != 401 {
 				t.Errorf("%s: the newest token still works: %s", name, got.body)
 			}
 			told++
-			notices := s.do(t, get("/api/user/sessions", s.do(t, login("jake@test.com", password)).token(t))).at(t, "notices").([]any)
-			if len(notices) != told || notices[0].(map[string]any)["event"] != "refresh-reused" {
+			notices := s.sessionsOf(t, s.do(t, login("jake@test.com", password)).token(t)).Notices
+			if len(notices) != told || notices[0].Event != "refresh-reused" {
 				t.Errorf("%s: the owner is told %v", name, notices)
 			}
 		}
@@ -167,21 +201,21 @@ func TestLostRefresh(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.register(t, "jake")
 		created := s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password))
-		token := created.at(t, "session", "refreshToken").(string)
+		token := created.tokens(t).RefreshToken
 		for range 3 {
 			lost := s.refresh(t, token)
 			lost.want(t, 200, "")
-			s.do(t, get("/api/user", created.at(t, "session", "accessToken").(string))).want(t, 200, "")
+			s.do(t, get("/api/user", created.tokens(t).AccessToken)).want(t, 200, "")
 			var got answer
 			for _, later := range []time.Duration{11 * time.Second, 5 * time.Minute, 2 * 24 * time.Hour} {
 				s.clock.Advance(later)
 				got = s.refresh(t, token)
 				got.want(t, 200, "")
-				if got.at(t, "session", "refreshToken") != lost.at(t, "session", "refreshToken") {
+				if got.tokens(t).RefreshToken != lost.tokens(t).RefreshToken {
 					t.Fatal("another successor")
 				}
 			}
-			token, created = got.at(t, "session", "refreshToken").(string), got
+			token, created = got.tokens(t).RefreshToken, got
 		}
 		s.clock.Advance(8 * 24 * time.Hour)
 		s.refresh(t, token).wantError(t, 401, "refreshToken", "has expired")
@@ -211,28 +245,30 @@ func TestNotices(t *testing.T) {
 			t.Fatal(err)
 		}
 		token = s.do(t, login("jake2@test.com", password)).token(t)
-		notices := s.do(t, get("/api/user/sessions", token)).at(t, "notices").([]any)
+		notices := s.sessionsOf(t, token).Notices
 		var events []string
 		for _, notice := range notices {
-			events = append(events, notice.(map[string]any)["event"].(string))
+			events = append(events, notice.Event)
 		}
 		if got := strings.Join(events, " "); got != "password-changed password-changed email-changed session-evicted" {
 			t.Errorf("notices %s", got)
 		}
-		if first := notices[3].(map[string]any); first["at"] != "2026-02-18T03:24:56.637Z" || first["ipAddress"] != "192.0.2.7" || first["userAgent"] != "agent of login" {
-			t.Errorf("the first notice: %v", first)
-		}
-		if others := s.do(t, get("/api/user/sessions", jane)).at(t, "notices").([]any); len(others) != 0 {
+		wantSame(t, "the first notice", api.Notice{
+			Event: "session-evicted", At: api.Timestamp(s.clock.Now().Add(-time.Minute)),
+			IpAddress: "192.0.2.7", UserAgent: "agent of login",
+		}, notices[3])
+		if others := s.sessionsOf(t, jane).Notices; len(others) != 0 {
 			t.Errorf("somebody else is told %v", others)
 		}
 		s.clock.Advance(31 * 24 * time.Hour)
 		token = s.do(t, login("jake2@test.com", password)).token(t)
-		if later := s.do(t, get("/api/user/sessions", token)).at(t, "notices").([]any); len(later) != 0 {
+		if later := s.sessionsOf(t, token).Notices; len(later) != 0 {
 			t.Errorf("a month later: %v", later)
 		}
 		// None is hidden by many others, however often its name is written otherwise or another thing happens.
-		stolen := s.do(t, sessionCall("/api/sessions", "email", "jake2@test.com", "password", password)).at(t, "session", "refreshToken").(string)
-		s.do(t, get("/api/user", s.refresh(t, stolen).at(t, "session", "accessToken").(string))).want(t, 200, "")
+		stolen := s.do(t, sessionCall("/api/sessions", "email", "jake2@test.com", "password", password)).
+			tokens(t).RefreshToken
+		s.do(t, get("/api/user", s.refresh(t, stolen).tokens(t).AccessToken)).want(t, 200, "")
 		s.clock.Advance(time.Minute)
 		s.refresh(t, stolen).want(t, 401, "")
 		token = s.do(t, login("jake2@test.com", password)).token(t)
@@ -249,10 +285,12 @@ func TestNotices(t *testing.T) {
 		}
 		token = s.do(t, login("jake8@test.com", password)).token(t)
 		counts := map[string]int{}
-		for _, notice := range s.do(t, get("/api/user/sessions", token)).at(t, "notices").([]any) {
-			counts[notice.(map[string]any)["event"].(string)]++
+		for _, notice := range s.sessionsOf(t, token).Notices {
+			counts[notice.Event]++
 		}
-		want := map[string]int{"refresh-reused": 1, "session-evicted": 4, "username-changed": 4, "password-changed": 4, "email-changed": 4}
+		want := map[string]int{
+			"refresh-reused": 1, "session-evicted": 4, "username-changed": 4, "password-changed": 4, "email-changed": 4,
+		}
 		wantSame(t, "many notices", want, counts)
 	})
 }
@@ -271,7 +309,7 @@ func TestRefreshLimits(t *testing.T) {
 			s.clock.Advance(6 * time.Hour)
 			got := s.refresh(t, busy)
 			got.want(t, 200, "")
-			busy = got.at(t, "session", "refreshToken").(string)
+			busy = got.tokens(t).RefreshToken
 			ends, err := time.Parse(time.RFC3339Nano, got.at(t, "session", "refreshTokenExpiresAt").(string))
 			if err != nil || ends.After(began.Add(30*24*time.Hour)) {
 				t.Fatalf("beyond the absolute limit: %s", got.body)
@@ -295,7 +333,7 @@ func TestParallelRefreshes(t *testing.T) {
 					t.Error(got, err)
 					return
 				}
-				successors[i] = got.at(t, "session", "refreshToken").(string)
+				successors[i] = got.tokens(t).RefreshToken
 			})
 		}
 		group.Wait()
@@ -314,7 +352,8 @@ func TestRefreshOfADisabledUser(t *testing.T) {
 		token := s.refreshToken(t)
 		s.disable(t, "jake")
 		s.refresh(t, token).wantError(t, 401, "refreshToken", "is invalid")
-		s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).wantError(t, 401, "credentials", "invalid")
+		s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).
+			wantError(t, 401, "credentials", "invalid")
 	})
 }
 
@@ -322,7 +361,10 @@ func TestRefreshOfADisabledUser(t *testing.T) {
 func TestRevocationBites(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	instances := []*server{newServer(t, url, store.Options{}), newServer(t, url, store.Options{}), newServer(t, url, store.Options{})}
+	var instances []*server
+	for range 3 {
+		instances = append(instances, newServer(t, url, store.Options{}))
+	}
 	token := instances[0].register(t, "jake")
 	for _, i := range instances {
 		i.do(t, get("/api/user", token)).want(t, 200, "")

@@ -59,9 +59,9 @@ func (s *server) journey(t *testing.T, name string) (transcript []string) {
 	do(200, login(name+"@test.com", password))
 	do(401, login(name+"@test.com", "wrong password"))
 	session := do(201, sessionCall("/api/sessions", "email", name+"@test.com", "password", password))
-	refreshToken := session.at(t, "session", "refreshToken").(string)
+	refreshToken := session.tokens(t).RefreshToken
 	refreshed := do(200, sessionCall("/api/sessions/refresh", "refreshToken", refreshToken))
-	do(200, get("/api/user", refreshed.at(t, "session", "accessToken").(string)))
+	do(200, get("/api/user", refreshed.tokens(t).AccessToken))
 	do(200, send("PUT", "/api/user", token, `{"user":{"bio":"`+tricky+`"}}`))
 	for n := range 3 {
 		do(201, send("POST", "/api/articles", token,
