@@ -1,10 +1,11 @@
 package httpapi_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+
+	"conduit/api"
 )
 
 func TestComments(t *testing.T) {
@@ -12,30 +13,32 @@ func TestComments(t *testing.T) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
 		path := "/api/articles/" + s.publish(t, jake, "Discussed") + "/comments"
 		s.publish(t, jake, "Another")
-		comment := func(token, path, body string) answer {
-			text, _ := json.Marshal(map[string]any{"comment": map[string]string{"body": body}})
-			return s.do(t, post(path, token, string(text)))
+		comment := func(token, slug, body string) answer { return s.do(t, commenting(token, slug, body)) }
+		first := comment(jane, "discussed", "It takes a Jacobian")
+		first.want(t, 201, "")
+		written, now := into[api.CommentEnvelope](t, first).Comment, api.Timestamp(s.clock.Now())
+		want := api.Comment{
+			Id: written.Id, CreatedAt: now, UpdatedAt: now, Body: "It takes a Jacobian",
+			Author: api.ProfileSummary{Username: "jane", Bio: orNull(""), Image: orNull("")},
 		}
-		first := comment(jane, path, "It takes a Jacobian")
-		first.want(t, 201, fmt.Sprintf(`{"comment":{"id":%v,"createdAt":"2026-02-18T03:22:58.637Z","updatedAt":"2026-02-18T03:22:58.637Z","body":"It takes a Jacobian",
-			"author":{"username":"jane","bio":null,"image":null,"following":false}}}`, first.at(t, "comment", "id")))
-		id := fmt.Sprint(first.at(t, "comment", "id"))
+		wantSame(t, "comment", want, written)
+		id := fmt.Sprint(written.Id)
 		if location := first.header.Get("Location"); location != path+"/"+id {
 			t.Errorf("Location %q", location)
 		}
-		second := comment(jake, path, strings.Repeat("long ", 290))
+		second := comment(jake, "discussed", strings.Repeat("long ", 290))
 		second.want(t, 201, "")
 		s.do(t, post("/api/profiles/jane/follow", jake)).want(t, 200, "")
-		list := s.do(t, get(path, jake)).at(t, "comments").([]any)
-		if len(list) != 2 || fmt.Sprint(list[0].(map[string]any)["id"]) != id || list[0].(map[string]any)["author"].(map[string]any)["following"] != true {
-			t.Errorf("comments %v", list)
-		}
+		list := into[api.CommentList](t, s.do(t, get(path, jake))).Comments
+		want.Author.Following = true
+		wantSame(t, "comments", []api.Comment{want, into[api.CommentEnvelope](t, second).Comment}, list)
 
-		comment(jane, path, "").wantError(t, 422, "body", "can't be blank")
-		comment(jane, path, " \n").wantError(t, 422, "body", "can't be blank")
-		comment(jane, path, strings.Repeat("x", 10_001)).wantError(t, 422, "body", "is too long (maximum is 10000 characters)")
-		comment(jane, "/api/articles/unknown/comments", "x").wantError(t, 404, "article", "not found")
-		comment("", "/api/articles/unknown/comments", "x").wantError(t, 401, "token", "is missing")
+		comment(jane, "discussed", "").wantError(t, 422, "body", "can't be blank")
+		comment(jane, "discussed", " \n").wantError(t, 422, "body", "can't be blank")
+		comment(jane, "discussed", strings.Repeat("x", 10_001)).
+			wantError(t, 422, "body", "is too long (maximum is 10000 characters)")
+		comment(jane, "unknown", "x").wantError(t, 404, "article", "not found")
+		comment("", "unknown", "x").wantError(t, 401, "token", "is missing")
 		s.do(t, get("/api/articles/unknown/comments", jane)).wantError(t, 404, "article", "not found")
 
 		s.do(t, del("/api/articles/unknown/comments/"+id, jane)).wantError(t, 404, "article", "not found")
@@ -47,7 +50,7 @@ func TestComments(t *testing.T) {
 		s.do(t, del(path+"/abc", "")).wantError(t, 401, "token", "is missing")
 		s.do(t, del(path+"/"+id, jane)).want(t, 204, "")
 		s.do(t, del(path+"/"+id, jane)).wantError(t, 404, "comment", "not found")
-		if list := s.do(t, get(path, "")).at(t, "comments").([]any); len(list) != 1 {
+		if list := into[api.CommentList](t, s.do(t, get(path, ""))).Comments; len(list) != 1 {
 			t.Errorf("after deleting one: %v", list)
 		}
 	})

@@ -339,7 +339,7 @@ func leaving(token, password string) call {
 }
 
 func commenting(token, slug, body string) call {
-	return post("/api/articles/"+slug+"/comments", token, fmt.Sprintf(`{"comment":{"body":%q}}`, body))
+	return post("/api/articles/"+slug+"/comments", token, wrapped("comment", []string{"body", body}))
 }
 
 // userJSON makes {"user":{…}} of names and values in turn.

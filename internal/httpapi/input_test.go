@@ -17,6 +17,8 @@ const marker = "s3cr3t-mark3r"
 
 // spoiledBodies gives bodies that must be refused, by what is wrong with them.
 func spoiledBodies(wrapper string, fields []string) map[string]string {
+	escaped := fmt.Sprintf(`\u00%x`, wrapper[0]) + wrapper[1:]
+	deep := strings.Repeat("[", 1000) + strings.Repeat("]", 1000)
 	spoiled := map[string]string{
 		"empty":                           " ",
 		"no JSON":                         marker,
@@ -31,7 +33,7 @@ func spoiledBodies(wrapper string, fields []string) map[string]string {
 		"wrapper a string":                `{"` + wrapper + `":"` + marker + `"}`,
 		"wrapper in other case":           `{"` + strings.ToUpper(wrapper) + `":{}}`,
 		"wrapper twice":                   `{"` + wrapper + `":{},"` + wrapper + `":{}}`,
-		"wrapper twice, escaped":          `{"` + wrapper + `":{},"\u00` + fmt.Sprintf("%x", wrapper[0]) + wrapper[1:] + `":{}}`,
+		"wrapper twice, escaped":          `{"` + wrapper + `":{},"` + escaped + `":{}}`,
 		"text behind the end":             `{"` + wrapper + `":{}} ` + marker,
 		"another value behind":            `{"` + wrapper + `":{}}{}`,
 		"NUL behind the end":              `{"` + wrapper + `":{}}` + "\x00",
@@ -42,7 +44,7 @@ func spoiledBodies(wrapper string, fields []string) map[string]string {
 		"NaN":                             `{"` + wrapper + `":NaN}`,
 		"nested arrays":                   strings.Repeat("[", 8_000) + strings.Repeat("]", 8_000),
 		"nested objects":                  strings.Repeat(`{"`+wrapper+`":`, 1_000) + "1" + strings.Repeat("}", 1_000),
-		"nested behind a field":           `{"` + wrapper + `":{"x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`,
+		"nested behind a field":           `{"` + wrapper + `":{"x":` + deep + `}}`,
 		"invalid UTF-8 in a name":         "{\"" + wrapper + "\":{\"\xff\":1}}",
 		"NUL in a member of another name": `{"` + wrapper + `":{"` + marker + `":"\u0000"}}`,
 		"UTF-16":                          "\xff\xfe{\x00}\x00",
@@ -124,25 +126,6 @@ func wantRefusal(t *testing.T, what string, got answer, status int) {
 	}
 }
 
-// TestSpoiledFieldsAreNamed pins the field for what is wrong inside a string.
-func TestSpoiledFieldsAreNamed(t *testing.T) {
-	each(t, func(t *testing.T, s *server) {
-		for value, message := range map[string]string{
-			`a\u0000b`: "contains characters that are not allowed",
-			`a\ud800b`: "is not valid Unicode",
-			"a\xffb":   "is not valid Unicode",
-		} {
-			body := `{"user":{"username":"` + value + `","email":"` + value + `@test.com","password":"` + value + value + value + `"}}`
-			s.do(t, post("/api/users", "", body)).
-				want(t, 422, fmt.Sprintf(`{"errors":{"username":[%q],"email":[%q],"password":[%q]}}`, message, message, message))
-		}
-		s.do(t, post("/api/users", "", `{"user":{"email":1,"email":2}}`)).wantError(t, 422, "body", "has a member twice")
-		s.do(t, post("/api/users", "", `{"user":{}} x`)).wantError(t, 422, "body", "has text after its end")
-		s.do(t, post("/api/users", "", `{`)).wantError(t, 422, "body", "is not valid JSON")
-		s.do(t, post("/api/users", "", `[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[`)).wantError(t, 422, "body", "is nested too deeply")
-	})
-}
-
 func TestMediaTypes(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.register(t, "jake")
@@ -193,34 +176,21 @@ func TestContentCodings(t *testing.T) {
 	})
 }
 
-func TestByteOrderMark(t *testing.T) {
-	each(t, func(t *testing.T, s *server) {
-		s.register(t, "jake")
-		marked := login("jake@test.com", password)
-		marked.body = "\ufeff" + marked.body
-		s.do(t, marked).want(t, 200, "")
-	})
-}
-
 // TestEmptyParameters: forms send all their fields, filled in or not.
 func TestEmptyParameters(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
 		s.publish(t, token, "Dragons", "dragons")
 		for _, path := range []string{
-			"/api/articles?limit=", "/api/articles?offset=&limit=", "/api/articles?cursor=", "/api/articles?tag=&author=&favorited=",
-			"/api/articles?limit=&tag=dragons&offset=", "/api/articles?limit",
+			"/api/articles?limit=", "/api/articles?offset=&limit=", "/api/articles?cursor=",
+			"/api/articles?tag=&author=&favorited=", "/api/articles?limit=&tag=dragons&offset=", "/api/articles?limit",
 		} {
-			if got := s.do(t, get(path, token)); got.status != 200 || got.at(t, "articlesCount") != 1.0 {
-				t.Errorf("%s: %d %s", path, got.status, got.body)
-			}
+			s.do(t, get(path, token)).wantSlugs(t, 1, "dragons")
 		}
 		s.do(t, get("/api/articles/feed?limit=&offset=", token)).want(t, 200, "")
 		s.do(t, get("/api/articles?limit=&limit=5", token)).wantError(t, 422, "limit", "is given more than once")
 		s.do(t, get("/api/articles?limit=%20", token)).wantError(t, 422, "limit", "must be an integer")
-		if got := s.do(t, get("/api/articles?tag=nothing&limit=", token)); got.at(t, "articlesCount") != 0.0 {
-			t.Errorf("an empty parameter takes the others with it: %s", got.body)
-		}
+		s.do(t, get("/api/articles?tag=nothing&limit=", token)).wantSlugs(t, 0) // the others count all the same
 	})
 }
 
@@ -249,6 +219,10 @@ func TestWhatNetHTTPRefuses(t *testing.T) {
 	})
 }
 
+// chunkedLogin is all of a login but the chunks of its body.
+const chunkedLogin = "POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+	"Transfer-Encoding: chunked\r\n\r\n"
+
 func TestLargeBodies(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.register(t, "jake")
@@ -262,7 +236,7 @@ func TestLargeBodies(t *testing.T) {
 				wantError(t, 413, "body", "is too large (maximum is 16384 bytes)")
 		}
 		// Without a length in advance the reader has to notice.
-		got := s.raw(t, "POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"+
+		got := s.raw(t, chunkedLogin+
 			"200000\r\n"+strings.Repeat("x", 0x200000)+"\r\n0\r\n\r\n")
 		got.wantError(t, 413, "body", "is too large (maximum is 16384 bytes)")
 	})
@@ -270,7 +244,7 @@ func TestLargeBodies(t *testing.T) {
 
 func TestBrokenFraming(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s.raw(t, "POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").
+		s.raw(t, chunkedLogin+"zz\r\n").
 			wantError(t, 400, "body", "could not be read")
 	})
 }
@@ -299,8 +273,10 @@ func (s *server) raw(t *testing.T, request string) answer {
 func TestUnknownRoutes(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for _, path := range []string{
-			"/api", "/api/", "/api/nothing", "/api/nothing/", "/api/user%2F/", "/healthz/", "//api/user", "/api/user//", "/api//user", "/api/./user", "/api/x/../user",
-			"http://x", "foo:bar", "/API/user", "/api/user%2F", "/api/user%00", "/api/%ff", "/.env", "/api/profiles/", "/api/user;x", "/%2e%2e/api/user", "/api/user/%2e%2e/user",
+			"/api", "/api/", "/api/nothing", "/api/nothing/", "/api/user%2F/", "/healthz/", "//api/user", "/api/user//",
+			"/api//user", "/api/./user", "/api/x/../user",
+			"http://x", "foo:bar", "/API/user", "/api/user%2F", "/api/user%00", "/api/%ff", "/.env",
+			"/api/profiles/", "/api/user;x", "/%2e%2e/api/user", "/api/user/%2e%2e/user",
 		} {
 			got := s.raw(t, "GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 			if got.wantError(t, 404, "route", "not found"); got.status != 404 {
@@ -325,9 +301,7 @@ func TestSlashAtTheEnd(t *testing.T) {
 		s.do(t, del("/api/user/sessions/", token)).wantError(t, 404, "route", "not found")
 		s.do(t, del("/api/articles/", token)).wantError(t, 405, "method", "not allowed")
 		s.do(t, put("/api/articles/", token, "{}")).wantError(t, 405, "method", "not allowed")
-		if got := s.do(t, get("/api/articles/", token)); got.status != 200 || got.at(t, "articlesCount") != 1.0 {
-			t.Errorf("reading /articles/ does not list: %d %s", got.status, got.body)
-		}
+		s.do(t, get("/api/articles/", token)).wantSlugs(t, 1, "slashed") // reading lists them
 		s.do(t, call{method: "HEAD", path: "/api/articles/", token: token}).want(t, 200, "")
 		s.do(t, get("/api/user/sessions/", token)).want(t, 200, "")
 	})
@@ -339,9 +313,7 @@ func TestSemicolonInAQuery(t *testing.T) {
 		token := s.register(t, "semi;colon")
 		s.publish(t, token, "Semi", "a;b")
 		for _, query := range []string{"?tag=a;b", "?tag=a%3Bb", "?author=semi;colon", "?author=semi;colon&tag=a;b"} {
-			if got := s.do(t, get("/api/articles"+query, token)); got.status != 200 || got.at(t, "articlesCount") != 1.0 {
-				t.Errorf("%s: %d %s", query, got.status, got.body)
-			}
+			s.do(t, get("/api/articles"+query, token)).wantSlugs(t, 1, "semi")
 		}
 	})
 }
@@ -350,8 +322,9 @@ func TestMethods(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
 		for path, allow := range map[string]string{
-			"/api/user": "DELETE, GET, HEAD, PUT, OPTIONS", "/api/users": "POST, OPTIONS", "/api/users/login": "POST, OPTIONS",
-			"/api/users/logout": "POST, OPTIONS", "/.well-known/jwks.json": "GET, HEAD, OPTIONS", "/healthz": "GET, HEAD, OPTIONS",
+			"/api/user": "DELETE, GET, HEAD, PUT, OPTIONS", "/api/users": "POST, OPTIONS",
+			"/api/users/login": "POST, OPTIONS", "/api/users/logout": "POST, OPTIONS",
+			"/.well-known/jwks.json": "GET, HEAD, OPTIONS", "/healthz": "GET, HEAD, OPTIONS",
 		} {
 			for _, method := range []string{"PATCH", "TRACE", "BREW"} {
 				for _, with := range []string{"", token} {
@@ -361,9 +334,9 @@ func TestMethods(t *testing.T) {
 					}
 				}
 			}
-			if got := s.do(t, call{method: "OPTIONS", path: path}); got.status != 204 || got.header.Get("Allow") != allow {
-				t.Errorf("OPTIONS %s: %d, Allow %q", path, got.status, got.header.Get("Allow"))
-			}
+			options := s.do(t, call{method: "OPTIONS", path: path})
+			options.want(t, 204, "")
+			wantSame(t, path, allow, options.header.Get("Allow"))
 		}
 		head := s.do(t, call{method: "HEAD", path: "/api/user", token: token})
 		if get := s.do(t, get("/api/user", token)); head.status != 200 || head.body != "" ||

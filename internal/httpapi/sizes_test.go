@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"conduit/api"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -58,30 +59,30 @@ func TestListsKeepAuthorsShort(t *testing.T) {
 			}
 		}
 		// What is not too long stays as it is.
-		execute(t, database, "update users set bio = "+text(strings.Repeat("é", 300))+", image = "+text(strings.Repeat("a", 2048))+" where username = 'jake'")
-		if got := s.do(t, get("/api/articles", "")); !strings.Contains(got.body, strings.Repeat("é", 300)+`"`) || !strings.Contains(got.body, strings.Repeat("a", 2048)) {
-			t.Errorf("cut short: %s", got.body)
-		}
+		bio, image = strings.Repeat("é", 300), strings.Repeat("a", 2048)
+		execute(t, database, "update users set bio = "+text(bio)+", image = "+text(image)+" where username = 'jake'")
+		list := into[api.ArticleList](t, s.do(t, get("/api/articles", "")))
+		wantSame(t, "bio", orNull(bio), list.Articles[0].Author.Bio)
+		wantSame(t, "image", orNull(image), list.Articles[0].Author.Image)
 	})
 }
 
 // comments reads all pages of the comments of an article, and says how many there are on each.
-func (s *server) comments(t *testing.T, path string) (pages []int, ids []float64) {
+func (s *server) comments(t *testing.T, path string) (pages []int, ids []int64) {
 	t.Helper()
 	cursor := ""
 	for {
 		got := s.do(t, get(path+"&cursor="+cursor, ""))
 		got.want(t, 200, "")
-		list := got.at(t, "comments").([]any)
-		for _, comment := range list {
-			ids = append(ids, comment.(map[string]any)["id"].(float64))
+		list := into[api.CommentList](t, got)
+		for _, comment := range list.Comments {
+			ids = append(ids, comment.Id)
 		}
-		pages = append(pages, len(list))
-		next, more := got.at(t, "nextCursor").(string)
-		if !more || len(pages) > 100 {
+		pages = append(pages, len(list.Comments))
+		if list.NextCursor.IsNull() || len(pages) > 100 {
 			return pages, ids
 		}
-		cursor = url.QueryEscape(next)
+		cursor = url.QueryEscape(list.NextCursor.MustGet())
 	}
 }
 
@@ -91,8 +92,9 @@ func TestCommentPages(t *testing.T) {
 		s.publish(t, jake, "One")
 		path := "/api/articles/one/comments?"
 		fill := func(count int, body string) {
-			execute(t, database, "insert into comments (article_id, author_id, body, created_at, updated_at) "+numbers(count)+
-				"select articles.id, users.id, "+text(body)+", users.created_at, users.created_at from numbers, articles, users")
+			execute(t, database, "insert into comments (article_id, author_id, body, created_at, updated_at) "+
+				numbers(count)+"select articles.id, users.id, "+text(body)+`, users.created_at, users.created_at
+				from numbers, articles, users`)
 		}
 		for _, test := range []struct {
 			count int
@@ -115,18 +117,19 @@ func TestCommentPages(t *testing.T) {
 				fill(test.count, test.body)
 			}
 			pages, ids := s.comments(t, path+test.query)
-			if !slices.Equal(pages, test.pages) || !slices.IsSorted(ids) || len(slices.Compact(ids)) != test.count {
-				t.Errorf("%d comments of %d bytes, %q: pages %v, want %v, with %d ids", test.count, len(test.body), test.query, pages, test.pages, len(ids))
+			what := fmt.Sprintf("%d comments of %d bytes, %q", test.count, len(test.body), test.query)
+			wantSame(t, what, test.pages, pages)
+			if !slices.IsSorted(ids) || len(slices.Compact(ids)) != test.count {
+				t.Errorf("%s: %d ids, or out of order", what, len(ids))
 			}
 		}
-		for query, message := range map[string]string{
-			"cursor=AAAA": "is not valid", "cursor=AAABnG5ypH0AAAAAAAAAKg": "is not valid", "cursor=__________8": "is not valid", "cursor=AAAAAAAAAAA": "is not valid",
-		} {
-			s.do(t, get(path+query, "")).wantError(t, 422, "cursor", message)
+		for _, cursor := range []string{"AAAA", "AAABnG5ypH0AAAAAAAAAKg", "__________8", "AAAAAAAAAAA"} {
+			s.do(t, get(path+"cursor="+cursor, "")).wantError(t, 422, "cursor", "is not valid")
 		}
 		s.do(t, get(path+"limit=0", "")).wantError(t, 422, "limit", "is too small (minimum is 1)")
 		s.do(t, get(path+"limit=&cursor=", "")).want(t, 200, "")
-		s.do(t, get("/api/articles/unknown/comments?limit=1&cursor=AAAAAAAAACo", "")).wantError(t, 404, "article", "not found")
+		s.do(t, get("/api/articles/unknown/comments?limit=1&cursor=AAAAAAAAACo", "")).
+			wantError(t, 404, "article", "not found")
 		s.do(t, get(path+"cursor=f_________8", "")).want(t, 200, `{"comments":[],"nextCursor":null}`)
 	})
 }
@@ -143,16 +146,15 @@ func TestManyTags(t *testing.T) {
 			s.publish(t, jake, fmt.Sprint("Article ", i), tags...)
 		}
 		s.publish(t, jake, "Newest", "brand new", "often")
-		got := s.do(t, get("/api/tags", ""))
-		got.want(t, 200, "")
-		tags := got.at(t, "tags").([]any)
-		if len(tags) != 500 || tags[0] != "everywhere" || tags[1] != "often" || !slices.Contains(tags, any("brand new")) {
-			t.Errorf("%d tags: %.300s", len(tags), got.body)
+		tags := into[api.TagList](t, s.do(t, get("/api/tags", ""))).Tags
+		if len(tags) != 500 || !slices.Contains(tags, "brand new") {
+			t.Fatalf("%d tags: %q", len(tags), tags)
 		}
+		wantSame(t, "the first tags", []string{"everywhere", "often"}, tags[:2])
 		for _, slug := range []string{"article-0", "article-1"} { // 462 are left
 			s.do(t, del("/api/articles/"+slug, jake)).want(t, 204, "")
 		}
-		if tags := s.do(t, get("/api/tags", "")).at(t, "tags").([]any); len(tags) != 463 {
+		if tags := into[api.TagList](t, s.do(t, get("/api/tags", ""))).Tags; len(tags) != 463 {
 			t.Errorf("%d tags", len(tags))
 		}
 	})
@@ -165,7 +167,10 @@ func TestVersions(t *testing.T) {
 		s.publish(t, jake, "One", "t")
 		s.do(t, commenting(jake, "one", "c")).want(t, 201, "")
 		s.do(t, post("/api/profiles/jake/follow", joe)).want(t, 200, "")
-		paths := []string{"/api/articles", "/api/articles?tag=t", "/api/articles?limit=1", "/api/articles/feed", "/api/articles/one", "/api/articles/one/comments"}
+		paths := []string{
+			"/api/articles", "/api/articles?tag=t", "/api/articles?limit=1", "/api/articles/feed", "/api/articles/one",
+			"/api/articles/one/comments",
+		}
 		read := func(path, token string) answer { return s.do(t, get(path, token)) }
 		seen := map[string]answer{}
 		look := func(why string) {
@@ -173,22 +178,23 @@ func TestVersions(t *testing.T) {
 			for _, path := range paths {
 				got, before := read(path, joe), seen[path]
 				got.want(t, 200, "")
-				tag := got.header.Get("ETag")
-				if same := tag == before.header.Get("ETag"); before.status != 0 && (same && got.body != before.body || !same && strings.HasPrefix(why, "nothing")) {
-					t.Errorf("%s after %s: ETag %q and %q", path, why, before.header.Get("ETag"), tag)
+				tag, old := got.header.Get("ETag"), before.header.Get("ETag")
+				if before.status != 0 && tag == old && got.body != before.body {
+					t.Errorf("%s after %s: another answer with the ETag %q", path, why, tag)
+				}
+				if before.status != 0 && tag != old && strings.HasPrefix(why, "nothing") {
+					t.Errorf("%s after %s: ETag %q and %q", path, why, old, tag)
 				}
 				seen[path] = got
-				headers := map[string]string{"If-None-Match": `"x", ` + tag}
-				if again := s.do(t, call{method: "GET", path: path, token: joe, headers: headers}); again.status != 304 || again.body != "" || again.header.Get("ETag") != tag {
-					t.Errorf("%s after %s, again: %d %v", path, why, again.status, again.header)
-				}
-				head := s.do(t, call{method: "HEAD", path: path, token: joe})
-				if head.status != 200 || head.header.Get("ETag") != tag || head.header.Get("Content-Type") != got.header.Get("Content-Type") || head.body != "" {
-					t.Errorf("%s after %s, HEAD: %d %v", path, why, head.status, head.header)
-				}
-				if head := s.do(t, call{method: "HEAD", path: path, token: joe, headers: headers}); head.status != 304 {
-					t.Errorf("%s after %s, HEAD again: %d", path, why, head.status)
-				}
+				known, head := `"x", `+tag, call{method: "HEAD", path: path, token: joe}
+				again, alone := s.do(t, get(path, joe).with("If-None-Match", known)), s.do(t, head)
+				again.want(t, 304, "")
+				alone.want(t, 200, "")
+				wantSame(t, path+" after "+why, []string{tag, "", tag, "", got.header.Get("Content-Type")}, []string{
+					again.header.Get("ETag"), again.body,
+					alone.header.Get("ETag"), alone.body, alone.header.Get("Content-Type"),
+				})
+				s.do(t, head.with("If-None-Match", known)).want(t, 304, "")
 				s.do(t, get(path, joe).with("If-None-Match", `W/"x"`)).want(t, 200, got.body)
 			}
 		}
@@ -219,7 +225,8 @@ func TestVersions(t *testing.T) {
 		change("an article gone", del("/api/articles/two", jake))
 		change("a comment gone", del("/api/articles/one/comments/1", jake))
 		for _, path := range paths { // somebody else sees something else
-			if !strings.HasSuffix(path, "/comments") && read(path, jane).header.Get("ETag") == seen[path].header.Get("ETag") {
+			tag := read(path, jane).header.Get("ETag")
+			if !strings.HasSuffix(path, "/comments") && tag == seen[path].header.Get("ETag") {
 				t.Errorf("%s: the same for somebody who follows nobody", path)
 			}
 		}
@@ -255,10 +262,12 @@ func TestBodyLimits(t *testing.T) {
 			t.Errorf("limits and how many have them: %v", limits)
 		}
 		// Six bytes for each character, as encoders write that escape all they can.
-		bio, comment, text := strings.Repeat(`\u00e9`, 10_000), strings.Repeat(`\u0416`, 10_000), strings.Repeat("é", 500_000)
+		bio, comment := strings.Repeat(`\u00e9`, 10_000), strings.Repeat(`\u0416`, 10_000)
+		article := articleJSON("title", "Long", "description", "d", "body", strings.Repeat("é", 500_000))
 		s.do(t, put("/api/user", jake, `{"user":{"bio":"`+bio+`"}}`)).want(t, 200, "")
-		s.do(t, post("/api/articles/dragons/comments", jake, `{"comment":{"body":"`+comment+`"}}`)).want(t, 201, "")
-		s.do(t, post("/api/articles", jake, articleJSON("title", "Long", "description", "d", "body", text))).want(t, 201, "")
+		s.do(t, post("/api/articles/dragons/comments", jake, `{"comment":{"body":"`+comment+`"}}`)).
+			want(t, 201, "")
+		s.do(t, post("/api/articles", jake, article)).want(t, 201, "")
 	})
 }
 
@@ -267,15 +276,16 @@ func TestBodyLimits(t *testing.T) {
 func TestManyElements(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
-		many := strings.Repeat("1,", 500_000)
+		many, objects := strings.Repeat("1,", 500_000), strings.Repeat(`{"b":1},`, 50_000)
 		for tags, message := range map[string]string{
-			"[" + many + "1]":                       "has too many items (maximum is 50)",
-			"[" + strings.Repeat("[],", 49) + "[]]": "item 1 must be a string",
-			"[" + strings.Repeat(`"a",`, 50) + `{"a":[` + strings.Repeat(`{"b":1},`, 50_000) + "1]}]": "has too many items (maximum is 50)",
+			"[" + many + "1]":                                              "has too many items (maximum is 50)",
+			"[" + strings.Repeat("[],", 49) + "[]]":                        "item 1 must be a string",
+			"[" + strings.Repeat(`"a",`, 50) + `{"a":[` + objects + "1]}]": "has too many items (maximum is 50)",
 		} {
-			got := s.do(t, post("/api/articles", jake, `{"article":{"tagList":`+tags+`,"title":"t","description":"d","body":" "}}`))
+			body := `{"article":{"tagList":` + tags + `,"title":"t","description":"d","body":" "}}`
 			// What comes behind the list is looked at all the same.
-			got.want(t, 422, fmt.Sprintf(`{"errors":{"tagList":[%q],"body":["can't be blank"]}}`, message))
+			s.do(t, post("/api/articles", jake, body)).
+				wantError(t, 422, "tagList", message, "body", "can't be blank")
 		}
 		for _, body := range []string{
 			`{"article":[` + many + `1]}`, `[` + many + `1]`,

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -112,6 +113,14 @@ func TestRegistrationRefusals(t *testing.T) {
 			s.do(t, registration("", "x", "short7c")).
 				want(t, 422, asJSON(theContract().Components.Examples["SeveralFields"].Value.Value))
 		})
+		refuse(422, "no JSON", post("/api/users", "", `{`), "body", "is not valid JSON")
+		for value, message := range map[string]string{
+			`a\u0000b`: odd, `a\ud800b`: "is not valid Unicode", "a\xffb": "is not valid Unicode",
+		} {
+			members := fmt.Sprintf(`"username":"%[1]s","email":"%[1]s@test.com","password":"%[1]s%[1]s%[1]s"`, value)
+			refuse(422, fmt.Sprintf("%q", value), post("/api/users", "", `{"user":{`+members+`}}`),
+				"username", message, "email", message, "password", message)
+		}
 		refuse(422, "wrapper missing", post("/api/users", "", `{}`), "user", blank)
 		refuse(422, "wrapper of another kind", post("/api/users", "", `{"user":[]}`), "user", "must be an object")
 		refuse(422, "wrong types", post("/api/users", "", `{"user":{"username":1,"email":true,"password":["x"]}}`),
