@@ -46,9 +46,7 @@ func TestWritersDoNotDeadlock(t *testing.T) {
 		}
 		group.Wait()
 		_, total := s.do(t, get("/api/articles", "")).slugs(t)
-		if total != len(tokens) {
-			t.Errorf("%d articles are left, want %d", total, len(tokens))
-		}
+		wantSame(t, "articles left", len(tokens), total)
 		for _, tag := range tags { // the sums that are kept agree with what is there
 			if listed, total := s.do(t, get("/api/articles?limit=100&tag="+tag, "")).slugs(t); len(listed) != total {
 				t.Errorf("tag %s: %d articles, and the sum says %d", tag, len(listed), total)
@@ -74,9 +72,7 @@ func TestArticleRaces(t *testing.T) {
 		if got := s.together(t, favorites); got[200] != 60 {
 			t.Errorf("favourites: %v", got)
 		}
-		if count := s.do(t, get(path, "")).at(t, "article", "favoritesCount"); count != 30.0 {
-			t.Errorf("30 people make %v favourites", count)
-		}
+		wantSame(t, "favourites of 30 people", 30.0, s.do(t, get(path, "")).at(t, "article", "favoritesCount"))
 		if got := s.together(t, titles); got[201] != 30 {
 			t.Errorf("30 articles with one title: %v", got)
 		}

@@ -69,9 +69,7 @@ func TestArticleLife(t *testing.T) {
 		}
 		wantSame(t, "created", want, into[api.ArticleEnvelope](t, created).Article)
 		const path = "/api/articles/how-to-train-your-dragon"
-		if location := created.header.Get("Location"); location != path {
-			t.Errorf("Location %q", location)
-		}
+		wantSame(t, "Location", path, created.header.Get("Location"))
 		s.do(t, get(path, "")).want(t, 200, created.body)
 		s.do(t, get(path, jake)).want(t, 200, created.body)
 

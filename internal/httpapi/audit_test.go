@@ -97,9 +97,7 @@ func TestAudit(t *testing.T) {
 
 		second := s.do(t, as("second", login("jake@test.com", password))).token(t)
 		secondID := s.sessionOf(t, second).ID
-		if got := lastTarget(); got != "session:"+secondID {
-			t.Errorf("login: %s", got)
-		}
+		wantSame(t, "login", "session:"+secondID, lastTarget())
 		seen++
 		does(404, del("/api/user/sessions/"+strings.Repeat("A", 26), token))
 		does(204, del("/api/user/sessions/"+secondID, token), by(identity.SessionRevoked, "session:"+secondID))

@@ -116,7 +116,8 @@ func TestForgedWithTheRealKey(t *testing.T) {
 			{Issuer: "elsewhere", Audience: audience, Now: s.clock.Now},
 			{Issuer: issuer, Audience: "others", Now: s.clock.Now},
 		} {
-			as(auth.NewTokens(s.Keys, options), claims.UserID, claims.SessionID).wantError(t, 401, "token", "is invalid")
+			as(auth.NewTokens(s.Keys, options), claims.UserID, claims.SessionID).
+				wantError(t, 401, "token", "is invalid")
 		}
 	})
 }
@@ -215,7 +216,8 @@ func (s *server) hold(t *testing.T, c call) (finish func() answer) {
 	t.Cleanup(func() { _ = conn.Close() })
 	// The server says "continue" when it begins to read the body.
 	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
-		"Content-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", c.method, c.path, c.token, len(c.body)); err != nil {
+		"Content-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+		c.method, c.path, c.token, len(c.body)); err != nil {
 		t.Fatal(err)
 	}
 	reader := bufio.NewReader(conn)
@@ -294,9 +296,7 @@ func TestTokensAreNotStored(t *testing.T) {
 			s.do(t, get("/api/user", token)),
 			s.do(t, put("/api/user", token, `{"user":{}}`)),
 		} {
-			if kept := got.header.Get("Cache-Control"); kept != "no-store" {
-				t.Errorf("Cache-Control %q on an answer with a token", kept)
-			}
+			wantSame(t, "Cache-Control", "no-store", got.header.Get("Cache-Control"))
 		}
 	})
 }

@@ -23,9 +23,7 @@ func TestComments(t *testing.T) {
 		}
 		wantSame(t, "comment", want, written)
 		id := fmt.Sprint(written.Id)
-		if location := first.header.Get("Location"); location != path+"/"+id {
-			t.Errorf("Location %q", location)
-		}
+		wantSame(t, "Location", path+"/"+id, first.header.Get("Location"))
 		second := comment(jake, "discussed", strings.Repeat("long ", 290))
 		second.want(t, 201, "")
 		s.do(t, post("/api/profiles/jane/follow", jake)).want(t, 200, "")

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -64,17 +65,13 @@ func TestNetworksOfConnections(t *testing.T) {
 			open[ip] = append(open[ip], conn)
 			got++
 		}
-		if got != want {
-			t.Errorf("of %v %d got a place, want %d", from, got, want)
-		}
+		wantSame(t, fmt.Sprint("places of ", from), want, got)
 	}
 	arrive(2, "198.51.100.7", "198.51.100.7", "198.51.100.7", "198.51.100.7")
 	arrive(2, "2001:db8::1", "2001:db8::2", "2001:db8::3") // a /64 is one network
 	arrive(1, "2001:db8:0:1::1")
 	arrive(3, "192.0.2.1", "192.0.2.1", "192.0.2.1")
-	if said := strings.Count(log.String(), "a network has all the connections"); said != 1 {
-		t.Errorf("said %d times: %s", said, log)
-	}
+	wantSame(t, "warnings", 1, strings.Count(log.String(), "a network has all the connections"))
 	_ = open["198.51.100.7"][0].Close()
 	_ = open["198.51.100.7"][0].Close() // a second time frees no second place
 	arrive(1, "198.51.100.7", "198.51.100.7")

@@ -148,14 +148,10 @@ func TestForwarded(t *testing.T) {
 			if test.header != nil {
 				header["Forwarded"] = test.header
 			}
-			if got := s.seenFrom(t, header); got != test.want {
-				t.Errorf("the client is %q, want %q", got, test.want)
-			}
+			wantSame(t, "the client", test.want, s.seenFrom(t, header))
 		})
 	}
-	if got := strings.Count(s.log.String(), "name different clients"); got != 1 {
-		t.Errorf("%d warnings that the headers differ, want 1", got)
-	}
+	wantSame(t, "warnings that the headers differ", 1, strings.Count(s.log.String(), "name different clients"))
 }
 
 // TestForwardedByStrangers: nobody else is believed. Whether it was the operator's own proxy nobody can know, so it is

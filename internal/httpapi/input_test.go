@@ -121,9 +121,7 @@ func wantRefusal(t *testing.T, what string, got answer, status int) {
 	if strings.Contains(got.body, marker) || strings.Contains(fmt.Sprint(got.header), marker) {
 		t.Errorf("%s: the answer holds what was sent: %.200s", what, got.body)
 	}
-	if kind := got.header.Get("Content-Type"); kind != "application/json; charset=utf-8" {
-		t.Errorf("%s: Content-Type %q", what, kind)
-	}
+	wantSame(t, what+": Content-Type", "application/json; charset=utf-8", got.header.Get("Content-Type"))
 }
 
 func TestMediaTypes(t *testing.T) {
@@ -212,9 +210,7 @@ func TestWhatNetHTTPRefuses(t *testing.T) {
 		} {
 			got := s.raw(t, refused.request)
 			wantRefusal(t, why, got, refused.status)
-			if got.header.Get("Access-Control-Allow-Origin") != "*" {
-				t.Errorf("%s: pages cannot read it: %v", why, got.header)
-			}
+			wantSame(t, why+": pages cannot read it", "*", got.header.Get("Access-Control-Allow-Origin"))
 		}
 	})
 }

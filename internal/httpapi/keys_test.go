@@ -93,9 +93,7 @@ func TestUnsignedIsUnwritten(t *testing.T) {
 			}
 		}
 		execute(t, url, "alter table hidden_keys rename to signing_keys")
-		if got := written(); got != want {
-			t.Errorf("was %s, is %s", want, got)
-		}
+		wantSame(t, "the database", want, written())
 		s.refresh(t, refresh).want(t, 200, "")
 		s.do(t, registration("jane", "jane@test.com", password)).want(t, 201, "")
 	})
@@ -169,9 +167,7 @@ func TestTheLongestUnusedSessionEnds(t *testing.T) {
 				}
 			}
 		}
-		if told != 1 {
-			t.Errorf("%d evictions are recorded, want 1", told)
-		}
+		wantSame(t, "evictions are recorded", 1, told)
 		// What is over takes no place.
 		s.clock.Advance(25 * time.Hour)
 		last := s.do(t, login("jake@test.com", password)).token(t)

@@ -83,7 +83,8 @@ func TestWritesAfterTheLogout(t *testing.T) {
 		s.do(t, commenting(author, "known", "first")).want(t, 201, "")
 		other := s.sessionOf(t, author).ID
 		ctx := context.Background()
-		articles, profiles, sessions := s.HTTP.Articles, s.HTTP.Profiles, s.HTTP.Sessions
+		articles, comments := s.HTTP.Articles, s.HTTP.Comments
+		profiles, sessions := s.HTTP.Profiles, s.HTTP.Sessions
 		type caller = identity.Caller
 		for name, write := range map[string]func(caller) error{
 			"publish": func(c caller) error {
@@ -101,8 +102,8 @@ func TestWritesAfterTheLogout(t *testing.T) {
 			"favour no longer": func(c caller) error { _, err := articles.Unfavorite(ctx, c, "other"); return err },
 			"follow again":     func(c caller) error { _, err := profiles.Follow(ctx, c, "jane"); return err },
 			"follow no longer": func(c caller) error { _, err := profiles.Unfollow(ctx, c, "jane"); return err },
-			"comment":          func(c caller) error { _, err := s.HTTP.Comments.Add(ctx, c, "known", "late"); return err },
-			"delete a comment": func(c caller) error { return s.HTTP.Comments.Delete(ctx, c, "known", 1) },
+			"comment":          func(c caller) error { _, err := comments.Add(ctx, c, "known", "late"); return err },
+			"delete a comment": func(c caller) error { return comments.Delete(ctx, c, "known", 1) },
 			"end a session":    func(c caller) error { return sessions.EndOne(ctx, c, other, identity.Client{}) },
 			"end others":       func(c caller) error { return sessions.EndOthers(ctx, c, identity.Client{}) },
 			"change oneself": func(c caller) error {

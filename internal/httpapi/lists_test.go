@@ -93,9 +93,7 @@ func TestCursors(t *testing.T) {
 			for range 10 {
 				got := s.do(t, get(list+cursor, jane))
 				page, total := got.slugs(t)
-				if total != 25 {
-					t.Errorf("%s: total %d", list, total)
-				}
+				wantSame(t, list+": total", 25, total)
 				walked = append(walked, page...)
 				next, more := got.at(t, "nextCursor").(string)
 				if !more {

@@ -21,9 +21,7 @@ func TestCrossOrigin(t *testing.T) {
 			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "PUT",
 			"Access-Control-Allow-Headers": "authorization,content-type", "Access-Control-Max-Age": "7200", "Access-Control-Allow-Credentials": "",
 		} {
-			if got := preflight.header.Get(name); got != want {
-				t.Errorf("preflight: %s %q, want %q", name, got, want)
-			}
+			wantSame(t, "preflight: "+name, want, preflight.header.Get(name))
 		}
 		for _, asked := range []string{
 			"traceparent", "baggage,sentry-trace", "authorization,cache-control,content-type,pragma", "x-csrf-token", "range", "if-match",
@@ -84,9 +82,7 @@ func TestSecurityHeaders(t *testing.T) {
 				"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
 				"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 			} {
-				if got.header.Get(name) != want {
-					t.Errorf("%s: %s %q", path, name, got.header.Get(name))
-				}
+				wantSame(t, path+": "+name, want, got.header.Get(name))
 			}
 		}
 	})
@@ -125,9 +121,7 @@ func TestPublicKeys(t *testing.T) {
 		if strings.Contains(got.body, `"d"`) || !strings.Contains(got.body, `"kid"`) {
 			t.Errorf("key set %s", got.body)
 		}
-		if got.header.Get("Cache-Control") != "public, max-age=300" {
-			t.Errorf("Cache-Control %q", got.header.Get("Cache-Control"))
-		}
+		wantSame(t, "Cache-Control", "public, max-age=300", got.header.Get("Cache-Control"))
 		s.do(t, get("/api/.well-known/jwks.json", "")).want(t, 200, got.body)
 		tag := got.header.Get("ETag")
 		for _, known := range []string{tag, strings.TrimPrefix(tag, "W/"), `"x", ` + tag, "*"} {

@@ -83,9 +83,7 @@ func TestIPv6Networks(t *testing.T) {
 					looked++
 				}
 			}
-			if looked != test.want {
-				t.Errorf("%s: %d guesses of 25 are looked at, want %d", test.name, looked, test.want)
-			}
+			wantSame(t, test.name, test.want, looked)
 		}
 		wantTooMany(t, s.do(t, from("2001:db8:6:ff00::1", "jake@test.com", "wrong")), 150)
 		s.clock.Advance(150 * time.Second)

@@ -79,9 +79,7 @@ func TestCurrentPassword(t *testing.T) {
 			s.do(t, changing(token, field, password)).want(t, 200, "")
 			s.do(t, changing(token, "username", "Jake", "bio", "y", field, "")).want(t, 200, "")
 			s.do(t, changing(token, "email", "jake@test.com", "password", "", field, "")).want(t, 200, "") // nothing new
-			if bio := s.do(t, get("/api/user", other)).at(t, "user", "bio"); bio != "y" {
-				t.Errorf("bio %v", bio)
-			}
+			wantSame(t, "bio", "y", s.do(t, get("/api/user", other)).at(t, "user", "bio"))
 		}
 		for _, change := range [][]string{{"password", "another secret"}, {"email", "new@test.com"}, {"email", "JAKE@test.com", "bio", "z"}} {
 			strict.do(t, changing(token, change...)).wantError(t, 422, field, blank)
@@ -110,8 +108,6 @@ func TestCurrentPassword(t *testing.T) {
 			lax.do(t, changing(token, "bio", "x", field, "wrong")).wantError(t, 422, field, wrong)
 		}
 		wantTooMany(t, lax.do(t, changing(token, "bio", "x", field, password)), 10)
-		if got := lax.recorded(t)["login-throttled"]; got != 1 {
-			t.Errorf("%d refusals are on record", got)
-		}
+		wantSame(t, "refusals are on record", 1, lax.recorded(t)["login-throttled"])
 	})
 }

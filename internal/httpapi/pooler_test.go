@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -135,9 +133,7 @@ func TestPgbouncer(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := newServerOn(t, db)
-			if diff := cmp.Diff(want, s.journey(t, "jake")); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
+			wantSame(t, "behind a pooler", want, s.journey(t, "jake"))
 			other, _ := storetest.NewPgbouncer(t, storetest.Postgres(t), test.lines)
 			s, token := ofJake(t, other+test.query)
 			if bad := s.mixed(t, token, test.requests); len(bad) > 0 {

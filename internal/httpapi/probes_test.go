@@ -52,9 +52,7 @@ func TestProbes(t *testing.T) {
 			missing(t, s, "schema", "is not what this version needs, or cannot be read")
 			later()
 			missing(t, s, "schema", "is not what this version needs, or cannot be read")
-			if said := strings.Count(s.log.String(), "not ready"); said != 1 {
-				t.Errorf("the log says it %d times", said)
-			}
+			wantSame(t, "times the log says it", 1, strings.Count(s.log.String(), "not ready"))
 			if _, err := db.MigrateUp(t.Context()); err != nil {
 				t.Fatal(err)
 			}

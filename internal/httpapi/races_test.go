@@ -126,9 +126,7 @@ func TestStatements(t *testing.T) {
 	} {
 		before := counter.count.Load()
 		s.do(t, test.call)
-		if got := counter.count.Load() - before; got != test.most {
-			t.Errorf("%s: %d statements, want %d", test.name, got, test.most)
-		}
+		wantSame(t, test.name, test.most, counter.count.Load()-before)
 	}
 }
 
@@ -161,9 +159,7 @@ func TestStatementsOfTheThrottle(t *testing.T) {
 		{"first refusal", login("jane@test.com", "wrong"), 3}, // with whom it is about, and the row
 		{"second refusal", login("jane@test.com", "wrong"), 1},
 	} {
-		if got := cost(test.call); got != test.most {
-			t.Errorf("%s: %d statements, want %d", test.name, got, test.most)
-		}
+		wantSame(t, test.name, test.most, cost(test.call))
 	}
 }
 
@@ -247,9 +243,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if got := found.count.Load(); got != 0 {
-		t.Errorf("%d deadlocks", got)
-	}
+	wantSame(t, "deadlocks", 0, found.count.Load())
 }
 
 // TestOnesOwnWritesGoOn: what somebody publishes and favours does not wait for changes of themselves, nor those for it.
@@ -279,7 +273,5 @@ func TestOnesOwnWritesGoOn(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if got := found.count.Load(); got != 0 {
-		t.Errorf("%d deadlocks", got)
-	}
+	wantSame(t, "deadlocks", 0, found.count.Load())
 }

@@ -41,9 +41,7 @@ func TestRegistrationsPerHour(t *testing.T) {
 				registered++
 			}
 		}
-		if registered != 12 {
-			t.Errorf("%d registrations from a /48, want 12", registered)
-		}
+		wantSame(t, "registrations from a /48", 12, registered)
 	})
 }
 
@@ -149,9 +147,7 @@ func TestAskingByManyAccounts(t *testing.T) {
 				}
 			}
 		}
-		if refused != 10 {
-			t.Errorf("%d refusals, want 10", refused)
-		}
+		wantSame(t, "refusals", 10, refused)
 	})
 }
 
@@ -197,9 +193,7 @@ func TestBlockedGuessersFillNoDisk(t *testing.T) {
 		}
 		s.wantRows(t, identity.LoginThrottled, 1000-23-15, 12)
 		for _, event := range s.events(t) {
-			if event.IPAddress != "127.0.0.1" {
-				t.Errorf("%+v", event)
-			}
+			wantSame(t, "ipAddress", "127.0.0.1", event.IPAddress)
 		}
 	})
 }

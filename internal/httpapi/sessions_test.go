@@ -60,7 +60,7 @@ func TestSessionList(t *testing.T) {
 		second := s.do(t, login("jake@test.com", password).with("User-Agent", laptop)).token(t)
 		jane := s.register(t, "jane")
 		now, start := api.Timestamp(s.clock.Now()), api.Timestamp(s.clock.Now().Add(-time.Minute))
-		expires := func(began api.Timestamp) api.Timestamp { return api.Timestamp(time.Time(began).Add(24 * time.Hour)) }
+		over := func(began api.Timestamp) api.Timestamp { return api.Timestamp(time.Time(began).Add(24 * time.Hour)) }
 
 		list := s.sessionsOf(t, first).Sessions
 		if len(list) != 2 {
@@ -70,11 +70,11 @@ func TestSessionList(t *testing.T) {
 		wantSame(t, "sessions", []api.Session{
 			{
 				Id: newer.Id, IpAddress: "127.0.0.1", UserAgent: laptop[:255],
-				CreatedAt: now, LastSeenAt: now, ExpiresAt: expires(now),
+				CreatedAt: now, LastSeenAt: now, ExpiresAt: over(now),
 			},
 			{
 				Id: older.Id, IpAddress: "127.0.0.1", UserAgent: phone, Current: true,
-				CreatedAt: start, LastSeenAt: start, ExpiresAt: expires(start),
+				CreatedAt: start, LastSeenAt: start, ExpiresAt: over(start),
 			},
 		}, list)
 

@@ -35,9 +35,7 @@ func wantTooMany(t *testing.T, got answer, seconds int) {
 func wantTooManyOf(t *testing.T, got answer, seconds int, field, message string) {
 	t.Helper()
 	got.wantError(t, 429, field, message)
-	if wait := got.header.Get("Retry-After"); wait != strconv.Itoa(seconds) {
-		t.Errorf("Retry-After %q, want %d", wait, seconds)
-	}
+	wantSame(t, "Retry-After", strconv.Itoa(seconds), got.header.Get("Retry-After"))
 }
 
 func (a answer) wantWrong(t *testing.T) {
@@ -91,9 +89,7 @@ func TestGuessingForDays(t *testing.T) {
 			}
 			s.clock.Advance(10 * time.Second)
 		}
-		if looked != 9 {
-			t.Errorf("%d guesses in ten minutes, want 9", looked)
-		}
+		wantSame(t, "guesses in ten minutes", 9, looked)
 		s.do(t, guess).wantWrong(t)
 		wantTooMany(t, s.do(t, guess), 600)
 		for range 30 {
@@ -333,9 +329,7 @@ func TestInstancesCountTogether(t *testing.T) {
 				looked++
 			}
 		}
-		if looked != 5 {
-			t.Errorf("%d guesses are looked at, want 5", looked)
-		}
+		wantSame(t, "guesses are looked at", 5, looked)
 		wantTooMany(t, s.do(t, login("jake@test.com", "wrong")), 22) // the truth by this one's clock
 		s.clock.Advance(22 * time.Second)
 		s.do(t, login("jake@test.com", "wrong")).wantWrong(t)

@@ -202,9 +202,7 @@ func TestLoginRefusals(t *testing.T) {
 			s.do(t, login("jake@test.com", strings.Repeat("x", 1000))),
 		} {
 			got.wantError(t, 401, "credentials", "invalid")
-			if challenge := got.header.Get("WWW-Authenticate"); challenge != `Bearer realm="conduit"` {
-				t.Errorf("WWW-Authenticate %q", challenge)
-			}
+			wantSame(t, "WWW-Authenticate", `Bearer realm="conduit"`, got.header.Get("WWW-Authenticate"))
 		}
 		if wrong.body != unknown.body || len(wrong.header) != len(unknown.header) {
 			t.Errorf("a wrong password and an unknown email differ: %v and %v", wrong, unknown)
