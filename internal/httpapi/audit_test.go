@@ -70,14 +70,16 @@ func TestAudit(t *testing.T) {
 			Actor: identity.ActorUser, ActorID: &jane, Action: identity.Registered, Target: "user:2",
 		})
 		s.do(t, as("taken", registration("jake", "jake2@test.com", password))).want(t, 409, "")
-		if got := s.events(t)[seen]; got.Action != identity.RegistrationRefused || !strings.HasPrefix(got.Target, "account:") || got.Actor != identity.ActorAnonymous {
+		if got := s.events(t)[seen]; got.Action != identity.RegistrationRefused ||
+			!strings.HasPrefix(got.Target, "account:") || got.Actor != identity.ActorAnonymous {
 			t.Errorf("a registration with a taken name: %+v", got)
 		}
 		seen++
 		s.Throttle.Registrations = 1
 		s.do(t, as("last", registration("joe", "joe@test.com", password))).want(t, 201, "")
 		seen++
-		does(429, registration("joan", "joan@test.com", password), unknown(identity.RegistrationThrottled, "network:192.0.2.7"))
+		does(429, registration("joan", "joan@test.com", password),
+			unknown(identity.RegistrationThrottled, "network:192.0.2.7"))
 		does(200, get("/api/user", token))
 		does(401, get("/api/user", ""))
 
@@ -108,7 +110,8 @@ func TestAudit(t *testing.T) {
 			seen++
 		}
 		s.do(t, as("all", del("/api/user/sessions", token))).want(t, 204, "")
-		if got := s.events(t)[seen:]; len(got) != 1 || got[0].Action != identity.SessionsRevoked || got[0].Target != "user:1" || got[0].Count != 2 {
+		if got := s.events(t)[seen:]; len(got) != 1 || got[0].Action != identity.SessionsRevoked ||
+			got[0].Target != "user:1" || got[0].Count != 2 {
 			t.Errorf("two sessions ended: %+v", got)
 		}
 		seen++
@@ -121,7 +124,8 @@ func TestAudit(t *testing.T) {
 
 		first := s.do(t, as("refreshing", sessionCall("/api/sessions", "email", "jake@test.com", "password", password)))
 		refreshing := "session:" + first.at(t, "session", "id").(string)
-		if got := s.events(t)[seen]; got.Action != identity.LoggedIn || got.Target != refreshing || *got.ActorID != jake || got.ClientRequestID != "refreshing" {
+		if got := s.events(t)[seen]; got.Action != identity.LoggedIn || got.Target != refreshing ||
+			*got.ActorID != jake || got.ClientRequestID != "refreshing" {
 			t.Errorf("login with a refresh token: %+v", got)
 		}
 		seen++
@@ -138,7 +142,8 @@ func TestAudit(t *testing.T) {
 		does(200, changing(token, "username", "JACOB"))
 		does(200, changing(token, "email", "new@test.com"), by(identity.EmailChanged, "user:1"))
 		does(200, changing(token, "password", "another password"), by(identity.PasswordChanged, "user:1"))
-		does(200, changing(token, "email", "jake@test.com", "password", password), by(identity.EmailChanged, "user:1"), by(identity.PasswordChanged, "user:1"))
+		does(200, changing(token, "email", "jake@test.com", "password", password),
+			by(identity.EmailChanged, "user:1"), by(identity.PasswordChanged, "user:1"))
 		does(422, changing(token, "password", "short"))
 		does(409, changing(token, "username", "jane"), by(identity.ChangeRefused, "user:1"))
 		s.Throttle.PerAccount = 1
@@ -211,7 +216,8 @@ func TestNoSecretsAreKept(t *testing.T) {
 		s.clock.Advance(time.Hour)
 		s.do(t, leaving(token, wrong)).want(t, 422, "")
 		s.clock.Advance(time.Hour)
-		s.do(t, post("/api/users/logout", keep(s.do(t, login("new@test.com", second)), 200, "user", "token"))).want(t, 204, "")
+		s.do(t, post("/api/users/logout", keep(s.do(t, login("new@test.com", second)), 200, "user", "token"))).
+			want(t, 204, "")
 		s.do(t, leaving(token, second)).want(t, 204, "")
 
 		events := s.events(t)

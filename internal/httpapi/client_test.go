@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/oapi-codegen/nullable"
-
 	"conduit/api"
 )
 
@@ -15,7 +13,9 @@ func TestGeneratedClient(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		ctx := t.Context()
 		var token string
-		client, err := api.NewClientWithResponses(s.URL+"/api", api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		client, err := api.NewClientWithResponses(s.URL+"/api", api.WithRequestEditorFn(func(
+			_ context.Context, r *http.Request,
+		) error {
 			if token != "" {
 				r.Header.Set("Authorization", "Bearer "+token)
 			}
@@ -24,16 +24,22 @@ func TestGeneratedClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		created, err := client.CreateUserWithResponse(ctx, api.NewUserRequest{User: api.NewUserInput{Username: "jake", Email: "jake@example.com", Password: "jakes secret"}})
+		created, err := client.CreateUserWithResponse(ctx, api.NewUserRequest{User: api.NewUserInput{
+			Username: "jake", Email: "jake@example.com", Password: "jakes secret",
+		}})
 		if err != nil || created.JSON201 == nil {
 			t.Fatal(err, string(created.Body))
 		}
-		loggedIn, err := client.LoginWithResponse(ctx, api.LoginUserRequest{User: api.LoginUserInput{Email: "jake@example.com", Password: "jakes secret"}})
+		loggedIn, err := client.LoginWithResponse(ctx, api.LoginUserRequest{User: api.LoginUserInput{
+			Email: "jake@example.com", Password: "jakes secret",
+		}})
 		if err != nil || loggedIn.JSON200 == nil {
 			t.Fatal(err, string(loggedIn.Body))
 		}
 		token = loggedIn.JSON200.User.Token
-		updated, err := client.UpdateCurrentUserWithResponse(ctx, api.UpdateUserRequest{User: api.UpdateUserInput{Bio: nullable.NewNullableWithValue("I like to skateboard")}})
+		updated, err := client.UpdateCurrentUserWithResponse(ctx, api.UpdateUserRequest{User: api.UpdateUserInput{
+			Bio: orNull("I like to skateboard"),
+		}})
 		if err != nil || updated.JSON200 == nil {
 			t.Fatal(err, string(updated.Body))
 		}
@@ -41,7 +47,8 @@ func TestGeneratedClient(t *testing.T) {
 		if err != nil || read.JSON200 == nil {
 			t.Fatal(err, string(read.Body))
 		}
-		if bio, err := read.JSON200.User.Bio.Get(); err != nil || bio != "I like to skateboard" || !read.JSON200.User.Image.IsNull() || read.JSON200.User.Token != token {
+		if bio, err := read.JSON200.User.Bio.Get(); err != nil || bio != "I like to skateboard" ||
+			!read.JSON200.User.Image.IsNull() || read.JSON200.User.Token != token {
 			t.Errorf("user %+v", read.JSON200.User)
 		}
 		if out, err := client.LogoutWithResponse(ctx); err != nil || out.StatusCode() != http.StatusNoContent {

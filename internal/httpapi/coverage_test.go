@@ -42,7 +42,10 @@ func noteAnswer(operationID string, status int, body []byte) {
 // the server is seen by the response check, at once. TestExamples looks at the examples of what is no refusal.
 func TestMain(m *testing.M) {
 	code := storetest.Main(m)
-	if full := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == "" && flag.Lookup("test.list").Value.String() == ""; full && code == 0 {
+	full := !slices.ContainsFunc([]string{"test.run", "test.fuzz", "test.list"}, func(name string) bool {
+		return flag.Lookup(name).Value.String() != ""
+	})
+	if full && code == 0 {
 		for _, pair := range documented() {
 			if !answers.seen[pair] {
 				fmt.Println("openapi.yaml documents an answer that no test in internal/httpapi has seen:", pair,
@@ -98,7 +101,9 @@ func (o documentedOperation) body() *openapi3.MediaType {
 func operations() (all []documentedOperation) {
 	for path, item := range theContract().Paths.Map() {
 		for method, operation := range item.Operations() {
-			all = append(all, documentedOperation{operation, method, path, slices.Concat(item.Parameters, operation.Parameters)})
+			all = append(all, documentedOperation{
+				operation, method, path, slices.Concat(item.Parameters, operation.Parameters),
+			})
 		}
 	}
 	return all
@@ -192,7 +197,8 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	if _, err := conn.Exec(context.Background(), "alter table users rename to lost; alter table tags rename to lost_tags; alter table sessions rename column user_agent to lost"); err != nil {
+	if _, err := conn.Exec(context.Background(), `alter table users rename to lost;
+		alter table tags rename to lost_tags; alter table sessions rename column user_agent to lost`); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range goodCalls(token, refreshToken) {
@@ -201,7 +207,8 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 			s.do(t, c).wantError(t, http.StatusInternalServerError, "server", "internal error")
 		})
 	}
-	if log := s.log.String(); !strings.Contains(log, "find-me") || !strings.Contains(log, `relation \"users\" does not exist`) {
+	if log := s.log.String(); !strings.Contains(log, "find-me") ||
+		!strings.Contains(log, `relation \"users\" does not exist`) {
 		t.Errorf("the log does not tell what happened: %s", log)
 	}
 }

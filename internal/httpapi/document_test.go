@@ -16,7 +16,9 @@ import (
 func TestDocument(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		inYAML, inJSON := s.do(t, get("/openapi.yaml", "")), s.do(t, get("/openapi.json", ""))
-		for kind, got := range map[string]answer{"application/yaml": inYAML, "application/json; charset=utf-8": inJSON} {
+		for kind, got := range map[string]answer{
+			"application/yaml": inYAML, "application/json; charset=utf-8": inJSON,
+		} {
 			got.want(t, 200, "")
 			if got.header.Get("Content-Type") != kind || got.header.Get("Cache-Control") != "no-cache" {
 				t.Errorf("%v, want %s", got.header, kind)
@@ -51,7 +53,8 @@ func TestDocument(t *testing.T) {
 		}
 		wantSame(t, "openapi.json is another contract", marshalled[0], marshalled[1])
 		// What is generated from either has the same order.
-		if users, wellKnown := strings.Index(inJSON.body, `"/users"`), strings.Index(inJSON.body, `"/.well-known`); users < 0 || users > wellKnown {
+		users, wellKnown := strings.Index(inJSON.body, `"/users"`), strings.Index(inJSON.body, `"/.well-known`)
+		if users < 0 || users > wellKnown {
 			t.Error("openapi.json has lost the order of the paths")
 		}
 	})
@@ -60,7 +63,9 @@ func TestDocument(t *testing.T) {
 // TestDocumentForFrontEnds: tools ask for the contract from elsewhere, and again and again.
 func TestDocumentForFrontEnds(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		for _, path := range []string{"/openapi.yaml", "/openapi.json", "/docs", "/docs/docs.js", "/docs/swagger-ui-bundle.js"} {
+		for _, path := range []string{
+			"/openapi.yaml", "/openapi.json", "/docs", "/docs/docs.js", "/docs/swagger-ui-bundle.js",
+		} {
 			first := s.do(t, get(path, "").with("Origin", "https://front.example"))
 			tag := first.header.Get("ETag")
 			if first.want(t, 200, ""); tag == "" || first.header.Get("Access-Control-Allow-Origin") != "*" {
@@ -102,7 +107,8 @@ func TestDocumentationPage(t *testing.T) {
 			}
 			got.want(t, 200, "")
 			policy := got.header.Get("Content-Security-Policy")
-			if got.header.Get("Content-Type") != kind || !strings.Contains(policy, "script-src 'self';") || strings.Contains(policy, "unsafe") {
+			if got.header.Get("Content-Type") != kind || !strings.Contains(policy, "script-src 'self';") ||
+				strings.Contains(policy, "unsafe") {
 				t.Errorf("%s: %v", path, got.header)
 			}
 		}
@@ -114,11 +120,13 @@ func TestDocumentationPageCompressed(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for accepted, packed := range map[string]bool{
 			"gzip": true, "br, GZIP;q=0.5": true, "*": true, "gzip ; q=0.001": true,
-			"identity": false, "br": false, "gzip;q=0": false, "gzip; q=0.000": false, "*, gzip;q=0": false, "*;q=0": false,
+			"identity": false, "br": false, "gzip;q=0": false, "gzip; q=0.000": false, "*, gzip;q=0": false,
+			"*;q=0": false,
 		} {
 			got := s.do(t, get("/docs/swagger-ui.css", "").with("Accept-Encoding", accepted))
-			if got.want(t, 200, ""); !strings.Contains(strings.Join(got.header.Values("Vary"), ","), "Accept-Encoding") {
-				t.Errorf("%q: Vary %q", accepted, got.header.Values("Vary"))
+			got.want(t, 200, "")
+			if vary := strings.Join(got.header.Values("Vary"), ","); !strings.Contains(vary, "Accept-Encoding") {
+				t.Errorf("%q: Vary %q", accepted, vary)
 			}
 			body := got.body
 			if (got.header.Get("Content-Encoding") == "gzip") != packed {

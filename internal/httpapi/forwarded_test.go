@@ -16,7 +16,8 @@ import (
 func (s *server) seenFrom(t *testing.T, header http.Header) string {
 	t.Helper()
 	guess := login("nobody@test.com", "wrong")
-	request, err := http.NewRequestWithContext(t.Context(), guess.method, s.URL+guess.path, strings.NewReader(guess.body))
+	request, err := http.NewRequestWithContext(t.Context(), guess.method, s.URL+guess.path,
+		strings.NewReader(guess.body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,8 @@ func TestForwardedByStrangers(t *testing.T) {
 	} {
 		for _, trusted := range [][]string{nil, {"10.0.0.0/8"}} {
 			s := behindProxies(t, trusted...)
-			if got := s.seenFrom(t, http.Header{}); got != "127.0.0.1" || strings.Contains(s.log.String(), "level=WARN") {
+			if got := s.seenFrom(t, http.Header{}); got != "127.0.0.1" ||
+				strings.Contains(s.log.String(), "level=WARN") {
 				t.Errorf("without a header: %s, %s", got, s.log)
 			}
 			for range 3 {
@@ -188,7 +190,8 @@ func TestParseProxies(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "localhost", "10.0.0.0/33", "10.0.0", "fe80::1%eth0", "fe80::%eth0/64", "::ffff:10.0.0.0/90", "10.0.0.0/8/8",
+		"", "localhost", "10.0.0.0/33", "10.0.0", "fe80::1%eth0", "fe80::%eth0/64", "::ffff:10.0.0.0/90",
+		"10.0.0.0/8/8",
 	} {
 		if proxies, err := httpapi.ParseProxies([]string{bad}); err == nil {
 			t.Errorf("%q is read as %v", bad, proxies)

@@ -20,7 +20,8 @@ import (
 func TestRevokedKeyElsewhere(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		here, there := newServer(t, url, store.Options{Timeout: 30 * time.Second}), newServer(t, url, store.Options{Timeout: 30 * time.Second})
+		options := store.Options{Timeout: 30 * time.Second}
+		here, there := newServer(t, url, options), newServer(t, url, options)
 		token := there.register(t, "jake")
 		refresh, lost := there.refreshToken(t), there.refreshToken(t)
 		there.refresh(t, lost).want(t, 200, "")
@@ -28,7 +29,8 @@ func TestRevokedKeyElsewhere(t *testing.T) {
 			"login":        func() string { return there.do(t, login("jake@test.com", password)).token(t) },
 			"registration": func() string { return there.register(t, "jane") },
 			"session": func() string {
-				return there.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).tokens(t).AccessToken
+				return there.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).
+					tokens(t).AccessToken
 			},
 			"refresh":       func() string { return there.refresh(t, refresh).tokens(t).AccessToken },
 			"refresh again": func() string { return there.refresh(t, lost).tokens(t).AccessToken },
@@ -248,8 +250,11 @@ func TestFormerIssuers(t *testing.T) {
 
 		session := before.sessionOf(t, former)
 		forge := func(issuer, audience string) string {
-			tokens := auth.NewTokens(after.Keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: after.clock.Now})
-			token, err := issue(t.Context(), tokens, session.UserID, session.ID, after.clock.Now(), after.clock.Now().Add(time.Hour))
+			tokens := auth.NewTokens(after.Keys, auth.TokenOptions{
+				Issuer: issuer, Audience: audience, Now: after.clock.Now,
+			})
+			now := after.clock.Now()
+			token, err := issue(t.Context(), tokens, session.UserID, session.ID, now, now.Add(time.Hour))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -288,12 +293,16 @@ func TestShorterLifetime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shorter, err := auth.OpenKeyRing(t.Context(), s.Store, sealer, auth.KeyRingOptions{TokenLifetime: time.Hour, Now: s.clock.Now})
+		shorter, err := auth.OpenKeyRing(t.Context(), s.Store, sealer, auth.KeyRingOptions{
+			TokenLifetime: time.Hour, Now: s.clock.Now,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{issuer, "renamed"} {
-			tokens := auth.NewTokens(shorter, auth.TokenOptions{Issuer: name, Audience: audience, Issuers: s.Store, Now: s.clock.Now})
+			tokens := auth.NewTokens(shorter, auth.TokenOptions{
+				Issuer: name, Audience: audience, Issuers: s.Store, Now: s.clock.Now,
+			})
 			if name != issuer {
 				if err := tokens.NoteIssuer(t.Context()); err != nil {
 					t.Fatal(err)

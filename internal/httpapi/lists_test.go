@@ -51,7 +51,10 @@ func TestLists(t *testing.T) {
 			var total int
 			fields := strings.Fields(want)
 			_, _ = fmt.Sscan(fields[0], &total)
-			t.Run(query, func(t *testing.T) { s.do(t, get("/api/articles"+query, "")).wantSlugs(t, total, fields[1:]...) })
+			t.Run(query, func(t *testing.T) {
+				s.do(t, get("/api/articles"+query, "")).
+					wantSlugs(t, total, fields[1:]...)
+			})
 		}
 		s.do(t, get("/api/articles/feed", joe)).wantSlugs(t, 2, "four", "two")
 		s.do(t, get("/api/articles/feed?limit=1&offset=1", joe)).wantSlugs(t, 2, "two")
@@ -59,7 +62,9 @@ func TestLists(t *testing.T) {
 		s.do(t, get("/api/articles/feed", "")).wantError(t, 401, "token", "is missing")
 
 		// What depends on the reader.
-		for token, want := range map[string]string{"": "false false", joe: "true true", jake: "true false", jane: "false false"} {
+		for token, want := range map[string]string{
+			"": "false false", joe: "true true", jake: "true false", jane: "false false",
+		} {
 			first := s.do(t, get("/api/articles?limit=1", token)).at(t, "articles").([]any)[0].(map[string]any)
 			if got := fmt.Sprint(first["favorited"], " ", first["author"].(map[string]any)["following"]); got != want {
 				t.Errorf("favorited and following: %s, want %s", got, want)
@@ -68,7 +73,8 @@ func TestLists(t *testing.T) {
 				t.Errorf("favoritesCount %v", first["favoritesCount"])
 			}
 		}
-		if got := s.do(t, get("/api/articles", "forged")); got.status != 200 || got.header.Get("WWW-Authenticate") != invalidToken {
+		if got := s.do(t, get("/api/articles", "forged")); got.status != 200 ||
+			got.header.Get("WWW-Authenticate") != invalidToken {
 			t.Errorf("a bad token where none is needed: %d %v", got.status, got.header)
 		}
 	})
@@ -87,7 +93,10 @@ func TestCursors(t *testing.T) {
 			all = append([]string{got.at(t, "article", "slug").(string)}, all...)
 			s.do(t, post(got.header.Get("Location")+"/favorite", jane)).want(t, 200, "")
 		}
-		for _, list := range []string{"/api/articles?limit=7", "/api/articles?limit=7&tag=t", "/api/articles?limit=7&author=jake", "/api/articles?limit=7&favorited=jane", "/api/articles/feed?limit=7"} {
+		for _, list := range []string{
+			"/api/articles?limit=7", "/api/articles?limit=7&tag=t", "/api/articles?limit=7&author=jake",
+			"/api/articles?limit=7&favorited=jane", "/api/articles/feed?limit=7",
+		} {
 			var walked []string
 			cursor := ""
 			for range 10 {
@@ -113,13 +122,15 @@ func TestCursors(t *testing.T) {
 			t.Errorf("the second page is %v of %d", got, total)
 		}
 		for cursor, want := range map[string]string{
-			"x": "is not valid", "!!": "is not valid", "AAAAAAAAAAAAAAAAAAAAAA": "is not valid", "__________-_________-_": "is not valid",
-			strings.Repeat("A", 65): "is too long (maximum is 64 characters)",
+			"x": "is not valid", "!!": "is not valid", "AAAAAAAAAAAAAAAAAAAAAA": "is not valid",
+			"__________-_________-_": "is not valid",
+			strings.Repeat("A", 65):  "is too long (maximum is 64 characters)",
 		} {
 			s.do(t, get("/api/articles?cursor="+url.QueryEscape(cursor), "")).wantError(t, 422, "cursor", want)
 			s.do(t, get("/api/articles/feed?cursor="+url.QueryEscape(cursor), jane)).wantError(t, 422, "cursor", want)
 		}
-		s.do(t, get("/api/articles?offset=1&cursor="+first.at(t, "nextCursor").(string), "")).wantError(t, 422, "cursor", "cannot be combined with offset")
+		s.do(t, get("/api/articles?offset=1&cursor="+first.at(t, "nextCursor").(string), "")).
+			wantError(t, 422, "cursor", "cannot be combined with offset")
 	})
 }
 
@@ -133,12 +144,17 @@ func TestLimitDefaultsAndCap(t *testing.T) {
 		if got := s.together(t, calls); got[201] != 105 {
 			t.Fatalf("publishing: %v", got)
 		}
-		for query, want := range map[string]int{"": 20, "?limit=100": 100, "?limit=101": 100, "?limit=2147483647": 100, "?limit=10&offset=100": 5} {
+		for query, want := range map[string]int{
+			"": 20, "?limit=100": 100, "?limit=101": 100, "?limit=2147483647": 100, "?limit=10&offset=100": 5,
+		} {
 			if got, total := s.do(t, get("/api/articles"+query, "")).slugs(t); len(got) != want || total != 105 {
 				t.Errorf("%s: %d of %d, want %d of 105", query, len(got), total, want)
 			}
 		}
-		for _, query := range []string{"limit=0", "limit=-1", "limit=x", "limit=1.5", "offset=-1", "offset=9223372036854775808", "limit=99999999999999999999", "offset=1&offset=2", "tag=%ff", "author=%00", "favorited=%zz"} {
+		for _, query := range []string{
+			"limit=0", "limit=-1", "limit=x", "limit=1.5", "offset=-1", "offset=9223372036854775808",
+			"limit=99999999999999999999", "offset=1&offset=2", "tag=%ff", "author=%00", "favorited=%zz",
+		} {
 			wantRefusal(t, query, s.do(t, get("/api/articles?"+query, "")), 422)
 		}
 	})

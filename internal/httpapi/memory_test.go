@@ -74,7 +74,8 @@ func TestSlowReaders(t *testing.T) {
 			t.Fatal(err)
 		}
 		read("192.0.2.3").wantError(t, 503, "server", "is not available")
-		s.do(t, comingFrom("192.0.2.3", call{method: "HEAD", path: "/api/articles/long"})).want(t, 200, "") // takes none
+		s.do(t, comingFrom("192.0.2.3", call{method: "HEAD", path: "/api/articles/long"})).
+			want(t, 200, "") // takes none
 		s.do(t, comingFrom("192.0.2.3", get("/api/user", jake))).want(t, 200, "")
 		transfers.Advance(3 * time.Second)
 		read("192.0.2.3").want(t, 200, "")
@@ -120,7 +121,8 @@ func TestLongAnswersAreCharged(t *testing.T) {
 		for _, path := range []string{"/openapi.yaml", "/api/profiles/jake", "/docs/swagger-ui.css"} {
 			refused := s.do(t, comingFrom("192.0.2.3", get(path, "")))
 			refused.wantError(t, 503, "server", "is not available")
-			if refused.header.Get("Retry-After") == "" || refused.header.Get("ETag") != "" || refused.header.Get("Cache-Control") != "no-store" {
+			if refused.header.Get("Retry-After") == "" || refused.header.Get("ETag") != "" ||
+				refused.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: %v", path, refused.header)
 			}
 		}
@@ -177,9 +179,12 @@ func TestMemoryComesBack(t *testing.T) {
 		padding := strings.Repeat(" ", 500_000)
 		for range 6 {
 			for _, c := range []call{
-				get("/api/articles/long", ""), get("/api/articles/unknown", ""), get("/api/articles?limit=100", jake), get("/api/articles/feed", jake),
-				get("/api/articles?limit=20&cursor=x", jake), get("/api/articles/long/comments", ""), post("/api/articles/long/favorite", jake),
-				del("/api/articles/unknown/favorite", jake), put("/api/articles/unknown", jake, articleJSON("body", "x")),
+				get("/api/articles/long", ""), get("/api/articles/unknown", ""), get("/api/articles?limit=100", jake),
+				get("/api/articles/feed", jake),
+				get("/api/articles?limit=20&cursor=x", jake), get("/api/articles/long/comments", ""),
+				post("/api/articles/long/favorite", jake),
+				del("/api/articles/unknown/favorite", jake),
+				put("/api/articles/unknown", jake, articleJSON("body", "x")),
 				get("/api/articles/long", "").with("If-None-Match", tag),
 				post("/api/articles", jake, padding+"{"), post("/api/articles", jake, padding+padding+padding),
 				get("/api/articles/long", "").with("Accept-Encoding", "gzip"),

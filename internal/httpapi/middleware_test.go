@@ -14,21 +14,25 @@ func TestCrossOrigin(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		origin := map[string]string{"Origin": "https://front.example"}
 		preflight := s.do(t, call{method: "OPTIONS", path: "/api/user", headers: map[string]string{
-			"Origin": "https://front.example", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,content-type",
+			"Origin": "https://front.example", "Access-Control-Request-Method": "PUT",
+			"Access-Control-Request-Headers": "authorization,content-type",
 		}})
 		preflight.want(t, 204, "")
 		for name, want := range map[string]string{
 			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "PUT",
-			"Access-Control-Allow-Headers": "authorization,content-type", "Access-Control-Max-Age": "7200", "Access-Control-Allow-Credentials": "",
+			"Access-Control-Allow-Headers": "authorization,content-type", "Access-Control-Max-Age": "7200",
+			"Access-Control-Allow-Credentials": "",
 		} {
 			wantSame(t, "preflight: "+name, want, preflight.header.Get(name))
 		}
 		for _, asked := range []string{
-			"traceparent", "baggage,sentry-trace", "authorization,cache-control,content-type,pragma", "x-csrf-token", "range", "if-match",
+			"traceparent", "baggage,sentry-trace", "authorization,cache-control,content-type,pragma", "x-csrf-token",
+			"range", "if-match",
 			"idempotency-key", "x-anything-at-all",
 		} {
 			got := s.do(t, call{method: "OPTIONS", path: "/api/articles", headers: map[string]string{
-				"Origin": "https://front.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": asked,
+				"Origin": "https://front.example", "Access-Control-Request-Method": "GET",
+				"Access-Control-Request-Headers": asked,
 			}})
 			if got.status != 204 || got.header.Get("Access-Control-Allow-Headers") != asked {
 				t.Errorf("preflight for %s: %d %v", asked, got.status, got.header)
@@ -43,7 +47,8 @@ func TestCrossOrigin(t *testing.T) {
 			{method: "POST", path: "/api/users", headers: origin, body: strings.Repeat(" ", 2<<20)},
 		} {
 			got := s.do(t, c)
-			if got.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(got.header.Get("Access-Control-Expose-Headers"), "Www-Authenticate") {
+			if got.header.Get("Access-Control-Allow-Origin") != "*" ||
+				!strings.Contains(got.header.Get("Access-Control-Expose-Headers"), "Www-Authenticate") {
 				t.Errorf("%s %s: %v", c.method, c.path, got.header)
 			}
 		}
@@ -94,7 +99,8 @@ func TestServerMetadata(t *testing.T) {
 		const path = "/.well-known/oauth-authorization-server"
 		s := newServerOn(t, db)
 		got := s.do(t, get(path, ""))
-		got.want(t, 200, `{"issuer":"https://conduit.test","jwks_uri":"https://conduit.test/.well-known/jwks.json","grant_types_supported":[],"response_types_supported":[]}`)
+		got.want(t, 200, `{"issuer":"https://conduit.test","jwks_uri":"https://conduit.test/.well-known/jwks.json",
+			"grant_types_supported":[],"response_types_supported":[]}`)
 		s.do(t, get(path, "").with("If-None-Match", got.header.Get("ETag"))).want(t, 304, "")
 		s.do(t, get(path+"/blog", "")).wantError(t, 404, "route", "not found")
 		below := newServerOn(t, db, func(o *app.Options) { o.Issuer = "https://conduit.test/blog/" })
@@ -126,7 +132,8 @@ func TestPublicKeys(t *testing.T) {
 		tag := got.header.Get("ETag")
 		for _, known := range []string{tag, strings.TrimPrefix(tag, "W/"), `"x", ` + tag, "*"} {
 			again := s.do(t, get("/.well-known/jwks.json", "").with("If-None-Match", known))
-			if again.status != 304 || again.body != "" || again.header.Get("ETag") != tag || again.header.Get("Cache-Control") == "" {
+			if again.status != 304 || again.body != "" || again.header.Get("ETag") != tag ||
+				again.header.Get("Cache-Control") == "" {
 				t.Errorf("If-None-Match %q: %d %v", known, again.status, again.header)
 			}
 		}

@@ -60,7 +60,8 @@ func TestFormerNamesAreFew(t *testing.T) {
 			t.Errorf("recorded %v", got)
 		}
 		for i := range 11 {
-			s.do(t, registration(fmt.Sprint("name", i), "x@test.com", password)).wantError(t, 409, "username", "has already been taken")
+			s.do(t, registration(fmt.Sprint("name", i), "x@test.com", password)).
+				wantError(t, 409, "username", "has already been taken")
 		}
 		// The name that they have may be written otherwise, and what is theirs taken back, which makes another rest.
 		rename("NAME10").want(t, 200, "")
@@ -124,7 +125,8 @@ func TestLookAlikes(t *testing.T) {
 			try(name, false)
 		}
 		for _, name := range []string{
-			"pаypal", "раураl", "ｐａｙｐａｌ", "ⓟaypal", "𝓹𝓪𝔂𝓹𝓪𝓵", "PАYPАL", "payp\u0430l", "Іda", "іda", "ⅠDA", "Мax", "mаx", "rnах", "bоb", "ВОB", "b𝟢b",
+			"pаypal", "раураl", "ｐａｙｐａｌ", "ⓟaypal", "𝓹𝓪𝔂𝓹𝓪𝓵", "PАYPАL", "payp\u0430l", "Іda", "іda", "ⅠDA", "Мax",
+			"mаx", "rnах", "bоb", "ВОB", "b𝟢b",
 			"jake\u00a0lee", "jаke lee", "Ивaн", "σόφoς",
 		} {
 			try(name, true)
@@ -215,7 +217,8 @@ func TestLookAlikesAtOnce(t *testing.T) {
 		var calls []call
 		for i, name := range []string{"paypal", "pаypal", "paуpal", "раypal", "рaypal", "paypаl"} {
 			token := s.register(t, fmt.Sprint("user", i))
-			calls = append(calls, registration(name, fmt.Sprintf("%d@test.com", i), password), changing(token, "username", name))
+			calls = append(calls, registration(name, fmt.Sprintf("%d@test.com", i), password),
+				changing(token, "username", name))
 		}
 		if got := s.together(t, calls); got[201]+got[200] != 1 || got[409] != len(calls)-1 {
 			t.Errorf("look-alikes at once: %v", got)

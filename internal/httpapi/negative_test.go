@@ -127,7 +127,8 @@ func badParameters(good call, operation documentedOperation) (requests []bad) {
 		unfit := map[string]string{} // of the right kind, and out of its limits
 		if schema.Type.Is(openapi3.TypeInteger) {
 			unfit = map[string]string{
-				"a word": marker, "a fraction": "1.5", "a power": "1e3", "a sign": "%2B1", "a blank": "%201", "zeros": "007", "hexadecimal": "0x1",
+				"a word": marker, "a fraction": "1.5", "a power": "1e3", "a sign": "%2B1", "a blank": "%201",
+				"zeros": "007", "hexadecimal": "0x1",
 				"beyond 64 bits": "9223372036854775808", "too small": strconv.Itoa(int(*schema.Min) - 1),
 			}
 		}
@@ -164,7 +165,10 @@ func badBodies(good call, media *openapi3.MediaType) (requests []bad) {
 		c.body = text
 		requests = append(requests, bad{c, why, http.StatusUnprocessableEntity})
 	}
-	for _, kind := range []string{"text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", ";", ""} {
+	for _, kind := range []string{
+		"text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data",
+		"application/jsonp", ";", "",
+	} {
 		c := good
 		c.headers = map[string]string{"Content-Type": kind}
 		requests = append(requests, bad{c, "Content-Type " + kind, http.StatusUnsupportedMediaType})
@@ -174,10 +178,12 @@ func badBodies(good call, media *openapi3.MediaType) (requests []bad) {
 	large := good
 	large.body = strings.Repeat(" ", 1<<20) + good.body
 	requests = append(requests,
-		bad{packed, "Content-Encoding gzip", http.StatusUnsupportedMediaType}, bad{large, "too large", http.StatusRequestEntityTooLarge})
+		bad{packed, "Content-Encoding gzip", http.StatusUnsupportedMediaType},
+		bad{large, "too large", http.StatusRequestEntityTooLarge})
 	for why, text := range map[string]string{
 		"null": "null", "a string": `"` + marker + `"`, "a number": "1", "an array": "[]", "nothing but a blank": " ",
-		"cut short": good.body[:len(good.body)-1], "more behind it": good.body + "{}", "no object": good.body[1 : len(good.body)-1],
+		"cut short": good.body[:len(good.body)-1], "more behind it": good.body + "{}",
+		"no object": good.body[1 : len(good.body)-1],
 	} {
 		body(why, text)
 	}
@@ -205,8 +211,11 @@ func badBodies(good call, media *openapi3.MediaType) (requests []bad) {
 
 // unfitValues gives JSON that the schema forbids.
 func unfitValues(schema *openapi3.Schema) map[string]string {
-	values := map[string]string{"a number": "12345678", "true": "true", "a string": `"` + marker + `"`, "an array": `[]`, "an object": `{"a":1}`}
-	for kind, why := range map[string]string{openapi3.TypeString: "a string", openapi3.TypeArray: "an array", openapi3.TypeObject: "an object"} {
+	values := map[string]string{"a number": "12345678", "true": "true", "a string": `"` + marker + `"`,
+		"an array": `[]`, "an object": `{"a":1}`}
+	for kind, why := range map[string]string{
+		openapi3.TypeString: "a string", openapi3.TypeArray: "an array", openapi3.TypeObject: "an object",
+	} {
 		if schema.Type.Is(kind) {
 			delete(values, why)
 		}

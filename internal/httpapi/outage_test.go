@@ -353,12 +353,13 @@ func TestStatesOfTheDatabase(t *testing.T) {
 			login("jake@test.com", password), post("/api/users/logout", token),
 			sessionCall("/api/sessions/refresh", "refreshToken", refreshToken),
 		},
-		"audit_events": {registration("other", "other@test.com", password), login("jake@test.com", password), login("jake@test.com", "wrong password")},
-		"favorites":    {post("/api/articles/"+slug+"/favorite", token)},
-		"comments":     {comment},
-		"follows":      {post("/api/profiles/jane/follow", token)},
-		"articles":     {publishing(token, "Another"), del("/api/articles/"+slug, token)},
-		"leases":       {get("/healthz", "")},
+		"audit_events": {registration("other", "other@test.com", password), login("jake@test.com", password),
+			login("jake@test.com", "wrong password")},
+		"favorites": {post("/api/articles/"+slug+"/favorite", token)},
+		"comments":  {comment},
+		"follows":   {post("/api/profiles/jane/follow", token)},
+		"articles":  {publishing(token, "Another"), del("/api/articles/"+slug, token)},
+		"leases":    {get("/healthz", "")},
 	}
 	s.register(t, "jane")
 	for table := range writes {

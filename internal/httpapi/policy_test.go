@@ -36,8 +36,10 @@ func TestStrictPasswords(t *testing.T) {
 				s.do(t, registration("jake", "jm@test.com", candidate)).wantError(t, 422, "password", message)
 			}
 		}
-		s.do(t, registration("jake", "jmiller@test.com", "ask JMiller for it")).wantError(t, 422, "password", "must not contain the email")
-		s.do(t, registration("", "jm@test.com", "short")).want(t, 422, `{"errors":{"username":["can't be blank"],"password":["`+tooShort+`"]}}`)
+		s.do(t, registration("jake", "jmiller@test.com", "ask JMiller for it")).
+			wantError(t, 422, "password", "must not contain the email")
+		s.do(t, registration("", "jm@test.com", "short")).
+			want(t, 422, `{"errors":{"username":["can't be blank"],"password":["`+tooShort+`"]}}`)
 
 		registered := s.do(t, registration("jake", "jm@test.com", good))
 		registered.want(t, 201, "")
@@ -51,7 +53,8 @@ func TestStrictPasswords(t *testing.T) {
 				put("password", candidate).wantError(t, 422, "password", message)
 			}
 		}
-		put("password", "now that I am Jacob", "username", "jacob").wantError(t, 422, "password", "must not contain the username")
+		put("password", "now that I am Jacob", "username", "jacob").
+			wantError(t, 422, "password", "must not contain the username")
 		put("password", "no longer jake, hm", "username", "jacob").want(t, 200, "")
 		put("bio", "no password here", "password", "").want(t, 200, "")
 		put("password", "").wantError(t, 422, "password", "can't be blank")
@@ -78,16 +81,20 @@ func TestCurrentPassword(t *testing.T) {
 			s.do(t, changing(token, field, "wrong")).wantError(t, 422, field, wrong)
 			s.do(t, changing(token, field, password)).want(t, 200, "")
 			s.do(t, changing(token, "username", "Jake", "bio", "y", field, "")).want(t, 200, "")
-			s.do(t, changing(token, "email", "jake@test.com", "password", "", field, "")).want(t, 200, "") // nothing new
+			s.do(t, changing(token, "email", "jake@test.com", "password", "", field, "")).
+				want(t, 200, "") // nothing new
 			wantSame(t, "bio", "y", s.do(t, get("/api/user", other)).at(t, "user", "bio"))
 		}
-		for _, change := range [][]string{{"password", "another secret"}, {"email", "new@test.com"}, {"email", "JAKE@test.com", "bio", "z"}} {
+		for _, change := range [][]string{
+			{"password", "another secret"}, {"email", "new@test.com"}, {"email", "JAKE@test.com", "bio", "z"},
+		} {
 			strict.do(t, changing(token, change...)).wantError(t, 422, field, blank)
 			strict.do(t, changing(token, append(change, field, "")...)).wantError(t, 422, field, blank)
 			strict.do(t, changing(token, append(change, field, "wrong")...)).wantError(t, 422, field, wrong)
 		}
 		strict.do(t, login("jake@test.com", password)).want(t, 200, "")
-		strict.do(t, changing(token, "email", "new@test.com", "password", "another secret", field, password)).want(t, 200, "")
+		strict.do(t, changing(token, "email", "new@test.com", "password", "another secret", field, password)).
+			want(t, 200, "")
 		strict.do(t, get("/api/user", other)).wantError(t, 401, "token", "is invalid")
 		strict.do(t, login("new@test.com", "another secret")).want(t, 200, "")
 		lax.do(t, changing(token, "password", password)).want(t, 200, "")

@@ -31,13 +31,19 @@ func TestProfiles(t *testing.T) {
 		} {
 			s.do(t, step.call).want(t, 200, profile(step.following))
 		}
-		s.do(t, post("/api/profiles/Jake/follow", jake)).wantError(t, 422, "profile", "cannot be followed by its own user")
+		s.do(t, post("/api/profiles/Jake/follow", jake)).
+			wantError(t, 422, "profile", "cannot be followed by its own user")
 		s.do(t, del("/api/profiles/jake/follow", jake)).want(t, 200, "")
-		for _, c := range []call{get("/api/profiles/nobody", ""), get("/api/profiles/nobody", jake), post("/api/profiles/nobody/follow", jake), del("/api/profiles/nobody/follow", jake), get("/api/profiles/"+strings.Repeat("x", 65), "")} {
+		for _, c := range []call{
+			get("/api/profiles/nobody", ""), get("/api/profiles/nobody", jake),
+			post("/api/profiles/nobody/follow", jake), del("/api/profiles/nobody/follow", jake),
+			get("/api/profiles/"+strings.Repeat("x", 65), ""),
+		} {
 			s.do(t, c).wantError(t, 404, "profile", "not found")
 		}
 		s.do(t, post("/api/profiles/nobody/follow", "")).wantError(t, 401, "token", "is missing")
-		if got := s.do(t, get("/api/profiles/"+url.PathEscape("ærø %?#"), "")); got.status != 200 || got.at(t, "profile", "username") != "Ærø %?#" {
+		if got := s.do(t, get("/api/profiles/"+url.PathEscape("ærø %?#"), "")); got.status != 200 ||
+			got.at(t, "profile", "username") != "Ærø %?#" {
 			t.Errorf("an odd name: %d %s", got.status, got.body)
 		}
 	})

@@ -30,7 +30,8 @@ func TestBelowAPath(t *testing.T) {
 				t.Errorf("%s: Location %q", from, made.header.Get("Location"))
 			}
 			s.do(t, get(passed+"/api/articles/"+from, "")).want(t, 200, "")
-			rehearsed := s.do(t, post(passed+"/api/users", "", registration("x", "x@test.com", password).body).with("Prefer", "code=201"))
+			rehearsed := s.do(t, post(passed+"/api/users", "", registration("x", "x@test.com", password).body).
+				with("Prefer", "code=201"))
 			if rehearsed.want(t, 201, ""); rehearsed.header.Get("Location") != "/my/blog/api/user" {
 				t.Errorf("%s: Location %q", from, rehearsed.header.Get("Location"))
 			}

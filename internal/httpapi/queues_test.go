@@ -49,7 +49,9 @@ func TestHashingIsShared(t *testing.T) {
 			name := fmt.Sprint("many", i, "-", round)
 			return registration(name, name+"@test.com", password)
 		})
-		until(t, "the others are refused", func() bool { return strings.Contains(s.log.String(), "too many passwords are being hashed") })
+		until(t, "the others are refused", func() bool {
+			return strings.Contains(s.log.String(), "too many passwords are being hashed")
+		})
 		for i := range 36 {
 			logins.Go(func() {
 				c := login(fmt.Sprintf("user%d@test.com", i%8), password)
@@ -89,13 +91,15 @@ func TestCountingIsShared(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 60 {
 		group.Go(func() {
-			if got, err := s.try(registrationFrom("192.0.2.7", fmt.Sprint("name", i))); err != nil || got.status != http.StatusCreated {
+			if got, err := s.try(registrationFrom("192.0.2.7", fmt.Sprint("name", i))); err != nil ||
+				got.status != http.StatusCreated {
 				t.Errorf("registration: %d %v", got.status, err)
 			}
 		})
 	}
 	until(t, "four wait for the row", func() bool {
-		return len(columnOf(t, url, "select pid::text from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")) >= 4
+		return len(columnOf(t, url, `select pid::text from pg_stat_activity
+			where wait_event_type = 'Lock' and datname = current_database()`)) >= 4
 	})
 	others := login("first@test.com", password)
 	others.headers = map[string]string{"X-Forwarded-For": "198.51.100.1"}

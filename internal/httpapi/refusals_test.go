@@ -212,7 +212,8 @@ func TestStrangersFillNoDisk(t *testing.T) {
 			taken.headers = leave.headers
 			change := changing(token, "username", "jake", "email", "taken@test.com")
 			change.headers = leave.headers
-			calls = append(calls, from(ipAddress, "jake@test.com", "wrong"), from(ipAddress, fmt.Sprint(i, "@test.com"), "wrong"),
+			calls = append(calls, from(ipAddress, "jake@test.com", "wrong"),
+				from(ipAddress, fmt.Sprint(i, "@test.com"), "wrong"),
 				leave, taken, change)
 		}
 		s.do(t, registration("taken", "taken@test.com", password)).want(t, 201, "")
@@ -228,7 +229,8 @@ func TestStrangersFillNoDisk(t *testing.T) {
 		s.wantRows(t, identity.LoginFailed, 300, 126)
 		s.wantRows(t, identity.RegistrationRefused, 100, 126)
 		s.wantRows(t, identity.ChangeRefused, 100, 126)
-		s.do(t, from("192.0.2.7", "jake@test.com", "wrong")).want(t, 401, "") // another network's are not counted with them
+		s.do(t, from("192.0.2.7", "jake@test.com", "wrong")).
+			want(t, 401, "") // another network's are not counted with them
 		events := s.events(t)
 		if last := events[len(events)-1]; last.IPAddress != "192.0.2.7" || last.Count != 1 || last.Target != "user:1" {
 			t.Errorf("%+v", last)

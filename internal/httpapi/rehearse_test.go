@@ -87,7 +87,8 @@ func TestRehearsedHeaders(t *testing.T) {
 	page.headers["If-None-Match"] = s.do(t, page).header.Get("ETag")
 	s.do(t, page).want(t, 304, "")
 	preflight := s.do(t, call{method: "OPTIONS", path: "/api/user", headers: map[string]string{
-		"Origin": "https://front.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "prefer",
+		"Origin": "https://front.example", "Access-Control-Request-Method": "GET",
+		"Access-Control-Request-Headers": "prefer",
 	}})
 	wantSame(t, "a page may send", "prefer", preflight.header.Get("Access-Control-Allow-Headers"))
 	if log := s.log.String(); strings.Contains(log, "request failed") {
@@ -137,7 +138,8 @@ func TestPreferences(t *testing.T) {
 		if want.message != "" {
 			got.wantError(t, want.status, field, want.message)
 		}
-		if got.status != want.status || got.header.Get("Preference-Applied") != want.applied || strings.Contains(got.body, marker) {
+		if got.status != want.status || got.header.Get("Preference-Applied") != want.applied ||
+			strings.Contains(got.body, marker) {
 			t.Errorf("%s: %d, applied %q: %s", prefer, got.status, got.header.Get("Preference-Applied"), got.body)
 		}
 	}

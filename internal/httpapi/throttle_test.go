@@ -154,7 +154,8 @@ func TestHangingUp(t *testing.T) {
 		for range 20 {
 			group.Go(func() {
 				guess := login("jake@test.com", "wrong")
-				request, err := http.NewRequestWithContext(ctx, guess.method, s.URL+guess.path, strings.NewReader(guess.body))
+				request, err := http.NewRequestWithContext(ctx, guess.method, s.URL+guess.path,
+					strings.NewReader(guess.body))
 				if err != nil {
 					t.Error(err)
 					return
