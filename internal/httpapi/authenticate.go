@@ -15,14 +15,14 @@ const (
 	invalidTokenChallenge = `Bearer realm="conduit", error="invalid_token"`
 )
 
-// callerFrom gives the caller of the request. There always is one, authenticated or anonymous; operations whose
-// contract requires a token are not reached by anonymous ones.
+// callerFrom returns the caller of the request. There always is one, authenticated or anonymous. An anonymous one does
+// not reach operations that require a token.
 func callerFrom(ctx context.Context) identity.Caller { return requestFrom(ctx).caller }
 
-// clientFrom tells where the request comes from.
+// clientFrom returns where the request comes from.
 func clientFrom(ctx context.Context) identity.Client { return requestFrom(ctx).client }
 
-// tokenRefused tells whether an error is a refusal of the token, and what it says.
+// tokenRefused reports whether an error is a refusal of the token, and returns its message.
 func tokenRefused(err error) (message string, ok bool) {
 	refusal, ok := errors.AsType[*errs.Error](err)
 	if !ok || refusal.Kind != errs.KindUnauthenticated {
@@ -31,9 +31,9 @@ func tokenRefused(err error) (message string, ok bool) {
 	return refusal.Fields["token"][0], true
 }
 
-// authenticated returns the caller whom the request's token names. The error is Unauthenticated if there is no token or a
-// bad one, and something else if it could not be checked. A token in the query or in a cookie is none (RFC 6750 §2.3
-// warns of the first, and the second would be open to cross-site request forgery).
+// authenticated returns the caller whom the request's token names. The error is Unauthenticated if there is no token or
+// a bad one, and another if it could not be checked. A token in the query or in a cookie does not count: RFC 6750 §2.3
+// warns of the first, and the second would allow cross-site request forgery.
 func authenticated(r *http.Request, users *identity.Users) (identity.Caller, error) {
 	token, err := bearerToken(r.Header["Authorization"])
 	if err != nil {
@@ -42,8 +42,8 @@ func authenticated(r *http.Request, users *identity.Users) (identity.Caller, err
 	return users.Authenticate(r.Context(), token)
 }
 
-// bearerToken takes the token out of the Authorization headers: "Bearer", as the contract says, or "Token", as
-// RealWorld's own clients send it. More than one header, another scheme, or a scheme alone is a bad token.
+// bearerToken returns the token in the Authorization headers. The scheme is "Bearer", as the contract says, or "Token",
+// as RealWorld's own clients send it. More than one header, another scheme, or a scheme alone is a bad token.
 func bearerToken(headers []string) (string, error) {
 	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
 		return "", errs.Unauthenticated("token", missingToken)

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// avatar answers GET /avatars/{file}: a picture for demo accounts, drawn from its number, so that demo content looks
-// alive without a request to anybody else's server.
+// avatar answers GET /avatars/{file} with a picture for a demo account, drawn from its number. So demo content looks
+// alive without requests to anybody else's server.
 func avatar(w http.ResponseWriter, r *http.Request) bool {
 	name, isSVG := strings.CutSuffix(r.PathValue("file"), ".svg")
 	number, err := strconv.ParseUint(name, 10, 32)
 	if !isSVG || err != nil || strconv.FormatUint(number, 10) != name {
 		return false
 	}
-	// Steps of the golden angle give neighbours colours far apart.
+	// With steps of the golden angle, neighbours have colours far apart.
 	hue := number * 137 % 360
 	header := w.Header()
 	header.Set("Content-Type", "image/svg+xml")

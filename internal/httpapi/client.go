@@ -13,7 +13,7 @@ import (
 	"conduit/internal/identity"
 )
 
-// Proxies are the networks of proxies that are believed.
+// Proxies are the networks of trusted proxies.
 type Proxies []netip.Prefix
 
 // ParseProxies reads networks ("10.0.0.0/8") and single IP addresses.
@@ -51,10 +51,10 @@ const (
 type clients struct {
 	proxies            Proxies
 	log                *slog.Logger
-	unknown, disagreed sync.Once // each is worth one line: clients can cause any number
+	unknown, disagreed sync.Once // each is worth one line, and clients can cause any number
 }
 
-// of describes where a request comes from.
+// of returns where a request comes from.
 func (c *clients) of(r *http.Request) identity.Client {
 	client := identity.Client{UserAgent: r.UserAgent()}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -65,7 +65,7 @@ func (c *clients) of(r *http.Request) identity.Client {
 	return client
 }
 
-// believe tells whether the peer of a request is a proxy of ours.
+// believe reports whether the peer of a request is a trusted proxy.
 func (c *clients) believe(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && c.proxies.believed(plain(peer.Addr()))
@@ -101,8 +101,8 @@ func (c *clients) behind(peer netip.Addr, header http.Header) netip.Addr {
 	return named[0]
 }
 
-// last goes back along the hops until the first that is no proxy of ours: what stands before it anybody can have
-// written. Where a hop cannot be read, it is the proxy that wrote it.
+// last goes back along the hops and returns the first that is no trusted proxy, since anybody can have written what
+// stands before it. If a hop cannot be read, it returns the proxy that wrote it.
 func (p Proxies) last(peer netip.Addr, hops iter.Seq[netip.Addr]) netip.Addr {
 	client := peer
 	for hop := range hops {
@@ -114,13 +114,13 @@ func (p Proxies) last(peer netip.Addr, hops iter.Seq[netip.Addr]) netip.Addr {
 	return client
 }
 
-// blank tells that a header says nothing.
+// blank reports whether a header says nothing.
 func blank(lines []string) bool {
 	return !slices.ContainsFunc(lines, func(line string) bool { return strings.Trim(line, ", \t") != "" })
 }
 
-// hopsOf goes through the elements of all lines of a header from the last to the first, and passes over empty ones
-// (RFC 9110 §5.6.1.2). A hop that cannot be read is the zero Addr.
+// hopsOf yields the hops of all lines of a header, the last first, without empty elements (RFC 9110 §5.6.1.2). A hop
+// that cannot be read is the zero Addr.
 func hopsOf(lines []string, parse func(element string) netip.Addr) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
 		for _, line := range slices.Backward(lines) {
@@ -133,8 +133,8 @@ func hopsOf(lines []string, parse func(element string) netip.Addr) iter.Seq[neti
 	}
 }
 
-// partsFromRight splits at a separator that stands outside of quotes, the last part first. It reads from the right, so
-// that a quote which a client left open cannot swallow what a proxy has appended.
+// partsFromRight splits at separators outside of quotes and yields the last part first. It reads from the right, so
+// that a quote that a client left open cannot swallow what a proxy has appended.
 func partsFromRight(text string, separator byte) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		quoted, end := false, len(text)
@@ -154,12 +154,12 @@ func partsFromRight(text string, separator byte) iter.Seq[string] {
 	}
 }
 
-// escaped tells whether a quoted character after this text has a backslash of its own (RFC 9110 §5.6.4).
+// escaped reports whether a quoted character after this text has a backslash of its own (RFC 9110 §5.6.4).
 func escaped(before string) bool {
 	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
 }
 
-// parseElement reads an element of Forwarded: pairs, of which for= names the hop (RFC 7239 §4).
+// parseElement reads an element of Forwarded. It consists of pairs, and for= names the hop (RFC 7239 §4).
 func parseElement(element string) (hop netip.Addr) {
 	named := false
 	for pair := range partsFromRight(element, ';') {
@@ -167,7 +167,7 @@ func parseElement(element string) (hop netip.Addr) {
 		if !strings.EqualFold(strings.Trim(name, " \t"), "for") {
 			continue
 		}
-		if named { // twice is against the rules, and so is believing either
+		if named { // twice is against the rules, so neither counts
 			return netip.Addr{}
 		}
 		named, hop = true, parseNode(strings.Trim(value, " \t"))
@@ -175,8 +175,8 @@ func parseElement(element string) (hop netip.Addr) {
 	return hop
 }
 
-// parseNode reads an IP address in the forms in which proxies write them: with a port, in brackets, in quotes. Hidden
-// ones ("unknown", "_secret", RFC 7239 §6) are the zero Addr, as is the one that is no host's.
+// parseNode reads an IP address in the forms in which proxies write them: with a port, in brackets, in quotes. A hidden
+// one ("unknown", "_secret", RFC 7239 §6) is the zero Addr, and so is the unspecified one.
 func parseNode(node string) netip.Addr {
 	if len(node) > 1 && node[0] == '"' && node[len(node)-1] == '"' {
 		node = strings.ReplaceAll(node[1:len(node)-1], `\`, "") // no IP address has one, so it only escapes
@@ -194,5 +194,5 @@ func parseNode(node string) netip.Addr {
 	return ip
 }
 
-// plain is an IP address as it is compared and shown: IPv4 where it is one, without the name of an interface.
+// plain returns an IP address as it is compared and shown: IPv4 if it is one, and without the name of an interface.
 func plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }

@@ -13,17 +13,17 @@ import (
 	"conduit/internal/identity"
 )
 
-// Connections bounds how many connections are open at a time: of all clients together, and of one network, so that
-// nobody keeps others out. Trusted proxies bring the connections of many and are held to the first bound only.
-// golang.org/x/net/netutil knows no networks, and lets whoever comes when all places are taken wait without a word.
+// Connections bounds how many connections are open at a time, in all and from one network, so that nobody keeps others
+// out. Trusted proxies bring the connections of many, so only the first bound holds for them. golang.org/x/net/netutil
+// knows no networks, and when all places are taken it lets new clients wait without a word.
 type Connections struct {
 	Total, PerNetwork int
 	Proxies           Proxies
 	Log               *slog.Logger
 }
 
-// Limit refuses connections beyond the bounds, with a 503. It says in the log, once a minute at most, that it did, or
-// that the system has no file descriptors left.
+// Limit refuses connections beyond the bounds, with a 503. It logs, at most once a minute, that it did, or that the
+// system has no file descriptors left.
 func (c Connections) Limit(inner net.Listener) net.Listener {
 	return &limitedListener{Listener: inner, limits: c, networks: map[string]int{}, warned: map[string]time.Time{}}
 }
@@ -38,7 +38,7 @@ type limitedListener struct {
 	warned   map[string]time.Time // by what was said
 }
 
-// warnEvery is how often the log says the same.
+// warnEvery is how often one message is logged at most.
 const warnEvery = time.Minute
 
 // Accept implements [net.Listener].
@@ -66,7 +66,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// networkOf returns the network that a connection is counted by: none for proxies, and sockets without an IP address.
+// networkOf returns the network that a connection is counted by. It is empty for proxies and for sockets without an IP
+// address.
 func (l *limitedListener) networkOf(conn net.Conn) string {
 	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil || l.limits.Proxies.believed(plain(peer.Addr())) {
@@ -75,7 +76,7 @@ func (l *limitedListener) networkOf(conn net.Conn) string {
 	return identity.Client{IPAddress: plain(peer.Addr()).String()}.Network()
 }
 
-// enter counts a connection, or says why there is no place for it.
+// enter counts a connection, or returns why there is no place for it.
 func (l *limitedListener) enter(network string) (refusal string) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -119,7 +120,7 @@ func (l *limitedListener) warn(what, network string) {
 	l.limits.Log.Warn(what, facts...)
 }
 
-// limitedConn gives its place back when it is closed.
+// limitedConn frees its place when it is closed.
 type limitedConn struct {
 	net.Conn
 	leave func()

@@ -32,14 +32,13 @@ var statuses = map[errs.Kind]int{
 	errs.KindUnreadable:      http.StatusBadRequest,
 }
 
-// errorBody is the ErrorEnvelope of the contract, in which every layer's errors are shown.
+// errorBody is the ErrorEnvelope of the contract, in which all errors are shown.
 type errorBody struct {
 	Errors errs.Fields `json:"errors"`
 }
 
-// writeError answers with err: the one writer for every layer. A refusal is shown as it is; anything else is a fault of
-// ours, which is logged under the request's id and shown without detail. Logged or shown, no error holds a value that
-// was sent.
+// writeError answers with err, for every layer. A refusal is shown as it is. Any other error is a fault of ours: it is
+// logged under the request's id and shown without detail. Neither holds a value that a client sent.
 func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	request := requestFrom(r.Context())
 	switch {
@@ -69,7 +68,8 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	sendError(w, status, refusal.Fields, refusal.RetryAfter)
 }
 
-// sendError is the shape of every error, with the headers that belong to its status. Who may try again waits first.
+// sendError writes the one shape of all errors, with the headers that belong to the status. wait is for how long a
+// client should wait before it tries again.
 func sendError(w http.ResponseWriter, status int, fields errs.Fields, wait time.Duration) {
 	switch status {
 	case http.StatusUnauthorized:
@@ -80,8 +80,7 @@ func sendError(w http.ResponseWriter, status int, fields errs.Fields, wait time.
 	writeJSON(w, status, errorBody{Errors: fields})
 }
 
-// challenge says how to authenticate (RFC 6750 §3). The error code is for tokens that were sent; who sent none is only
-// told the scheme.
+// challenge returns how to authenticate (RFC 6750 §3). It has an error code only if a token was sent.
 func challenge(fields errs.Fields) string {
 	if messages, about := fields["token"]; about && messages[0] != missingToken {
 		return invalidTokenChallenge
@@ -101,5 +100,5 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // fails when the client has gone, and then there is nobody to tell
+	_, _ = w.Write(text) // fails when the client has gone
 }

@@ -12,8 +12,8 @@ import (
 	"conduit/internal/errs"
 )
 
-// hereOnly refuses whoever is not on this machine: a server with accounts whose password everybody knows listens on
-// loopback, and a tunnel or a proxy there may hand on others to it.
+// hereOnly refuses requests from other machines. A server with accounts whose password everybody knows listens on
+// loopback, but a tunnel or a proxy there may forward requests from elsewhere.
 func hereOnly(next http.Handler, log *slog.Logger) http.Handler {
 	var warned sync.Once
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,9 +32,9 @@ func hereOnly(next http.Handler, log *slog.Logger) http.Handler {
 var notHere = errs.New(errs.KindForbidden, "server",
 	"has demo accounts and is for its own machine only; start it with --demo to serve others")
 
-// isHere tells whether a request was made on this machine, as far as it can be told: its peer, all who are said to have
-// sent or forwarded it, and the host that it asks for are loopback. Development servers which forward on the machine
-// say so of themselves, and are let through.
+// isHere reports whether a request was made on this machine, as far as that can be known: its peer, everybody who is
+// said to have sent or forwarded it, and the host that it asks for are loopback. Requests that a development server on
+// this machine forwards pass, for all of these are loopback.
 func isHere(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !plain(peer.Addr()).IsLoopback() || !isLocalHost(r.Host) {
@@ -52,8 +52,8 @@ func isHere(r *http.Request) bool {
 		!slices.ContainsFunc(r.Header["X-Forwarded-Host"], func(host string) bool { return !isLocalHost(host) })
 }
 
-// isLocalHost tells whether a Host header names this machine: nothing, an IP address of loopback, or localhost and what
-// is below it (RFC 6761 §6.3).
+// isLocalHost reports whether a Host header names this machine: it is empty, an IP address of loopback, or localhost or
+// a name below it (RFC 6761 §6.3).
 func isLocalHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

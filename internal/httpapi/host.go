@@ -11,7 +11,7 @@ import (
 	"conduit/internal/identity"
 )
 
-// host has what the contract does not say: who is calling, how bodies are read, and what an error looks like.
+// host does what the contract does not describe: it finds out who is calling, reads bodies and shows errors.
 type host struct {
 	config  Config
 	pace    pace
@@ -22,9 +22,9 @@ var _ contract.Host = (*host)(nil)
 
 func (h *host) Exchange(ctx context.Context) *contract.Exchange { return &requestFrom(ctx).Exchange }
 
-// Authenticate notes the caller. Where a token is optional a bad one reads as none: front ends log people out on 401,
-// and somebody whose token has just expired must still be able to read. The challenge tells them (RFC 9110 §11.6.1
-// allows it on any answer).
+// Authenticate notes the caller. Where a token is optional, a bad one counts as none: front ends log people out on 401,
+// and somebody whose token has just expired must still be able to read. The challenge still says that it is bad (RFC
+// 9110 §11.6.1 allows one on any answer).
 func (h *host) Authenticate(w http.ResponseWriter, r *http.Request, required bool) error {
 	caller, err := authenticated(r, h.config.Users)
 	if refused, ok := tokenRefused(err); ok && !required {
@@ -43,10 +43,10 @@ func (h *host) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeError(w, r, h.config.Log, err)
 }
 
-// broken is told of answers which break the contract.
+// broken logs an answer that breaks the contract.
 func (h *host) broken(r *http.Request, v contract.Violation) {
-	h.config.Log.LogAttrs(r.Context(), slog.LevelError, "an answer breaks the contract", slog.String("operation", v.OperationID),
-		slog.Int("status", v.Status), slog.String("reason", v.Reason),
+	h.config.Log.LogAttrs(r.Context(), slog.LevelError, "an answer breaks the contract",
+		slog.String("operation", v.OperationID), slog.Int("status", v.Status), slog.String("reason", v.Reason),
 		slog.Int64("violations", h.answers.Violations.Load()), requestFrom(r.Context()).named())
 	if h.config.OnViolation != nil {
 		h.config.OnViolation(v)

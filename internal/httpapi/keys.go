@@ -25,14 +25,16 @@ func (h *handlers) GetJwks(context.Context, api.GetJwksRequestObject) (api.GetJw
 	}, nil
 }
 
-// keysCacheControl says for how long public keys may be kept, which decides how early a new one is published.
+// keysCacheControl says for how long public keys may be kept. How early a new one is published follows from that.
 func (h *handlers) keysCacheControl() string {
 	return fmt.Sprintf("public, max-age=%d", int(h.Keys.MaxAge().Seconds()))
 }
 
 // GetServerMetadata implements GET /.well-known/oauth-authorization-server.
-func (h *handlers) GetServerMetadata(context.Context, api.GetServerMetadataRequestObject) (api.GetServerMetadataResponseObject, error) {
-	// RFC 8414 §2 has an issuer be a URL. Most installations of a RealWorld backend need none.
+func (h *handlers) GetServerMetadata(
+	context.Context, api.GetServerMetadataRequestObject,
+) (api.GetServerMetadataResponseObject, error) {
+	// By RFC 8414 §2 an issuer is a URL. Most installations of a RealWorld backend need none.
 	if issuer, err := url.Parse(h.Issuer); err != nil || issuer.Scheme == "" || issuer.Host == "" {
 		return nil, errs.NotFound("issuer")
 	}

@@ -24,20 +24,21 @@ const (
 	answerMemory = 48 << 20
 )
 
-// What an answer may take while it is made: the texts as the database gives them and as JSON, in which a byte may take
-// six. What asks for none of these is charged when it is written, if it is long enough to be compressed.
+// What an answer may take while it is made: the texts as the database returns them and as JSON, in which a byte may
+// take six. An answer that takes none of these beforehand is charged when it is written, if it is long enough to be
+// compressed.
 const (
 	articleMemory = 4 << 20  // an article with its text
 	summaryMemory = 64 << 10 // a row of a list of articles
 	commentMemory = 24 << 10 // a comment without its text
 	textMemory    = 12       // times the size of a text: six, as JSON, which is held twice while it is made
 	storedMemory  = 8        // times the size of a body: as it came, decoded, as SQL, and as it is shown again
-	gzipMemory    = 1 << 20  // for compressing an answer as long as it is sent
+	gzipMemory    = 1 << 20  // for compressing an answer while it is sent
 )
 
-// memory is what may be taken for something by all requests together. Who wants some waits until there is, for a while.
-// No network gets more than half. Where somebody waits in vain, transfers are broken off that have taken long: a client
-// that does not read what it asked for must not keep others from reading.
+// memory is what all requests together may take for something. A request waits for a while until there is enough. No
+// network gets more than half. If a request waits in vain, transfers that have taken long are broken off: a client that
+// does not read what it asked for must not keep others from reading.
 type memory struct {
 	all   *semaphore.Weighted
 	size  int64 // of all
@@ -50,7 +51,7 @@ type memory struct {
 	leases   map[*lease]struct{}
 }
 
-// network is what one network may take. It is there as long as somebody of it takes or waits.
+// network is what one network may take. It exists while some client of it has memory or waits for it.
 type network struct {
 	*semaphore.Weighted
 	users int
@@ -68,7 +69,7 @@ type lease struct {
 }
 
 const (
-	memoryPatience = time.Second     // how long somebody waits for memory, before slow transfers are broken off and after
+	memoryPatience = time.Second     // how long to wait, before slow transfers are broken off and again after
 	slowTransfer   = 3 * time.Second // how long a transfer may take when others wait for what it has
 )
 
@@ -79,7 +80,7 @@ func newMemory(size int64, now func() time.Time) *memory {
 	}
 }
 
-// take waits for so much memory; Unavailable if there is none in time. What is more than a network may have counts as
+// take waits for so much memory; Unavailable if there is none in time. A size above what one network may have is cut to
 // that.
 func (m *memory) take(ctx context.Context, key string, size int64, abandon func()) (*lease, error) {
 	l := &lease{memory: m, key: key, network: m.enter(key), size: min(size, m.share), abandon: abandon}
@@ -101,7 +102,8 @@ func (m *memory) take(ctx context.Context, key string, size int64, abandon func(
 	return l, nil
 }
 
-// patiently acquires, the second time without those who have taken long: of one network, or of any if key is empty.
+// patiently acquires memory. If it must wait too long, it breaks off slow transfers, of one network, or of any if key
+// is empty, and waits once more.
 func (m *memory) patiently(ctx context.Context, from *semaphore.Weighted, size int64, key string) error {
 	for _, last := range []bool{false, true} {
 		bounded, cancel := context.WithTimeout(ctx, memoryPatience)
@@ -152,7 +154,7 @@ func (m *memory) leave(key string) {
 	}
 }
 
-// shrink gives back what turned out not to be needed.
+// shrink releases what turned out not to be needed.
 func (l *lease) shrink(size int64) {
 	if size < l.size {
 		l.network.Release(l.size - size)
@@ -162,7 +164,7 @@ func (l *lease) shrink(size int64) {
 	}
 }
 
-// end gives all back.
+// end releases all.
 func (l *lease) end() {
 	l.memory.mutex.Lock()
 	delete(l.memory.leases, l)
@@ -171,7 +173,7 @@ func (l *lease) end() {
 	l.memory.leave(l.key)
 }
 
-// bounded lets requests take memory, until they have been answered and what compresses the answer is done.
+// bounded lets requests take memory, and releases it when they have been answered and the answer is compressed.
 func bounded(next http.Handler, bodies, answers *memory) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := requestFrom(r.Context())
@@ -185,9 +187,9 @@ func bounded(next http.Handler, bodies, answers *memory) http.Handler {
 	})
 }
 
-// charged has what is read and long enough to be compressed take memory before it is sent, unless it has done so before
-// it was made. What there is no memory for is 503. A change that was made is never answered so: its answer is short,
-// and goes out as it is, since compressing costs the most.
+// charged takes memory for an answer to a read that is long enough to be compressed, before it is sent, unless memory
+// was taken before it was made. If there is none, the answer is 503. A change that was made is never answered so. Its
+// answer is short, and goes out as it is if need be, since compressing costs the most.
 func charged(next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
@@ -266,7 +268,9 @@ func roomForAnswer(ctx context.Context, size int64) error {
 	return err
 }
 
-func (r *request) take(ctx context.Context, memory *memory, size int64, deadline func(time.Time) error) (*lease, error) {
+func (r *request) take(
+	ctx context.Context, memory *memory, size int64, deadline func(time.Time) error,
+) (*lease, error) {
 	lease, err := memory.take(ctx, r.client.Network(), size, func() {
 		_ = deadline(time.Unix(1, 0)) // fails when the connection has ended, and then there is nothing to break off
 	})
@@ -276,12 +280,12 @@ func (r *request) take(ctx context.Context, memory *memory, size int64, deadline
 	return lease, err
 }
 
-// brokenOff tells that the request had to make way for others.
+// brokenOff reports whether the request had to make way for others.
 func (r *request) brokenOff() bool {
 	return slices.ContainsFunc(r.leases, func(l *lease) bool { return l.broken.Load() })
 }
 
-// made is told how many bytes the answer has, so that no more memory is held while it is sent.
+// made keeps only the memory that an answer of so many bytes needs while it is sent.
 func (r *request) made(size int64) {
 	if size >= minGzip {
 		size += gzipMemory

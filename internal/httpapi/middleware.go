@@ -20,8 +20,8 @@ import (
 	"conduit/internal/identity"
 )
 
-// request is what is known of a request so far: in its context from the outermost layer on. It is one value that is
-// completed on the way in, since each further context would cost a copy of the http.Request.
+// request is what is known of a request so far. It is in the context from the outermost layer on. Inner layers complete
+// this one value, since each further context would cost a copy of the http.Request.
 type request struct {
 	contract.Exchange
 
@@ -49,7 +49,7 @@ func requestFrom(ctx context.Context) *request {
 	return r
 }
 
-// named says in the log which request it was: by our name, by the client's and by its trace's, if it has these.
+// named returns what names the request in the log: our id, and, if it has these, the client's and the trace's.
 func (r *request) named() slog.Attr {
 	names := []any{slog.String("request_id", r.client.RequestID)}
 	if r.client.ClientRequestID != "" {
@@ -61,11 +61,11 @@ func (r *request) named() slog.Attr {
 	return slog.Group("", names...)
 }
 
-// clientGone stands for a status in the log, as in nginx's, where the client went away before it could be answered.
-// That is nobody's fault, so it is no 503. Who has only stopped sending gets an answer all the same.
+// clientGone is the status in the log, as in nginx's, when the client went away before it could be answered. That is no
+// 503, since it is nobody's fault. A client that has only stopped sending gets an answer all the same.
 const clientGone = 499
 
-// status is what the log calls the request's end.
+// status returns the status for the log.
 func (r *request) status() int {
 	if r.gone != nil {
 		return clientGone
@@ -73,7 +73,7 @@ func (r *request) status() int {
 	return r.answer.status
 }
 
-// cutShort says in the log why the client has no answer, or half of one.
+// cutShort returns, for the log, why the client has no answer, or half of one.
 func (r *request) cutShort() slog.Attr {
 	if err := cmp.Or(r.gone, r.answer.failed); err != nil {
 		return slog.String("cut_short", err.Error())
@@ -81,7 +81,7 @@ func (r *request) cutShort() slog.Attr {
 	return slog.Attr{}
 }
 
-// saneID is what a client may call its request: nothing that could forge a line in somebody's log.
+// saneID matches what a client may call its request, which is nothing that could forge a line in somebody's log.
 var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
 
 // observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
@@ -90,7 +90,7 @@ func observe(next http.Handler, config Config) http.Handler {
 	clients := &clients{proxies: config.TrustedProxies, log: log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := &request{client: clients.of(r)}
-		// Ours alone says which request it was: clients may give the same name to any number.
+		// Only our id is unique. Clients may give one id to any number of requests.
 		asked.client.RequestID = rand.Text()
 		if id := r.Header.Get("X-Request-Id"); saneID.MatchString(id) {
 			asked.client.ClientRequestID = id
@@ -104,8 +104,9 @@ func observe(next http.Handler, config Config) http.Handler {
 		began := now()
 		defer func() {
 			fault := recover()
-			if fault != nil && fault != http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared as net/http does
-				log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(fault), "stack", string(debug.Stack()), asked.named())
+			if fault != nil && fault != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
+				log.ErrorContext(r.Context(), "panic",
+					"value", fmt.Sprint(fault), "stack", string(debug.Stack()), asked.named())
 				if answer.status == 0 {
 					writeError(answer, r, log, fmt.Errorf("panic: %v", fault))
 					fault = nil
@@ -115,14 +116,14 @@ func observe(next http.Handler, config Config) http.Handler {
 			if config.OnRequest != nil {
 				config.OnRequest(asked.OperationID, asked.status(), now().Sub(began))
 			}
-			// Requests are of interest to who looks for something; what went wrong is logged where it is known.
+			// Requests are logged for whoever looks for one. Errors are logged where they are known.
 			if log.Enabled(r.Context(), slog.LevelDebug) {
 				log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method),
 					slog.String("path", r.URL.Path), slog.Int("status", asked.status()),
 					slog.Duration("took", now().Sub(began)), asked.cutShort(), asked.named())
 			}
 			if fault != nil {
-				panic(http.ErrAbortHandler) // half an answer is out: break the connection, so that nobody takes it for a whole one
+				panic(http.ErrAbortHandler) // half an answer is out; nobody must take it for a whole one
 			}
 		}()
 		next.ServeHTTP(answer, r)
@@ -163,7 +164,7 @@ func (a *answerWriter) Write(text []byte) (int, error) {
 // Unwrap lets http.ResponseController through.
 func (a *answerWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// draining has clients and proxies take new connections, to another instance, once this one is about to stop.
+// draining makes clients and proxies open new connections, to another instance, once this one is about to stop.
 func draining(next http.Handler, stopping <-chan struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isClosed(stopping) {
@@ -184,8 +185,8 @@ func isClosed(signal <-chan struct{}) bool {
 
 const noStore = "no-store"
 
-// secure sets what browsers should know about any answer of an API (OWASP REST Security Cheat Sheet, "Security
-// Headers"). Nothing is kept by caches unless a handler says so: most answers are somebody's.
+// secure sets the headers that browsers should see on any answer of an API (OWASP REST Security Cheat Sheet, "Security
+// Headers"). Caches keep nothing unless a handler says so, since most answers are for one person.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -198,18 +199,20 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
-// crossOrigin lets front ends on other origins in. Tokens travel in a header which no browser adds by itself, so any
-// origin may ask, without credentials, and with any header: tracing libraries add theirs to every call, and one that is
-// not allowed fails all of them. No origins are none, where the library would take them for any.
+// crossOrigin lets in front ends on other origins. Tokens travel in a header that no browser adds by itself, so any
+// origin may ask, without credentials. It may send any header, since tracing libraries add theirs to every call, and
+// one that is not allowed fails all of them. Without origins it lets in none; the library would let in any.
 func crossOrigin(next http.Handler, origins []string) http.Handler {
 	if len(origins) == 0 {
 		return next
 	}
 	return cors.New(cors.Options{
 		AllowedOrigins: origins,
-		// PATCH has no operation; it is named so that a page can read the 405 which says so.
-		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch},
-		AllowedHeaders: []string{"*"}, // answered with the names that are asked for: browsers do not take * for Authorization
+		// PATCH has no operation. It is listed so that a page can read the 405.
+		AllowedMethods: []string{
+			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch,
+		},
+		AllowedHeaders: []string{"*"}, // answered with the names asked for, since browsers want Authorization by name
 		ExposedHeaders: []string{
 			"ETag", "Location", "Preference-Applied", "Retry-After", "Traceresponse",
 			"WWW-Authenticate", "X-Request-Id",
@@ -218,13 +221,14 @@ func crossOrigin(next http.Handler, origins []string) http.Handler {
 	}).Handler(next)
 }
 
-// minGzip is from how many bytes on an answer is compressed.
+// minGzip is the length from which an answer is compressed, in bytes.
 const minGzip = 2048
 
-// compressed sends large answers gzipped to who takes them. No answer mixes a secret with what an attacker could have
-// chosen (BREACH): tokens travel in a header that other pages cannot have sent.
+// compressed gzips large answers for clients that take them. No answer mixes a secret with what an attacker could have
+// chosen (BREACH): tokens travel in a header that other pages cannot send.
 func compressed(next http.Handler) http.Handler {
-	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minGzip), gzhttp.ContentTypes([]string{"application/json", "application/yaml"}))
+	types := gzhttp.ContentTypes([]string{"application/json", "application/yaml"})
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minGzip), types)
 	if err != nil {
 		panic(err) // the options are fixed
 	}

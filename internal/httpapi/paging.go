@@ -10,7 +10,7 @@ import (
 	"conduit/internal/errs"
 )
 
-// pageOf takes the parameters of a list together; absent ones are zero.
+// pageOf returns the parameters of a list as a page; absent ones are zero.
 func pageOf(limit *api.Limit, offset *api.Offset, cursor *api.Cursor) (blog.Page, error) {
 	page := blog.Page{Limit: int(orZero(limit)), Offset: int(orZero(offset))}
 	if cursor == nil {
@@ -24,7 +24,7 @@ func pageOf(limit *api.Limit, offset *api.Offset, cursor *api.Cursor) (blog.Page
 	return page, nil
 }
 
-// commentFilter takes the parameters of a list of comments together.
+// commentFilter returns the parameters of a list of comments as a filter.
 func commentFilter(limit *int32, cursor *string) (blog.CommentFilter, error) {
 	filter := blog.CommentFilter{Limit: int(orZero(limit))}
 	if cursor == nil {
@@ -38,7 +38,7 @@ func commentFilter(limit *int32, cursor *string) (blog.CommentFilter, error) {
 	return filter, nil
 }
 
-// orZero is the value of a parameter, which for the domain is zero when it is absent.
+// orZero returns the value of a parameter, or zero if it is absent.
 func orZero[T any](parameter *T) T {
 	if parameter == nil {
 		return *new(T)
@@ -62,7 +62,7 @@ func readCursor(cursor string) (position blog.Position, ok bool) {
 	}
 	position.CreatedAt = time.UnixMilli(int64(binary.BigEndian.Uint64(raw))).UTC()
 	position.ID = int64(binary.BigEndian.Uint64(raw[8:]))
-	// What we gave out lies in years of four digits; a database might refuse others.
+	// Every cursor that we issued has a year of four digits. A database might refuse others.
 	year := position.CreatedAt.Year()
 	return position, position.ID > 0 && year >= 1970 && year <= 9999
 }

@@ -11,14 +11,14 @@ import (
 	"conduit/internal/errs"
 )
 
-// live answers for the process alone. It asks for nothing that a restart would not mend: an orchestrator which restarts
+// live answers for the process alone. It checks nothing that a restart would not mend: an orchestrator that restarts
 // all instances when the database is away makes things worse.
 func live(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// readiness says whether an instance can serve: 200, or 503 with what is missing. Strangers may ask it as often as they
-// like: all who ask within a second share an answer.
+// readiness answers whether an instance can serve: 200, or 503 with what is missing. Strangers may ask as often as they
+// like, since all who ask within a second share an answer.
 type readiness struct {
 	config Config
 
@@ -56,13 +56,14 @@ func (p *readiness) look(ctx context.Context) errs.Fields {
 			return true
 		}
 		p.missing.Add(name, message)
-		if before[name] == nil { // said once, not with each probe
+		if before[name] == nil { // logged once, not with each probe
 			p.config.Log.LogAttrs(ctx, slog.LevelError, "not ready",
 				slog.String("check", name), slog.String("error", err.Error()))
 		}
 		return false
 	}
-	// Of a database that does not answer nothing else is to be known, and asking takes the store's whole time.
+	// Nothing else can be known of a database that does not answer, and each question would take the store's whole
+	// timeout.
 	if check("database", "does not answer, or takes no writes", p.config.Ping) {
 		check("schema", "is not what this version needs, or cannot be read", p.config.Schema)
 		check("keys", "do not open, or none signs", p.config.Keys.Ready)
@@ -71,9 +72,9 @@ func (p *readiness) look(ctx context.Context) errs.Fields {
 	return p.missing
 }
 
-// health answers 200 as long as the database does, can be written to, and has signing keys that open: an instance
-// without them can serve nobody, and a load balancer should know. Where answers are checked against the contract, it
-// says how many were and how many broke it.
+// health answers 200 as long as the database answers, can be written to, and has signing keys that open. An instance
+// without these can serve nobody, and a load balancer should know. If answers are checked against the contract, it says
+// how many were checked and how many broke it.
 func health(config Config, answers *contract.Counts) http.HandlerFunc {
 	type counted struct {
 		Checked    int64 `json:"checked"`

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// PublicURL is where others reach the server: through a proxy, and perhaps below a path. It has no slash at its end; it
-// is empty where nothing is known.
+// PublicURL is where others reach the server, through a proxy and perhaps below a path. It has no slash at its end, and
+// is empty if it is not known.
 type PublicURL string
 
-// plainPath is a path in which nothing has to be escaped, so that it reads the same to everybody on the way.
+// plainPath matches a path in which nothing has to be escaped, so that everybody on the way reads the same.
 var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
 
 // ownPaths are the paths below which the server has something itself.
@@ -45,7 +45,7 @@ func ParsePublicURL(text string) (PublicURL, error) {
 	return public, nil
 }
 
-// prefix is the path of the URL: "" or like "/blog".
+// prefix returns the path of the URL: "", or one like "/blog".
 func (p PublicURL) prefix() string {
 	parsed, err := url.Parse(string(p))
 	if err != nil {
@@ -54,8 +54,8 @@ func (p PublicURL) prefix() string {
 	return strings.TrimRight(parsed.EscapedPath(), "/")
 }
 
-// below takes the path of the public URL from requests, for proxies that leave it where it is. Those that strip it are
-// as good.
+// below strips the path of the public URL from requests, for proxies that leave it there. It leaves requests alone
+// whose proxy has stripped it.
 func below(next http.Handler, prefix string) http.Handler {
 	if prefix == "" {
 		return next
@@ -73,8 +73,8 @@ func below(next http.Handler, prefix string) http.Handler {
 	})
 }
 
-// redirectTo leads to somewhere relative to what was asked for, so that it stays below whatever path a proxy has put
-// before it. [http.Redirect] makes it absolute.
+// redirectTo redirects to a relative URL, so that it stays below whatever path a proxy has put before it.
+// [http.Redirect] would make it absolute.
 func redirectTo(relative string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", relative)
@@ -82,7 +82,7 @@ func redirectTo(relative string) http.Handler {
 	})
 }
 
-// issuedUnder tells whether the rest of a well-known path is the path of the issuer (RFC 8414 §3.1): the metadata of
+// issuedUnder reports whether the rest of a well-known path is the path of the issuer (RFC 8414 §3.1): the metadata of
 // https://example.com/blog is at https://example.com/.well-known/oauth-authorization-server/blog.
 func issuedUnder(issuer, rest string) bool {
 	parsed, err := url.Parse(issuer)

@@ -11,7 +11,7 @@ import (
 	"conduit/internal/identity"
 )
 
-// unlessKnown reads something that has versions, unless who asks has it already; see [contract.UnlessKnown].
+// unlessKnown reads something that has versions, unless the client has it already; see [contract.UnlessKnown].
 func unlessKnown[T interface{ Version() contract.Version }](
 	ctx context.Context, read func(blog.Detail) (T, error),
 ) (T, error) {
@@ -23,7 +23,7 @@ func unlessKnown[T interface{ Version() contract.Version }](
 	})
 }
 
-// userEnvelope shows callers themselves, with the token they have.
+// userEnvelope shows callers themselves, with their token.
 func userEnvelope(caller identity.Caller) api.UserEnvelope {
 	return api.UserEnvelope{User: api.User{
 		Username: caller.User.Username,

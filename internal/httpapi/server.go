@@ -1,5 +1,5 @@
-// Package httpapi speaks HTTP: it holds requests to openapi.yaml, finds out who is calling, hands over to the domain,
-// and renders what comes back.
+// Package httpapi speaks HTTP. It holds requests to openapi.yaml, finds out who is calling, calls the domain, and
+// renders what that returns.
 //
 // Handlers translate and nothing else: an "if" about Conduit belongs to identity or blog. The package knows no SQL and
 // no database. Start reading at [New], which shows the way of a request on one screen; then contract.go.
@@ -36,8 +36,8 @@ type Config struct {
 	Issuer   string                      // the iss of tokens
 	Public   PublicURL                   // where others reach the server, if it is known
 	Version  string                      // of the program, for info.version
-	Ping     func(context.Context) error // tells whether the database answers and can be written to
-	Schema   func(context.Context) error // tells whether the database has the schema that this version needs
+	Ping     func(context.Context) error // fails unless the database answers and can be written to
+	Schema   func(context.Context) error // fails unless the database has the schema that this version needs
 	Log      *slog.Logger
 	Now      func() time.Time
 	Origins  []string // that may call from a browser; "*" is any
@@ -46,12 +46,12 @@ type Config struct {
 	// for 32 and 48 MiB.
 	BodyMemory, AnswerMemory int64
 
-	// BodyTime and BodyRate are how long a body may take at least, and how many bytes it then has to bring a second;
-	// zero for 20 seconds and 4 KiB.
+	// BodyTime is how long any body may take, and BodyRate how many bytes a second a longer one must bring; zero for 20
+	// seconds and 4 KiB.
 	BodyTime time.Duration
 	BodyRate int
 
-	TrustedProxies Proxies // whose X-Forwarded-For and Forwarded are believed
+	TrustedProxies Proxies // whose X-Forwarded-For and Forwarded count
 
 	// Tracer makes a span of each request; nil for none.
 	Tracer trace.Tracer
@@ -62,13 +62,14 @@ type Config struct {
 	// Stopping, if set, is closed when the server is about to stop: /healthz is 503, answers close their connections,
 	// and delays that were asked for end.
 	Stopping <-chan struct{}
-	// CheckResponses has every answer of an operation checked against the contract. Those which break it are logged and
-	// counted; /healthz has the figures.
+	// CheckResponses checks every answer of an operation against the contract. It logs and counts those that break it;
+	// /healthz has the figures.
 	CheckResponses bool
-	// OnViolation, if set beside CheckResponses, is told of answers which break the contract.
+	// OnViolation, if set beside CheckResponses, is called with each answer that breaks the contract.
 	OnViolation func(contract.Violation)
-	// OnRequest, if set, is told of each answer: the operationId, "" for what is in no contract, the status, 499 if the
-	// client went away before there was one, and the time from the request's header to the answer's end.
+	// OnRequest, if set, is called after each answer. It gets the operationId, or "" outside of the contract; the
+	// status, or 499 if the client went away before there was one; and the time from the request's header to the
+	// answer's end.
 	OnRequest func(operationID string, status int, took time.Duration)
 	// OnAnswer, if set beside CheckResponses, is told of each operation's answers.
 	OnAnswer func(operationID string, status int, body []byte)
@@ -85,13 +86,13 @@ type PublicKeys interface {
 // base is where the contract's paths begin; openapi.yaml names it under servers.
 const base = "/api"
 
-// Below these paths, at the root (RFC 8615) and in the contract, others find our keys.
+// Others find our keys below these paths, at the root (RFC 8615) and in the contract.
 const (
 	publicKeys     = "/.well-known/jwks.json"
 	serverMetadata = "/.well-known/oauth-authorization-server"
 )
 
-// New gives the whole server as a handler. It fails when the contract and the generated code do not fit.
+// New returns the whole server as a handler. It fails if the contract and the generated code do not fit.
 func New(config Config) (*Server, error) {
 	document, err := contract.Load(openapi.Document)
 	if err != nil {
@@ -147,7 +148,7 @@ func New(config Config) (*Server, error) {
 	return &Server{observe(handler, config), &operations.Counts, bodies, answers}, nil
 }
 
-// beside answers what is in no contract, or at other paths than there.
+// beside mounts what is not in the contract, or not at this path.
 func beside(operations *contract.Mux, host *host) {
 	config := host.config
 	for _, wellKnown := range []string{publicKeys, serverMetadata} {
@@ -183,7 +184,7 @@ func beside(operations *contract.Mux, host *host) {
 	operations.Mount("GET /docs/{$}", redirectTo("../docs"))
 }
 
-// Server answers requests, and knows a few figures of what it does.
+// Server answers requests, and has a few figures of what it does.
 type Server struct {
 	http.Handler
 	checks          *contract.Counts

@@ -11,11 +11,11 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// begin starts the span of a request and says so in the answer (Traceresponse, W3C Trace Context Level 2 §4). A trace
-// goes on if a proxy of ours brings it. What a stranger brings is linked to: nobody outside decides what is recorded,
-// or writes into traces of others.
+// begin starts the span of a request and names it in the answer (Traceresponse, W3C Trace Context Level 2 §4). The span
+// continues a trace that a trusted proxy sends. It only links to one that a stranger sends: no outsider decides what is
+// recorded, or writes into other traces.
 //
-// It is not otelhttp, which records paths, IP addresses and user agents as they were sent, and cannot be told not to.
+// It is not otelhttp, which always records paths, IP addresses and user agents as they were sent.
 func (r *request) begin(w http.ResponseWriter, in *http.Request, tracer trace.Tracer, believed bool) *http.Request {
 	if tracer == nil {
 		return in
@@ -36,8 +36,8 @@ func (r *request) begin(w http.ResponseWriter, in *http.Request, tracer trace.Tr
 	return in.WithContext(ctx)
 }
 
-// end names the span by what the contract calls the request, and ends it. The status is the log's, so that a client
-// which went away is no failure here either.
+// end names the span after the operation, and ends it. The status is the log's, so a client that went away is no
+// failure here either.
 func (r *request) end(method string, status int) {
 	if r.span == nil {
 		return

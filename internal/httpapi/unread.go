@@ -11,13 +11,14 @@ import (
 	"conduit/internal/errs"
 )
 
-// Listener gives what net/http refuses before any handler sees it the shape of all other errors, and lets pages of the
-// origins read it. Such are a path with a % that begins no escape, as fetch sends for the profile of "100%", and
-// headers beyond the limit. net/http has no hook for them: it writes a fixed text to the connection, in one write. No
-// answer of a handler has those headers without a date, and in JSON no line ends as headers do.
+// Listener reshapes answers to requests that net/http refuses before any handler sees them: they look like all other
+// errors, and pages of the origins can read them. Such requests have headers beyond the limit, or a path with a % that
+// begins no escape, which fetch sends for the profile of "100%". net/http has no hook for them: it writes a fixed text
+// to the connection, in one write. No handler's answer looks like it: none has those headers without a date, and no
+// line in JSON ends as headers do.
 //
-// It also bounds what the operating system keeps of an answer that is not read: left alone, Linux lets that grow to
-// some megabytes a connection.
+// Listener also bounds what the operating system keeps of an answer that is not read. Linux lets that grow to some
+// megabytes a connection otherwise.
 func Listener(inner net.Listener, origins []string) net.Listener {
 	return unreadListener{inner, origins}
 }
@@ -39,7 +40,7 @@ func (l unreadListener) Accept() (net.Conn, error) {
 	return &unreadConn{conn, l.origins}, nil
 }
 
-// writeBuffer is how many bytes of an answer the operating system is asked to keep: enough for 20 Mbit/s to the other
+// writeBuffer is how many bytes of an answer the operating system may keep. It is enough for 20 Mbit/s to the other
 // side of the world.
 const writeBuffer = 256 << 10
 
@@ -67,7 +68,7 @@ func (c *unreadConn) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// refusal is the whole answer to a request that could not be read.
+// refusal returns the whole answer to a request that could not be read.
 func (c *unreadConn) refusal(status int) []byte {
 	field, message := "request", "is not valid HTTP (in a path, % is written as %25)"
 	switch status {

@@ -12,9 +12,9 @@ import (
 	"conduit/internal/errs"
 )
 
-// How slow an upload may be, unless [Config] says otherwise: a body has bodyTime, and a second more for each bodyRate
-// bytes that have come. So a large body may come by a bad line, and one that hardly moves ends. net/http knows a fixed
-// time only.
+// How slow an upload may be, unless [Config] says otherwise. A body has bodyTime, and a second more for each bodyRate
+// bytes that have come. So a large body can come over a bad line, and one that hardly moves ends. net/http knows only a
+// fixed time.
 const (
 	bodyTime = 20 * time.Second
 	bodyRate = 4 << 10 // bytes a second
@@ -68,7 +68,7 @@ type upload struct {
 	control  *http.ResponseController
 	deadline time.Time     // without what came
 	byteTime time.Duration // that a byte is worth
-	lease    *lease        // nil: it takes no memory to speak of
+	lease    *lease        // nil: it takes hardly any memory
 }
 
 func (p pace) of(r *http.Request, lease *lease) *upload {
@@ -89,8 +89,8 @@ func (u *upload) Read(text []byte) (int, error) {
 	return n, err
 }
 
-// done gives the answer the time that it would have had if the body had come at once. Nothing more is read before it,
-// but whether the client is still there, which would be taken to have gone at the deadline.
+// done moves the deadline, so that the answer has the time that it would have if the body had come at once. Until then
+// the server reads only to see whether the client is still there, and would take it for gone at the deadline.
 func (u *upload) done(r *http.Request) {
 	_ = u.control.SetReadDeadline(time.Time{})
 	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.WriteTimeout > 0 {
@@ -98,13 +98,13 @@ func (u *upload) done(r *http.Request) {
 	}
 }
 
-// tooSlow tells whether a body ended early because it did not come in time.
+// tooSlow reports whether a body ended early because it did not come in time.
 func tooSlow(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) && network.Timeout()
 }
 
-// hungUp tells whether a body ended early because its client did.
+// hungUp reports whether a body ended early because its client went away.
 func hungUp(err error) bool {
 	var network *net.OpError
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) && !network.Timeout()
