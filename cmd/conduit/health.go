@@ -18,7 +18,8 @@ func healthCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "health",
 		Short: "Ask whether a server on this machine is well",
-		Long: `Ask whether a server on this machine is well, which is GET /healthz: print its answer, and fail unless it is 200.
+		Long: `Ask whether a server on this machine is well, which is GET /healthz: print its answer, and fail unless it
+is 200.
 
 For containers, which have no other program to ask with, and for scripts that start a server and wait for it.`,
 		Args: noArguments,

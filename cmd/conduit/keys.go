@@ -39,12 +39,16 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 	flags := command.PersistentFlags()
 	databaseFlag(flags, &s.database)
 	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key")
-	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key (default that of the active one)")
-	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts, as the server has it")
-	flags.DurationVar(&s.accessLifetime, "access-lifetime", 15*time.Minute, "how long an access token lasts, as the server has it")
+	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm",
+		"algorithm of a new signing key (default that of the active one)")
+	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour,
+		"how long a login lasts, as the server has it")
+	flags.DurationVar(&s.accessLifetime, "access-lifetime", 15*time.Minute,
+		"how long an access token lasts, as the server has it")
 
 	// on runs a command on the keys.
-	on := func(run func(ctx context.Context, keys auditedKeys, out io.Writer, args []string) error) func(*cobra.Command, []string) error {
+	type action = func(ctx context.Context, keys auditedKeys, out io.Writer, args []string) error
+	on := func(run action) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
 			if s.sessionLifetime <= 0 {
 				return badSetting("session-lifetime", errors.New("must be positive"))
@@ -75,10 +79,10 @@ The commands need the key-encryption key of the server: CONDUIT_KEY_ENCRYPTION_K
 	rotate := &cobra.Command{
 		Use:   "rotate",
 		Short: "Make the next key",
-		Long: `Make the next key. It is published at once, and signs when everybody who keeps the public keys can know it, which
-takes about ten minutes. The key before it verifies until the last of its tokens has expired.
+		Long: `Make the next key. It is published at once, and signs when everybody who keeps the public keys can know
+it, which takes about ten minutes. The key before it verifies until the last of its tokens has expired.
 
-With --now the next key signs at once. Services that read the public keys earlier than it was published refuse its tokens
+With --now the next key signs at once. Services that read the public keys before it was published refuse its tokens
 until they read them again.`,
 		Args: noArguments,
 		RunE: on(func(ctx context.Context, keys auditedKeys, out io.Writer, _ []string) error {
@@ -89,7 +93,8 @@ until they read them again.`,
 	command.AddCommand(rotate, &cobra.Command{
 		Use:   "revoke KID",
 		Short: "End a key and all its tokens at once",
-		Long: `End a key and all its tokens at once: whoever has one has to log in again, or to refresh. It cannot be taken back.
+		Long: `End a key and all its tokens at once: whoever has one has to log in again, or to refresh. It cannot be
+taken back.
 
 If the key is the active one, the next key takes its place, or a new one when none waits.
 
@@ -106,9 +111,10 @@ A KID that begins with a dash is written after two: conduit keys revoke -- -KID`
 	reset := &cobra.Command{
 		Use:   "reset",
 		Short: "Make the signing keys new and end all sessions, when the key-encryption key is lost",
-		Long: `Make the signing keys new and end all sessions, when the key-encryption key is lost: nobody can open the signing keys any
-more. The new one rests under the key-encryption key of CONDUIT_KEY_ENCRYPTION_KEY or of the file, which is made when there
-is none. End the servers before: those with another key-encryption key can log nobody in afterwards, and /healthz is 503.`,
+		Long: `Make the signing keys new and end all sessions, when the key-encryption key is lost: nobody can open the
+signing keys any more. The new one rests under the key-encryption key of CONDUIT_KEY_ENCRYPTION_KEY or of the file,
+which is made when there is none. End the servers before: those with another key-encryption key can log nobody in
+afterwards, and /healthz is 503.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.reset(cmd, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), yes)
@@ -130,7 +136,8 @@ func (s keySettings) reset(cmd *cobra.Command, fromEnvironment string, yes bool)
 	}
 	defer closing(log, db)
 	if !yes {
-		if err := confirmed(cmd, "This ends all signing keys, and all sessions of everybody: all have to log in again, and services that keep the "+
+		if err := confirmed(cmd, "This ends all signing keys, and all sessions of everybody: all have to log in "+
+			"again, and services that keep the "+
 			"public keys refuse the new tokens until they read those again.", "reset", "reset"); err != nil {
 			return err
 		}
@@ -154,10 +161,12 @@ func (s keySettings) reset(cmd *cobra.Command, fromEnvironment string, yes bool)
 		return err
 	}
 	ended, err := (&identity.Accounts{Store: db, Sessions: db, Audit: db, Now: time.Now}).RevokeSessions(ctx, 0)
-	return saying(cmd, err, "%s signs from now on; %d keys are gone, and %d sessions have ended", made.ID, len(gone), ended)
+	return saying(cmd, err, "%s signs from now on; %d keys are gone, and %d sessions have ended", made.ID, len(gone),
+		ended)
 }
 
-var errKeysInMemory = badSetting("database", errors.New("a database in memory has no keys but those of its own process"))
+var errKeysInMemory = badSetting("database", errors.New("a database in memory has no keys but those of its own "+
+	"process"))
 
 // auditedKeys are keys whose changes the audit log is told of.
 type auditedKeys struct {
@@ -185,7 +194,8 @@ func listKeys(_ context.Context, keys auditedKeys, out io.Writer, _ []string) er
 		if !key.EndsAt.IsZero() {
 			until = moment(key.EndsAt)
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", key.ID, key.Algorithm, key.State, moment(key.CreatedAt), activeFrom(key), until)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", key.ID, key.Algorithm, key.State, moment(key.CreatedAt),
+			activeFrom(key), until)
 	}
 	return table.Flush()
 }
@@ -232,7 +242,8 @@ func revokeKey(ctx context.Context, keys auditedKeys, out io.Writer, args []stri
 		return err
 	}
 	_, _ = fmt.Fprintf(out, "%s is revoked, and with it all its tokens\n", args[0])
-	_, _ = fmt.Fprintf(out, "warning: services that check tokens by the public keys alone take them until they read the keys again, at most %g minutes\n", keys.MaxAge().Minutes())
+	_, _ = fmt.Fprintf(out, "warning: services that check tokens by the public keys alone take them until they read "+
+		"the keys again, at most %g minutes\n", keys.MaxAge().Minutes())
 	if replacement != nil {
 		_, _ = fmt.Fprintf(out, "%s signs in its place\n", replacement.ID)
 		warnVerifiers(out, keys, *replacement)
@@ -241,7 +252,8 @@ func revokeKey(ctx context.Context, keys auditedKeys, out io.Writer, args []stri
 }
 
 func warnVerifiers(out io.Writer, keys auditedKeys, key auth.KeyInfo) {
-	_, _ = fmt.Fprintf(out, "warning: services that read the public keys before %s do not know it until they read them again, at most %g minutes\n",
+	_, _ = fmt.Fprintf(out, "warning: services that read the public keys before %s do not know it until they read "+
+		"them again, at most %g minutes\n",
 		moment(key.CreatedAt), keys.MaxAge().Minutes())
 }
 

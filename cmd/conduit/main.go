@@ -41,14 +41,16 @@ func (u *usageError) Unwrap() error { return u.error }
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
 // run is the program, without the process around it.
-func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
+func run(
+	ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer,
+) error {
 	root := &cobra.Command{
 		Use:   "conduit",
 		Short: "The RealWorld API from one contract, on SQLite or PostgreSQL",
 		Long: `Conduit serves the RealWorld ("Conduit") API that openapi.yaml describes.
 
-Every setting can be given as an environment variable: --listen is CONDUIT_LISTEN, and so on. A flag wins over its variable.
-What a command is to do, as --yes or --all, can only be said by its flag.`,
+Every setting can be given as an environment variable: --listen is CONDUIT_LISTEN, and so on. A flag wins over its
+variable. What a command is to do, as --yes or --all, can only be said by its flag.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {

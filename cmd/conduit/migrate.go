@@ -53,7 +53,8 @@ func migrateCommand() *cobra.Command {
 	command.AddCommand(down, &cobra.Command{
 		Use: "up", Short: "Apply all pending migrations", Args: noArguments, RunE: on(migrateUp),
 	}, &cobra.Command{
-		Use: "status", Short: "List the migrations and when they were applied", Args: noArguments, RunE: on(printStatus),
+		Use: "status", Short: "List the migrations and when they were applied", Args: noArguments,
+		RunE: on(printStatus),
 	})
 	return command
 }
@@ -83,7 +84,8 @@ func migrateDown(cmd *cobra.Command, db *store.Store, yes bool) error {
 		return nil
 	}
 	if !yes {
-		if err := confirmed(cmd, fmt.Sprintf("Taking back %s loses %s", last.Name, last.Loses), "the migration's name", last.Name); err != nil {
+		if err := confirmed(cmd, fmt.Sprintf("Taking back %s loses %s", last.Name, last.Loses), "the migration's name",
+			last.Name); err != nil {
 			return err
 		}
 	}

@@ -55,7 +55,8 @@ Every account has the password "` + demo.Password + `"; the first is ` + demo.Jo
 	flags.IntVar(&options.Users, "users", 20, "how many people")
 	flags.IntVar(&options.Articles, "articles", 100, "how many articles")
 	flags.Uint64Var(&options.Seed, "seed", 1, "`number` to draw from; another one gives other content")
-	flags.StringVar(&options.PublicURL, "public-url", "http://127.0.0.1:8080", "`url` under which browsers reach the server, for pictures")
+	flags.StringVar(&options.PublicURL, "public-url", "http://127.0.0.1:8080",
+		"`url` under which browsers reach the server, for pictures")
 	return command
 }
 
@@ -69,13 +70,15 @@ func seed(ctx context.Context, db *store.Store, options demo.Options, stdout, st
 		return errors.New("there are accounts in this database already: seed fills empty ones only")
 	}
 	if file, ok := stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		bar := progressbar.NewOptions(options.Articles, progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription("articles"),
+		bar := progressbar.NewOptions(options.Articles, progressbar.OptionSetWriter(stderr),
+			progressbar.OptionSetDescription("articles"),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionClearOnFinish())
 		options.Progress = func(articles int) { _ = bar.Add(articles) } // a bar that fails to draw is no failure
 	}
 	if err := app.Fill(ctx, db, auth.NewPasswords(auth.PasswordOptions{}), options); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%d people, %d articles; log in as %s@example.com with %q\n", options.Users, options.Articles, demo.John, demo.Password)
+	_, err = fmt.Fprintf(stdout, "%d people, %d articles; log in as %s@example.com with %q\n", options.Users,
+		options.Articles, demo.John, demo.Password)
 	return err
 }

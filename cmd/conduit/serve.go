@@ -63,7 +63,8 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 
 // banner says where everything is, and loudly what is not as usual.
 func banner(s settings, conduit *app.App) string {
-	text := fmt.Sprintf("Conduit %s\n  API       %[2]s/api\n  Docs      %[2]s/docs\n  Keys      %[2]s/.well-known/jwks.json\n",
+	text := fmt.Sprintf("Conduit %s\n  API       %[2]s/api\n  Docs      %[2]s/docs\n  Keys      "+
+		"%[2]s/.well-known/jwks.json\n",
 		version, conduit.PublicURL)
 	if conduit.PublicURL != conduit.Local {
 		text += fmt.Sprintf("  Listens   %s\n", conduit.Local)

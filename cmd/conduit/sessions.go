@@ -19,9 +19,10 @@ func sessionsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "sessions",
 		Short: "List and end sessions",
-		Long:  `List and end sessions. Their tokens are dead with the next request, at every instance. USER is a username or an email.`,
-		Args:  noArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `List and end sessions. Their tokens are dead with the next request, at every instance. USER is a
+username or an email.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	databaseFlag(command.PersistentFlags(), &database)
 
@@ -32,7 +33,8 @@ func sessionsCommand() *cobra.Command {
 		}),
 	}
 	list.Flags().StringVar(&user, "user", "", "only those of this `user`")
-	revokeThem := onAccounts(&database, &policy, func(cmd *cobra.Command, accounts *identity.Accounts, args []string) error {
+	revokeThem := onAccounts(&database, &policy, func(cmd *cobra.Command, accounts *identity.Accounts,
+		args []string) error {
 		if len(args) == 1 {
 			return revokeSession(cmd, accounts, args[0])
 		}
@@ -49,7 +51,8 @@ func sessionsCommand() *cobra.Command {
 				ways++
 			}
 			if ways != 1 {
-				return usagef("%s takes one of ID, --user USER and --all; see %s --help", cmd.CommandPath(), cmd.CommandPath())
+				return usagef("%s takes one of ID, --user USER and --all; see %s --help", cmd.CommandPath(),
+					cmd.CommandPath())
 			}
 			return revokeThem(cmd, args)
 		},
@@ -57,7 +60,8 @@ func sessionsCommand() *cobra.Command {
 	revoke.Flags().StringVar(&user, "user", "", "those of this `user`")
 	revoke.Flags().BoolVar(&all, "all", false, "all sessions of everybody")
 	command.AddCommand(list, revoke, &cobra.Command{
-		Use: "purge", Short: "Remove the sessions that are over, which servers do by themselves in time", Args: noArguments,
+		Use: "purge", Short: "Remove the sessions that are over, which servers do by themselves in time",
+		Args: noArguments,
 		RunE: onAccounts(&database, &policy, func(cmd *cobra.Command, accounts *identity.Accounts, _ []string) error {
 			removed, err := accounts.PurgeSessions(cmd.Context())
 			return saying(cmd, err, "%d sessions removed that were over", removed)
@@ -77,8 +81,10 @@ func listSessions(ctx context.Context, accounts *identity.Accounts, name string,
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tUSER\tCREATED\tLAST SEEN\tEXPIRES\tADDRESS\tUSER AGENT")
 	err := accounts.ListSessions(ctx, user.ID, func(session identity.AccountSession) error {
-		_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", session.ID, printable(session.Username), moment(session.CreatedAt),
-			moment(session.LastSeenAt), moment(session.ExpiresAt), printable(session.IPAddress), printable(session.UserAgent))
+		_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", session.ID, printable(session.Username),
+			moment(session.CreatedAt),
+			moment(session.LastSeenAt), moment(session.ExpiresAt), printable(session.IPAddress),
+			printable(session.UserAgent))
 		return err
 	})
 	return errors.Join(err, table.Flush())

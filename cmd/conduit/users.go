@@ -39,7 +39,8 @@ func onAccounts(database, policy *string, action accountsAction) func(*cobra.Com
 		}
 		defer closing(log, db)
 		return action(cmd, &identity.Accounts{
-			Store: db, Sessions: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}), Policy: held, Now: time.Now,
+			Store: db, Sessions: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}), Policy: held,
+			Now: time.Now,
 		}, args)
 	}
 }
@@ -59,12 +60,14 @@ never arguments, which show in process lists.`,
 	}
 	databaseFlag(command.PersistentFlags(), &database)
 	add := func(use, short string, action accountsAction) *cobra.Command {
-		added := &cobra.Command{Use: use, Short: short, Args: argumentsOf(use), RunE: onAccounts(&database, &policy, action)}
+		added := &cobra.Command{Use: use, Short: short, Args: argumentsOf(use),
+			RunE: onAccounts(&database, &policy, action)}
 		command.AddCommand(added)
 		return added
 	}
 	// onUser is an action on the user that the first argument names.
-	onUser := func(action func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, args []string) error) accountsAction {
+	onUser := func(action func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User,
+		args []string) error) accountsAction {
 		return func(cmd *cobra.Command, accounts *identity.Accounts, args []string) error {
 			user, err := findUser(cmd.Context(), accounts, args[0])
 			if err != nil {
@@ -82,21 +85,23 @@ never arguments, which show in process lists.`,
 	policyFlag(create.Flags(), &policy)
 	add("disable USER", "Shut a user out: no login, all sessions and tokens end at once", onUser(
 		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, _ []string) error {
-			return saying(cmd, accounts.Disable(cmd.Context(), user), "%s is disabled, and all sessions have ended", user.Username)
+			return saying(cmd, accounts.Disable(cmd.Context(), user), "%s is disabled, and all sessions have ended",
+				user.Username)
 		}))
 	add("enable USER", "Let a disabled user log in again", onUser(
 		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, _ []string) error {
 			return saying(cmd, accounts.Enable(cmd.Context(), user), "%s may log in", user.Username)
 		}))
-	remove := add("delete USER", "Delete a user with all that they wrote; the name is not given out again for a while", onUser(
-		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, _ []string) error {
-			if !yes {
-				if err := confirmDeletion(cmd, user); err != nil {
-					return err
+	remove := add("delete USER", "Delete a user with all that they wrote; the name is not given out again for a while",
+		onUser(
+			func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, _ []string) error {
+				if !yes {
+					if err := confirmDeletion(cmd, user); err != nil {
+						return err
+					}
 				}
-			}
-			return saying(cmd, accounts.Delete(cmd.Context(), user), "%s is deleted", user.Username)
-		}))
+				return saying(cmd, accounts.Delete(cmd.Context(), user), "%s is deleted", user.Username)
+			}))
 	remove.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	setPassword := add("set-password USER", "Give a user another password; all sessions end", onUser(
 		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, _ []string) error {
@@ -104,12 +109,14 @@ never arguments, which show in process lists.`,
 			if err != nil {
 				return err
 			}
-			return saying(cmd, accounts.SetPassword(cmd.Context(), user, password), "%s has another password, and all sessions have ended", user.Username)
+			return saying(cmd, accounts.SetPassword(cmd.Context(), user, password),
+				"%s has another password, and all sessions have ended", user.Username)
 		}))
 	policyFlag(setPassword.Flags(), &policy)
 	setRole := add("set-role USER user|admin", "Say what a user may do", onUser(
 		func(cmd *cobra.Command, accounts *identity.Accounts, user identity.User, args []string) error {
-			return saying(cmd, accounts.SetRole(cmd.Context(), user, identity.Role(args[0])), "%s has the role %s", user.Username, args[0])
+			return saying(cmd, accounts.SetRole(cmd.Context(), user, identity.Role(args[0])), "%s has the role %s",
+				user.Username, args[0])
 		}))
 	number := setRole.Args
 	setRole.Args = func(cmd *cobra.Command, args []string) error {
@@ -174,7 +181,8 @@ func listUsers(ctx context.Context, accounts *identity.Accounts, search string, 
 		if account.DisabledAt != nil {
 			state = "disabled"
 		}
-		_, err := fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%d\n", account.ID, printable(account.Username), printable(account.Email),
+		_, err := fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%d\n", account.ID, printable(account.Username),
+			printable(account.Email),
 			account.Role, state, moment(account.CreatedAt), account.Articles)
 		return err
 	})
@@ -196,7 +204,8 @@ func createUser(cmd *cobra.Command, accounts *identity.Accounts, args []string) 
 	if err != nil {
 		return err
 	}
-	user, err := accounts.Create(cmd.Context(), identity.Registration{Username: args[0], Email: args[1], Password: password})
+	user, err := accounts.Create(cmd.Context(), identity.Registration{Username: args[0], Email: args[1],
+		Password: password})
 	return saying(cmd, err, "%s is created, with the id %d", user.Username, user.ID)
 }
 

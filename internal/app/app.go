@@ -168,7 +168,8 @@ func (a *App) openKeys(ctx context.Context) (root []byte, err error) {
 
 func (a *App) keyMade(ctx context.Context, made auth.KeyInfo) {
 	a.options.Log.Info("signing key made", "kid", made.ID, "signs from", made.ActiveAt)
-	err := a.Store.Record(ctx, identity.KeyChange{KeyID: made.ID, Made: true}.Events(identity.ActorSystem, a.options.Now())...)
+	err := a.Store.Record(ctx, identity.KeyChange{KeyID: made.ID, Made: true}.Events(identity.ActorSystem,
+		a.options.Now())...)
 	if err != nil {
 		a.options.Log.Error("signing key made, and not in the audit log", "kid", made.ID, "error", err)
 	}
@@ -200,8 +201,9 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 	o.Hashing.Waited = a.figures.Waited
 	a.passwords = auth.NewPasswords(o.Hashing)
 	a.Sessions = &identity.Sessions{
-		Store: db, Audit: db, Tokens: tokens{a.tokens}, Refresh: refresh, Lifetime: o.SessionLifetime, Limits: o.Refresh,
-		Max: o.MaxSessions, Now: o.Now, NewID: newID,
+		Store: db, Audit: db, Tokens: tokens{a.tokens}, Refresh: refresh, Lifetime: o.SessionLifetime,
+		Limits: o.Refresh,
+		Max:    o.MaxSessions, Now: o.Now, NewID: newID,
 	}
 	clock := o.Now
 	if o.Seed != 0 {
@@ -213,7 +215,8 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 		Registrations: o.RegistrationsPerHour,
 	}
 	a.Users = &identity.Users{
-		Store: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy, Sessions: a.Sessions, Throttle: a.Throttle,
+		Store: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy, Sessions: a.Sessions,
+		Throttle:               a.Throttle,
 		RequireCurrentPassword: o.RequirePassword, Now: o.Now,
 	}
 	return nil

@@ -29,7 +29,8 @@ func (p Passwords) Verify(ctx context.Context, hash, password string, group ...s
 type tokens struct{ *auth.Tokens }
 
 func (t tokens) Signer(ctx context.Context) (
-	kid string, sign func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error), err error,
+	kid string, sign func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error),
+	err error,
 ) {
 	kid, sign, err = t.Tokens.Signer(ctx)
 	return kid, sign, outage(err)

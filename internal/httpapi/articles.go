@@ -9,7 +9,9 @@ import (
 )
 
 // GetArticles implements GET /articles.
-func (h *handlers) GetArticles(ctx context.Context, request api.GetArticlesRequestObject) (api.GetArticlesResponseObject, error) {
+func (h *handlers) GetArticles(
+	ctx context.Context, request api.GetArticlesRequestObject,
+) (api.GetArticlesResponseObject, error) {
 	params := request.Params
 	page, err := pageOf(params.Limit, params.Offset, params.Cursor)
 	if err != nil {
@@ -35,7 +37,9 @@ func roomForSummaries(ctx context.Context) blog.Room {
 }
 
 // GetArticlesFeed implements GET /articles/feed.
-func (h *handlers) GetArticlesFeed(ctx context.Context, request api.GetArticlesFeedRequestObject) (api.GetArticlesFeedResponseObject, error) {
+func (h *handlers) GetArticlesFeed(
+	ctx context.Context, request api.GetArticlesFeedRequestObject,
+) (api.GetArticlesFeedResponseObject, error) {
 	page, err := pageOf(request.Params.Limit, request.Params.Offset, request.Params.Cursor)
 	if err != nil {
 		return nil, err
@@ -51,7 +55,9 @@ func (h *handlers) GetArticlesFeed(ctx context.Context, request api.GetArticlesF
 }
 
 // CreateArticle implements POST /articles.
-func (h *handlers) CreateArticle(ctx context.Context, request api.CreateArticleRequestObject) (api.CreateArticleResponseObject, error) {
+func (h *handlers) CreateArticle(
+	ctx context.Context, request api.CreateArticleRequestObject,
+) (api.CreateArticleResponseObject, error) {
 	input := request.Body.Article
 	article, err := h.Articles.Publish(ctx, callerFrom(ctx), blog.Draft{
 		Title: input.Title, Description: input.Description, Body: input.Body, TagList: input.TagList,
@@ -66,7 +72,9 @@ func (h *handlers) CreateArticle(ctx context.Context, request api.CreateArticleR
 }
 
 // GetArticle implements GET /articles/{slug}.
-func (h *handlers) GetArticle(ctx context.Context, request api.GetArticleRequestObject) (api.GetArticleResponseObject, error) {
+func (h *handlers) GetArticle(
+	ctx context.Context, request api.GetArticleRequestObject,
+) (api.GetArticleResponseObject, error) {
 	article, err := unlessKnown(ctx, func(detail blog.Detail) (blog.ArticleView, error) {
 		if detail == blog.Whole {
 			if err := roomForAnswer(ctx, articleMemory); err != nil {
@@ -82,7 +90,9 @@ func (h *handlers) GetArticle(ctx context.Context, request api.GetArticleRequest
 }
 
 // UpdateArticle implements PUT /articles/{slug}.
-func (h *handlers) UpdateArticle(ctx context.Context, request api.UpdateArticleRequestObject) (api.UpdateArticleResponseObject, error) {
+func (h *handlers) UpdateArticle(
+	ctx context.Context, request api.UpdateArticleRequestObject,
+) (api.UpdateArticleResponseObject, error) {
 	if err := roomForAnswer(ctx, articleMemory); err != nil {
 		return nil, err
 	}
@@ -97,7 +107,9 @@ func (h *handlers) UpdateArticle(ctx context.Context, request api.UpdateArticleR
 }
 
 // DeleteArticle implements DELETE /articles/{slug}.
-func (h *handlers) DeleteArticle(ctx context.Context, request api.DeleteArticleRequestObject) (api.DeleteArticleResponseObject, error) {
+func (h *handlers) DeleteArticle(
+	ctx context.Context, request api.DeleteArticleRequestObject,
+) (api.DeleteArticleResponseObject, error) {
 	if err := h.Articles.Delete(ctx, callerFrom(ctx), request.Slug); err != nil {
 		return nil, err
 	}
@@ -105,7 +117,9 @@ func (h *handlers) DeleteArticle(ctx context.Context, request api.DeleteArticleR
 }
 
 // CreateArticleFavorite implements POST /articles/{slug}/favorite.
-func (h *handlers) CreateArticleFavorite(ctx context.Context, request api.CreateArticleFavoriteRequestObject) (api.CreateArticleFavoriteResponseObject, error) {
+func (h *handlers) CreateArticleFavorite(
+	ctx context.Context, request api.CreateArticleFavoriteRequestObject,
+) (api.CreateArticleFavoriteResponseObject, error) {
 	if err := roomForAnswer(ctx, articleMemory); err != nil {
 		return nil, err
 	}
@@ -117,7 +131,9 @@ func (h *handlers) CreateArticleFavorite(ctx context.Context, request api.Create
 }
 
 // DeleteArticleFavorite implements DELETE /articles/{slug}/favorite.
-func (h *handlers) DeleteArticleFavorite(ctx context.Context, request api.DeleteArticleFavoriteRequestObject) (api.DeleteArticleFavoriteResponseObject, error) {
+func (h *handlers) DeleteArticleFavorite(
+	ctx context.Context, request api.DeleteArticleFavoriteRequestObject,
+) (api.DeleteArticleFavoriteResponseObject, error) {
 	if err := roomForAnswer(ctx, articleMemory); err != nil {
 		return nil, err
 	}

@@ -86,8 +86,10 @@ func (c *clients) behind(peer netip.Addr, header http.Header) netip.Addr {
 		return peer
 	case !c.proxies.believed(peer):
 		c.unknown.Do(func() {
-			c.log.Warn("a request says that it was forwarded, and its peer is no trusted proxy, so the peer is taken for "+
-				"the client: if that is a proxy of yours, name its network in --trusted-proxies (CONDUIT_TRUSTED_PROXIES)",
+			c.log.Warn("a request says that it was forwarded, and its peer is no trusted proxy, so the peer is taken "+
+				"for "+
+				"the client: if that is a proxy of yours, name its network in --trusted-proxies "+
+				"(CONDUIT_TRUSTED_PROXIES)",
 				"peer", peer.String())
 		})
 		return peer

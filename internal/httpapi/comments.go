@@ -9,7 +9,9 @@ import (
 )
 
 // GetArticleComments implements GET /articles/{slug}/comments.
-func (h *handlers) GetArticleComments(ctx context.Context, request api.GetArticleCommentsRequestObject) (api.GetArticleCommentsResponseObject, error) {
+func (h *handlers) GetArticleComments(
+	ctx context.Context, request api.GetArticleCommentsRequestObject,
+) (api.GetArticleCommentsResponseObject, error) {
 	filter, err := commentFilter(request.Params.Limit, request.Params.Cursor)
 	if err != nil {
 		return nil, err
@@ -27,7 +29,9 @@ func (h *handlers) GetArticleComments(ctx context.Context, request api.GetArticl
 }
 
 // CreateArticleComment implements POST /articles/{slug}/comments.
-func (h *handlers) CreateArticleComment(ctx context.Context, request api.CreateArticleCommentRequestObject) (api.CreateArticleCommentResponseObject, error) {
+func (h *handlers) CreateArticleComment(
+	ctx context.Context, request api.CreateArticleCommentRequestObject,
+) (api.CreateArticleCommentResponseObject, error) {
 	comment, err := h.Comments.Add(ctx, callerFrom(ctx), request.Slug, request.Body.Comment.Body)
 	if err != nil {
 		return nil, err
@@ -41,7 +45,9 @@ func (h *handlers) CreateArticleComment(ctx context.Context, request api.CreateA
 }
 
 // DeleteArticleComment implements DELETE /articles/{slug}/comments/{commentId}.
-func (h *handlers) DeleteArticleComment(ctx context.Context, request api.DeleteArticleCommentRequestObject) (api.DeleteArticleCommentResponseObject, error) {
+func (h *handlers) DeleteArticleComment(
+	ctx context.Context, request api.DeleteArticleCommentRequestObject,
+) (api.DeleteArticleCommentResponseObject, error) {
 	if err := h.Comments.Delete(ctx, callerFrom(ctx), request.Slug, request.CommentId); err != nil {
 		return nil, err
 	}

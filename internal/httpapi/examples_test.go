@@ -102,7 +102,8 @@ func (p *player) plays(t *testing.T, operationIDs ...string) {
 			p.compare(t, operation, request)
 			for _, parameter := range operation.parameters {
 				// Each of the query finds the same alone, but for a cursor, which leads to another page.
-				if parameter := parameter.Value; parameter.In == openapi3.ParameterInQuery && parameter.Name != "cursor" {
+				if parameter := parameter.Value; parameter.In == openapi3.ParameterInQuery &&
+					parameter.Name != "cursor" {
 					narrowed := request
 					narrowed.path += "?" + parameter.Name + "=" + url.QueryEscape(fmt.Sprint(parameter.Example))
 					p.compare(t, operation, narrowed)
@@ -183,7 +184,8 @@ func (p *player) learn(example, answer any, member string) {
 
 // asFound is a text of the contract, with what the server has for what is unknowable.
 func (p *play) asFound(text string) string {
-	examples := slices.SortedFunc(maps.Keys(p.found), func(a, b string) int { return len(b) - len(a) }) // tokens hold ids
+	// tokens hold ids
+	examples := slices.SortedFunc(maps.Keys(p.found), func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
 	for _, example := range examples {
 		pairs = append(pairs, example, p.found[example])

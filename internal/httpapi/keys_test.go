@@ -78,7 +78,8 @@ func TestUnsignedIsUnwritten(t *testing.T) {
 		refresh := s.refreshToken(t)
 		s.clock.Advance(-time.Hour) // so that the key has to be asked for
 		written := func() string {
-			counts := query(t, openPastStore(t, url), `select count(*) from users union all select count(*) from sessions
+			counts := query(t, openPastStore(t, url), `
+select count(*) from users union all select count(*) from sessions
 				union all select count(*) from audit_events union all select refresh_generation from sessions`)
 			slices.Sort(counts)
 			return fmt.Sprint(counts)
@@ -117,7 +118,8 @@ func TestSessionsWhenTheClockStepsBack(t *testing.T) {
 			tokens = append(tokens, s.do(t, login("jake@test.com", password)).token(t))
 			for i, token := range tokens {
 				if got := s.do(t, get("/api/user", token)); got.status != 200 {
-					t.Fatalf("login %d of %d after the clock stepped back: %d %s", i+1, len(tokens), got.status, got.body)
+					t.Fatalf("login %d of %d after the clock stepped back: %d %s", i+1, len(tokens), got.status,
+						got.body)
 				}
 			}
 			s.clock.Advance(time.Minute)

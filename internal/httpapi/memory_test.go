@@ -35,7 +35,8 @@ func (s *server) open(t *testing.T, ipAddress, token, requestLine, headers strin
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if _, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\nAuthorization: Bearer %s\r\n%s\r\n", requestLine, ipAddress, token, headers); err != nil {
+	if _, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\nAuthorization: Bearer "+
+		"%s\r\n%s\r\n", requestLine, ipAddress, token, headers); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -104,7 +105,8 @@ func TestLongAnswersAreCharged(t *testing.T) {
 		for _, ipAddress := range []string{"192.0.2.1", "192.0.2.2"} {
 			conn := s.open(t, ipAddress, jake, "GET /openapi.json", "")
 			for range 40 { // more than the operating system keeps
-				_, _ = fmt.Fprintf(conn, "GET /openapi.json HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\n\r\n", ipAddress)
+				_, _ = fmt.Fprintf(conn, "GET /openapi.json HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\n\r\n",
+					ipAddress)
 			}
 			reader := bufio.NewReader(conn)
 			if _, err := reader.Peek(1); err != nil {
@@ -143,7 +145,8 @@ func TestSlowWriters(t *testing.T) {
 		var slow []*bufio.Reader
 		for _, ipAddress := range []string{"192.0.2.1", "192.0.2.2"} {
 			reader := bufio.NewReader(s.open(t, ipAddress, jake, "POST /api/articles", headers))
-			if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, " 100 ") { // it is being read
+			// it is being read
+			if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, " 100 ") {
 				t.Fatal(line, err)
 			}
 			slow = append(slow, reader)
@@ -193,7 +196,8 @@ func TestMemoryComesBack(t *testing.T) {
 					t.Fatalf("%s %s: %d %s", c.method, c.path, got.status, got.body)
 				}
 			}
-			_ = s.open(t, "127.0.0.1", jake, "POST /api/articles", "Content-Type: application/json\r\nContent-Length: 1048576\r\n").Close()
+			_ = s.open(t, "127.0.0.1", jake, "POST /api/articles",
+				"Content-Type: application/json\r\nContent-Length: 1048576\r\n").Close()
 			_ = s.open(t, "127.0.0.1", jake, "GET /api/articles/long", "").Close()
 		}
 	})

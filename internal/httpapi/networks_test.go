@@ -182,7 +182,8 @@ func TestChangesMakeNoNetworkKnown(t *testing.T) {
 			}
 		}
 		for _, change := range [][]string{
-			{"username", "JAKE", "email", "jake@test.com"}, {"password", password, "email", "jake@test.com"}, {"email", "new@test.com"},
+			{"username", "JAKE", "email", "jake@test.com"}, {"password", password, "email", "jake@test.com"},
+			{"email", "new@test.com"},
 			{"username", "jake"}, {"password", password},
 		} {
 			c := changing(token, change...)

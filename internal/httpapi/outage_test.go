@@ -81,7 +81,8 @@ func TestStaleConnections(t *testing.T) {
 	} {
 		s.fill(t, token)
 		if _, err := admin.ExecContext(t.Context(),
-			"select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"); err != nil {
+			"select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> "+
+				"pg_backend_pid()"); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.do(t, c); got.status >= 300 {
@@ -109,7 +110,8 @@ func (s *server) fill(t *testing.T, token string) {
 func TestSilentConnections(t *testing.T) {
 	t.Parallel()
 	url, proxy := storetest.NewProxy(t, storetest.Postgres(t))
-	s := newServer(t, url, store.Options{Timeout: 6 * time.Second}) // what is done after the loss takes long on a busy machine
+	// what is done after the loss takes long on a busy machine
+	s := newServer(t, url, store.Options{Timeout: 6 * time.Second})
 	token := s.register(t, "jake")
 	for round, c := range []func(n int) call{
 		func(int) call { return get("/api/user", token) },
@@ -183,7 +185,8 @@ func TestLostAnswers(t *testing.T) {
 			t.Cleanup(func() { _ = admin.Close() })
 			breakAll := func() {
 				if _, err := admin.ExecContext(t.Context(), `
-select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
+select pg_terminate_backend(pid) from pg_stat_activity
+ where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
 					t.Error(err)
 				}
 			}
@@ -261,11 +264,13 @@ func TestHealthOfWrites(t *testing.T) {
 		t.Cleanup(func() { _ = admin.Close() })
 		readOnly := func(value string) {
 			if _, err := admin.ExecContext(t.Context(), "do $$ begin execute format("+
-				"'alter database %I set default_transaction_read_only = "+value+"', current_database()); end $$"); err != nil {
+				"'alter database %I set default_transaction_read_only = "+value+"', current_database()); "+
+				"end $$"); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := admin.ExecContext(t.Context(), `
-select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
+select pg_terminate_backend(pid) from pg_stat_activity
+ where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -364,7 +369,8 @@ func TestStatesOfTheDatabase(t *testing.T) {
 	s.register(t, "jane")
 	for table := range writes {
 		execute("create function fail_" + table + "() returns trigger language plpgsql as 'begin return new; end'")
-		execute("create trigger aa_fail before insert or update or delete on " + table + " execute function fail_" + table + "()")
+		execute("create trigger aa_fail before insert or update or delete on " + table + " execute function fail_" +
+			table + "()")
 	}
 	for _, code := range []string{
 		"08006", "25006", "25P03", "40001", "53100", "53300", "55P03", "57014", "57P01", "57P03", "58030",

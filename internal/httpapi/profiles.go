@@ -7,7 +7,9 @@ import (
 )
 
 // GetProfileByUsername implements GET /profiles/{username}.
-func (h *handlers) GetProfileByUsername(ctx context.Context, request api.GetProfileByUsernameRequestObject) (api.GetProfileByUsernameResponseObject, error) {
+func (h *handlers) GetProfileByUsername(
+	ctx context.Context, request api.GetProfileByUsernameRequestObject,
+) (api.GetProfileByUsernameResponseObject, error) {
 	found, err := h.Profiles.Profile(ctx, callerFrom(ctx), request.Username)
 	if err != nil {
 		return nil, err
@@ -16,7 +18,9 @@ func (h *handlers) GetProfileByUsername(ctx context.Context, request api.GetProf
 }
 
 // FollowUserByUsername implements POST /profiles/{username}/follow.
-func (h *handlers) FollowUserByUsername(ctx context.Context, request api.FollowUserByUsernameRequestObject) (api.FollowUserByUsernameResponseObject, error) {
+func (h *handlers) FollowUserByUsername(
+	ctx context.Context, request api.FollowUserByUsernameRequestObject,
+) (api.FollowUserByUsernameResponseObject, error) {
 	followed, err := h.Profiles.Follow(ctx, callerFrom(ctx), request.Username)
 	if err != nil {
 		return nil, err
@@ -25,7 +29,9 @@ func (h *handlers) FollowUserByUsername(ctx context.Context, request api.FollowU
 }
 
 // UnfollowUserByUsername implements DELETE /profiles/{username}/follow.
-func (h *handlers) UnfollowUserByUsername(ctx context.Context, request api.UnfollowUserByUsernameRequestObject) (api.UnfollowUserByUsernameResponseObject, error) {
+func (h *handlers) UnfollowUserByUsername(
+	ctx context.Context, request api.UnfollowUserByUsernameRequestObject,
+) (api.UnfollowUserByUsernameResponseObject, error) {
 	unfollowed, err := h.Profiles.Unfollow(ctx, callerFrom(ctx), request.Username)
 	if err != nil {
 		return nil, err

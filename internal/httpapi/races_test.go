@@ -72,7 +72,9 @@ func TestLogoutBites(t *testing.T) {
 // statementCounter counts what PostgreSQL is sent, begin and commit included.
 type statementCounter struct{ count atomic.Int64 }
 
-func (c *statementCounter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+func (c *statementCounter) TraceQueryStart(
+	ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData,
+) context.Context {
 	c.count.Add(1)
 	return ctx
 }
@@ -100,7 +102,8 @@ func TestStatements(t *testing.T) {
 		{"login", login("jake@test.com", password), 4},
 		{"login, wrong password", login("jake@test.com", "wrong"), 2},
 		{"login, unknown address", login("nobody@test.com", "wrong"), 2},
-		{"session with a refresh token", sessionCall("/api/sessions", "email", "jake@test.com", "password", password), 4},
+		{"session with a refresh token", sessionCall("/api/sessions", "email", "jake@test.com", "password", password),
+			4},
 		{"refresh", sessionCall("/api/sessions/refresh", "refreshToken", refresh), 2},
 		{"registration", registration("other", "other@test.com", password), 5},
 		{"anonymous", get("/api/user", ""), 0},

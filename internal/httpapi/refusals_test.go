@@ -181,7 +181,8 @@ func TestBlockedGuessersFillNoDisk(t *testing.T) {
 				s.clock.Advance(20 * time.Second)
 			}
 		}
-		s.wantRows(t, identity.LoginFailed, 23+15, 23+15)                // the second is known nowhere, and has 15 in ten minutes
+		// the second is known nowhere, and has 15 in ten minutes
+		s.wantRows(t, identity.LoginFailed, 23+15, 23+15)
 		if err := s.Throttle.WriteDown(t.Context(), false); err != nil { // what waits for its minute still waits
 			t.Fatal(err)
 		}

@@ -145,7 +145,8 @@ func sessionOf(session identity.Session, caller identity.Caller) api.Session {
 
 func noticeOf(event identity.Event) api.Notice {
 	return api.Notice{
-		Event: string(event.Action), At: api.Timestamp(event.At), IpAddress: event.IPAddress, UserAgent: event.UserAgent,
+		Event: string(event.Action), At: api.Timestamp(event.At), IpAddress: event.IPAddress,
+		UserAgent: event.UserAgent,
 	}
 }
 

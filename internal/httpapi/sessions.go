@@ -7,7 +7,9 @@ import (
 )
 
 // GetSessions implements GET /user/sessions.
-func (h *handlers) GetSessions(ctx context.Context, _ api.GetSessionsRequestObject) (api.GetSessionsResponseObject, error) {
+func (h *handlers) GetSessions(
+	ctx context.Context, _ api.GetSessionsRequestObject,
+) (api.GetSessionsResponseObject, error) {
 	caller := callerFrom(ctx)
 	sessions, notices, err := h.Sessions.List(ctx, caller)
 	if err != nil {
@@ -26,7 +28,9 @@ func (h *handlers) GetSessions(ctx context.Context, _ api.GetSessionsRequestObje
 }
 
 // DeleteSession implements DELETE /user/sessions/{sessionId}.
-func (h *handlers) DeleteSession(ctx context.Context, request api.DeleteSessionRequestObject) (api.DeleteSessionResponseObject, error) {
+func (h *handlers) DeleteSession(
+	ctx context.Context, request api.DeleteSessionRequestObject,
+) (api.DeleteSessionResponseObject, error) {
 	if err := h.Sessions.EndOne(ctx, callerFrom(ctx), request.SessionId, clientFrom(ctx)); err != nil {
 		return nil, err
 	}
@@ -34,7 +38,9 @@ func (h *handlers) DeleteSession(ctx context.Context, request api.DeleteSessionR
 }
 
 // DeleteOtherSessions implements DELETE /user/sessions.
-func (h *handlers) DeleteOtherSessions(ctx context.Context, _ api.DeleteOtherSessionsRequestObject) (api.DeleteOtherSessionsResponseObject, error) {
+func (h *handlers) DeleteOtherSessions(
+	ctx context.Context, _ api.DeleteOtherSessionsRequestObject,
+) (api.DeleteOtherSessionsResponseObject, error) {
 	if err := h.Sessions.EndOthers(ctx, callerFrom(ctx), clientFrom(ctx)); err != nil {
 		return nil, err
 	}
@@ -42,7 +48,9 @@ func (h *handlers) DeleteOtherSessions(ctx context.Context, _ api.DeleteOtherSes
 }
 
 // CreateSession implements POST /sessions.
-func (h *handlers) CreateSession(ctx context.Context, request api.CreateSessionRequestObject) (api.CreateSessionResponseObject, error) {
+func (h *handlers) CreateSession(
+	ctx context.Context, request api.CreateSessionRequestObject,
+) (api.CreateSessionResponseObject, error) {
 	input := request.Body.Session
 	grant, err := h.Users.LoginRefreshing(ctx, input.Email, input.Password, clientFrom(ctx))
 	if err != nil {
@@ -55,7 +63,9 @@ func (h *handlers) CreateSession(ctx context.Context, request api.CreateSessionR
 }
 
 // RefreshSession implements POST /sessions/refresh.
-func (h *handlers) RefreshSession(ctx context.Context, request api.RefreshSessionRequestObject) (api.RefreshSessionResponseObject, error) {
+func (h *handlers) RefreshSession(
+	ctx context.Context, request api.RefreshSessionRequestObject,
+) (api.RefreshSessionResponseObject, error) {
 	grant, err := h.Sessions.Renew(ctx, request.Body.Session.RefreshToken, clientFrom(ctx))
 	if err != nil {
 		return nil, err

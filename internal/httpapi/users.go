@@ -10,7 +10,9 @@ import (
 )
 
 // CreateUser implements POST /users.
-func (h *handlers) CreateUser(ctx context.Context, request api.CreateUserRequestObject) (api.CreateUserResponseObject, error) {
+func (h *handlers) CreateUser(
+	ctx context.Context, request api.CreateUserRequestObject,
+) (api.CreateUserResponseObject, error) {
 	input := request.Body.User
 	caller, err := h.Users.Register(ctx, identity.Registration{
 		Username: input.Username, Email: input.Email, Password: input.Password,
@@ -43,12 +45,16 @@ func (h *handlers) Logout(ctx context.Context, _ api.LogoutRequestObject) (api.L
 }
 
 // GetCurrentUser implements GET /user.
-func (h *handlers) GetCurrentUser(ctx context.Context, _ api.GetCurrentUserRequestObject) (api.GetCurrentUserResponseObject, error) {
+func (h *handlers) GetCurrentUser(
+	ctx context.Context, _ api.GetCurrentUserRequestObject,
+) (api.GetCurrentUserResponseObject, error) {
 	return api.GetCurrentUser200JSONResponse(userEnvelope(callerFrom(ctx))), nil
 }
 
 // UpdateCurrentUser implements PUT /user.
-func (h *handlers) UpdateCurrentUser(ctx context.Context, request api.UpdateCurrentUserRequestObject) (api.UpdateCurrentUserResponseObject, error) {
+func (h *handlers) UpdateCurrentUser(
+	ctx context.Context, request api.UpdateCurrentUserRequestObject,
+) (api.UpdateCurrentUserResponseObject, error) {
 	input := request.Body.User
 	caller, err := h.Users.Update(ctx, callerFrom(ctx), identity.UserChanges{
 		Username: input.Username, Email: input.Email, Password: input.Password, CurrentPassword: input.CurrentPassword,
@@ -61,7 +67,9 @@ func (h *handlers) UpdateCurrentUser(ctx context.Context, request api.UpdateCurr
 }
 
 // DeleteCurrentUser implements DELETE /user.
-func (h *handlers) DeleteCurrentUser(ctx context.Context, request api.DeleteCurrentUserRequestObject) (api.DeleteCurrentUserResponseObject, error) {
+func (h *handlers) DeleteCurrentUser(
+	ctx context.Context, request api.DeleteCurrentUserRequestObject,
+) (api.DeleteCurrentUserResponseObject, error) {
 	if err := h.Users.Delete(ctx, callerFrom(ctx), request.Body.User.Password, clientFrom(ctx)); err != nil {
 		return nil, err
 	}

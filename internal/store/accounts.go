@@ -41,7 +41,8 @@ func (s *Store) Accounts(
 func (s *Store) UsersNamed(ctx context.Context, name identity.Folded) ([]identity.User, error) {
 	var rows []userRow
 	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&rows).Where("username_key = ? or email_key = ?", name, name).Order("id").Scan(ctx)
+		return s.reads.NewSelect().Model(&rows).Where("username_key = ? or email_key = ?", name,
+			name).Order("id").Scan(ctx)
 	})
 	users := make([]identity.User, len(rows))
 	for i, row := range rows {
@@ -62,7 +63,8 @@ func (s *Store) Sessions(
 	err := s.retry(ctx, func(ctx context.Context) error {
 		query := s.reads.NewSelect().TableExpr("sessions").Join("join users on users.id = sessions.user_id").
 			ColumnExpr("sessions.*, users.username").
-			Where("sessions.id > ?", after).Where("sessions.expires_at > ?", now).OrderExpr("sessions.id").Limit(int64(limit))
+			Where("sessions.id > ?", after).Where("sessions.expires_at > ?",
+			now).OrderExpr("sessions.id").Limit(int64(limit))
 		if userID != 0 {
 			query = query.Where("sessions.user_id = ?", userID)
 		}

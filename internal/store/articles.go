@@ -126,7 +126,8 @@ func (s *Store) CreateArticle(
 		if err := takeSlug(ctx, tx, &row, slugs); err != nil {
 			return err
 		}
-		if err := written(tx.NewUpdate().Model(&row).Column("slug").WherePK().Where(sessionThere, session).Exec(ctx)); err != nil {
+		if err := written(tx.NewUpdate().Model(&row).Column("slug").WherePK().Where(sessionThere,
+			session).Exec(ctx)); err != nil {
 			return err
 		}
 		return importRows(ctx, tx, row.tagRows())
@@ -155,7 +156,8 @@ func (s *Store) ownSums(ctx context.Context, tx bun.Tx) error {
 func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[string]) error {
 	for slug := range slugs {
 		owner := row.ID
-		result, err := tx.NewRaw("insert into article_slugs (slug, article_id) values (?, ?) on conflict do nothing", slug, row.ID).Exec(ctx)
+		result, err := tx.NewRaw("insert into article_slugs (slug, article_id) values (?, ?) on conflict do nothing",
+			slug, row.ID).Exec(ctx)
 		if err != nil {
 			return err
 		}
@@ -218,7 +220,8 @@ func (s *Store) UpdateArticle(
 			}
 		}
 		if tagsChanged {
-			if _, err := tx.NewDelete().Model((*articleTagRow)(nil)).Where("article_id = ?", row.ID).Exec(ctx); err != nil {
+			if _, err := tx.NewDelete().Model((*articleTagRow)(nil)).Where("article_id = ?",
+				row.ID).Exec(ctx); err != nil {
 				return err
 			}
 			if err := importRows(ctx, tx, row.tagRows()); err != nil {
@@ -227,7 +230,8 @@ func (s *Store) UpdateArticle(
 		}
 		// Not the count of favourites, which may have moved since and is the trigger's to keep.
 		updated = row.article()
-		return written(tx.NewUpdate().Model(&row).ExcludeColumn("id", "favorites_count", "created_at", "author_id").WherePK().
+		return written(tx.NewUpdate().Model(&row).ExcludeColumn("id", "favorites_count", "created_at",
+			"author_id").WherePK().
 			Where(sessionThere, session).Exec(ctx))
 	})
 	return updated, err
@@ -255,7 +259,8 @@ func (s *Store) SetFavorite(ctx context.Context, session identity.Session, slug 
 	query := "delete from favorites where user_id = ? and article_id = " + slugSQL + " and " + sessionThere
 	if favorite {
 		query = `insert into favorites (user_id, article_id, created_at)
-			select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessionThere + " on conflict do nothing"
+			select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessionThere +
+			" on conflict do nothing"
 	}
 	err := s.bySession(ctx, session.ID, query, session.UserID, slug, session.ID)
 	if violatesForeignKey(err) { // deleted since it was found

@@ -50,7 +50,8 @@ func (s *Store) recorded(ctx context.Context, event identity.Event) (bool, error
 	return s.writes.NewSelect().Model((*eventRow)(nil)).
 		Where("id > (select coalesce(max(id), 0) - 10000 from audit_events)").
 		Where("at = ? and action = ? and target = ?", event.At, event.Action, event.Target).
-		Where("request_id = ? and ip_address = ? and actor = ?", event.RequestID, event.IPAddress, event.Actor).Exists(ctx)
+		Where("request_id = ? and ip_address = ? and actor = ?", event.RequestID, event.IPAddress,
+			event.Actor).Exists(ctx)
 }
 
 func insertEvents(ctx context.Context, db bun.IDB, events ...identity.Event) error {
@@ -149,8 +150,10 @@ func (s *Store) EventsOf(
 		return query.WhereGroup(" and ", func(query *bun.SelectQuery) *bun.SelectQuery {
 			for _, action := range actions { // by one index each
 				by := newest("audit_events").Where("actor_id = ?", userID).Where("action = ?", action)
-				about := newest("audit_events").Where("target = ?", identity.UserTarget(userID)).Where("action = ?", action)
-				query = query.WhereOr("id in (?)", newest("(select id from (?) as a union select id from (?) as b) as newest", by, about))
+				about := newest("audit_events").Where("target = ?", identity.UserTarget(userID)).Where("action = ?",
+					action)
+				query = query.WhereOr("id in (?)",
+					newest("(select id from (?) as a union select id from (?) as b) as newest", by, about))
 			}
 			return query
 		}).Scan(ctx)

@@ -48,7 +48,8 @@ func (s *Store) AddComment(ctx context.Context, session, slug string, comment bl
 			return err
 		}
 		row.ArticleID = article
-		err = tx.NewRaw("insert into comments (article_id, author_id, body, created_at, updated_at) select ?, ?, ?, ?, ? where "+
+		err = tx.NewRaw("insert into comments (article_id, author_id, body, created_at, updated_at) select ?, ?, ?, "+
+			"?, ? where "+
 			sessionThere+" returning id",
 			row.ArticleID, row.AuthorID, row.Body, row.CreatedAt, row.UpdatedAt, session).Scan(ctx, &row.ID)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -84,7 +85,8 @@ func (s *Store) Comments(
 			ColumnExpr("c.*").ColumnExpr(author).ColumnExpr(followingExpr).Join(followingJoin, reader).OrderExpr("c.id")
 	}
 	if err := s.retry(ctx, func(ctx context.Context) error {
-		query := cut("id, author_id, octet_length(body) as size", asked.Limit+1) // one more, to know whether there is a next page
+		// one more, to know whether there is a next page
+		query := cut("id, author_id, octet_length(body) as size", asked.Limit+1)
 		if asked.Detail == blog.Outline {
 			query = views(query, outlinedAuthor)
 		}
@@ -132,7 +134,9 @@ func (s *Store) Comments(
 }
 
 // DeleteComment implements [blog.CommentStore].
-func (s *Store) DeleteComment(ctx context.Context, session, slug string, id int64, allow func(blog.Comment) error) error {
+func (s *Store) DeleteComment(
+	ctx context.Context, session, slug string, id int64, allow func(blog.Comment) error,
+) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		article, err := articleID(ctx, tx, slug)
 		if err != nil {

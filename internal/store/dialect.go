@@ -49,7 +49,8 @@ func (d dialect) millisecondAfter(moment string) string {
 // transaction ends. It lets nothing else go.
 func (d dialect) pruning(ctx context.Context, tx bun.Tx, before time.Time) (end func() error, err error) {
 	if d.postgres {
-		_, err := tx.NewRaw("select set_config('conduit.prune_before', ?, true)", before.Format(time.RFC3339Nano)).Exec(ctx)
+		_, err := tx.NewRaw("select set_config('conduit.prune_before', ?, true)",
+			before.Format(time.RFC3339Nano)).Exec(ctx)
 		return func() error { return nil }, err
 	}
 	_, err = tx.NewRaw("insert into audit_pruning (before) values (?)", before).Exec(ctx)

@@ -40,7 +40,8 @@ alter table favorites    disable trigger user`
 update users
    set articles_count  = (select count(*) from articles where articles.author_id = users.id),
        favorites_count = (select count(*) from favorites where favorites.user_id = users.id);
-update article_totals set articles_count = (select count(*) from articles where articles.id % 16 = article_totals.shard);
+update article_totals
+   set articles_count = (select count(*) from articles where articles.id % 16 = article_totals.shard);
 insert into tags (tag, articles_count) select tag, count(*) from article_tags group by tag;
 update articles set favorites_count = favorers.sum
   from (select article_id, count(*) as sum from favorites group by article_id) as favorers
@@ -148,7 +149,8 @@ func (i *Import) ImportFavorites(ctx context.Context, pairs []blog.Pair) error {
 	for chunk := range slices.Chunk(rows, 250) {
 		if _, err := i.tx.NewRaw(`with pairs (user_id, article_id) as (?)
 			insert into favorites (user_id, article_id, created_at)
-			select pairs.user_id, articles.id, articles.created_at from pairs join articles on articles.id = pairs.article_id`,
+			select pairs.user_id, articles.id, articles.created_at
+  from pairs join articles on articles.id = pairs.article_id`,
 			i.tx.NewValues(&chunk)).Exec(ctx); err != nil {
 			return err
 		}

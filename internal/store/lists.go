@@ -68,13 +68,15 @@ func articleIDs(filter blog.ArticleFilter, after *blog.Position) sqlText {
 		list = sqlText{"select l.id from articles as l where l.author_id = " + user, []any{filter.Author}}
 		rest.Author = ""
 	case filter.FavoritedBy != "":
-		list = sqlText{"select l.article_id as id from favorites as l where l.user_id = " + user, []any{filter.FavoritedBy}}
+		list = sqlText{"select l.article_id as id from favorites as l where l.user_id = " + user,
+			[]any{filter.FavoritedBy}}
 		id, rest.FavoritedBy = "l.article_id", ""
 	case filter.Tag != "":
 		list = sqlText{"select l.article_id as id from article_tags as l where l.tag = ?", []any{filter.Tag}}
 		id, rest.Tag = "l.article_id", ""
 	case filter.FollowedBy != 0:
-		list = list.and(" and l.author_id in (select followee_id from follows where follower_id = ?)", filter.FollowedBy)
+		list = list.and(" and l.author_id in (select followee_id from follows where follower_id = ?)",
+			filter.FollowedBy)
 	}
 	if rest.FavoritedBy != "" {
 		list = list.and(" and exists (select 1 from favorites where favorites.article_id = "+id+

@@ -137,7 +137,8 @@ func LastApplied(history []Migration) (last *Migration) {
 func halfMade(name string, err error) error {
 	var postgres *pgconn.PgError
 	if errors.As(err, &postgres) && (postgres.Code == "42P07" || postgres.Code == "42701" || postgres.Code == "42710") {
-		return fmt.Errorf("%s: the database has a part of it, as a former version leaves it that is killed while it migrates; "+
+		return fmt.Errorf("%s: the database has a part of it, as a former version leaves it that is killed while it "+
+			"migrates; "+
 			"restore a backup, or empty the database if it is new: %w", name, err)
 	}
 	return fmt.Errorf("%s: %w", name, err)
@@ -177,7 +178,8 @@ func (s *Store) history(ctx context.Context, db bun.IDB, table bool) (history []
 	}
 	var rows []migrate.Migration
 	if table {
-		if err := db.NewSelect().Model(&rows).ModelTableExpr("bun_migrations").ColumnExpr("*").Order("name").Scan(ctx); err != nil {
+		query := db.NewSelect().Model(&rows).ModelTableExpr("bun_migrations").ColumnExpr("*").Order("name")
+		if err := query.Scan(ctx); err != nil {
 			return nil, err
 		}
 	}

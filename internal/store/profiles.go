@@ -52,7 +52,8 @@ func (s *Store) ProfileByUsername(ctx context.Context, username identity.Folded,
 func (s *Store) SetFollowing(
 	ctx context.Context, session identity.Session, username identity.Folded, following bool,
 ) error {
-	query := "delete from follows where follower_id = ? and followee_id = (select id from users where username_key = ?) and " +
+	query := "delete from follows where follower_id = ? and followee_id = (select id from users where username_key = " +
+		"?) and " +
 		sessionThere
 	if following {
 		query = `insert into follows (follower_id, followee_id)

@@ -69,16 +69,19 @@ func (s *Store) AddSession(ctx context.Context, user identity.User, session iden
 insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address,
                       refresh_generation, refresh_hash, ends_at)
 select ?, id, ?,
-       coalesce((select ` + s.dialect.millisecondAfter("max(last_seen_at)") + ` from sessions as mine where mine.user_id = users.id and mine.last_seen_at > ?), ?),
+       coalesce((select ` + s.dialect.millisecondAfter("max(last_seen_at)") + `
+                   from sessions as mine where mine.user_id = users.id and mine.last_seen_at > ?), ?),
        ?, ?, ?, ?, ?, ?
   from users
- where id = ? and password_hash = ? and email_key = ? and disabled_at is null and ` + keyCounts + s.dialect.locks("share") + `
+ where id = ? and password_hash = ? and email_key = ? and disabled_at is null
+   and ` + keyCounts + s.dialect.locks("share") + `
     on conflict (id) do update set id = excluded.id
 returning id`
 	var id string
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.writes.NewRaw(query,
-			session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent, session.IPAddress,
+			session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent,
+			session.IPAddress,
 			session.RefreshGeneration, session.RefreshHash, session.EndsAt,
 			user.ID, user.PasswordHash, newUserRow(user).EmailKey, kid).Scan(ctx, &id)
 	})
@@ -88,7 +91,8 @@ returning id`
 	// Behind the insert: of those that begin at once, the last to count sees all.
 	var others int64
 	err = s.retry(ctx, func(ctx context.Context) (err error) {
-		others, err = s.reads.NewSelect().Model((*sessionRow)(nil)).Where("user_id = ?", user.ID).Where("id <> ?", session.ID).
+		others, err = s.reads.NewSelect().Model((*sessionRow)(nil)).Where("user_id = ?", user.ID).Where("id <> ?",
+			session.ID).
 			Where("expires_at > ?", session.CreatedAt).Count(ctx)
 		return err
 	})
@@ -96,7 +100,9 @@ returning id`
 }
 
 // EvictSessions implements [identity.SessionStore].
-func (s *Store) EvictSessions(ctx context.Context, session identity.Session, keep int, now time.Time) (ended []string, err error) {
+func (s *Store) EvictSessions(
+	ctx context.Context, session identity.Session, keep int, now time.Time,
+) (ended []string, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		// A statement of its own: of those that evict at once, each sees whom the one before has left.
 		var owner int64
@@ -106,7 +112,8 @@ func (s *Store) EvictSessions(ctx context.Context, session identity.Session, kee
 			return err
 		}
 		live := func() *bun.SelectQuery {
-			return tx.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("user_id = ?", owner).Where("expires_at > ?", now)
+			return tx.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("user_id = ?",
+				owner).Where("expires_at > ?", now)
 		}
 		// The one given is the first of them: a limit of 0 would be none.
 		newest := live().OrderExpr("id = ? desc", session.ID).Order("last_seen_at desc", "created_at desc", "id desc").
@@ -126,7 +133,8 @@ func (s *Store) owner(userID int64) *bun.SelectQuery {
 
 // sessionUserSQL is the query of every authenticated request. $1 works in both databases.
 const sessionUserSQL = `
-select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessions.refresh_used, users.username, users.email, users.bio, users.image, users.disabled_at
+select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessions.refresh_used,
+       users.username, users.email, users.bio, users.image, users.disabled_at
   from sessions
   join users on users.id = sessions.user_id
  where sessions.id = $1
@@ -141,7 +149,8 @@ func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (identity.S
 		if err != nil {
 			return err
 		}
-		return row.Scan(&user.ID, &session.ExpiresAt, &session.RefreshGeneration, &session.RefreshUsed, &user.Username, &user.Email, &user.Bio, &user.Image, &user.DisabledAt)
+		return row.Scan(&user.ID, &session.ExpiresAt, &session.RefreshGeneration, &session.RefreshUsed, &user.Username,
+			&user.Email, &user.Bio, &user.Image, &user.DisabledAt)
 	})
 	if err != nil {
 		return identity.Session{}, identity.User{}, missing(err, "session")
@@ -153,7 +162,8 @@ func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (identity.S
 // EndExpired implements [identity.SessionStore].
 func (s *Store) EndExpired(ctx context.Context, id string, now time.Time) error {
 	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Where("expires_at <= ?", now).Exec(ctx)
+		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Where("expires_at <= ?",
+			now).Exec(ctx)
 		return err
 	})
 }
@@ -276,20 +286,21 @@ func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) e
 	})
 }
 
-// Rotate implements [identity.SessionStore]. Comparing and setting in one statement, of any number who present one token
-// at the same time it lets one through.
+// Rotate implements [identity.SessionStore]. Comparing and setting in one statement, of any number who present one
+// token at the same time it lets one through.
 func (s *Store) Rotate(ctx context.Context, r identity.Rotation) error {
 	var id string
 	err := s.retry(ctx, func(ctx context.Context) error {
 		return s.writes.NewRaw(`
    update sessions
-      set refresh_generation = refresh_generation + 1, refresh_used = false, refresh_hash = ?, refresh_sealed = ?, refreshed_at = ?, last_seen_at = ?,
-          expires_at = ?
+      set refresh_generation = refresh_generation + 1, refresh_used = false, refresh_hash = ?, refresh_sealed = ?,
+          refreshed_at = ?, last_seen_at = ?, expires_at = ?
     where id = ? and refresh_generation = ? and refresh_hash = ? and expires_at > ?
       and exists (select 1 from users where users.id = sessions.user_id and users.disabled_at is null)
       and `+keyCounts+`
 returning id`,
-			r.Successor, r.Sealed, r.At, r.At, r.ExpiresAt, r.SessionID, r.Generation, r.Hash, r.At, r.KeyID).Scan(ctx, &id)
+			r.Successor, r.Sealed, r.At, r.At, r.ExpiresAt, r.SessionID, r.Generation, r.Hash, r.At, r.KeyID).Scan(ctx,
+			&id)
 	})
 	return s.orKeyGone(ctx, err, r.KeyID, "session")
 }
@@ -320,7 +331,8 @@ func (s *Store) Lease(ctx context.Context, name string, now, until time.Time) (b
 	var leased int64
 	err := s.retry(ctx, func(ctx context.Context) error {
 		result, err := s.writes.NewRaw(`insert into leases (name, until) values (?, ?)
-			on conflict (name) do update set until = excluded.until where leases.until <= ?`, name, until, now).Exec(ctx)
+			on conflict (name) do update set until = excluded.until where leases.until <= ?`,
+			name, until, now).Exec(ctx)
 		if err == nil {
 			leased, err = result.RowsAffected()
 		}

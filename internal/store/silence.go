@@ -142,7 +142,8 @@ func (s *Store) silent(ctx context.Context, t *try) bool {
 	defer func() { _ = fresh.Close(context.WithoutCancel(ctx)) }()
 	// A pooler gives process ids of its own, by which no backend can be found: then nothing is known of it.
 	var named bool
-	if err := fresh.QueryRow(ctx, "select pg_backend_pid() = $1", fresh.PgConn().PID()).Scan(&named); err != nil || !named {
+	if err := fresh.QueryRow(ctx, "select pg_backend_pid() = $1", fresh.PgConn().PID()).Scan(&named); err != nil ||
+		!named {
 		return false
 	}
 	if _, err := fresh.Exec(ctx, `
@@ -172,7 +173,8 @@ func (s *Store) committed(ctx context.Context, t *try) (bool, error) {
 			return status != nil && *status == "committed", err
 		}
 		if _, err := s.reads.DB.ExecContext(ctx,
-			"select pg_terminate_backend(pid, 200) from pg_stat_activity where backend_xid = $1::text::xid8::xid", t.xid); err != nil {
+			"select pg_terminate_backend(pid, 200) from pg_stat_activity where backend_xid = $1::text::xid8::xid",
+			t.xid); err != nil {
 			return false, err
 		}
 	}

@@ -18,9 +18,9 @@ func (q sqlText) and(text string, args ...any) sqlText {
 	return sqlText{q.text + text, append(q.args[:len(q.args):len(q.args)], args...)}
 }
 
-// scan runs a statement and reads what it finds: into a slice, or the columns of the one row it has. PostgreSQL prepares
-// it, once a connection, where that is asked for: it takes longer to plan a page of articles than to read it. Elsewhere
-// Bun writes the arguments into the text; SQLite plans in no time.
+// scan runs a statement and reads what it finds: into a slice, or the columns of the one row it has. PostgreSQL
+// prepares it, once a connection, where that is asked for: it takes longer to plan a page of articles than to read it.
+// Elsewhere Bun writes the arguments into the text; SQLite plans in no time.
 func (s *Store) scan(ctx context.Context, query sqlText, prepared bool, into ...any) error {
 	if !prepared || !s.dialect.postgres {
 		return s.reads.NewRaw(query.text, query.args...).Scan(ctx, into...)

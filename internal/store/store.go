@@ -106,7 +106,8 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	}
 	if err != nil {
 		// The parser's own message quotes what it was given.
-		return errors.New("the PostgreSQL URL cannot be parsed; want postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=MODE")
+		return errors.New("the PostgreSQL URL cannot be parsed; want " +
+			"postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=MODE")
 	}
 	for name := range config.RuntimeParams {
 		if strings.HasPrefix(name, "pool_") { // of pgx's own pool
@@ -149,7 +150,8 @@ func (s *Store) openSQLite(file string, options Options) error {
 	}
 	open := func(conns int, pragmas ...string) (*bun.DB, error) {
 		pragmas = append(pragmas,
-			fmt.Sprintf("busy_timeout(%d)", s.timeout.Milliseconds()), "foreign_keys(1)", "journal_mode(WAL)", "synchronous(NORMAL)")
+			fmt.Sprintf("busy_timeout(%d)", s.timeout.Milliseconds()), "foreign_keys(1)", "journal_mode(WAL)",
+			"synchronous(NORMAL)")
 		query := url.Values{"_pragma": pragmas, "_time_format": {"sqlite"}, "_txlock": {"immediate"}}
 		pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+query.Encode())
 		if err != nil {
@@ -186,7 +188,8 @@ func (s *Store) openSQLite(file string, options Options) error {
 		return err
 	}
 	// Now rather than with the first request: a file that is no database is a bad setting.
-	if err := patiently(context.Background(), func(ctx context.Context) error { return s.writes.PingContext(ctx) }); err != nil {
+	if err := patiently(context.Background(),
+		func(ctx context.Context) error { return s.writes.PingContext(ctx) }); err != nil {
 		return errors.Join(err, s.writes.Close())
 	}
 	if file == ":memory:" {

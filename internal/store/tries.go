@@ -15,9 +15,10 @@ const tries = 5
 // part is for how long a try may take before PostgreSQL is asked whether it knows of it.
 func (s *Store) part() time.Duration { return s.timeout / 3 }
 
-// repeat runs something within the store's time, and again while it fails for reasons that pass: after a connection that
-// had gone stale, as all of a pool have when the database was restarted, or silent, on a fresh one, for it drops the idle
-// ones; and when another transaction was in the way. once says whether it may run again after a stale connection.
+// repeat runs something within the store's time, and again while it fails for reasons that pass: after a connection
+// that had gone stale, as all of a pool have when the database was restarted, or silent, on a fresh one, for it drops
+// the idle ones; and when another transaction was in the way. once says whether it may run again after a stale
+// connection.
 func (s *Store) repeat(ctx context.Context, once func(ctx context.Context) (again bool, err error)) (err error) {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

@@ -51,7 +51,8 @@ func (r userRow) user() identity.User {
 
 // CreateUser implements [identity.UserStore].
 func (s *Store) CreateUser(
-	ctx context.Context, user identity.User, first identity.Session, kid string, complete func(id int64) (identity.Event, error),
+	ctx context.Context, user identity.User, first identity.Session, kid string,
+	complete func(id int64) (identity.Event, error),
 ) (identity.User, error) {
 	row := newUserRow(user)
 	var event identity.Event
@@ -130,7 +131,8 @@ func reserveName(ctx context.Context, tx bun.Tx, former userRow, until time.Time
 insert into reserved_names (username_key, username_look, plain, user_id, until)
 values (?, ?, ?, ?, ?)
     on conflict (username_key) do update
-   set username_look = excluded.username_look, plain = excluded.plain, user_id = excluded.user_id, until = excluded.until`,
+   set username_look = excluded.username_look, plain = excluded.plain, user_id = excluded.user_id,
+       until = excluded.until`,
 		former.UsernameKey, former.UsernameLook, identity.IsASCII(former.Username),
 		sql.NullInt64{Int64: former.ID, Valid: former.ID != 0}, until).Exec(ctx)
 	return err
@@ -138,7 +140,8 @@ values (?, ?, ?, ?, ?)
 
 // keepName keeps the former name of a user, who has another one now, from others; or refuses, when too many rest.
 func keepName(ctx context.Context, tx bun.Tx, former, now userRow, until time.Time) error {
-	if _, err := tx.NewRaw("delete from reserved_names where user_id = ? and username_key = ?", former.ID, now.UsernameKey).
+	if _, err := tx.NewRaw("delete from reserved_names where user_id = ? and username_key = ?", former.ID,
+		now.UsernameKey).
 		Exec(ctx); err != nil {
 		return err
 	}
@@ -160,7 +163,8 @@ func (s *Store) SweepNames(ctx context.Context, now time.Time, limit int) (int, 
 		s.dialect.locks("update skip locked")
 	var swept int64
 	err := s.retry(ctx, func(ctx context.Context) error {
-		result, err := s.writes.NewRaw("delete from reserved_names where username_key in ("+over+")", now, limit).Exec(ctx)
+		result, err := s.writes.NewRaw("delete from reserved_names where username_key in ("+over+")", now,
+			limit).Exec(ctx)
 		if err == nil {
 			swept, err = result.RowsAffected()
 		}
@@ -275,8 +279,10 @@ func (s *Store) addLooks(ctx context.Context) error {
 		{"select id, username from users where username_look is null order by id limit ?",
 			`update users set username_look = looks.look from looks
 			  where users.id = looks.id and users.username = looks.username`},
-		{"select 0 as id, username_key as username from reserved_names where username_look is null order by username_key limit ?",
-			"update reserved_names set username_look = looks.look from looks where reserved_names.username_key = looks.username"},
+		{"select 0 as id, username_key as username from reserved_names where username_look is null order by " +
+			"username_key limit ?",
+			"update reserved_names set username_look = looks.look from looks where reserved_names.username_key = " +
+				"looks.username"},
 	} {
 		for {
 			var rows []named
@@ -293,7 +299,8 @@ func (s *Store) addLooks(ctx context.Context) error {
 				rows[i].Look = identity.Look(row.Username)
 			}
 			if err := s.retry(ctx, func(ctx context.Context) error {
-				_, err := s.writes.NewRaw("with looks (id, username, look) as (?) "+table.write, s.writes.NewValues(&rows)).Exec(ctx)
+				_, err := s.writes.NewRaw("with looks (id, username, look) as (?) "+table.write,
+					s.writes.NewValues(&rows)).Exec(ctx)
 				return err
 			}); err != nil {
 				return err
