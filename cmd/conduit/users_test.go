@@ -123,7 +123,7 @@ func TestAccounts(t *testing.T) {
 			t.Error("the old password works, or the new one does not")
 		}
 
-		// Somebody took another's address for a name.
+		// Somebody took another's email for a name.
 		typed("a secret\n", `jake@example.com is created, with the id \d+\n`, "users", "create", "jake@example.com",
 			"eve@example.com")
 		refused("", "user is the username of one and the email of another: name them by the other of the two", "users",

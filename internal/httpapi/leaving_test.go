@@ -57,7 +57,7 @@ func TestGuessingAtOnesOwnPassword(t *testing.T) {
 	})
 }
 
-// TestDeletingByAnothersPassword: who has a token and no password could move the account to another address, take the
+// TestDeletingByAnothersPassword: who has a token and no password could move the account to another email, take the
 // old one for an account of their own, and confirm a deletion that was held open with that one's password.
 func TestDeletingByAnothersPassword(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {

@@ -101,7 +101,7 @@ func TestStatements(t *testing.T) {
 		{"PUT user", changing(token, "bio", "x"), 6},
 		{"login", login("jake@test.com", password), 4},
 		{"login, wrong password", login("jake@test.com", "wrong"), 2},
-		{"login, unknown address", login("nobody@test.com", "wrong"), 2},
+		{"login, unknown email", login("nobody@test.com", "wrong"), 2},
 		{"session with a refresh token", sessionCall("/api/sessions", "email", "jake@test.com", "password", password),
 			4},
 		{"refresh", sessionCall("/api/sessions/refresh", "refreshToken", refresh), 2},

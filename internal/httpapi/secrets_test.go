@@ -113,7 +113,7 @@ func TestNothingInADumpIsACredential(t *testing.T) {
 	})
 }
 
-// TestLoginTellsNothing: an unknown address, a wrong password and a disabled account take the same time. Hashing costs
+// TestLoginTellsNothing: an unknown email, a wrong password and a disabled account take the same time. Hashing costs
 // what it costs in production here; the samples take turns, so that whatever else the machine does falls on all three.
 func TestLoginTellsNothing(t *testing.T) {
 	s := newServer(t, "sqlite::memory:", store.Options{})
