@@ -262,7 +262,7 @@ func (s scope) isRefusal(expression ast.Expr) bool {
 	return false
 }
 
-// function gives the package and the name of what is called. A method counts as one of the room's own.
+// function returns the package and the name of what is called. A method counts as one of the room's own.
 func (s scope) function(call *ast.CallExpr) (full, name string) {
 	switch called := call.Fun.(type) {
 	case *ast.Ident:
@@ -287,7 +287,7 @@ func (s scope) isErrorType(expression ast.Expr) bool {
 	return false
 }
 
-// member gives the name that a member of a literal is set to, "set" if it is no name, and "" if it is not set.
+// member returns the name that a member of a literal is set to, "set" if it is no name, and "" if it is not set.
 func member(literal *ast.CompositeLit, key string) string {
 	for _, element := range literal.Elts {
 		pair, ok := element.(*ast.KeyValueExpr)

@@ -17,7 +17,7 @@ type benchCase struct {
 	rush bool
 	// changes tells that afterwards the articles are no longer those that were made. Such cases come after all others.
 	changes bool
-	// requests gives what a client calls for the bytes of its next request.
+	// requests returns what a client calls for the bytes of its next request.
 	requests func(s *server, client int) (next func() []byte)
 
 	slices []slice

@@ -162,13 +162,13 @@ func (c *client) ask(request []byte, answer any) error {
 	return json.Unmarshal(body, answer)
 }
 
-// line reads a line and gives it without its end.
+// line reads a line and returns it without its end.
 func (c *client) line() ([]byte, error) {
 	line, err := c.reader.ReadSlice('\n')
 	return bytes.TrimRight(line, "\r\n"), err
 }
 
-// percentile gives, in milliseconds, what so many percent of the answers did not exceed.
+// percentile returns, in milliseconds, what so many percent of the answers did not exceed.
 func (a *answers) percentile(percent int) float64 {
 	rank := max(1, (len(a.took)*percent+99)/100)
 	return float64(a.took[rank-1].Microseconds()) / 1000

@@ -12,7 +12,7 @@ import (
 // slice is what came out of one turn of a case.
 type slice struct{ rate, ratio, p50, p99 float64 }
 
-// measure gives each case its slices, the first being the one with which the others are compared. The order changes
+// measure returns each case its slices, the first being the one with which the others are compared. The order changes
 // from round to round, lest a case always suffer from what the one before it left to be done: garbage, a write-ahead
 // log, a hot CPU.
 func measure(ctx context.Context, s settings, cases []*benchCase, running *servers, progress io.Writer) error {
@@ -101,7 +101,7 @@ func thousands(n int) string {
 	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }
 
-// spread gives the median of a number over the slices, between its extremes.
+// spread returns the median of a number over the slices, between its extremes.
 func spread(all []slice, number func(slice) float64) (lowest, median, highest float64) {
 	var numbers []float64
 	for _, s := range all {

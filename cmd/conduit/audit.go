@@ -219,7 +219,7 @@ func auditPruneCommand() *cobra.Command {
 	return command
 }
 
-// findUserID gives the id of a user by their name, or by an id as events have it; 0 for "".
+// findUserID returns the id of a user by their name, or by an id as events have it; 0 for "".
 func findUserID(ctx context.Context, db *store.Store, user string) (int64, error) {
 	if user == "" {
 		return 0, nil

@@ -41,7 +41,7 @@ For containers, which have no other program to ask with, and for scripts that st
 	return command
 }
 
-// waitForHealth asks until the server is well, or, when the time is over, gives what was wrong last.
+// waitForHealth asks until the server is well, or, when the time is over, returns what was wrong last.
 func waitForHealth(ctx context.Context, url string, wait time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(wait, 5*time.Second)) // who is asked once has some time to answer
 	defer cancel()

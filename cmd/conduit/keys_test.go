@@ -12,7 +12,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// tokenOf registers somebody, or logs them in, and gives the token with the kid of the key that signed it.
+// tokenOf registers somebody, or logs them in, and returns the token with the kid of the key that signed it.
 func (i instance) tokenOf(t *testing.T, path string) (token, kid string) {
 	t.Helper()
 	status, text := i.do(t, "POST", path, "",

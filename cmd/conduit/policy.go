@@ -18,7 +18,7 @@ func policyFlag(flags *pflag.FlagSet, policy *string) {
 		"what new passwords are held to: 8 characters, or 15 and neither common nor with the name in them")
 }
 
-// passwordPolicy gives the policy of that name. The list of common passwords is read only where it is needed.
+// passwordPolicy returns the policy of that name. The list of common passwords is read only where it is needed.
 func passwordPolicy(name string) (identity.PasswordPolicy, error) {
 	if name != strictPolicy {
 		return identity.PasswordPolicy{}, nil

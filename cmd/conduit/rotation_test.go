@@ -95,7 +95,7 @@ func newFleet(t *testing.T, url string) *fleet {
 	return f
 }
 
-// call sends a request and gives the token in the answer, if there is one.
+// call sends a request and returns the token in the answer, if there is one.
 func (m *member) call(method, path, token, body string) (status int, got string, err error) {
 	request, err := http.NewRequest(method, m.URL+path, strings.NewReader(body))
 	if err != nil {

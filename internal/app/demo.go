@@ -15,7 +15,7 @@ import (
 	"conduit/internal/store"
 )
 
-// Fill gives an empty database demo content.
+// Fill returns an empty database demo content.
 func Fill(ctx context.Context, db *store.Store, passwords *auth.Passwords, options demo.Options) error {
 	hash, err := passwords.Hash(ctx, demo.Password)
 	if err != nil {
@@ -25,7 +25,7 @@ func Fill(ctx context.Context, db *store.Store, passwords *auth.Passwords, optio
 	return db.Import(ctx, func(content *store.Import) error { return demo.Fill(ctx, content, options) })
 }
 
-// fillNew gives an empty SQLite database demo content: the embedded default unasked, any other if it is asked for.
+// fillNew returns an empty SQLite database demo content: the embedded default unasked, any other if it is asked for.
 func (a *App) fillNew(ctx context.Context) error {
 	if !a.options.fillsNew(a.listener.Addr()) {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"conduit/internal/demo"
 )
 
-// standstill gives a clock that does not move, and ids that are drawn from seed: after the same requests, one after
+// standstill returns a clock that does not move, and ids that are drawn from seed: after the same requests, one after
 // another, everything that people see is the same at each start. None of the ids is a secret; tokens are signed as
 // ever.
 func standstill(seed uint64) (now func() time.Time, newID func() string) {

@@ -38,7 +38,7 @@ func (c *crowd) come(ctx context.Context, rank int, group ...string) {
 	synctest.Wait()
 }
 
-// serve gives turns until nobody waits.
+// serve returns turns until nobody waits.
 func (c *crowd) serve(t *testing.T) []string {
 	t.Helper()
 	for c.queue.free == 0 {

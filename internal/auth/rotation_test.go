@@ -25,7 +25,7 @@ func (f *fixture) rotating(t testing.TB) *KeyRing {
 	return ring
 }
 
-// tend has the ring do what is due, and gives the key it made.
+// tend has the ring do what is due, and returns the key it made.
 func tend(t testing.TB, ring *KeyRing) *KeyInfo {
 	t.Helper()
 	made, err := ring.Tend(t.Context())

@@ -248,7 +248,7 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.check(r, recorded) // after a panic, what is sent is not the operation's
 }
 
-// answer gives the real answer.
+// answer returns the real answer.
 func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 	var err error
 	if o.need != tokenIgnored {

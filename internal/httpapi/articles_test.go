@@ -23,7 +23,7 @@ func publishing(token, title string, tags ...string) call {
 	))
 }
 
-// publish creates an article and gives its slug. Each is a second younger than the one before.
+// publish creates an article and returns its slug. Each is a second younger than the one before.
 func (s *server) publish(t testing.TB, token, title string, tags ...string) string {
 	t.Helper()
 	s.clock.Advance(time.Second)
@@ -32,7 +32,7 @@ func (s *server) publish(t testing.TB, token, title string, tags ...string) stri
 	return into[api.ArticleEnvelope](t, got).Article.Slug
 }
 
-// slugs gives the slugs of a list and its total.
+// slugs returns the slugs of a list and its total.
 func (a answer) slugs(t testing.TB) (slugs []string, total int) {
 	t.Helper()
 	if strings.Contains(a.body, `"body":`) {

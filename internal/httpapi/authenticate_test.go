@@ -175,7 +175,7 @@ func issue(
 	return sign(userID, sessionID, "", issuedAt, expiresAt)
 }
 
-// sessionOf gives the session that a token names.
+// sessionOf returns the session that a token names.
 func (s *server) sessionOf(t *testing.T, token string) identity.Session {
 	t.Helper()
 	tokens := auth.NewTokens(s.Keys, auth.TokenOptions{
@@ -205,7 +205,7 @@ func TestExpiredTokenRemovesItsSession(t *testing.T) {
 	})
 }
 
-// hold sends a request but for its body, until the server is done with looking at the token, and gives what sends the
+// hold sends a request but for its body, until the server is done with looking at the token, and returns what sends the
 // rest.
 func (s *server) hold(t *testing.T, c call) (finish func() answer) {
 	t.Helper()

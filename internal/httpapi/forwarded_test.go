@@ -12,7 +12,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// seenFrom gives the IP address that the server records for a request with these headers.
+// seenFrom returns the IP address that the server records for a request with these headers.
 func (s *server) seenFrom(t *testing.T, header http.Header) string {
 	t.Helper()
 	guess := login("nobody@test.com", "wrong")

@@ -287,7 +287,7 @@ func decoded(t testing.TB, text string) (value any) {
 	return value
 }
 
-// at gives the value at a path of names: at("user", "bio").
+// at returns the value at a path of names: at("user", "bio").
 func (a answer) at(t testing.TB, names ...string) any {
 	t.Helper()
 	value := decoded(t, a.body)
@@ -314,7 +314,7 @@ func (a answer) token(t testing.TB) string {
 
 const password = "password123"
 
-// register creates a user called name and gives their token.
+// register creates a user called name and returns their token.
 func (s *server) register(t testing.TB, name string) string {
 	t.Helper()
 	got := s.do(t, registration(name, name+"@test.com", password))

@@ -15,7 +15,7 @@ import (
 // marker stands in every bad input where a password could; no answer and no log line may hold it.
 const marker = "s3cr3t-mark3r"
 
-// spoiledBodies gives bodies that must be refused, by what is wrong with them.
+// spoiledBodies returns bodies that must be refused, by what is wrong with them.
 func spoiledBodies(wrapper string, fields []string) map[string]string {
 	escaped := fmt.Sprintf(`\u00%x`, wrapper[0]) + wrapper[1:]
 	deep := strings.Repeat("[", 1000) + strings.Repeat("]", 1000)

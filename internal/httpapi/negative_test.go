@@ -209,7 +209,7 @@ func badBodies(good call, media *openapi3.MediaType) (requests []bad) {
 	return requests
 }
 
-// unfitValues gives JSON that the schema forbids.
+// unfitValues returns JSON that the schema forbids.
 func unfitValues(schema *openapi3.Schema) map[string]string {
 	values := map[string]string{"a number": "12345678", "true": "true", "a string": `"` + marker + `"`,
 		"an array": `[]`, "an object": `{"a":1}`}

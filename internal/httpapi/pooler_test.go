@@ -14,7 +14,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// mixture gives requests of all kinds, each time other ones, for somebody with a token.
+// mixture returns requests of all kinds, each time other ones, for somebody with a token.
 func mixture(token string, n int) call {
 	slug := fmt.Sprintf("/api/articles/on-jake-%d", n%3)
 	switch n % 12 {
@@ -45,7 +45,7 @@ func mixture(token string, n int) call {
 	return get("/api/tags", "")
 }
 
-// mixed sends a number of requests, sixteen at a time, and gives those answers that are not as good as 2xx.
+// mixed sends a number of requests, sixteen at a time, and returns those answers that are not as good as 2xx.
 func (s *server) mixed(t *testing.T, token string, requests int) map[string]int {
 	t.Helper()
 	var (
@@ -72,7 +72,7 @@ func (s *server) mixed(t *testing.T, token string, requests int) map[string]int 
 	return bad
 }
 
-// ofJake gives a server with three articles of jake, and his token.
+// ofJake returns a server with three articles of jake, and his token.
 func ofJake(t *testing.T, url string) (s *server, token string) {
 	t.Helper()
 	s = newServer(t, url, store.Options{Timeout: 30 * time.Second})

@@ -18,7 +18,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// together makes calls at the same time and gives how many answers had each status.
+// together makes calls at the same time and returns how many answers had each status.
 func (s *server) together(t *testing.T, calls []call) map[int]int {
 	t.Helper()
 	var group sync.WaitGroup

@@ -17,7 +17,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// dump gives every value in a database as text, in the ways in which bytes are written as text.
+// dump returns every value in a database as text, in the ways in which bytes are written as text.
 func dump(t *testing.T, url string) []string {
 	t.Helper()
 	driver, source, tables := "pgx", url, "select tablename from pg_tables where schemaname = current_schema()"
@@ -41,7 +41,7 @@ func dump(t *testing.T, url string) []string {
 	return slices.Sorted(maps.Keys(values))
 }
 
-// query gives all values that a query finds, as text.
+// query returns all values that a query finds, as text.
 func query(t *testing.T, db *sql.DB, text string) (values []string) {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), text)

@@ -38,7 +38,7 @@ func (s *server) sessionsOf(t testing.TB, token string) api.SessionList {
 	return into[api.SessionList](t, got)
 }
 
-// refreshToken logs jake in and gives the refresh token.
+// refreshToken logs jake in and returns the refresh token.
 func (s *server) refreshToken(t testing.TB) string {
 	t.Helper()
 	got := s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password))

@@ -37,7 +37,7 @@ var databaseSettings = map[string]map[string]string{
 
 const tricky = `back\\slash, 'quotes', \\' or 1=1 --, Ærøskøbing, 日本, 🦊`
 
-// journey does what reads and writes values of every kind, and gives the answers without what is random in them.
+// journey does what reads and writes values of every kind, and returns the answers without what is random in them.
 func (s *server) journey(t *testing.T, name string) (transcript []string) {
 	t.Helper()
 	s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork, s.Throttle.Registrations = 50, 50, 500, 500

@@ -151,7 +151,7 @@ func (s *Store) ownSums(ctx context.Context, tx bun.Tx) error {
 	return s.dialect.exclude(ctx, tx, fmt.Sprintf("select pg_advisory_xact_lock(%d)", sumsLock))
 }
 
-// takeSlug gives the article the first slug that is free or is its own already. A slug which another transaction is
+// takeSlug returns the article the first slug that is free or is its own already. A slug which another transaction is
 // about to take is waited for: then it is known whether it is free.
 func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[string]) error {
 	for slug := range slugs {

@@ -119,7 +119,7 @@ func violatesForeignKey(err error) bool {
 	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 }
 
-// missing gives NotFound(noun) for a query that found no row, and err otherwise.
+// missing returns NotFound(noun) for a query that found no row, and err otherwise.
 func missing(err error, noun string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return errs.NotFound(noun)

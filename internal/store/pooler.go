@@ -38,7 +38,7 @@ func (m *modes) read(dsn string, config *pgx.ConnConfig) {
 	}
 }
 
-// of gives the mode for a connection. Without a name a statement is parsed and planned each time, in the same round
+// of returns the mode for a connection. Without a name a statement is parsed and planned each time, in the same round
 // trip.
 func (m *modes) of(pooled bool) pgx.QueryExecMode {
 	switch {
@@ -81,7 +81,7 @@ func (s *Store) learn(err error) {
 	}
 }
 
-// checkPooler gives an [Unfit] for a pooler that keeps no transactions together.
+// checkPooler returns an [Unfit] for a pooler that keeps no transactions together.
 func (s *Store) checkPooler(ctx context.Context) error {
 	err := s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.ExecContext(ctx, "select 1")

@@ -43,8 +43,8 @@ type sessionRow struct {
 // keyCounts is the condition on whatever goes with a token that the key with this kid, the argument, has signed.
 const keyCounts = "exists (select 1 from signing_keys where signing_keys.id = ? and signing_keys.revoked_at is null)"
 
-// orKeyGone gives ErrKeyGone for a statement under keyCounts that found no row, if that was why, and NotFound(noun) if
-// not.
+// orKeyGone returns ErrKeyGone for a statement under keyCounts that found no row, if that was why, and NotFound(noun)
+// if not.
 func (s *Store) orKeyGone(ctx context.Context, err error, kid, noun string) error {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
@@ -246,7 +246,7 @@ func (s *Store) bySession(ctx context.Context, id, statement string, args ...any
 	})
 }
 
-// stillThere gives SessionOver for a session that has ended.
+// stillThere returns SessionOver for a session that has ended.
 func stillThere(ctx context.Context, db bun.IDB, id string) error {
 	there, err := db.NewSelect().Model((*sessionRow)(nil)).Where("id = ?", id).Exists(ctx)
 	if err == nil && !there {
@@ -255,7 +255,7 @@ func stillThere(ctx context.Context, db bun.IDB, id string) error {
 	return err
 }
 
-// written gives SessionOver for a change of a row, under sessionThere, that did not come about.
+// written returns SessionOver for a change of a row, under sessionThere, that did not come about.
 func written(result sql.Result, err error) error {
 	if err != nil {
 		return err

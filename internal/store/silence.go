@@ -46,7 +46,7 @@ type toldConn struct {
 	store *Store
 }
 
-// tell writes down who has what comes now, and gives the try; nil outside of one.
+// tell writes down who has what comes now, and returns the try; nil outside of one.
 func (c *toldConn) tell(ctx context.Context) *try {
 	t, _ := ctx.Value(tryKey{}).(*try)
 	if t != nil {
@@ -75,7 +75,7 @@ func (c *toldConn) QueryContext(ctx context.Context, query string, args []driver
 	return c.Conn.QueryContext(ctx, query, c.asked(args))
 }
 
-// beginSQL gives the id by which a transaction can be asked for later, without a round trip of its own.
+// beginSQL returns the id by which a transaction can be asked for later, without a round trip of its own.
 const beginSQL = "begin isolation level read committed; select pg_current_xact_id()"
 
 func (c *toldConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {

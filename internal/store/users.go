@@ -268,7 +268,7 @@ func (s *Store) taken(ctx context.Context, row userRow, err error) error {
 	return errs.Taken(fields...)
 }
 
-// addLooks gives names their look that have none yet: those from before there were looks, or from an instance that
+// addLooks returns names their look that have none yet: those from before there were looks, or from an instance that
 // knows of none.
 func (s *Store) addLooks(ctx context.Context) error {
 	type named struct {

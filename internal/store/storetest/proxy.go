@@ -115,7 +115,7 @@ func (p *Proxy) lose(requests bool) {
 	})
 }
 
-// Pool gives new connections other process ids than the server does, as poolers do.
+// Pool returns new connections other process ids than the server does, as poolers do.
 func (p *Proxy) Pool() { p.turn(func() { p.pooling = true }) }
 
 // accept forwards connections until the listener is closed.
