@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -14,13 +13,6 @@ const (
 	missingToken          = "is missing"
 	invalidTokenChallenge = `Bearer realm="conduit", error="invalid_token"`
 )
-
-// callerFrom returns the caller of the request. There always is one, authenticated or anonymous. An anonymous one does
-// not reach operations that require a token.
-func callerFrom(ctx context.Context) identity.Caller { return requestFrom(ctx).caller }
-
-// clientFrom returns where the request comes from.
-func clientFrom(ctx context.Context) identity.Client { return requestFrom(ctx).client }
 
 // tokenRefused reports whether an error is a refusal of the token, and returns its message.
 func tokenRefused(err error) (message string, ok bool) {

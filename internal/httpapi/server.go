@@ -7,89 +7,15 @@ package httpapi
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
-
-	"go.opentelemetry.io/otel/trace"
 
 	openapi "conduit"
 	"conduit/api"
-	"conduit/internal/blog"
 	"conduit/internal/contract"
 	"conduit/internal/docs"
-	"conduit/internal/identity"
-)
-
-// Config is what the server is made of.
-type Config struct {
-	Users    *identity.Users
-	Sessions *identity.Sessions
-	Profiles *blog.Profiles
-	Articles *blog.Articles
-	Comments *blog.Comments
-	Keys     PublicKeys
-	Issuer   string                      // the iss of tokens
-	Public   PublicURL                   // where others reach the server, if it is known
-	Version  string                      // of the program, for info.version
-	Ping     func(context.Context) error // fails unless the database answers and can be written to
-	Schema   func(context.Context) error // fails unless the database has the schema that this version needs
-	Log      *slog.Logger
-	Now      func() time.Time
-	Origins  []string // that may call from a browser; "*" is any
-
-	// BodyMemory and AnswerMemory are how many bytes all requests together may take for bodies and for answers; zero
-	// for 32 and 48 MiB.
-	BodyMemory, AnswerMemory int64
-
-	// BodyTime is how long any body may take, and BodyRate how many bytes a second a longer one must bring; zero for 20
-	// seconds and 4 KiB.
-	BodyTime time.Duration
-	BodyRate int
-
-	TrustedProxies Proxies // whose X-Forwarded-For and Forwarded count
-
-	// Tracer makes a span of each request; nil for none.
-	Tracer trace.Tracer
-	// HereOnly refuses requests that do not come from this machine: 403.
-	HereOnly bool
-	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
-	Rehearse bool
-	// Stopping, if set, is closed when the server is about to stop: /healthz is 503, answers close their connections,
-	// and delays that were asked for end.
-	Stopping <-chan struct{}
-	// CheckResponses checks every answer of an operation against the contract. It logs and counts those that break it;
-	// /healthz has the figures.
-	CheckResponses bool
-	// OnViolation, if set beside CheckResponses, is called with each answer that breaks the contract.
-	OnViolation func(contract.Violation)
-	// OnRequest, if set, is called after each answer. It gets the operationId, or "" outside of the contract; the
-	// status, or 499 if the client went away before there was one; and the time from the request's header to the
-	// answer's end.
-	OnRequest func(operationID string, status int, took time.Duration)
-	// OnAnswer, if set beside CheckResponses, is told of each operation's answers.
-	OnAnswer func(operationID string, status int, body []byte)
-}
-
-// PublicKeys are the keys by which others check tokens.
-type PublicKeys interface {
-	JWKS() []byte                    // the JWK set (RFC 7517 §5)
-	MaxAge() time.Duration           // for how long it may be kept
-	Opens() error                    // why the signing keys did not open when they were read last
-	Ready(ctx context.Context) error // why no token can be signed now
-}
-
-// base is where the contract's paths begin; openapi.yaml names it under servers.
-const base = "/api"
-
-// Others find our keys below these paths, at the root (RFC 8615) and in the contract.
-const (
-	publicKeys     = "/.well-known/jwks.json"
-	serverMetadata = "/.well-known/oauth-authorization-server"
 )
 
 // New returns the whole server as a handler. It fails if the contract and the generated code do not fit.
@@ -202,9 +128,3 @@ func (s *Server) BodyMemory() (taken, most int64) { return s.bodies.taken.Load()
 
 // AnswerMemory returns how many bytes requests have taken for answers, and how many they may.
 func (s *Server) AnswerMemory() (taken, most int64) { return s.answers.taken.Load(), s.answers.size }
-
-// handlers has the strict methods, in files by noun. Add one here and there when the compiler says that
-// api.StrictServerInterface is not implemented: see CONTRIBUTING.md, "To add an endpoint".
-type handlers struct{ Config }
-
-var _ api.StrictServerInterface = (*handlers)(nil)
