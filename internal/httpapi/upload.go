@@ -89,8 +89,9 @@ func (u *upload) Read(text []byte) (int, error) {
 	return n, err
 }
 
-// done moves the deadline, so that the answer has the time that it would have if the body had come at once. Until then
-// the server reads only to see whether the client is still there, and would take it for gone at the deadline.
+// done sets the write deadline anew, so that the answer has the time that it would have if the body had come at once.
+// It lifts the read deadline: from now on the server reads only to see whether the client is still there, and would
+// take it for gone at that deadline.
 func (u *upload) done(r *http.Request) {
 	_ = u.control.SetReadDeadline(time.Time{})
 	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.WriteTimeout > 0 {
