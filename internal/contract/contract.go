@@ -36,7 +36,7 @@ type Config struct {
 	Strict *openapi3.T
 	// OnViolation is called with each answer that breaks it.
 	OnViolation func(*http.Request, Violation)
-	// OnAnswer is told of each answer that is checked.
+	// OnAnswer is called with each answer that is checked.
 	OnAnswer func(operationID string, status int, body []byte)
 }
 
