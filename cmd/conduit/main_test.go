@@ -148,7 +148,7 @@ func TestUsage(t *testing.T) {
 			_, err := invoke(t, test.variables, test.args...)
 			if _, ok := errors.AsType[*usageError](err); !ok || !strings.HasPrefix(err.Error(), test.want) ||
 				strings.Contains(err.Error(), "\n") {
-				t.Errorf("error %v, want one line of usage: %s", err, test.want)
+				t.Fatalf("error %v, want one line of usage: %s", err, test.want)
 			}
 			if strings.Contains(err.Error(), "c2hvcnQ=") {
 				t.Errorf("the error holds the key: %v", err)
@@ -394,7 +394,7 @@ func TestBanner(t *testing.T) {
 	}
 }
 
-// TestStopWaitsForRequests: a request under way when the signal comes gets its answer.
+// TestSeed: the command fills an empty database, and no other.
 func TestSeed(t *testing.T) {
 	t.Parallel()
 	storetest.EachEmpty(t, func(t *testing.T, url string) {
