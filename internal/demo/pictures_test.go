@@ -44,7 +44,7 @@ func TestPicturesMove(t *testing.T) {
 				return identity.Outcome{},
 					nil
 			}
-			if _, err := db.UpdateUser(ctx, identity.Session{UserID: user.ID}, changing); err != nil {
+			if _, err := db.UpdateUser(ctx, identity.ByOperator(user.ID), changing); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -238,7 +238,7 @@ func TestNobodyWaitsForEachOther(t *testing.T) {
 			case 1:
 				_, err = s.Store.SweepSessions(ctx, s.clock.Now().Add(24*time.Hour), 3)
 			case 2:
-				_, err = s.Store.EndSessions(ctx, identity.Session{UserID: account}, 2)
+				_, err = s.Store.EndSessions(ctx, identity.ByOperator(account), 2)
 			}
 			if err != nil {
 				t.Error(err)

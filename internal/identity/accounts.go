@@ -6,9 +6,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"conduit/internal/errs"
-
 	"golang.org/x/text/unicode/norm"
+
+	"conduit/internal/errs"
 )
 
 // Account is a user as operators see them.
@@ -161,7 +161,7 @@ func (a *Accounts) SetPassword(ctx context.Context, user User, password string) 
 func (a *Accounts) change(
 	ctx context.Context, user User, action Action, change func(user *User, now time.Time) (endSessions bool),
 ) error {
-	_, err := a.Store.UpdateUser(ctx, Session{UserID: user.ID}, func(user *User) (Outcome, error) {
+	_, err := a.Store.UpdateUser(ctx, ByOperator(user.ID), func(user *User) (Outcome, error) {
 		user.UpdatedAt = Later(a.Now(), user.UpdatedAt)
 		return Outcome{
 			EndOthers: change(user, Stamp(a.Now())), Events: []Event{a.event(action, UserTarget(user.ID))},
@@ -172,7 +172,7 @@ func (a *Accounts) change(
 
 // Delete removes a user with all that is theirs. Their name stays reserved, as it does when users delete themselves.
 func (a *Accounts) Delete(ctx context.Context, user User) error {
-	return a.Store.DeleteUser(ctx, Session{UserID: user.ID}, Stamp(a.Now()).Add(reservation),
+	return a.Store.DeleteUser(ctx, ByOperator(user.ID), Stamp(a.Now()).Add(reservation),
 		a.event(AccountDeleted, UserTarget(user.ID)))
 }
 
@@ -200,7 +200,7 @@ func (a *Accounts) RevokeSession(ctx context.Context, id string) error {
 	if !utf8.ValidString(id) {
 		return errs.NotFound("session")
 	}
-	if err := a.Sessions.EndSession(ctx, Session{}, id); err != nil {
+	if err := a.Sessions.EndSession(ctx, ByOperator(0), id); err != nil {
 		return err
 	}
 	return record(ctx, a.Audit, a.event(SessionRevoked, sessionTarget(id)))
@@ -209,7 +209,7 @@ func (a *Accounts) RevokeSession(ctx context.Context, id string) error {
 // RevokeSessions ends all sessions of a user, or of everybody for the id 0, and returns how many.
 func (a *Accounts) RevokeSessions(ctx context.Context, userID int64) (int, error) {
 	removed, err := inBatches(func() (int, error) {
-		return a.Sessions.EndSessions(ctx, Session{UserID: userID}, accountsBatch)
+		return a.Sessions.EndSessions(ctx, ByOperator(userID), accountsBatch)
 	})
 	if err != nil || removed == 0 {
 		return removed, err

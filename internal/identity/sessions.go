@@ -48,6 +48,16 @@ type Caller struct {
 // Anonymous reports whether the caller is not logged in.
 func (c Caller) Anonymous() bool { return c.User.ID == 0 }
 
+// operatorID is the id of no session: those consist of capitals and digits.
+const operatorID = "(operator)"
+
+// ByOperator returns what stands for the session of an operator who changes something of a user, or, for the id 0, of
+// everybody. It is never a zero value: a caller whose session was forgotten has the rights of nobody.
+func ByOperator(userID int64) Session { return Session{ID: operatorID, UserID: userID} }
+
+// Operator reports whether an operator asks.
+func (s Session) Operator() bool { return s.ID == operatorID }
+
 // SessionOver says that the session has ended since the request began: its body may have taken a while.
 func SessionOver() error { return errs.Unauthenticated("token", "is invalid") }
 
@@ -69,13 +79,11 @@ type SessionStore interface {
 	// Sessions returns up to limit sessions that are not over by now, of one user, or of everybody for the id 0. They
 	// come in the order of their ids and have ids above after.
 	Sessions(ctx context.Context, userID int64, now time.Time, after string, limit int) ([]AccountSession, error)
-	// EndSession ends a session; NotFound("session") if it is not there. If by has an id, the session must be of the
-	// same user, and the error is SessionOver if by has ended itself. If by has none, an operator asks: it ends
-	// anybody's.
+	// EndSession ends a session; NotFound("session") if it is not there. The session must be of the same user as by,
+	// and the error is SessionOver if by has ended itself. For [ByOperator] it ends anybody's.
 	EndSession(ctx context.Context, by Session, id string) error
 	// EndSessions ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has
-	// ended. If by has no id, an operator asks: it ends up to limit sessions of by's user, or of everybody for the user
-	// id 0.
+	// ended. For [ByOperator] it ends up to limit sessions of the user, or of everybody.
 	EndSessions(ctx context.Context, by Session, limit int) (int, error)
 	// EndExpired ends a session that has expired by now; any other stays.
 	EndExpired(ctx context.Context, id string, now time.Time) error

@@ -2,9 +2,11 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
+	"conduit/internal/errs"
 	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -45,7 +47,7 @@ func TestAccountsInBatches(t *testing.T) {
 		if sessions, err := db.Sessions(ctx, 0, over, "", 2); err != nil || len(sessions) != 0 {
 			t.Errorf("sessions that are over: %v, %v", sessions, err)
 		}
-		if removed, err := db.EndSessions(ctx, identity.Session{UserID: sessions[0].UserID}, 2); err != nil ||
+		if removed, err := db.EndSessions(ctx, identity.ByOperator(sessions[0].UserID), 2); err != nil ||
 			removed != 1 {
 			t.Errorf("%d removed, %v", removed, err)
 		}
@@ -69,5 +71,38 @@ func TestAccountsThatAreGone(t *testing.T) {
 		wantNotFound(t, accounts.RevokeSession(t.Context(), "S"))
 		_, err := accounts.Find(t.Context(), "nobody")
 		wantNotFound(t, err)
+	})
+}
+
+// TestNobodyIsNoOperator: a session that is forgotten on the way, which is a zero value, may nothing.
+func TestNobodyIsNoOperator(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		addKey(t, db)
+		ctx := t.Context()
+		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, nobody := range []identity.Session{{}, {UserID: user.ID}} {
+			for name, act := range map[string]func() error{
+				"change a user": func() error {
+					_, err := db.UpdateUser(ctx, nobody, func(*identity.User) (identity.Outcome, error) {
+						return identity.Outcome{EndOthers: true}, nil
+					})
+					return err
+				},
+				"delete a user":  func() error { return db.DeleteUser(ctx, nobody, at, registration(user.ID)) },
+				"end a session":  func() error { return db.EndSession(ctx, nobody, "S1") },
+				"end all others": func() error { _, err := db.EndSessions(ctx, nobody, 10); return err },
+			} {
+				t.Run(fmt.Sprint(name, " as ", nobody.UserID), func(t *testing.T) {
+					wantKind(t, act(), errs.KindUnauthenticated)
+				})
+			}
+		}
+		if _, _, err := db.SessionWithUser(ctx, "S1", kid); err != nil {
+			t.Errorf("the session is gone: %v", err)
+		}
 	})
 }

@@ -182,7 +182,7 @@ func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) 
 	lost := false // whether an answer may have been
 	return s.retry(ctx, func(ctx context.Context) error {
 		query := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Returning("id")
-		if by.ID != "" {
+		if !by.Operator() {
 			query.Where("user_id = ?", by.UserID).Where(sessionThere, by.ID)
 		}
 		var ended string
@@ -191,7 +191,7 @@ func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) 
 			if lost { // ended by the try before, as far as anybody can tell
 				return nil
 			}
-			if by.ID != "" {
+			if !by.Operator() {
 				if err := stillThere(ctx, s.writes, by.ID); err != nil {
 					return err
 				}
@@ -211,7 +211,7 @@ func (s *Store) EndSessions(ctx context.Context, by identity.Session, limit int)
 		if by.UserID != 0 {
 			some.Where("user_id in (?)", s.owner(by.UserID))
 		}
-		if by.ID != "" {
+		if !by.Operator() {
 			some.Where("id <> ?", by.ID).Where(sessionThere, by.ID)
 		} else {
 			some.Limit(int64(limit))
@@ -220,7 +220,7 @@ func (s *Store) EndSessions(ctx context.Context, by identity.Session, limit int)
 		if err != nil {
 			return err
 		}
-		if ended, err = result.RowsAffected(); err != nil || ended > 0 || by.ID == "" {
+		if ended, err = result.RowsAffected(); err != nil || ended > 0 || by.Operator() {
 			return err
 		}
 		return stillThere(ctx, tx, by.ID)

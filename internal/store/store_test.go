@@ -91,10 +91,10 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		if diff := cmp.Diff(user, found); diff != "" {
 			t.Errorf("user of the session (-want +got):\n%s", diff)
 		}
-		if err := db.EndSession(ctx, identity.Session{}, "S1"); err != nil {
+		if err := db.EndSession(ctx, identity.ByOperator(0), "S1"); err != nil {
 			t.Fatal(err)
 		}
-		wantNotFound(t, db.EndSession(ctx, identity.Session{}, "S1"))
+		wantNotFound(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
 		_, _, err = db.SessionWithUser(ctx, "S1", kid)
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")

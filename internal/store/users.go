@@ -102,7 +102,7 @@ func (s *Store) DeleteUser(
 		}
 		// With the session as a condition: one that has ended meanwhile deletes nothing.
 		query := tx.NewDelete().Table("users").Where("id = ?", by.UserID).Returning("username")
-		if by.ID != "" {
+		if !by.Operator() {
 			query.Where("exists (select 1 from sessions where sessions.id = ?)", by.ID)
 		}
 		var name string
@@ -117,9 +117,9 @@ func (s *Store) DeleteUser(
 	}), happened)
 }
 
-// gone says what it means for whoever asks by a session that their user was not found.
+// gone turns sql.ErrNoRows into what it means: the user of a session is gone with it, an operator's was never there.
 func gone(err error, by identity.Session) error {
-	if errors.Is(err, sql.ErrNoRows) && by.ID != "" {
+	if errors.Is(err, sql.ErrNoRows) && !by.Operator() {
 		return identity.SessionOver()
 	}
 	return missing(err, "user")
@@ -138,11 +138,10 @@ values (?, ?, ?, ?, ?)
 	return err
 }
 
-// keepName keeps the former name of a user, who has another one now, from others; or refuses, when too many rest.
+// keepName reserves the former name of a user who has another one now. It refuses if too many are reserved.
 func keepName(ctx context.Context, tx bun.Tx, former, now userRow, until time.Time) error {
-	if _, err := tx.NewRaw("delete from reserved_names where user_id = ? and username_key = ?", former.ID,
-		now.UsernameKey).
-		Exec(ctx); err != nil {
+	if _, err := tx.NewRaw("delete from reserved_names where user_id = ? and username_key = ?",
+		former.ID, now.UsernameKey).Exec(ctx); err != nil {
 		return err
 	}
 	var resting []time.Time
@@ -163,8 +162,8 @@ func (s *Store) SweepNames(ctx context.Context, now time.Time, limit int) (int, 
 		s.dialect.locks("update skip locked")
 	var swept int64
 	err := s.retry(ctx, func(ctx context.Context) error {
-		result, err := s.writes.NewRaw("delete from reserved_names where username_key in ("+over+")", now,
-			limit).Exec(ctx)
+		result, err := s.writes.NewRaw("delete from reserved_names where username_key in ("+over+")",
+			now, limit).Exec(ctx)
 		if err == nil {
 			swept, err = result.RowsAffected()
 		}
@@ -194,7 +193,7 @@ func (s *Store) UpdateUser(
 		if err := s.dialect.locking(query, "no key update").Scan(ctx); err != nil {
 			return gone(err, by)
 		}
-		if by.ID != "" {
+		if !by.Operator() {
 			// A statement of its own, behind the lock: one that waited for the lock would not see what the other did.
 			if err := stillThere(ctx, tx, by.ID); err != nil {
 				return err

@@ -27,7 +27,7 @@ func TestWords(t *testing.T) {
 				return err
 			},
 			"another role": func() error {
-				_, err := db.UpdateUser(ctx, identity.Session{UserID: jake.ID},
+				_, err := db.UpdateUser(ctx, identity.ByOperator(jake.ID),
 					func(user *identity.User) (identity.Outcome, error) {
 						user.Role = ""
 						return identity.Outcome{}, nil
