@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"time"
 
-	"conduit/internal/app"
-
 	"github.com/spf13/cobra"
+
+	"conduit/internal/app"
 )
 
 func healthCommand() *cobra.Command {

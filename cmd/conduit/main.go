@@ -10,9 +10,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"conduit/internal/app"
-
 	"github.com/spf13/cobra"
+
+	"conduit/internal/app"
 )
 
 // version is set by the build: -ldflags "-X main.version=…".

@@ -3,9 +3,9 @@ package main
 import (
 	"time"
 
-	"conduit/internal/app"
-
 	"github.com/spf13/pflag"
+
+	"conduit/internal/app"
 )
 
 // settings of the server, one a flag. docs/settings.md has the table.

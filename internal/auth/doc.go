@@ -1,5 +1,5 @@
-// Package auth keeps Conduit's secrets: it hashes passwords, holds the signing
-// keys, and issues and verifies access tokens.
+// Package auth keeps Conduit's secrets: it hashes passwords, holds the signing keys, and issues and verifies access
+// tokens.
 //
 // # What it promises
 //
@@ -17,15 +17,16 @@
 // from times that are stored once, and changes are decided under the store's lock, so instances that share a store
 // agree without talking.
 //
-//	      11 minutes            30 days             its last token has expired
-//	next ────────────▶ active ──────────▶ retired ────────────────────────────▶ ended, then deleted
-//	published          signs              verifies
-//	  └───────────────────┴──────────────────┴──▶ revoked at any time: verifies nothing
+//	     11 minutes         30 days            its last token has expired
+//	next ---------> active ---------> retired ---------------------------> ended, then deleted
+//	published       signs             verifies
+//	  |               |                  |
+//	  +---------------+------------------+--> revoked at any time: verifies nothing
 //
 // An access token is a JWT (RFC 7519) of one shape. Verify refuses any other shape before it looks at a signature. The
 // header may hold nothing but alg, kid and typ, so a token can neither bring its own key nor choose its own algorithm
-// (RFC 8725 §3.1, §3.10). A token that could not be checked is never called invalid, because front ends log people out
-// when a token is.
+// (RFC 8725 §3.1, §3.10). A token that could not be checked is never called invalid, because front ends log people
+// out when a token is.
 //
 // # What it must not know
 //

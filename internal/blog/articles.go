@@ -9,10 +9,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"conduit/internal/errs"
 	"conduit/internal/identity"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // Article is something that somebody wrote.

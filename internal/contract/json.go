@@ -80,8 +80,8 @@ type decoding struct {
 	problems map[string]string
 }
 
-// value decodes the next value, which belongs to field.
-// The library's Unmarshal would bound neither items nor values, and stop at the first bad text.
+// value decodes the next value, which belongs to field. The library's Unmarshal would bound neither items nor values,
+// and stop at the first bad text.
 func (d *decoding) value(field string) (any, error) {
 	if d.decoder.StackDepth() > maxDepth {
 		return nil, errTooDeep

@@ -100,8 +100,8 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // lenient returns the request as it was meant, in two points on which front ends and Go disagree. RealWorld's Angular
-// front end publishes to /articles/, and a redirect would lose the body. It also does not encode semicolons in a query,
-// since there they are characters like any other (URL Standard §5.1), and package url drops a pair that has one.
+// front end publishes to /articles/, and a redirect would lose the body. It does not encode semicolons in a query
+// either: they are characters like any other there (URL Standard §5.1), but package url drops a pair that has one.
 //
 // It returns nil if the operation changes something and the slash may be all that is left of an empty parameter:
 // whoever means to end one session must not end them all. Reading is harmless, so GET /articles/ lists.
@@ -132,8 +132,8 @@ func hasDotSegment(path string) bool {
 	return slices.Contains(segments, ".") || slices.Contains(segments, "..")
 }
 
-// noOperation answers 405 if the path has operations with other methods, else 404. OPTIONS without a CORS preflight
-// gets the methods as well (RFC 9110 §9.3.7).
+// noOperation answers 405 if the path has operations with other methods, else 404. An OPTIONS
+// that is no CORS preflight gets the methods too (RFC 9110 §9.3.7).
 func (m *Mux) noOperation(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range m.methods {
@@ -224,8 +224,7 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			err = wish.hold(w, r, o.mux.config)
 		}
 		if err != nil {
-			// This is not one of the operation's own answers, as for an unknown route, so the contract need not have
-			// the status.
+			// Like that of an unknown route, this is no answer of the operation, so the contract need not have it.
 			o.host.Fail(w, r, err)
 			return
 		}
@@ -248,7 +247,7 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.check(r, recorded) // after a panic, what is sent is not the operation's
 }
 
-// answer returns the real answer.
+// answer checks the request in the order that [Mux] says, and has the handler answer it.
 func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 	var err error
 	if o.need != tokenIgnored {

@@ -68,8 +68,8 @@ type preferred struct {
 	words  []string // for Preference-Applied
 }
 
-// read returns what the request prefers. The error is Invalid and lists what there is. Preferences with other names are
-// ignored (RFC 7240 §2).
+// read returns what the request prefers. The error is Invalid and lists what there is. Preferences with other names
+// are ignored (RFC 7240 §2).
 func (r rehearsal) read(headers []string) (preferred, error) {
 	var p preferred
 	wanted := preferences(headers)
@@ -116,8 +116,8 @@ var (
 	preferenceValue = regexp.MustCompile(`^\s*([^\s=;"]+)\s*(?:=\s*"?([^\s;"]*)"?)?\s*(?:;|$)`)
 )
 
-// preferences returns what Prefer says (RFC 7240 §2): names in lower case, with their values. If a name is there twice,
-// the first counts.
+// preferences returns what Prefer says (RFC 7240 §2): names in lower case, with their values. If a name is there
+// twice, the first counts.
 func preferences(headers []string) map[string]string {
 	found := map[string]string{}
 	for _, element := range preference.FindAllString(strings.Join(headers, ","), -1) {
@@ -133,8 +133,8 @@ func preferences(headers []string) map[string]string {
 	return found
 }
 
-// hold waits for as long as the request prefers, or until the server stops. It moves the server's deadline for reading
-// a request, which would end the request meanwhile.
+// hold waits for as long as the request prefers, or until the server stops. It moves the server's deadline for
+// reading a request, which would end the request meanwhile.
 func (p preferred) hold(w http.ResponseWriter, r *http.Request, config Config) error {
 	if p.wait == 0 {
 		return nil

@@ -25,13 +25,13 @@ import (
 //go:embed page swagger-ui
 var files embed.FS
 
-// contentSecurityPolicy has a browser run and load only files of this server, and nothing inline. The icons in Swagger
-// UI's stylesheet are data: URLs.
+// contentSecurityPolicy has a browser run and load only files of this server, and nothing inline. The icons in
+// Swagger UI's stylesheet are data: URLs.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// kinds are the media types of the page's files. Browsers refuse scripts and styles with the wrong type, and the table
-// that package mime reads depends on the machine.
+// kinds are the media types of the page's files. Browsers refuse scripts and styles with the wrong type, and the
+// table that package mime reads depends on the machine.
 var kinds = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
@@ -107,7 +107,8 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// takesGzip reports whether Accept-Encoding (RFC 9110 §12.5.3) has gzip, by its name or as *, with a weight above zero.
+// takesGzip reports whether Accept-Encoding (RFC 9110 §12.5.3) has gzip, by its name or as *, with a weight above
+// zero.
 func takesGzip(headers []string) bool {
 	taken := false
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {

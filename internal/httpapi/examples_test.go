@@ -11,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"conduit/internal/app"
-
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
 	contract "conduit"
+	"conduit/internal/app"
 )
 
 // unknowable are the members whose text no example can foretell: tokens, the ids of sessions, and keys. All else is

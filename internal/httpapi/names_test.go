@@ -125,14 +125,16 @@ func TestLookAlikes(t *testing.T) {
 			try(name, false)
 		}
 		for _, name := range []string{
-			"pаypal", "раураl", "ｐａｙｐａｌ", "ⓟaypal", "𝓹𝓪𝔂𝓹𝓪𝓵", "PАYPАL", "payp\u0430l", "Іda", "іda", "ⅠDA", "Мax",
+			"pаypal", "раураl", "ｐａｙｐａｌ", "ⓟaypal", "𝓹𝓪𝔂𝓹𝓪𝓵", "PАYPАL",
+			"payp\u0430l", "Іda", "іda", "ⅠDA", "Мax",
 			"mаx", "rnах", "bоb", "ВОB", "b𝟢b",
 			"jake\u00a0lee", "jаke lee", "Ивaн", "σόφoς",
 		} {
 			try(name, true)
 		}
 		// ASCII against ASCII, one's own name, and names that only have parts in common.
-		for _, name := range []string{"rnax", "lda", "bob", "paypa1", "paypal2", "Иванна", "раураl3", "josé", "jose"} {
+		for _, name := range []string{"rnax", "lda", "bob", "paypa1", "paypal2", "Иванна", "раураl3",
+			"josé", "jose"} {
 			try(name, false)
 		}
 		// An ASCII name must not look like one that is not.

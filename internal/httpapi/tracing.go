@@ -11,9 +11,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// begin starts the span of a request and names it in the answer (Traceresponse, W3C Trace Context Level 2 §4). The span
-// continues a trace that a trusted proxy sends. It only links to one that a stranger sends: no outsider decides what is
-// recorded, or writes into other traces.
+// begin starts the span of a request and names it in the answer (Traceresponse, W3C Trace Context Level 2 §4). The
+// span continues a trace that a trusted proxy sends. It only links to one that a stranger sends: no outsider decides
+// what is recorded, or writes into other traces.
 //
 // It is not otelhttp, which always records paths, IP addresses and user agents as they were sent.
 func (r *request) begin(w http.ResponseWriter, in *http.Request, tracer trace.Tracer, believed bool) *http.Request {

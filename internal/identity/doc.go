@@ -3,17 +3,17 @@
 // A person proves who they are once, with a password, and gets a session. Whatever they present afterwards, an access
 // token or a refresh token, names that session and ends with it.
 //
-//	         login               it expires
-//	nothing ───────▶ live session ──────────▶ over: its tokens are refused, and a sweep removes it
-//	                      │ logged out, revoked, evicted by newer ones; another password or email;
-//	                      ▼ account disabled or deleted; a refresh token was reused
-//	                     gone: its tokens are refused at once
+//	        login                it expires
+//	nothing ------> live session -----------> over: its tokens are refused, and a sweep removes it
+//	                     | logged out, revoked, evicted by newer ones; another password or email;
+//	                     v account disabled or deleted; a refresh token was reused
+//	                    gone: its tokens are refused at once
 //
 // Refresh tokens keep a session live. Each is exchanged for the next; the session moves its end, up to a limit:
 //
-//	        exchanged                         successor used, grace time over
-//	newest ──────────▶ replaced ────────────────────────────────▶ used up
-//	                   presented again: the same successor        presented again: the session ends
+//	       exchanged                      successor used, grace time over
+//	newest ---------> replaced -----------------------------------------> used up
+//	                  presented again: the same successor                 presented again: the session ends
 //
 // [Throttle] slows down guessing. What happens to an account or to a signing key becomes an [Event].
 //

@@ -5,11 +5,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"conduit/internal/errs"
-
 	"go.mau.fi/util/confusable"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
+
+	"conduit/internal/errs"
 )
 
 // Limits, in characters (Unicode code points after NFC).

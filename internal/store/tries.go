@@ -15,10 +15,10 @@ const tries = 5
 // part is for how long a try may take before PostgreSQL is asked whether it knows of it.
 func (s *Store) part() time.Duration { return s.timeout / 3 }
 
-// repeat runs something within the store's time, and again while it fails for reasons that pass: after a connection
-// that had gone stale, as all of a pool have when the database was restarted, or silent, on a fresh one, for it drops
-// the idle ones; and when another transaction was in the way. once says whether it may run again after a stale
-// connection.
+// repeat runs something within the store's time, and runs it again while it fails for reasons that pass. One reason is
+// another transaction in the way. The other is a connection that has gone stale or silent: then all of the pool may
+// have, as after a restart of the database, so repeat drops the idle ones first. once says whether it may run again
+// then.
 func (s *Store) repeat(ctx context.Context, once func(ctx context.Context) (again bool, err error)) (err error) {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
