@@ -19,16 +19,12 @@ func TestAccountsInBatches(t *testing.T) {
 		addKey(t, db)
 		ctx := t.Context()
 		for _, name := range []string{"a", "b", "c"} {
-			if _, err := db.CreateUser(ctx, newUser(name), newSession("S"+name), kid, registered); err != nil {
-				t.Fatal(err)
-			}
+			register(t, db, name, "S"+name)
 		}
 		var names string
 		for after := int64(0); ; {
 			accounts, err := db.Accounts(ctx, "", after, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			for _, account := range accounts {
 				names, after = names+account.Username, account.ID
 			}
@@ -78,12 +74,7 @@ func TestAccountsThatAreGone(t *testing.T) {
 func TestNobodyIsNoOperator(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
-		addKey(t, db)
-		ctx := t.Context()
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ctx, user := t.Context(), jake(t, db)
 		for _, nobody := range []identity.Session{{}, {UserID: user.ID}} {
 			for name, act := range map[string]func() error{
 				"change a user": func() error {

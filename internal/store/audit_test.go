@@ -38,12 +38,8 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 		}
 		uncounted := events[1]
 		uncounted.Count = 0
-		if err := db.Record(ctx, events[0], uncounted); err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Record(ctx, events[2]); err != nil {
-			t.Fatal(err)
-		}
+		must(t, db.Record(ctx, events[0], uncounted))
+		must(t, db.Record(ctx, events[2]))
 		for _, test := range []struct {
 			filter identity.EventFilter
 			want   []identity.Event
@@ -57,9 +53,7 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 			{identity.EventFilter{Limit: 10, UserID: 7, Action: identity.LoggedIn}, []identity.Event{events[0]}},
 		} {
 			got, err := db.Events(ctx, test.filter)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("%+v (-want +got):\n%s", test.filter, diff)
 			}
@@ -133,9 +127,7 @@ func TestEventsGoByAge(t *testing.T) {
 			}
 		}
 		events, err := db.EventsAfter(ctx, identity.EventFilter{Limit: 10}, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		var left []string
 		for _, event := range events {
 			left = append(left, fmt.Sprint(event.Target, " ×", event.Count))
@@ -164,9 +156,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		db := storetest.Open(t, url, store.Options{})
 		addKey(t, db)
 		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		session := identity.Session{ID: "S1", UserID: user.ID}
 		event := func(action identity.Action) identity.Event {
 			return identity.Event{At: at, Actor: identity.ActorUser, ActorID: &user.ID, Action: action,
@@ -180,9 +170,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 			})
 			return err
 		}
-		if err := update(); err != nil {
-			t.Fatal(err)
-		}
+		must(t, update())
 		if err := db.DeleteUser(ctx, identity.Session{ID: "S2", UserID: user.ID}, at,
 			event(identity.AccountDeleted)); err == nil {
 			t.Error("deleted by a session that is not there")
@@ -190,9 +178,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		wantActions(t, db, identity.PasswordChanged, identity.Registered)
 
 		// An audit log that takes nothing stops the changes too.
-		if err := execute(t, url, "alter table audit_events rename to audit_events_away"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, execute(t, url, "alter table audit_events rename to audit_events_away"))
 		if _, err := db.CreateUser(ctx, newUser("jane"), newSession("S2"), kid, registered); err == nil {
 			t.Error("registered without a record")
 		}
@@ -202,17 +188,13 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		if err := update(); err == nil {
 			t.Error("changed without a record")
 		}
-		if err := execute(t, url, "alter table audit_events_away rename to audit_events"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, execute(t, url, "alter table audit_events_away rename to audit_events"))
 		_, err = db.UserByEmail(ctx, "jane@test.com")
 		wantNotFound(t, err)
 		if still, err := db.UserByEmail(ctx, "jake@test.com"); err != nil || still.PasswordHash != "xx" {
 			t.Errorf("after changes that were not recorded: %v, %v", still, err)
 		}
-		if err := db.DeleteUser(ctx, session, at, event(identity.AccountDeleted)); err != nil {
-			t.Fatal(err)
-		}
+		must(t, db.DeleteUser(ctx, session, at, event(identity.AccountDeleted)))
 		wantActions(t, db, identity.AccountDeleted, identity.PasswordChanged, identity.Registered)
 	})
 }
@@ -220,9 +202,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 func wantActions(t *testing.T, db *store.Store, want ...identity.Action) {
 	t.Helper()
 	events, err := db.Events(t.Context(), identity.EventFilter{Limit: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var got []identity.Action
 	for _, event := range events {
 		got = append(got, event.Action)
@@ -240,9 +220,7 @@ func execute(t *testing.T, url, statement string) error {
 		driver, source = "sqlite", "file:"+filepath.ToSlash(file)
 	}
 	db, err := sql.Open(driver, source)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer func() { _ = db.Close() }()
 	_, err = db.ExecContext(t.Context(), statement)
 	return err

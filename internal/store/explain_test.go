@@ -87,20 +87,12 @@ func TestPagesUseIndexes(t *testing.T) {
 	url := storetest.Postgres(t)
 	db := storetest.Open(t, url, store.Options{Tracer: log, Timeout: time.Minute})
 	ctx := t.Context()
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
+	conn := storetest.Connect(t, url)
 	for _, statement := range []string{manyArticles, "vacuum analyze"} {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			t.Fatal(err)
-		}
+		exec(t, conn, statement)
 	}
 	everybody, err := db.UserByEmail(ctx, "50@x")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	list := func(filter blog.ArticleFilter, page blog.Page) func() error {
 		return func() error {
 			got, err := db.ListArticles(ctx, filter, page, 1)
@@ -159,9 +151,7 @@ func TestPagesUseIndexes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			log.take()
-			if err := test.run(); err != nil {
-				t.Fatal(err)
-			}
+			must(t, test.run())
 			var plans strings.Builder
 			for _, statement := range log.take() {
 				var text string
@@ -170,9 +160,7 @@ func TestPagesUseIndexes(t *testing.T) {
 					t.Fatal(err, statement)
 				}
 				var explained []struct{ Plan plan }
-				if err := json.Unmarshal([]byte(text), &explained); err != nil {
-					t.Fatal(err)
-				}
+				must(t, json.Unmarshal([]byte(text), &explained))
 				explained[0].Plan.check(t, test.most)
 				plans.WriteString(text)
 			}

@@ -27,18 +27,10 @@ func TestSigningKeysComeBackAsTheyWere(t *testing.T) {
 		ctx := t.Context()
 		change := func(changes auth.KeyChanges, want ...auth.StoredKey) {
 			t.Helper()
-			if err := db.ChangeSigningKeys(ctx, func([]auth.StoredKey, []byte) (auth.KeyChanges, error) {
-				return changes, nil
-			}); err != nil {
-				t.Fatal(err)
-			}
+			changeKeys(t, db, changes)
 			got, err := db.SigningKeys(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("keys (-want +got):\n%s", diff)
-			}
+			must(t, err)
+			wantSame(t, "keys", want, got)
 		}
 		first, second, third := newKey("1"), newKey("2"), newKey("3")
 		change(auth.KeyChanges{Put: []auth.StoredKey{first, second}}, first, second)
@@ -50,9 +42,7 @@ func TestSigningKeysComeBackAsTheyWere(t *testing.T) {
 
 		refused := errors.New("refused")
 		if err := db.ChangeSigningKeys(ctx, func(keys []auth.StoredKey, _ []byte) (auth.KeyChanges, error) {
-			if diff := cmp.Diff([]auth.StoredKey{second}, keys); diff != "" {
-				t.Errorf("keys to decide on (-want +got):\n%s", diff)
-			}
+			wantSame(t, "keys to decide on", []auth.StoredKey{second}, keys)
 			return auth.KeyChanges{Put: []auth.StoredKey{first}}, refused
 		}); !errors.Is(err, refused) {
 			t.Errorf("error %v, want the decision's", err)
@@ -67,9 +57,7 @@ func TestOneKeyARotation(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		sealer, err := auth.NewSealer(bytes.Repeat([]byte{7}, 32))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		var (
 			rings [5]*auth.KeyRing
 			group sync.WaitGroup
@@ -81,9 +69,7 @@ func TestOneKeyARotation(t *testing.T) {
 		want := func(keys int) {
 			t.Helper()
 			for _, ring := range rings {
-				if err := ring.Reload(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				must(t, ring.Reload(t.Context()))
 				if diff := cmp.Diff(rings[0].Keys(), ring.Keys()); diff != "" || len(ring.Keys()) != keys {
 					t.Errorf("%d keys, want %d; another instance has:\n%s", len(ring.Keys()), keys, diff)
 				}

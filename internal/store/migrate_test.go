@@ -1,8 +1,8 @@
 package store_test
 
 import (
-	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +25,25 @@ func (l lines) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
+func (l lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// await waits for a line with each of these texts.
+func (l lines) await(texts ...string) {
+	for line := range l {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			return
+		}
+	}
+}
+
+// wantNext waits for the next line, and wants this text in it.
+func (l lines) wantNext(t *testing.T, text string) {
+	t.Helper()
+	if line := <-l; !strings.Contains(line, text) {
+		t.Errorf("log: %s, want %s", line, text)
+	}
+}
+
 // TestMigrationsLetOthersThrough: a migration that waits behind a reader says for whom, and does not keep other readers
 // waiting for long.
 func TestMigrationsLetOthersThrough(t *testing.T) {
@@ -32,23 +51,11 @@ func TestMigrationsLetOthersThrough(t *testing.T) {
 	ctx := t.Context()
 	url := storetest.Postgres(t)
 	log := make(lines, 100)
-	db := storetest.Open(t, url, store.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+	db := storetest.Open(t, url, store.Options{Log: log.logger()})
 	history, err := db.Migrations(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	connect := func(name string) *pgx.Conn {
-		config, err := pgx.ParseConfig(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config.RuntimeParams["application_name"] = name
-		conn, err := pgx.ConnectConfig(ctx, config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(ctx)) })
-		return conn
+		return storetest.Connect(t, url+"&application_name="+name)
 	}
 	const readAll = `
 do $$ declare name text; begin
@@ -57,16 +64,10 @@ do $$ declare name text; begin
     end loop;
 end $$`
 	backup, reader := connect("backup"), connect("reader")
-	if _, err := backup.Exec(ctx, "begin; "+readAll); err != nil {
-		t.Fatal(err)
-	}
+	exec(t, backup, "begin; "+readAll)
 	done := make(chan error, 1)
 	go func() { done <- db.MigrateDown(ctx, store.LastApplied(history).Name) }()
-	for line := range log {
-		if strings.Contains(line, "application=backup") && strings.Contains(line, "pid=") {
-			break
-		}
-	}
+	log.await("application=backup", "pid=")
 	began := time.Now()
 	if _, err := reader.Exec(ctx, readAll); err != nil {
 		t.Error(err)
@@ -86,19 +87,9 @@ end $$`
 func TestHalfMadeDatabase(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyPostgres(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
-	if _, err := conn.Exec(t.Context(), "create table users (id int)"); err != nil {
-		t.Fatal(err)
-	}
-	db, err := store.Open(url, store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
+	conn := storetest.Connect(t, url)
+	exec(t, conn, "create table users (id int)")
+	db := open(t, url, store.Options{})
 	if _, err := db.MigrateUp(t.Context()); err == nil || !strings.Contains(err.Error(), "restore a backup") {
 		t.Errorf("error %v, want a remedy", err)
 	}
@@ -109,9 +100,7 @@ func TestMigrationsSayWhatTheyLose(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		history, err := db.Migrations(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		for _, migration := range history {
 			if migration.Loses == "" || !strings.HasSuffix(migration.Loses, ".") {
 				t.Errorf("%s.down.sql does not begin with a line \"-- Loses ….\"; it loses %q", migration.Name,
@@ -130,31 +119,21 @@ func TestIssuerFromBefore(t *testing.T) {
 			t.Helper()
 			for undone := ""; !strings.HasPrefix(undone, "0010_"); {
 				history, err := db.Migrations(ctx)
-				if err != nil {
-					t.Fatal(err)
-				}
+				must(t, err)
 				undone = store.LastApplied(history).Name
-				if err := db.MigrateDown(ctx, undone); err != nil {
-					t.Fatal(err)
-				}
+				must(t, db.MigrateDown(ctx, undone))
 			}
 			if _, err := db.MigrateUp(ctx); err != nil {
 				t.Fatal(err)
 			}
 			used, err := db.UsedIssuers(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			return used
 		}
 		if used := again(); len(used) != 0 {
 			t.Errorf("without keys: %v", used)
 		}
-		if err := db.ChangeSigningKeys(ctx, func([]auth.StoredKey, []byte) (auth.KeyChanges, error) {
-			return auth.KeyChanges{Put: []auth.StoredKey{newKey("1")}}, nil
-		}); err != nil {
-			t.Fatal(err)
-		}
+		addKey(t, db)
 		used := again()
 		if len(used) != 1 || used[0].Issuer != "conduit" || used[0].Audience != "conduit" ||
 			time.Since(used[0].LastUsedAt).Abs() > time.Minute {
@@ -166,9 +145,7 @@ func TestIssuerFromBefore(t *testing.T) {
 			want   int
 		}{{-time.Second, 2}, {time.Second, 1}} {
 			now := auth.UsedIssuer{Issuer: "new", Audience: "new", LastUsedAt: time.Now().Add(time.Hour)}
-			if err := db.UseIssuer(ctx, now, used[0].LastUsedAt.Add(step.forget)); err != nil {
-				t.Fatal(err)
-			}
+			must(t, db.UseIssuer(ctx, now, used[0].LastUsedAt.Add(step.forget)))
 			if left, err := db.UsedIssuers(ctx); err != nil || len(left) != step.want {
 				t.Errorf("%v, %v, want %d", left, err, step.want)
 			}

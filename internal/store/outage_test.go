@@ -1,12 +1,8 @@
 package store_test
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"conduit/internal/errs"
 	"conduit/internal/identity"
@@ -23,33 +19,16 @@ func TestChangesThatCannotLook(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)
 			patient := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
-			addKey(t, patient)
-			user, err := patient.CreateUser(t.Context(), newUser("jake"), newSession("S1"), kid, registered)
-			if err != nil {
-				t.Fatal(err)
-			}
-			locker, err := pgx.Connect(t.Context(), url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = locker.Close(context.WithoutCancel(t.Context())) }()
-			if _, err := locker.Exec(t.Context(), "begin; lock table "+table+" in access exclusive mode"); err != nil {
-				t.Fatal(err)
-			}
-			db, err := store.Open(url, store.Options{Timeout: time.Second})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = db.Close() }()
+			user := jake(t, patient)
+			locker := storetest.Connect(t, url)
+			exec(t, locker, "begin; lock table "+table+" in access exclusive mode")
+			db := open(t, url, store.Options{Timeout: time.Second})
 			session := identity.Session{ID: "S1", UserID: user.ID}
-			_, err = db.UpdateUser(t.Context(), session, func(u *identity.User) (identity.Outcome, error) {
+			_, err := db.UpdateUser(t.Context(), session, func(u *identity.User) (identity.Outcome, error) {
 				u.Username = "other"
 				return identity.Outcome{EndOthers: true, Events: []identity.Event{registration(u.ID)}}, nil
 			})
-			var refusal *errs.Error
-			if !errors.As(err, &refusal) || refusal.Kind != errs.KindUnavailable {
-				t.Errorf("error %v, want unavailable", err)
-			}
+			wantKind(t, err, errs.KindUnavailable)
 		})
 	}
 }
@@ -69,19 +48,9 @@ func slowIsNotSilent(t *testing.T, pooled bool) {
 		proxy.Pool()
 	}
 	db := storetest.Open(t, url, store.Options{Timeout: 3 * time.Second})
-	addKey(t, db)
-	user, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1"), kid, registered)
-	if err != nil {
-		t.Fatal(err)
-	}
-	locker, err := pgx.Connect(t.Context(), direct)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = locker.Close(context.WithoutCancel(t.Context())) }()
-	if _, err := locker.Exec(t.Context(), "begin; lock table audit_events in access exclusive mode"); err != nil {
-		t.Fatal(err)
-	}
+	user := jake(t, db)
+	locker := storetest.Connect(t, direct)
+	exec(t, locker, "begin; lock table audit_events in access exclusive mode")
 	released := make(chan error)
 	go func() {
 		_, err := locker.Exec(t.Context(), "select pg_sleep(1.7); commit")

@@ -26,9 +26,7 @@ func BenchmarkPooler(b *testing.B) {
 	db := ways[0].db
 	addKey(b, db)
 	user, err := db.CreateUser(b.Context(), newUser("jake"), newSession("S1"), kid, registered)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must(b, err)
 	err = db.Import(b.Context(), func(i *store.Import) error {
 		articles := make([]blog.Article, 1000)
 		for n := range articles {
@@ -40,9 +38,7 @@ func BenchmarkPooler(b *testing.B) {
 		}
 		return i.ImportArticles(b.Context(), articles)
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
+	must(b, err)
 	for name, ask := range map[string]func(db *store.Store) error{
 		"session": func(db *store.Store) error {
 			_, _, err := db.SessionWithUser(b.Context(), "S1", kid)
@@ -58,9 +54,7 @@ func BenchmarkPooler(b *testing.B) {
 			for b.Loop() {
 				for i, way := range ways {
 					began := time.Now()
-					if err := ask(way.db); err != nil {
-						b.Fatal(err)
-					}
+					must(b, ask(way.db))
 					took[i] += time.Since(began)
 				}
 			}

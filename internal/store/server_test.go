@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,47 +16,40 @@ import (
 	"conduit/internal/store/storetest"
 )
 
+// exec runs a statement past the store.
+func exec(t *testing.T, conn *pgx.Conn, statement string) {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), statement)
+	must(t, err)
+}
+
 // administer runs a statement in which %I stands for the name of the URL's database.
 func administer(t *testing.T, url, statement string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
-	if _, err := conn.Exec(t.Context(), strings.ReplaceAll(statement, "%I", conn.Config().Database)); err != nil {
-		t.Fatal(err)
-	}
+	conn := storetest.Connect(t, url)
+	exec(t, conn, strings.ReplaceAll(statement, "%I", conn.Config().Database))
 }
 
 // databaseIn makes a database with these options beside another, until the test ends.
 func databaseIn(t *testing.T, suffix, options string) (url string) {
 	t.Helper()
 	beside := storetest.Postgres(t)
-	conn, err := pgx.ParseConfig(beside)
-	if err != nil {
-		t.Fatal(err)
-	}
-	administer(t, beside, "create database %I_"+suffix+" template template0 "+options)
+	conn := storetest.Connect(t, beside)
+	name := conn.Config().Database
+	exec(t, conn, fmt.Sprintf("create database %s_%s template template0 %s", name, suffix, options))
 	t.Cleanup(func() {
-		if conn, err := pgx.Connect(context.Background(), beside); err != nil {
+		if _, err := conn.Exec(context.Background(),
+			fmt.Sprintf("drop database %s_%s with (force)", name, suffix)); err != nil {
 			t.Error(err)
-		} else if _, err := conn.Exec(context.Background(),
-			fmt.Sprintf("drop database %s_%s with (force)", conn.Config().Database, suffix)); err != nil {
-			t.Error(err)
-		} else {
-			_ = conn.Close(context.Background())
 		}
 	})
-	return strings.Replace(beside, conn.Database, conn.Database+"_"+suffix, 1)
+	return strings.Replace(beside, name, name+"_"+suffix, 1)
 }
 
 func open(t *testing.T, url string, options store.Options) *store.Store {
 	t.Helper()
 	db, err := store.Open(url, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
@@ -65,67 +57,50 @@ func open(t *testing.T, url string, options store.Options) *store.Store {
 // TestUnfitDatabases: what cannot be set for a connection is refused, with its remedy.
 func TestUnfitDatabases(t *testing.T) {
 	t.Parallel()
+	type maker = func(t *testing.T) (url string)
+	encoded := func(encoding string) maker {
+		return func(t *testing.T) string {
+			return databaseIn(t, strings.ToLower(encoding), "encoding '"+encoding+"' locale 'C'")
+		}
+	}
+	set := func(setting string) maker {
+		return func(t *testing.T) string {
+			url := storetest.Postgres(t)
+			administer(t, url, "alter database %I set "+setting)
+			return url
+		}
+	}
+	pooled := func(mode string, database maker) maker {
+		return func(t *testing.T) string {
+			url, _ := storetest.NewPgbouncer(t, database(t), "pool_mode = "+mode)
+			return url
+		}
+	}
+	fresh := func(t *testing.T) string { return storetest.Postgres(t) }
 	for name, test := range map[string]struct {
-		url  func(t *testing.T) string
-		want string
+		database maker
+		want     string
 	}{
-		"LATIN1": {
-			func(t *testing.T) string { return databaseIn(t, "latin1", "encoding 'LATIN1' locale 'C'") },
-			"is encoded in LATIN1, which does not hold all that people write: make another one, " +
-				"create database … encoding 'UTF8'",
-		},
-		"SQL_ASCII": {
-			func(t *testing.T) string { return databaseIn(t, "ascii", "encoding 'SQL_ASCII' locale 'C'") },
-			"is encoded in SQL_ASCII",
-		},
-		"no triggers": {
-			func(t *testing.T) string {
-				url := storetest.Postgres(t)
-				administer(t, url, "alter database %I set session_replication_role = replica")
-				return url
-			},
-			"set session_replication_role = origin",
-		},
-		"no schema": {
-			func(t *testing.T) string {
-				url := storetest.Postgres(t)
-				administer(t, url, "alter database %I set search_path = nowhere")
-				return url
-			},
-			"set search_path = public",
-		},
-		"the server's schema": {
-			func(t *testing.T) string {
-				url := storetest.Postgres(t)
-				administer(t, url, "alter database %I set search_path = pg_catalog, public")
-				return url
-			},
-			"set search_path = public",
-		},
+		"LATIN1": {encoded("LATIN1"), "is encoded in LATIN1, which does not hold all that people write: " +
+			"make another one, create database … encoding 'UTF8'"},
+		"SQL_ASCII":           {encoded("SQL_ASCII"), "is encoded in SQL_ASCII"},
+		"no triggers":         {set("session_replication_role = replica"), "set session_replication_role = origin"},
+		"no schema":           {set("search_path = nowhere"), "set search_path = public"},
+		"the server's schema": {set("search_path = pg_catalog, public"), "set search_path = public"},
 		"a pooler that cannot set the isolation": {
-			func(t *testing.T) string {
-				url := storetest.Postgres(t)
-				administer(t, url, "alter database %I set default_transaction_isolation = serializable")
-				url, _ = storetest.NewPgbouncer(t, url, "pool_mode = transaction")
-				return url
-			},
+			pooled("transaction", set("default_transaction_isolation = serializable")),
 			"set default_transaction_isolation = 'read committed'",
 		},
-		"a pooler of statements": {
-			func(t *testing.T) string {
-				url, _ := storetest.NewPgbouncer(t, storetest.Postgres(t), "pool_mode = statement")
-				return url
-			},
-			"want pool_mode = transaction",
-		},
+		"a pooler of statements": {pooled("statement", fresh), "want pool_mode = transaction"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := open(t, test.url(t), store.Options{}).Check(t.Context())
-			var unfit store.Unfit
-			said := fmt.Sprint(err)
-			if !errors.As(err, &unfit) || !strings.Contains(said, test.want) || strings.Contains(said, "\n") {
-				t.Errorf("error %v, want one line with %q", err, test.want)
+			err := open(t, test.database(t), store.Options{}).Check(t.Context())
+			if _, unfit := errors.AsType[store.Unfit](err); !unfit {
+				t.Fatalf("error %v, want an Unfit", err)
+			}
+			if said := err.Error(); !strings.Contains(said, test.want) || strings.Contains(said, "\n") {
+				t.Errorf("error %q, want one line with %q", said, test.want)
 			}
 		})
 	}
@@ -138,14 +113,10 @@ func TestReadOnlyDatabase(t *testing.T) {
 	url := storetest.EmptyPostgres(t)
 	administer(t, url, "alter database %I set default_transaction_read_only = on")
 	log := make(lines, 10)
-	db := open(t, url, store.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
-	if err := db.Check(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	db := open(t, url, store.Options{Log: log.logger()})
+	must(t, db.Check(t.Context()))
 	const remedy = "reset default_transaction_read_only"
-	if line := <-log; !strings.Contains(line, remedy) {
-		t.Errorf("log: %s", line)
-	}
+	log.wantNext(t, remedy)
 	if _, err := db.MigrateUp(t.Context()); err == nil || !strings.Contains(err.Error(), remedy) {
 		t.Errorf("error %v, want a remedy", err)
 	}
@@ -156,39 +127,20 @@ func TestHurriedDatabase(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyPostgres(t)
 	administer(t, url, "alter database %I set statement_timeout = 1000")
-	locker, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = locker.Close(context.WithoutCancel(t.Context())) }()
+	locker := storetest.Connect(t, url)
 	log := make(lines, 100)
-	db := storetest.Open(t, url, store.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
-	if err := db.Check(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if line := <-log; !strings.Contains(line, "statement_timeout=1s") {
-		t.Errorf("log: %s", line)
-	}
+	db := storetest.Open(t, url, store.Options{Log: log.logger()})
+	must(t, db.Check(t.Context()))
+	log.wantNext(t, "statement_timeout=1s")
 	administer(t, url, "alter database %I set statement_timeout = 20")
 	history, err := db.Migrations(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := locker.Exec(t.Context(), `set statement_timeout = 0;
-		begin; lock table bun_migrations in access exclusive mode`); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	exec(t, locker, "set statement_timeout = 0; begin; lock table bun_migrations in access exclusive mode")
 	done := make(chan error, 1)
-	fresh := open(t, url, store.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+	fresh := open(t, url, store.Options{Log: log.logger()})
 	go func() { done <- fresh.MigrateDown(t.Context(), store.LastApplied(history).Name) }()
-	for line := range log { // from the middle of its wait, for longer than statements may take
-		if strings.Contains(line, "migrating waits for a session") {
-			break
-		}
-	}
-	if _, err := locker.Exec(t.Context(), "commit"); err != nil {
-		t.Fatal(err)
-	}
+	log.await("migrating waits for a session") // from the middle of its wait, for longer than statements may take
+	exec(t, locker, "commit")
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -223,11 +175,9 @@ func TestPoolSize(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	log := make(lines, 100)
-	options := store.Options{Connections: 3, Timeout: 30 * time.Second, Log: slog.New(slog.NewTextHandler(log, nil))}
+	options := store.Options{Connections: 3, Timeout: 30 * time.Second, Log: log.logger()}
 	db := storetest.Open(t, url, options)
-	if err := db.Check(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, db.Check(t.Context()))
 	addKey(t, db)
 	var all sync.WaitGroup
 	for n := range 50 {
@@ -239,11 +189,7 @@ func TestPoolSize(t *testing.T) {
 		})
 	}
 	all.Wait()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	conn := storetest.Connect(t, url)
 	var connections int
 	if err := conn.QueryRow(t.Context(), `
 select count(*) from pg_stat_activity where datname = current_database() and application_name = 'conduit'`,
@@ -251,9 +197,7 @@ select count(*) from pg_stat_activity where datname = current_database() and app
 		t.Errorf("%d connections; error %v", connections, err)
 	}
 	administer(t, url, "alter database %I connection limit 2")
-	if err := db.Check(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, db.Check(t.Context()))
 	select {
 	case line := <-log:
 		if !strings.Contains(line, "pool=3 PostgreSQL=2 remedy=--database-connections") {

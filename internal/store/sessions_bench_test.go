@@ -29,9 +29,7 @@ func fill(b *testing.B, url, prefix, expires string, count int) {
 			"select n from c)", count)
 	}
 	db, err := sql.Open(driver, source)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must(b, err)
 	defer func() { _ = db.Close() }()
 	statements := []string{fmt.Sprintf(manySessions, "'"+prefix+"'", "'"+expires+"'", numbers), "analyze"}
 	for _, statement := range statements {
@@ -118,9 +116,7 @@ func BenchmarkSweep(b *testing.B) {
 					return false
 				}
 			})
-			if err != nil {
-				b.Fatal(err)
-			}
+			must(b, err)
 			b.ReportMetric(float64(quiet.Microseconds()), "p99-quiet-µs")
 			b.ReportMetric(float64(busy.Microseconds()), "p99-sweeping-µs")
 		}

@@ -27,6 +27,22 @@ var at = time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
+// must ends a test whose preparations fail.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantSame compares what was found with what is right.
+func wantSame(t testing.TB, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
 func newUser(name string) identity.User {
 	return identity.User{Username: name, Email: name + "@test.com", PasswordHash: "x", CreatedAt: at, UpdatedAt: at,
 		Role: identity.RoleUser}
@@ -43,13 +59,29 @@ const kid = "K1"
 // addKey adds a signing key, without which no session begins.
 func addKey(t testing.TB, db *store.Store) {
 	t.Helper()
-	key := auth.StoredKey{ID: kid, Algorithm: "EdDSA", PublicJWK: []byte("{}"), SealedPrivateJWK: []byte{1},
-		CreatedAt: at, ActiveAt: at}
-	if err := db.ChangeSigningKeys(t.Context(), func([]auth.StoredKey, []byte) (auth.KeyChanges, error) {
-		return auth.KeyChanges{Put: []auth.StoredKey{key}}, nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	changeKeys(t, db, auth.KeyChanges{Put: []auth.StoredKey{newKey(kid)}})
+}
+
+func changeKeys(t testing.TB, db *store.Store, changes auth.KeyChanges) {
+	t.Helper()
+	must(t, db.ChangeSigningKeys(t.Context(), func([]auth.StoredKey, []byte) (auth.KeyChanges, error) {
+		return changes, nil
+	}))
+}
+
+// register registers a user, with a first session, under the key that addKey adds.
+func register(t testing.TB, db *store.Store, name, session string) identity.User {
+	t.Helper()
+	user, err := db.CreateUser(t.Context(), newUser(name), newSession(session), kid, registered)
+	must(t, err)
+	return user
+}
+
+// jake registers the user of most tests, with the session S1, in a database without keys.
+func jake(t testing.TB, db *store.Store) identity.User {
+	t.Helper()
+	addKey(t, db)
+	return register(t, db, "jake", "S1")
 }
 
 func registered(id int64) (identity.Event, error) { return registration(id), nil }
@@ -68,21 +100,15 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		user := newUser("Ærø")
 		user.Bio, user.DisabledAt = &bio, &at
 		created, err := db.CreateUser(ctx, user, newSession("S1"), kid, registered)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		user.ID = created.ID
 		found, err := db.UserByEmail(ctx, identity.Fold("ÆRØ@TEST.com"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if diff := cmp.Diff(user, found); diff != "" {
 			t.Errorf("UserByEmail (-want +got):\n%s", diff)
 		}
 		session, found, err := db.SessionWithUser(ctx, "S1", kid)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		want := identity.Session{ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour)}
 		user.PasswordHash, user.CreatedAt, user.UpdatedAt, user.Role = "", time.Time{}, time.Time{}, ""
 		if diff := cmp.Diff(want, session); diff != "" {
@@ -91,9 +117,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		if diff := cmp.Diff(user, found); diff != "" {
 			t.Errorf("user of the session (-want +got):\n%s", diff)
 		}
-		if err := db.EndSession(ctx, identity.ByOperator(0), "S1"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
 		wantNotFound(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
 		_, _, err = db.SessionWithUser(ctx, "S1", kid)
 		wantNotFound(t, err)
@@ -126,9 +150,7 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 		addKey(t, db)
 		ctx := t.Context()
 		first, err := db.CreateUser(ctx, newUser("first"), newSession("S1"), kid, registered)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		_, err = db.CreateUser(ctx, newUser("second"), newSession("S1"), kid, registered)
 		if err == nil {
 			t.Fatal("two sessions with one id")
@@ -156,9 +178,7 @@ func TestChangesDoNotGetLost(t *testing.T) {
 		addKey(t, db)
 		ctx := context.Background()
 		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		var group sync.WaitGroup
 		for range 25 {
 			group.Go(func() {
@@ -188,13 +208,9 @@ func TestSetPasswordHash(t *testing.T) {
 		addKey(t, db)
 		ctx := t.Context()
 		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		for _, step := range []struct{ from, to, want string }{{"x", "y", "y"}, {"x", "late", "y"}} {
-			if err := db.SetPasswordHash(ctx, user.ID, step.from, step.to); err != nil {
-				t.Fatal(err)
-			}
+			must(t, db.SetPasswordHash(ctx, user.ID, step.from, step.to))
 			if user, err = db.UserByEmail(ctx, identity.Fold(user.Email)); err != nil ||
 				user.PasswordHash != step.want {
 				t.Errorf("hash %q, want %q, %v", user.PasswordHash, step.want, err)
@@ -207,16 +223,10 @@ func TestMigrations(t *testing.T) {
 	t.Parallel()
 	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		ctx := t.Context()
-		db, err := store.Open(url, store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = db.Close() }()
+		db := open(t, url, store.Options{})
 		applied := func() (count int) {
 			history, err := db.Migrations(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			for _, migration := range history {
 				if !migration.AppliedAt.IsZero() {
 					count++
@@ -348,9 +358,7 @@ func TestMigrationSetsMatch(t *testing.T) {
 		names[dialect] = files
 		for _, file := range files {
 			text, err := fs.ReadFile(folder, file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			if strings.HasSuffix(file, ".up.sql") && !strings.HasPrefix(string(text), "-- ") {
 				t.Errorf("%s/%s does not say what it is for", dialect, file)
 			}
@@ -405,12 +413,8 @@ func TestLostFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "test.db")
 	db := storetest.Open(t, "sqlite:"+file, store.Options{})
 	addKey(t, db)
-	if err := db.Ping(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
+	must(t, db.Ping(t.Context()))
+	must(t, os.Remove(file))
 	var refusal *errs.Error
 	if err := db.Ping(t.Context()); !errors.As(err, &refusal) || refusal.Kind != errs.KindUnavailable {
 		t.Errorf("Ping: %v", err)

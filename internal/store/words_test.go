@@ -13,12 +13,7 @@ import (
 func TestWords(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
-		addKey(t, db)
-		ctx := t.Context()
-		jake, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ctx, user := t.Context(), jake(t, db)
 		for name, write := range map[string]func() error{
 			"a user's role": func() error {
 				user := newUser("jane")
@@ -27,7 +22,7 @@ func TestWords(t *testing.T) {
 				return err
 			},
 			"another role": func() error {
-				_, err := db.UpdateUser(ctx, identity.ByOperator(jake.ID),
+				_, err := db.UpdateUser(ctx, identity.ByOperator(user.ID),
 					func(user *identity.User) (identity.Outcome, error) {
 						user.Role = ""
 						return identity.Outcome{}, nil

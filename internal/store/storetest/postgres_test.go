@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,17 +44,13 @@ func other(t *testing.T, server string) (process *exec.Cmd, said string) {
 	process.Env = append(os.Environ(), asOther+"=yes", serverVariable+"="+server)
 	input, errInput := process.StdinPipe()
 	output, errOutput := process.StdoutPipe()
-	if err := errors.Join(errInput, errOutput, process.Start()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, errors.Join(errInput, errOutput, process.Start()))
 	t.Cleanup(func() {
 		_ = input.Close()
 		_ = process.Wait()
 	})
 	said, err := bufio.NewReader(output).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return process, strings.TrimSpace(said)
 }
 
@@ -63,11 +58,9 @@ func other(t *testing.T, server string) (process *exec.Cmd, said string) {
 func TestPrivateServerEndsWithItsProcess(t *testing.T) {
 	t.Parallel()
 	process, url := other(t, "")
-	conn := connect(t, url)
+	conn := Connect(t, url)
 	folder := conn.Config().Host
-	if err := process.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, process.Process.Kill())
 	if _, err := conn.Exec(t.Context(), "select pg_sleep(600)"); err == nil {
 		t.Errorf("the server outlived its process")
 	}
@@ -84,17 +77,13 @@ func TestPrivateServerEndsWithItsProcess(t *testing.T) {
 func TestPrivateServerIsUnprivileged(t *testing.T) {
 	t.Parallel()
 	url, err := server()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if os.Getenv(serverVariable) != "" {
 		_, url = other(t, "")
 	}
-	conn := connect(t, url)
+	conn := Connect(t, url)
 	info, err := os.Stat(value[string](t, conn, "show data_directory"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || stat.Uid == 0 || info.Mode().Perm() != 0o700 {
 		t.Errorf("the data belong to %v, with the rights %v", stat.Uid, info.Mode())
 	}
@@ -103,12 +92,10 @@ func TestPrivateServerIsUnprivileged(t *testing.T) {
 func TestServerOfTheVariable(t *testing.T) {
 	t.Parallel()
 	url, err := server()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	_, theirs := other(t, url)
 	const identity = "select system_identifier::text from pg_control_system()"
-	want, got := value[string](t, connect(t, url), identity), value[string](t, connect(t, theirs), identity)
+	want, got := value[string](t, Connect(t, url), identity), value[string](t, Connect(t, theirs), identity)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("another server (-want +got):\n%s", diff)
 	}
@@ -118,9 +105,7 @@ func TestServerThatCannotBeReached(t *testing.T) {
 	t.Parallel()
 	// A port that was free a moment ago.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	place := listener.Addr().String()
 	_ = listener.Close()
 	_, said := other(t, "postgres://someone:secret@"+place+"/postgres?sslmode=disable")
@@ -133,7 +118,7 @@ func TestServerThatCannotBeReached(t *testing.T) {
 func TestDatabasesAreFreshAndSeparate(t *testing.T) {
 	t.Parallel()
 	const tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace"
-	empty, first, second := connect(t, EmptyPostgres(t)), connect(t, Postgres(t)), connect(t, Postgres(t))
+	empty, first, second := Connect(t, EmptyPostgres(t)), Connect(t, Postgres(t)), Connect(t, Postgres(t))
 	if got := value[int](t, empty, tables); got != 0 {
 		t.Errorf("an empty database has %d tables", got)
 	}
@@ -153,12 +138,10 @@ func TestPostgresDropsTheDatabase(t *testing.T) {
 	var name string
 	t.Run("a test that forgets to close its connection", func(t *testing.T) {
 		conn, err := pgx.Connect(t.Context(), Postgres(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		name = value[string](t, conn, "select current_database()")
 	})
-	conn := connect(t, Postgres(t))
+	conn := Connect(t, Postgres(t))
 	if got := value[int](t, conn, "select count(*) from pg_database where datname = $1", name); got != 0 {
 		t.Errorf("database %s is still there", name)
 	}
@@ -180,13 +163,9 @@ func TestWith(t *testing.T) {
 		t.Run(url, func(t *testing.T) {
 			t.Parallel()
 			changed, err := with(url, "dbname", "fresh", "host", "127.0.0.1", "port", "5434")
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			config, err := pgx.ParseConfig(changed)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			want := facts{Host: "127.0.0.1", Port: 5434, Database: "fresh", User: "ann"}
 			got := facts{Host: config.Host, Port: config.Port, Database: config.Database, User: config.User}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -196,18 +175,15 @@ func TestWith(t *testing.T) {
 	}
 }
 
-// connect opens a connection that is closed when the test ends.
-func connect(t *testing.T, url string) *pgx.Conn {
+// must ends a test whose preparations fail.
+func must(t *testing.T, err error) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
 }
 
-// value is the one value that a query gives.
+// value returns the one value that a query finds.
 func value[T any](t *testing.T, conn *pgx.Conn, query string, args ...any) T {
 	t.Helper()
 	var v T

@@ -14,7 +14,7 @@ func TestProxyForwards(t *testing.T) {
 	dsn := Postgres(t)
 	proxied, _ := NewProxy(t, dsn)
 	const database = "select current_database()"
-	direct, through := value[string](t, connect(t, dsn), database), value[string](t, connect(t, proxied), database)
+	direct, through := value[string](t, Connect(t, dsn), database), value[string](t, Connect(t, proxied), database)
 	if direct != through {
 		t.Errorf("the proxy leads to %s, not to %s", through, direct)
 	}
@@ -27,7 +27,7 @@ func TestProxyStops(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 
-	old := connect(t, proxied)
+	old := Connect(t, proxied)
 	proxy.Stop()
 	if _, err := old.Exec(ctx, "select 1"); err == nil || ctx.Err() != nil {
 		t.Errorf("query on a broken connection: %v", err)
@@ -37,7 +37,7 @@ func TestProxyStops(t *testing.T) {
 	}
 
 	proxy.Start()
-	if got := value[int](t, connect(t, proxied), "select 1"); got != 1 {
+	if got := value[int](t, Connect(t, proxied), "select 1"); got != 1 {
 		t.Errorf("after Start the server answers %d", got)
 	}
 }
@@ -47,11 +47,11 @@ func TestProxyBreaksRunningQueries(t *testing.T) {
 	dsn := Postgres(t)
 	proxied, proxy := NewProxy(t, dsn)
 	// The query waits for a lock that another connection has, so that it is surely running when the server stops.
-	lock := connect(t, dsn)
+	lock := Connect(t, dsn)
 	if _, err := lock.Exec(t.Context(), "select pg_advisory_lock(1)"); err != nil {
 		t.Fatal(err)
 	}
-	conn := connect(t, proxied)
+	conn := Connect(t, proxied)
 	result := make(chan error)
 	go func() {
 		_, err := conn.Exec(context.Background(), "select pg_advisory_lock(1)")
@@ -77,7 +77,7 @@ func TestProxyFreezes(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	old, waiting := connect(t, proxied), connect(t, proxied)
+	old, waiting := Connect(t, proxied), Connect(t, proxied)
 	proxy.Freeze()
 	expired("query on an open connection", func(ctx context.Context) error {
 		_, err := old.Exec(ctx, "select 1")
@@ -97,7 +97,7 @@ func TestProxyFreezes(t *testing.T) {
 	if err := <-answer; err != nil {
 		t.Errorf("a query that outwaited the freeze: %v", err)
 	}
-	if got := value[int](t, connect(t, proxied), "select 1"); got != 1 {
+	if got := value[int](t, Connect(t, proxied), "select 1"); got != 1 {
 		t.Errorf("after Thaw the server answers %d", got)
 	}
 }
@@ -105,7 +105,7 @@ func TestProxyFreezes(t *testing.T) {
 func TestProxyEndsFrozen(t *testing.T) {
 	t.Parallel()
 	proxied, proxy := NewProxy(t, Postgres(t))
-	conn := connect(t, proxied)
+	conn := Connect(t, proxied)
 	proxy.Freeze()
 	result := make(chan error)
 	go func() {
@@ -125,7 +125,7 @@ func TestProxySilences(t *testing.T) {
 			t.Parallel()
 			dsn := Postgres(t)
 			proxied, proxy := NewProxy(t, dsn)
-			old := connect(t, proxied)
+			old := Connect(t, proxied)
 			if _, err := old.Exec(t.Context(), "create table t (n int)"); err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +139,7 @@ func TestProxySilences(t *testing.T) {
 			if _, err := old.Exec(ctx, "insert into t values (1)"); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("on the old connection: %v", err)
 			}
-			if got := value[bool](t, connect(t, proxied), "select exists (select from t)"); got != heard {
+			if got := value[bool](t, Connect(t, proxied), "select exists (select from t)"); got != heard {
 				t.Errorf("done: %t, want %t", got, heard)
 			}
 		})
