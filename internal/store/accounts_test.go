@@ -32,25 +32,23 @@ func TestAccountsInBatches(t *testing.T) {
 				break
 			}
 		}
-		if names != "abc" {
-			t.Errorf("listed %q", names)
-		}
+		wantSame(t, "names listed", "abc", names)
 		sessions, err := db.Sessions(ctx, 0, at, "Sa", 2)
-		if err != nil || len(sessions) != 2 || sessions[0].ID != "Sb" || sessions[1].Username != "c" {
-			t.Errorf("sessions after Sa: %v, %v", sessions, err)
+		must(t, err)
+		if len(sessions) != 2 || sessions[0].ID != "Sb" || sessions[1].Username != "c" {
+			t.Fatalf("sessions after Sa: %v", sessions)
 		}
 		over := at.Add(2 * time.Hour)
-		if sessions, err := db.Sessions(ctx, 0, over, "", 2); err != nil || len(sessions) != 0 {
-			t.Errorf("sessions that are over: %v, %v", sessions, err)
-		}
-		if removed, err := db.EndSessions(ctx, identity.ByOperator(sessions[0].UserID), 2); err != nil ||
-			removed != 1 {
-			t.Errorf("%d removed, %v", removed, err)
-		}
+		stillListed, err := db.Sessions(ctx, 0, over, "", 2)
+		must(t, err)
+		wantSame(t, "sessions that are over", []identity.AccountSession{}, stillListed)
+		removed, err := db.EndSessions(ctx, identity.ByOperator(sessions[0].UserID), 2)
+		must(t, err)
+		wantSame(t, "sessions removed", 1, removed)
 		accounts := identity.Accounts{Store: db, Sessions: db, Audit: db, Now: func() time.Time { return over }}
-		if removed, err := accounts.PurgeSessions(ctx); err != nil || removed != 2 {
-			t.Errorf("%d purged, %v", removed, err)
-		}
+		purged, err := accounts.PurgeSessions(ctx)
+		must(t, err)
+		wantSame(t, "sessions purged", 2, purged)
 	})
 }
 
@@ -60,8 +58,9 @@ func TestAccountsThatAreGone(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		addKey(t, db)
 		accounts := identity.Accounts{Store: db, Sessions: db, Audit: db, Now: func() time.Time { return at }}
-		for _, act := range []func(context.Context, identity.User) error{accounts.Disable, accounts.Enable,
-			accounts.Delete} {
+		for _, act := range []func(context.Context, identity.User) error{
+			accounts.Disable, accounts.Enable, accounts.Delete,
+		} {
 			wantNotFound(t, act(t.Context(), identity.User{ID: 7}))
 		}
 		wantNotFound(t, accounts.RevokeSession(t.Context(), "S"))

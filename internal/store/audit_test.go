@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -26,12 +24,9 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 		}
 		jake := int64(7)
 		events := []identity.Event{
-			{
-				ID: 1, At: at, Actor: identity.ActorUser, ActorID: &jake, Action: identity.LoggedIn,
-				Target:    "session:S1",
+			{ID: 1, At: at, Actor: identity.ActorUser, ActorID: &jake, Action: identity.LoggedIn, Target: "session:S1",
 				IPAddress: "2001:db8::1", UserAgent: "test 'agent' \\ ? 🦊", RequestID: "R1", Count: 1,
-				ClientRequestID: "C1",
-			},
+				ClientRequestID: "C1"},
 			{ID: 2, At: at, Actor: identity.ActorCLI, Action: identity.KeyMade, Target: "key:K1", Count: 1},
 			{ID: 3, At: at.Add(time.Millisecond), Actor: identity.ActorAnonymous, Action: identity.LoginFailed,
 				Target: "user:7", Count: 37},
@@ -54,9 +49,7 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 		} {
 			got, err := db.Events(ctx, test.filter)
 			must(t, err)
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("%+v (-want +got):\n%s", test.filter, diff)
-			}
+			wantSame(t, fmt.Sprintf("events by %+v", test.filter), test.want, got)
 		}
 	})
 }
@@ -67,17 +60,14 @@ func TestEventsStay(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
-		if err := db.Record(ctx, identity.KeyChange{KeyID: "K1", Made: true}.Events(identity.ActorSystem,
-			at)...); err != nil {
-			t.Fatal(err)
-		}
+		must(t, db.Record(ctx, identity.KeyChange{KeyID: "K1", Made: true}.Events(identity.ActorSystem, at)...))
 		attacks := []string{
 			"update audit_events set target = 'key:K2'",
 			"update audit_events set target = 'key:K2' where id = 1",
 			"delete from audit_events",
 			"delete from audit_events where id = 1",
-			"insert into audit_events select * from audit_events where true on conflict (id) do update set target = " +
-				"'key:K2'",
+			`insert into audit_events select * from audit_events where true
+				on conflict (id) do update set target = 'key:K2'`,
 		}
 		if strings.HasPrefix(url, "sqlite:") {
 			attacks = append(attacks, `insert or replace into audit_events
@@ -86,10 +76,7 @@ func TestEventsStay(t *testing.T) {
 			attacks = append(attacks, "truncate audit_events", "truncate audit_events cascade")
 		}
 		for _, attack := range attacks {
-			if err := execute(t, url, attack); err == nil || !strings.Contains(err.Error(),
-				"audit_events is append-only") {
-				t.Errorf("%s: %v", attack, err)
-			}
+			wantAppendOnly(t, url, attack)
 		}
 		events, err := db.Events(ctx, identity.EventFilter{Limit: 10})
 		if err != nil || len(events) != 1 || events[0].Target != "key:K1" {
@@ -106,25 +93,19 @@ func TestEventsGoByAge(t *testing.T) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
 		event := func(at time.Time) identity.Event {
-			return identity.Event{At: at, Actor: identity.ActorCLI, Action: identity.KeyMade, Target: "key:" +
-				at.Format(time.RFC3339Nano)}
+			return identity.Event{At: at, Actor: identity.ActorCLI, Action: identity.KeyMade,
+				Target: "key:" + at.Format(time.RFC3339Nano)}
 		}
 		bound := at.Add(time.Second)
 		// Also out of order, as instances with other clocks record them, and just around the bound.
-		if err := db.Record(ctx, event(bound), event(at), event(bound.Add(-time.Millisecond)),
-			event(bound.Add(time.Hour)),
-			event(at.Add(-time.Hour))); err != nil {
-			t.Fatal(err)
-		}
+		must(t, db.Record(ctx, event(bound), event(at), event(bound.Add(-time.Millisecond)),
+			event(bound.Add(time.Hour)), event(at.Add(-time.Hour))))
 		pruned := identity.Event{At: bound, Actor: identity.ActorCLI, Action: identity.AuditPruned, Target: "before:x"}
 		for i, want := range []int{2, 1, 0} {
 			if removed, err := db.PruneEvents(ctx, bound, 2, pruned); err != nil || removed != want {
 				t.Errorf("batch %d: %d removed, want %d: %v", i, removed, want, err)
 			}
-			if err := execute(t, url, "delete from audit_events"); err == nil ||
-				!strings.Contains(err.Error(), "append-only") {
-				t.Errorf("after batch %d: %v", i, err)
-			}
+			wantAppendOnly(t, url, "delete from audit_events")
 		}
 		events, err := db.EventsAfter(ctx, identity.EventFilter{Limit: 10}, 1)
 		must(t, err)
@@ -132,19 +113,15 @@ func TestEventsGoByAge(t *testing.T) {
 		for _, event := range events {
 			left = append(left, fmt.Sprint(event.Target, " ×", event.Count))
 		}
-		if diff := cmp.Diff([]string{event(bound.Add(time.Hour)).Target + " ×1", "before:x ×2", "before:x ×1"},
-			left); diff != "" {
-			t.Errorf("left (-want +got):\n%s", diff)
-		}
+		wantSame(t, "what is left", []string{event(bound.Add(time.Hour)).Target + " ×1", "before:x ×2", "before:x ×1"},
+			left)
 		// Its way is no way around: what is not older stays.
 		attack := "insert into audit_pruning values ('" + bound.Format("2006-01-02 15:04:05.999-07:00") +
 			"'); delete from audit_events"
 		if !strings.HasPrefix(url, "sqlite:") {
 			attack = "set conduit.prune_before = '" + bound.Format(time.RFC3339Nano) + "'; delete from audit_events"
 		}
-		if err := execute(t, url, attack); err == nil || !strings.Contains(err.Error(), "append-only") {
-			t.Errorf("%s: %v", attack, err)
-		}
+		wantAppendOnly(t, url, attack)
 	})
 }
 
@@ -154,9 +131,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
-		addKey(t, db)
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
-		must(t, err)
+		user := jake(t, db)
 		session := identity.Session{ID: "S1", UserID: user.ID}
 		event := func(action identity.Action) identity.Event {
 			return identity.Event{At: at, Actor: identity.ActorUser, ActorID: &user.ID, Action: action,
@@ -189,7 +164,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 			t.Error("changed without a record")
 		}
 		must(t, execute(t, url, "alter table audit_events_away rename to audit_events"))
-		_, err = db.UserByEmail(ctx, "jane@test.com")
+		_, err := db.UserByEmail(ctx, "jane@test.com")
 		wantNotFound(t, err)
 		if still, err := db.UserByEmail(ctx, "jake@test.com"); err != nil || still.PasswordHash != "xx" {
 			t.Errorf("after changes that were not recorded: %v, %v", still, err)
@@ -207,13 +182,19 @@ func wantActions(t *testing.T, db *store.Store, want ...identity.Action) {
 	for _, event := range events {
 		got = append(got, event.Action)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("actions (-want +got):\n%s", diff)
+	wantSame(t, "actions", want, got)
+}
+
+// wantAppendOnly wants the database to refuse a statement, since it changes or loses an event.
+func wantAppendOnly(t *testing.T, url, attack string) {
+	t.Helper()
+	if err := execute(t, url, attack); err == nil || !strings.Contains(err.Error(), "audit_events is append-only") {
+		t.Errorf("%s: %v", attack, err)
 	}
 }
 
-// execute runs a statement past the store.
-func execute(t *testing.T, url, statement string) error {
+// execute runs a statement past the store, on either database.
+func execute(t testing.TB, url, statement string) error {
 	t.Helper()
 	driver, source := "pgx", url
 	if file, lite := strings.CutPrefix(url, "sqlite:"); lite {

@@ -24,21 +24,16 @@ func BenchmarkPooler(b *testing.B) {
 		{"pooled", storetest.Open(b, pooled, options)},
 	}
 	db := ways[0].db
-	addKey(b, db)
-	user, err := db.CreateUser(b.Context(), newUser("jake"), newSession("S1"), kid, registered)
-	must(b, err)
-	err = db.Import(b.Context(), func(i *store.Import) error {
+	user := jake(b, db)
+	must(b, db.Import(b.Context(), func(i *store.Import) error {
 		articles := make([]blog.Article, 1000)
 		for n := range articles {
 			slug := time.Duration(n).String()
-			articles[n] = blog.Article{
-				Slug: slug, Title: slug, AuthorID: user.ID, UpdatedAt: at,
-				CreatedAt: at.Add(time.Duration(n) * time.Second),
-			}
+			articles[n] = blog.Article{Slug: slug, Title: slug, AuthorID: user.ID, UpdatedAt: at,
+				CreatedAt: at.Add(time.Duration(n) * time.Second)}
 		}
 		return i.ImportArticles(b.Context(), articles)
-	})
-	must(b, err)
+	}))
 	for name, ask := range map[string]func(db *store.Store) error{
 		"session": func(db *store.Store) error {
 			_, _, err := db.SessionWithUser(b.Context(), "S1", kid)

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,22 +20,13 @@ select %[1]s || n, 1, '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00', 
 // fill adds so many sessions behind the store's back.
 func fill(b *testing.B, url, prefix, expires string, count int) {
 	b.Helper()
-	driver, source := "pgx", url
 	numbers := fmt.Sprintf("generate_series(1, %d) as n", count)
-	if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		driver, source = "sqlite", file
+	if strings.HasPrefix(url, "sqlite:") {
 		numbers = fmt.Sprintf("(with recursive c (n) as (values (1) union all select n + 1 from c where n < %d) "+
 			"select n from c)", count)
 	}
-	db, err := sql.Open(driver, source)
-	must(b, err)
-	defer func() { _ = db.Close() }()
-	statements := []string{fmt.Sprintf(manySessions, "'"+prefix+"'", "'"+expires+"'", numbers), "analyze"}
-	for _, statement := range statements {
-		if _, err := db.ExecContext(context.Background(), statement); err != nil {
-			b.Fatal(err)
-		}
-	}
+	must(b, execute(b, url, fmt.Sprintf(manySessions, "'"+prefix+"'", "'"+expires+"'", numbers)))
+	must(b, execute(b, url, "analyze"))
 }
 
 // eachDatabase runs a benchmark on both databases.
@@ -51,18 +41,12 @@ func BenchmarkSessionWithUser(b *testing.B) {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {
 			eachDatabase(b, func(b *testing.B, url string) {
 				db := storetest.Open(b, url, store.Options{Timeout: time.Minute})
-				addKey(b, db)
-				if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), kid,
-					registered); err != nil {
-					b.Fatal(err)
-				}
+				jake(b, db)
 				fill(b, url, "session", "2027-01-01 00:00:00+00:00", rows)
 				b.ResetTimer()
 				for n := range b.N {
-					if _, _, err := db.SessionWithUser(context.Background(), fmt.Sprint("session", 1+n*7919%rows),
-						kid); err != nil {
-						b.Fatal(err)
-					}
+					_, _, err := db.SessionWithUser(context.Background(), fmt.Sprint("session", 1+n*7919%rows), kid)
+					must(b, err)
 				}
 			})
 		})
@@ -74,18 +58,13 @@ func BenchmarkSessionWithUser(b *testing.B) {
 func BenchmarkSweep(b *testing.B) {
 	eachDatabase(b, func(b *testing.B, url string) {
 		db := storetest.Open(b, url, store.Options{Timeout: time.Minute})
-		addKey(b, db)
-		if _, err := db.CreateUser(context.Background(), newUser("jake"), newSession("S1"), kid,
-			registered); err != nil {
-			b.Fatal(err)
-		}
+		jake(b, db)
 		look := func(until func() bool) time.Duration {
 			var took []time.Duration
 			for !until() {
 				began := time.Now()
-				if _, _, err := db.SessionWithUser(context.Background(), "S1", kid); err != nil {
-					b.Fatal(err)
-				}
+				_, _, err := db.SessionWithUser(context.Background(), "S1", kid)
+				must(b, err)
 				took = append(took, time.Since(began))
 			}
 			slices.Sort(took)

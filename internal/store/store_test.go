@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -104,22 +103,22 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		user.ID = created.ID
 		found, err := db.UserByEmail(ctx, identity.Fold("ÆRØ@TEST.com"))
 		must(t, err)
-		if diff := cmp.Diff(user, found); diff != "" {
-			t.Errorf("UserByEmail (-want +got):\n%s", diff)
-		}
+		wantSame(t, "UserByEmail", user, found)
 		session, found, err := db.SessionWithUser(ctx, "S1", kid)
 		must(t, err)
-		want := identity.Session{ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour)}
 		user.PasswordHash, user.CreatedAt, user.UpdatedAt, user.Role = "", time.Time{}, time.Time{}, ""
-		if diff := cmp.Diff(want, session); diff != "" {
-			t.Errorf("session (-want +got):\n%s", diff)
-		}
-		if diff := cmp.Diff(user, found); diff != "" {
-			t.Errorf("user of the session (-want +got):\n%s", diff)
-		}
+		wantSame(t, "session", identity.Session{ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour)}, session)
+		wantSame(t, "user of the session", user, found)
+	})
+}
+
+func TestWhoIsNotFound(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		ctx, user := t.Context(), jake(t, db)
 		must(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
 		wantNotFound(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
-		_, _, err = db.SessionWithUser(ctx, "S1", kid)
+		_, _, err := db.SessionWithUser(ctx, "S1", kid)
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")
 		wantNotFound(t, err)
@@ -142,16 +141,13 @@ func wantKind(t *testing.T, err error, kind errs.Kind) {
 	}
 }
 
-// TestRefusedChangesLeaveNothing: a registration that fails leaves neither user nor session, a change none of its
-// parts.
+// TestRefusedChangesLeaveNothing: a registration that fails leaves neither user nor session, and a change that is
+// refused leaves no part of itself.
 func TestRefusedChangesLeaveNothing(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
-		addKey(t, db)
-		ctx := t.Context()
-		first, err := db.CreateUser(ctx, newUser("first"), newSession("S1"), kid, registered)
-		must(t, err)
-		_, err = db.CreateUser(ctx, newUser("second"), newSession("S1"), kid, registered)
+		ctx, first := t.Context(), jake(t, db)
+		_, err := db.CreateUser(ctx, newUser("second"), newSession("S1"), kid, registered)
 		if err == nil {
 			t.Fatal("two sessions with one id")
 		}
@@ -165,7 +161,7 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 			}); !errors.Is(err, refused) {
 			t.Errorf("error %v, want the closure's", err)
 		}
-		if _, user, err := db.SessionWithUser(ctx, "S1", kid); err != nil || user.Username != "first" {
+		if _, user, err := db.SessionWithUser(ctx, "S1", kid); err != nil || user.Username != "jake" {
 			t.Errorf("after a refused change: %v, %v", user, err)
 		}
 	})
@@ -175,10 +171,7 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 func TestChangesDoNotGetLost(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
-		addKey(t, db)
-		ctx := context.Background()
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
-		must(t, err)
+		ctx, user := t.Context(), jake(t, db)
 		var group sync.WaitGroup
 		for range 25 {
 			group.Go(func() {
@@ -196,25 +189,22 @@ func TestChangesDoNotGetLost(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if user, err = db.UserByEmail(ctx, "jake@test.com"); err != nil || user.Bio == nil || len(*user.Bio) != 25 {
-			t.Errorf("25 changes at once: %v, %v", user.Bio, err)
-		}
+		user, err := db.UserByEmail(ctx, "jake@test.com")
+		must(t, err)
+		want := strings.Repeat("x", 25)
+		wantSame(t, "bio after 25 changes at once", &want, user.Bio)
 	})
 }
 
 func TestSetPasswordHash(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
-		addKey(t, db)
-		ctx := t.Context()
-		user, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered)
-		must(t, err)
+		ctx, user := t.Context(), jake(t, db)
 		for _, step := range []struct{ from, to, want string }{{"x", "y", "y"}, {"x", "late", "y"}} {
 			must(t, db.SetPasswordHash(ctx, user.ID, step.from, step.to))
-			if user, err = db.UserByEmail(ctx, identity.Fold(user.Email)); err != nil ||
-				user.PasswordHash != step.want {
-				t.Errorf("hash %q, want %q, %v", user.PasswordHash, step.want, err)
-			}
+			found, err := db.UserByEmail(ctx, identity.Fold(user.Email))
+			must(t, err)
+			wantSame(t, "hash", step.want, found.PasswordHash)
 		}
 	})
 }
@@ -245,10 +235,7 @@ func TestMigrations(t *testing.T) {
 			if again, err := db.MigrateUp(ctx); err != nil || len(again) != 0 {
 				t.Errorf("up again: %v, %v", again, err)
 			}
-			addKey(t, db)
-			if _, err := db.CreateUser(ctx, newUser("jake"), newSession("S1"), kid, registered); err != nil {
-				t.Errorf("the schema does not work: %v", err)
-			}
+			jake(t, db) // the schema works
 			if err := db.MigrateDown(ctx, names[0]); err == nil {
 				t.Fatalf("down: %s, which is not the last", names[0])
 			}
@@ -275,34 +262,33 @@ func TestLooksOfOlderRows(t *testing.T) {
 			if i == 1 {
 				name = "usеr0" // е is Cyrillic
 			}
-			const day = "2026-01-01 00:00:00+00:00"
-			rows = append(rows, fmt.Sprintf("('%[1]s', '%[1]s', '%[2]d', '%[2]d', '', '%[3]s', '%[3]s')", name, i, day))
+			rows = append(rows, fmt.Sprintf("('%[1]s', '%[1]s', '%[2]d', '%[2]d', '', %[3]s, %[3]s)", name, i,
+				"'2026-01-01 00:00:00+00:00'"))
 		}
-		if err := execute(t, url, `
+		must(t, execute(t, url, `
 insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at)
-values `+strings.Join(rows, ", ")); err != nil {
-			t.Fatal(err)
-		}
-		if err := execute(t, url, `
-insert into reserved_names (username_key, until) values ('оlga', '9999-01-01 00:00:00+00:00')`); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.MigrateUp(ctx); err != nil {
-			t.Fatal(err)
-		}
+values `+strings.Join(rows, ", ")))
+		must(t, execute(t, url, `
+insert into reserved_names (username_key, until) values ('оlga', '9999-01-01 00:00:00+00:00')`))
+		_, err := db.MigrateUp(ctx)
+		must(t, err)
+		// One after another: user1100 is there when its look-alike comes.
 		for _, test := range []struct {
 			name  string
 			taken bool
-		}{{"uѕer0", true}, {"uѕer1099", true}, {"user1100", false}, {"uѕer1100", true}, {"olga", true},
-			{"Olga2", false}} {
-			user := newUser(test.name)
-			user.Email = test.name
-			_, err := db.CreateUser(ctx, user, identity.Session{}, "", registered)
-			var refusal *errs.Error
-			if got := errors.As(err, &refusal) && refusal.Kind == errs.KindTaken; got != test.taken || !got &&
-				err != nil {
-				t.Errorf("%s: %v", test.name, err)
-			}
+		}{
+			{"uѕer0", true}, {"uѕer1099", true}, {"user1100", false}, {"uѕer1100", true}, {"olga", true},
+			{"Olga2", false},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				user := newUser(test.name)
+				user.Email = test.name
+				if _, err := db.CreateUser(ctx, user, identity.Session{}, "", registered); test.taken {
+					wantKind(t, err, errs.KindTaken)
+				} else {
+					must(t, err)
+				}
+			})
 		}
 	})
 }
@@ -322,7 +308,7 @@ func TestInstancesMigrateInTurn(t *testing.T) {
 					return
 				}
 				defer func() { _ = db.Close() }()
-				names, err := db.MigrateUp(context.Background())
+				names, err := db.MigrateUp(t.Context())
 				if err != nil {
 					t.Error(err)
 				}
@@ -332,15 +318,9 @@ func TestInstancesMigrateInTurn(t *testing.T) {
 			})
 		}
 		group.Wait()
-		names := map[string]bool{}
-		for _, name := range applied {
-			if names[name] {
-				t.Errorf("%s was applied twice", name)
-			}
-			names[name] = true
-		}
-		if len(names) == 0 {
-			t.Error("nobody migrated")
+		slices.Sort(applied)
+		if once := slices.Compact(slices.Clone(applied)); len(once) == 0 || len(once) < len(applied) {
+			t.Errorf("applied: %v, want each migration once", applied)
 		}
 	})
 }
@@ -368,9 +348,7 @@ func TestMigrationSetsMatch(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(names["postgres"], names["sqlite"]); diff != "" {
-		t.Errorf("-postgres +sqlite:\n%s", diff)
-	}
+	wantSame(t, "migrations of SQLite beside those of PostgreSQL", names["postgres"], names["sqlite"])
 }
 
 func TestOpenRefuses(t *testing.T) {
@@ -379,15 +357,17 @@ func TestOpenRefuses(t *testing.T) {
 		"", "conduit.db", "mysql://x", "sqlite:", "sqlite:/no/such/folder/x.db", "postgres://user:s3cret@host:port/x",
 		"postgres://user:s3cret@[::1/x",
 	} {
-		db, err := store.Open(url, store.Options{})
-		if err == nil {
-			_ = db.Close()
-			t.Errorf("%q was opened", url)
-			continue
-		}
-		if strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%q: the error holds the password: %v", url, err)
-		}
+		t.Run(url, func(t *testing.T) {
+			t.Parallel()
+			db, err := store.Open(url, store.Options{})
+			if err == nil {
+				_ = db.Close()
+				t.Fatal("was opened")
+			}
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("the error holds the password: %v", err)
+			}
+		})
 	}
 }
 
@@ -395,15 +375,14 @@ func TestOpenRefuses(t *testing.T) {
 func TestOddFileNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"with blank.db", "with?question.db", "100%.db", "#1.db", "ünïcödé.db"} {
-		file := filepath.Join(t.TempDir(), name)
-		db := storetest.Open(t, "sqlite:"+file, store.Options{})
-		addKey(t, db)
-		if _, err := db.CreateUser(t.Context(), newUser("jake"), newSession("S1"), kid, registered); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v; want a file that only its owner reads", name, info, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), name)
+			jake(t, storetest.Open(t, "sqlite:"+file, store.Options{}))
+			if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%v, %v; want a file that only its owner reads", info, err)
+			}
+		})
 	}
 }
 
@@ -415,10 +394,7 @@ func TestLostFile(t *testing.T) {
 	addKey(t, db)
 	must(t, db.Ping(t.Context()))
 	must(t, os.Remove(file))
-	var refusal *errs.Error
-	if err := db.Ping(t.Context()); !errors.As(err, &refusal) || refusal.Kind != errs.KindUnavailable {
-		t.Errorf("Ping: %v", err)
-	}
+	wantKind(t, db.Ping(t.Context()), errs.KindUnavailable)
 }
 
 func TestMemory(t *testing.T) {
@@ -429,11 +405,10 @@ func TestMemory(t *testing.T) {
 	for i := range 20 {
 		group.Go(func() {
 			name := fmt.Sprint("user", i)
-			if _, err := db.CreateUser(context.Background(), newUser(name), newSession(name), kid,
-				registered); err != nil {
+			if _, err := db.CreateUser(t.Context(), newUser(name), newSession(name), kid, registered); err != nil {
 				t.Error(err)
 			}
-			if _, _, err := db.SessionWithUser(context.Background(), name, kid); err != nil {
+			if _, _, err := db.SessionWithUser(t.Context(), name, kid); err != nil {
 				t.Error(err)
 			}
 		})

@@ -18,8 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// asOther makes the test binary another one: a process that has a database, and tells its URL, until its
-// standard input ends.
+// asOther makes the test binary another one: a process that has a database, and prints its URL, until its standard
+// input ends.
 const asOther = "CONDUIT_TEST_AS_OTHER"
 
 func TestMain(m *testing.M) {
@@ -119,18 +119,17 @@ func TestDatabasesAreFreshAndSeparate(t *testing.T) {
 	t.Parallel()
 	const tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace"
 	empty, first, second := Connect(t, EmptyPostgres(t)), Connect(t, Postgres(t)), Connect(t, Postgres(t))
-	if got := value[int](t, empty, tables); got != 0 {
-		t.Errorf("an empty database has %d tables", got)
+	none := func(what string, conn *pgx.Conn, count string) {
+		t.Helper()
+		if got := value[int](t, conn, count); got != 0 {
+			t.Errorf("%s: %d", what, got)
+		}
 	}
-	if got := value[int](t, first, "select count(*) from users"); got != 0 {
-		t.Errorf("a new database has %d users", got)
-	}
-	if _, err := first.Exec(t.Context(), "drop table users cascade"); err != nil {
-		t.Fatal(err)
-	}
-	if got := value[int](t, second, "select count(*) from users"); got != 0 {
-		t.Errorf("another database has %d users", got)
-	}
+	none("tables of an empty database", empty, tables)
+	none("users of a new database", first, "select count(*) from users")
+	_, err := first.Exec(t.Context(), "drop table users cascade")
+	must(t, err)
+	none("users of another database", second, "select count(*) from users")
 }
 
 func TestPostgresDropsTheDatabase(t *testing.T) {
@@ -150,10 +149,9 @@ func TestPostgresDropsTheDatabase(t *testing.T) {
 func TestWith(t *testing.T) {
 	t.Parallel()
 	type facts struct {
-		Host     string
-		Port     uint16
-		Database string
-		User     string
+		Host           string
+		Port           uint16
+		Database, User string
 	}
 	for _, url := range []string{
 		"postgres://ann@db.example:5433/postgres?sslmode=disable",
