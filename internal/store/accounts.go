@@ -10,7 +10,7 @@ import (
 	"conduit/internal/identity"
 )
 
-// likeEscaper keeps what somebody searches for from being a pattern.
+// likeEscaper makes a text that somebody searches for match itself alone, with ! as the escape character.
 var likeEscaper = strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`)
 
 // Accounts implements [identity.UserStore].
@@ -22,14 +22,12 @@ func (s *Store) Accounts(
 		userColumns
 		ArticlesCount int64
 	}
-	err := s.retry(ctx, func(ctx context.Context) error {
-		query := s.reads.NewSelect().Model(&rows).Where("id > ?", after).Order("id").Limit(int64(limit))
-		if search != "" {
-			pattern := "%" + likeEscaper.Replace(string(search)) + "%"
-			query = query.Where("(username_key like ? escape '!' or email_key like ? escape '!')", pattern, pattern)
-		}
-		return query.Scan(ctx)
-	})
+	query := s.reads.NewSelect().Model(&rows).Where("id > ?", after).Order("id").Limit(int64(limit))
+	if search != "" {
+		pattern := "%" + likeEscaper.Replace(string(search)) + "%"
+		query.Where("(username_key like ? escape '!' or email_key like ? escape '!')", pattern, pattern)
+	}
+	err := s.ask(ctx, query)
 	accounts := make([]identity.Account, len(rows))
 	for i, row := range rows {
 		accounts[i] = identity.Account{User: userRow{userColumns: row.userColumns}.user(), Articles: row.ArticlesCount}
@@ -40,15 +38,9 @@ func (s *Store) Accounts(
 // UsersNamed implements [identity.UserStore].
 func (s *Store) UsersNamed(ctx context.Context, name identity.Folded) ([]identity.User, error) {
 	var rows []userRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&rows).Where("username_key = ? or email_key = ?", name,
-			name).Order("id").Scan(ctx)
-	})
-	users := make([]identity.User, len(rows))
-	for i, row := range rows {
-		users[i] = row.user()
-	}
-	return users, err
+	err := s.ask(ctx, s.reads.NewSelect().Model(&rows).Order("id").
+		Where("username_key = ? or email_key = ?", name, name))
+	return each(rows, userRow.user), err
 }
 
 // Sessions implements [identity.SessionStore].
@@ -60,16 +52,13 @@ func (s *Store) Sessions(
 		sessionColumns
 		Username string
 	}
-	err := s.retry(ctx, func(ctx context.Context) error {
-		query := s.reads.NewSelect().TableExpr("sessions").Join("join users on users.id = sessions.user_id").
-			ColumnExpr("sessions.*, users.username").
-			Where("sessions.id > ?", after).Where("sessions.expires_at > ?",
-			now).OrderExpr("sessions.id").Limit(int64(limit))
-		if userID != 0 {
-			query = query.Where("sessions.user_id = ?", userID)
-		}
-		return query.Scan(ctx, &rows)
-	})
+	query := s.reads.NewSelect().TableExpr("sessions").Join("join users on users.id = sessions.user_id").
+		ColumnExpr("sessions.*, users.username").Where("sessions.id > ?", after).
+		Where("sessions.expires_at > ?", now).OrderExpr("sessions.id").Limit(int64(limit))
+	if userID != 0 {
+		query.Where("sessions.user_id = ?", userID)
+	}
+	err := s.ask(ctx, query, &rows)
 	sessions := make([]identity.AccountSession, len(rows))
 	for i, row := range rows {
 		sessions[i] = identity.AccountSession{Session: row.session(), Username: row.Username}

@@ -58,11 +58,10 @@ func insertEvents(ctx context.Context, db bun.IDB, events ...identity.Event) err
 	if len(events) == 0 {
 		return nil
 	}
-	rows := make([]eventRow, len(events))
-	for i, event := range events {
-		rows[i] = eventRow{eventColumns: eventColumns(event)}
-		rows[i].Count = max(1, event.Count)
-	}
+	rows := each(events, func(event identity.Event) eventRow {
+		event.Count = max(1, event.Count)
+		return eventRow{eventColumns: eventColumns(event)}
+	})
 	_, err := db.NewInsert().Model(&rows).Returning("NULL").Exec(ctx)
 	return err
 }
@@ -75,7 +74,8 @@ func (s *Store) PruneEvents(ctx context.Context, before time.Time, limit int, ha
 		if err != nil {
 			return err
 		}
-		result, err := tx.NewRaw(`delete from audit_events
+		result, err := tx.NewRaw(`
+delete from audit_events
  where id in (select id from audit_events where at < ? order by at, id limit ?)`, before, limit).Exec(ctx)
 		if err == nil {
 			removed, err = result.RowsAffected()
@@ -112,59 +112,48 @@ func (s *Store) events(
 	ctx context.Context, filter identity.EventFilter, after int64, order string,
 ) ([]identity.Event, error) {
 	var rows []eventRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		query := s.reads.NewSelect().Model(&rows).Order(order).Limit(int64(filter.Limit)).Where("id > ?", after)
-		if filter.UserID != 0 {
-			query = query.Where("(actor_id = ? or target = ?)", filter.UserID, identity.UserTarget(filter.UserID))
-		}
-		if filter.Action != "" {
-			query = query.Where("action = ?", filter.Action)
-		}
-		if !filter.Before.IsZero() {
-			query = query.Where("at < ?", filter.Before.UTC())
-		}
-		return query.Scan(ctx)
-	})
-	return eventsOf(rows), err
+	query := s.reads.NewSelect().Model(&rows).Order(order).Limit(int64(filter.Limit)).Where("id > ?", after)
+	if filter.UserID != 0 {
+		query.Where("(actor_id = ? or target = ?)", filter.UserID, identity.UserTarget(filter.UserID))
+	}
+	if filter.Action != "" {
+		query.Where("action = ?", filter.Action)
+	}
+	if !filter.Before.IsZero() {
+		query.Where("at < ?", filter.Before.UTC())
+	}
+	err := s.ask(ctx, query)
+	return each(rows, eventRow.event), err
 }
 
-func eventsOf(rows []eventRow) []identity.Event {
-	events := make([]identity.Event, len(rows))
-	for i, row := range rows {
-		row.At = row.At.UTC() // drivers answer in local time
-		events[i] = identity.Event(row.eventColumns)
-	}
-	return events
+func (r eventRow) event() identity.Event {
+	r.At = r.At.UTC() // drivers answer in local time
+	return identity.Event(r.eventColumns)
 }
 
 // EventsOf implements [identity.AuditStore].
 func (s *Store) EventsOf(
-	ctx context.Context, userID int64, actions []identity.Action, since time.Time, each int,
+	ctx context.Context, userID int64, actions []identity.Action, since time.Time, most int,
 ) ([]identity.Event, error) {
 	var rows []eventRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		newest := func(from string, arguments ...any) *bun.SelectQuery {
-			return s.reads.NewSelect().Column("id").TableExpr(from, arguments...).Order("id desc").Limit(int64(each))
-		}
-		query := s.reads.NewSelect().Model(&rows).Where("at > ?", since).Order("id desc")
-		return query.WhereGroup(" and ", func(query *bun.SelectQuery) *bun.SelectQuery {
+	newest := func(from string, arguments ...any) *bun.SelectQuery {
+		return s.reads.NewSelect().Column("id").TableExpr(from, arguments...).Order("id desc").Limit(int64(most))
+	}
+	err := s.ask(ctx, s.reads.NewSelect().Model(&rows).Where("at > ?", since).Order("id desc").
+		WhereGroup(" and ", func(query *bun.SelectQuery) *bun.SelectQuery {
 			for _, action := range actions { // by one index each
-				by := newest("audit_events").Where("actor_id = ?", userID).Where("action = ?", action)
-				about := newest("audit_events").Where("target = ?", identity.UserTarget(userID)).Where("action = ?",
-					action)
-				query = query.WhereOr("id in (?)",
+				by := newest("audit_events").Where("actor_id = ? and action = ?", userID, action)
+				about := newest("audit_events").Where("target = ? and action = ?", identity.UserTarget(userID), action)
+				query.WhereOr("id in (?)",
 					newest("(select id from (?) as a union select id from (?) as b) as newest", by, about))
 			}
 			return query
-		}).Scan(ctx)
-	})
-	return eventsOf(rows), err
+		}))
+	return each(rows, eventRow.event), err
 }
 
 // UserID returns the id of the user with this name; NotFound("user") if there is none.
 func (s *Store) UserID(ctx context.Context, username identity.Folded) (id int64, err error) {
-	err = s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Table("users").Column("id").Where("username_key = ?", username).Scan(ctx, &id)
-	})
+	err = s.ask(ctx, s.reads.NewRaw("select id from users where username_key = ?", username), &id)
 	return id, missing(err, "user")
 }

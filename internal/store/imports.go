@@ -51,9 +51,12 @@ alter table article_tags enable trigger user;
 alter table favorites    enable trigger user`
 )
 
-// importRows inserts rows, some hundred to a statement: databases limit how long one may be.
+// rowsAtOnce is how many rows one statement imports: databases limit how long a statement may be.
+const rowsAtOnce = 250
+
+// importRows inserts rows, rowsAtOnce to a statement.
 func importRows[Row any](ctx context.Context, db bun.IDB, rows []Row) error {
-	for chunk := range slices.Chunk(rows, 250) {
+	for chunk := range slices.Chunk(rows, rowsAtOnce) {
 		if _, err := db.NewInsert().Model(&chunk).Exec(ctx); err != nil {
 			return err
 		}
@@ -64,20 +67,13 @@ func importRows[Row any](ctx context.Context, db bun.IDB, rows []Row) error {
 // Empty tells that nobody is registered.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
 	var some bool
-	err := s.retry(ctx, func(ctx context.Context) error {
-		var err error
-		some, err = s.reads.NewSelect().Table("users").Exists(ctx)
-		return err
-	})
+	err := s.ask(ctx, s.reads.NewRaw("select exists (select 1 from users)"), &some)
 	return !some, err
 }
 
 // ImportUsers adds users and sets their ids.
 func (i *Import) ImportUsers(ctx context.Context, users []identity.User) error {
-	rows := make([]userRow, len(users))
-	for n, user := range users {
-		rows[n] = newUserRow(user)
-	}
+	rows := each(users, newUserRow)
 	if err := importRows(ctx, i.tx, rows); err != nil {
 		return err
 	}
@@ -95,10 +91,9 @@ type articleSlugRow struct {
 
 // ImportArticles adds articles under the slugs they have, and sets their ids.
 func (i *Import) ImportArticles(ctx context.Context, articles []blog.Article) error {
-	rows := make([]articleRow, len(articles))
-	for n, article := range articles {
-		rows[n].articleColumns = articleColumns(article)
-	}
+	rows := each(articles, func(article blog.Article) articleRow {
+		return articleRow{articleColumns: articleColumns(article)}
+	})
 	if err := importRows(ctx, i.tx, rows); err != nil {
 		return err
 	}
@@ -117,11 +112,9 @@ func (i *Import) ImportArticles(ctx context.Context, articles []blog.Article) er
 
 // ImportComments adds comments.
 func (i *Import) ImportComments(ctx context.Context, comments []blog.Comment) error {
-	rows := make([]commentRow, len(comments))
-	for n, comment := range comments {
-		rows[n].commentColumns = commentColumns(comment)
-	}
-	return importRows(ctx, i.tx, rows)
+	return importRows(ctx, i.tx, each(comments, func(comment blog.Comment) commentRow {
+		return commentRow{commentColumns: commentColumns(comment)}
+	}))
 }
 
 type followRow struct {
@@ -132,26 +125,19 @@ type followRow struct {
 
 // ImportFollows has users follow others.
 func (i *Import) ImportFollows(ctx context.Context, pairs []blog.Pair) error {
-	rows := make([]followRow, len(pairs))
-	for n, pair := range pairs {
-		rows[n] = followRow{FollowerID: pair.UserID, FolloweeID: pair.OtherID}
-	}
-	return importRows(ctx, i.tx, rows)
+	return importRows(ctx, i.tx, each(pairs, func(pair blog.Pair) followRow {
+		return followRow{FollowerID: pair.UserID, FolloweeID: pair.OtherID}
+	}))
 }
 
 // ImportFavorites makes articles favourites of users.
 func (i *Import) ImportFavorites(ctx context.Context, pairs []blog.Pair) error {
-	type pairRow struct{ UserID, ArticleID int64 }
-	rows := make([]pairRow, len(pairs))
-	for n, pair := range pairs {
-		rows[n] = pairRow{UserID: pair.UserID, ArticleID: pair.OtherID}
-	}
-	for chunk := range slices.Chunk(rows, 250) {
-		if _, err := i.tx.NewRaw(`with pairs (user_id, article_id) as (?)
-			insert into favorites (user_id, article_id, created_at)
-			select pairs.user_id, articles.id, articles.created_at
-  from pairs join articles on articles.id = pairs.article_id`,
-			i.tx.NewValues(&chunk)).Exec(ctx); err != nil {
+	for chunk := range slices.Chunk(pairs, rowsAtOnce) {
+		if _, err := i.tx.NewRaw(`
+  with pairs (user_id, article_id) as (?)
+insert into favorites (user_id, article_id, created_at)
+select pairs.user_id, articles.id, articles.created_at
+  from pairs join articles on articles.id = pairs.article_id`, i.tx.NewValues(&chunk)).Exec(ctx); err != nil {
 			return err
 		}
 	}
@@ -161,14 +147,8 @@ func (i *Import) ImportFavorites(ctx context.Context, pairs []blog.Pair) error {
 // UsersAfter implements [demo.Gallery].
 func (s *Store) UsersAfter(ctx context.Context, id int64, limit int) ([]identity.User, error) {
 	var rows []userRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&rows).Where("id > ?", id).Order("id").Limit(int64(limit)).Scan(ctx)
-	})
-	users := make([]identity.User, len(rows))
-	for n, row := range rows {
-		users[n] = row.user()
-	}
-	return users, err
+	err := s.ask(ctx, s.reads.NewSelect().Model(&rows).Where("id > ?", id).Order("id").Limit(int64(limit)))
+	return each(rows, userRow.user), err
 }
 
 // ReplaceImages implements [demo.Gallery].

@@ -41,11 +41,7 @@ func signingKeys(ctx context.Context, db bun.IDB) ([]auth.StoredKey, error) {
 	if err := db.NewSelect().Model(&rows).Order("active_at", "id").Scan(ctx); err != nil {
 		return nil, err
 	}
-	keys := make([]auth.StoredKey, len(rows))
-	for i, row := range rows {
-		keys[i] = auth.StoredKey(row.keyColumns)
-	}
-	return keys, nil
+	return each(rows, func(row keyRow) auth.StoredKey { return auth.StoredKey(row.keyColumns) }), nil
 }
 
 // SealedRoot implements [auth.KeyStore].
@@ -72,8 +68,9 @@ func putRoot(ctx context.Context, db bun.IDB, sealed []byte) (err error) {
 	case len(sealed) == 0:
 		_, err = db.NewRaw("delete from sealed_secrets where name = 'root'").Exec(ctx)
 	default:
-		_, err = db.NewRaw(`insert into sealed_secrets (name, sealed) values ('root', ?)
-			on conflict (name) do update set sealed = excluded.sealed`, sealed).Exec(ctx)
+		_, err = db.NewRaw(`
+insert into sealed_secrets (name, sealed) values ('root', ?)
+    on conflict (name) do update set sealed = excluded.sealed`, sealed).Exec(ctx)
 	}
 	return err
 }
@@ -105,12 +102,8 @@ func (s *Store) UseIssuer(ctx context.Context, used auth.UsedIssuer, forget time
 // UsedIssuers implements [auth.IssuerStore].
 func (s *Store) UsedIssuers(ctx context.Context) ([]auth.UsedIssuer, error) {
 	var rows []usedIssuerRow
-	err := s.retry(ctx, func(ctx context.Context) error { return s.reads.NewSelect().Model(&rows).Scan(ctx) })
-	issuers := make([]auth.UsedIssuer, len(rows))
-	for i, row := range rows {
-		issuers[i] = auth.UsedIssuer(row.usedIssuerColumns)
-	}
-	return issuers, err
+	err := s.ask(ctx, s.reads.NewSelect().Model(&rows))
+	return each(rows, func(row usedIssuerRow) auth.UsedIssuer { return auth.UsedIssuer(row.usedIssuerColumns) }), err
 }
 
 // ChangeSigningKeys implements [auth.KeyStore].

@@ -40,11 +40,8 @@ const (
 // ProfileByUsername implements [blog.ProfileStore].
 func (s *Store) ProfileByUsername(ctx context.Context, username identity.Folded, reader int64) (blog.Profile, error) {
 	var row profileColumns
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().TableExpr("users as u").
-			ColumnExpr("u.username, u.bio, u.image").ColumnExpr(followingExpr).Join(followingJoin, reader).
-			Where("u.username_key = ?", username).Scan(ctx, &row)
-	})
+	err := s.ask(ctx, s.reads.NewSelect().TableExpr("users as u").ColumnExpr("u.username, u.bio, u.image").
+		ColumnExpr(followingExpr).Join(followingJoin, reader).Where("u.username_key = ?", username), &row)
 	return blog.Profile(row), missing(err, "profile")
 }
 
@@ -52,12 +49,13 @@ func (s *Store) ProfileByUsername(ctx context.Context, username identity.Folded,
 func (s *Store) SetFollowing(
 	ctx context.Context, session identity.Session, username identity.Folded, following bool,
 ) error {
-	query := "delete from follows where follower_id = ? and followee_id = (select id from users where username_key = " +
-		"?) and " +
-		sessionThere
+	query := `
+delete from follows
+ where follower_id = ? and followee_id = (select id from users where username_key = ?) and ` + sessionThere
 	if following {
-		query = `insert into follows (follower_id, followee_id)
-			select ?, id from users where username_key = ? and ` + sessionThere + " on conflict do nothing"
+		query = `
+insert into follows (follower_id, followee_id)
+select ?, id from users where username_key = ? and ` + sessionThere + " on conflict do nothing"
 	}
 	err := s.bySession(ctx, session.ID, query, session.UserID, username, session.ID)
 	if violatesForeignKey(err) { // deleted since they were found

@@ -50,9 +50,7 @@ func (s *Store) orKeyGone(ctx context.Context, err error, kid, noun string) erro
 		return err
 	}
 	var counts bool
-	if err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewRaw("select "+keyCounts, kid).Scan(ctx, &counts)
-	}); err != nil {
+	if err := s.ask(ctx, s.reads.NewRaw("select "+keyCounts, kid), &counts); err != nil {
 		return err
 	}
 	if !counts {
@@ -78,25 +76,18 @@ select ?, id, ?,
     on conflict (id) do update set id = excluded.id
 returning id`
 	var id string
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.writes.NewRaw(query,
-			session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent,
-			session.IPAddress,
-			session.RefreshGeneration, session.RefreshHash, session.EndsAt,
-			user.ID, user.PasswordHash, newUserRow(user).EmailKey, kid).Scan(ctx, &id)
-	})
+	err := s.ask(ctx, s.writes.NewRaw(query,
+		session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent,
+		session.IPAddress, session.RefreshGeneration, session.RefreshHash, session.EndsAt,
+		user.ID, user.PasswordHash, identity.Fold(user.Email), kid), &id)
 	if err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")
 	}
 	// Behind the insert: of those that begin at once, the last to count sees all.
-	var others int64
-	err = s.retry(ctx, func(ctx context.Context) (err error) {
-		others, err = s.reads.NewSelect().Model((*sessionRow)(nil)).Where("user_id = ?", user.ID).Where("id <> ?",
-			session.ID).
-			Where("expires_at > ?", session.CreatedAt).Count(ctx)
-		return err
-	})
-	return int(others), err
+	var others int
+	err = s.ask(ctx, s.reads.NewRaw("select count(*) from sessions where user_id = ? and id <> ? and expires_at > ?",
+		user.ID, session.ID, session.CreatedAt), &others)
+	return others, err
 }
 
 // EvictSessions implements [identity.SessionStore].
@@ -112,8 +103,8 @@ func (s *Store) EvictSessions(
 			return err
 		}
 		live := func() *bun.SelectQuery {
-			return tx.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("user_id = ?",
-				owner).Where("expires_at > ?", now)
+			return tx.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("user_id = ?", owner).
+				Where("expires_at > ?", now)
 		}
 		// The one given is the first of them: a limit of 0 would be none.
 		newest := live().OrderExpr("id = ? desc", session.ID).Order("last_seen_at desc", "created_at desc", "id desc").
@@ -161,19 +152,14 @@ func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (identity.S
 
 // EndExpired implements [identity.SessionStore].
 func (s *Store) EndExpired(ctx context.Context, id string, now time.Time) error {
-	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Where("expires_at <= ?",
-			now).Exec(ctx)
-		return err
-	})
+	_, err := s.change(ctx, s.writes.NewRaw("delete from sessions where id = ? and expires_at <= ?", id, now))
+	return err
 }
 
 // Session implements [identity.SessionStore].
 func (s *Store) Session(ctx context.Context, id, kid string) (identity.Session, error) {
 	var row sessionRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&row).Where("id = ?", id).Where(keyCounts, kid).Scan(ctx)
-	})
+	err := s.ask(ctx, s.reads.NewSelect().Model(&row).Where("id = ?", id).Where(keyCounts, kid))
 	return row.session(), s.orKeyGone(ctx, err, kid, "session")
 }
 
@@ -268,30 +254,25 @@ func written(result sql.Result, err error) error {
 
 // UseRefresh implements [identity.SessionStore].
 func (s *Store) UseRefresh(ctx context.Context, id string, generation int64) error {
-	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewUpdate().Model((*sessionRow)(nil)).Set("refresh_used = ?", true).
-			Where("id = ?", id).Where("refresh_generation = ?", generation).Exec(ctx)
-		return err
-	})
+	_, err := s.change(ctx, s.writes.NewRaw(
+		"update sessions set refresh_used = true where id = ? and refresh_generation = ?", id, generation))
+	return err
 }
 
 // TouchSessions implements [identity.SessionStore].
 func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) error {
-	return s.retry(ctx, func(ctx context.Context) error {
-		used := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("id in (?)", bun.List(ids)).
-			Where("last_seen_at < ?", at)
-		_, err := s.writes.NewUpdate().Model((*sessionRow)(nil)).Set("last_seen_at = ?", at).
-			Where("id in (?)", s.unlocked(used)).Exec(ctx)
-		return err
-	})
+	used := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("id in (?)", bun.List(ids)).
+		Where("last_seen_at < ?", at)
+	_, err := s.change(ctx, s.writes.NewUpdate().Model((*sessionRow)(nil)).Set("last_seen_at = ?", at).
+		Where("id in (?)", s.unlocked(used)))
+	return err
 }
 
 // Rotate implements [identity.SessionStore]. Comparing and setting in one statement, of any number who present one
 // token at the same time it lets one through.
 func (s *Store) Rotate(ctx context.Context, r identity.Rotation) error {
 	var id string
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.writes.NewRaw(`
+	err := s.ask(ctx, s.writes.NewRaw(`
    update sessions
       set refresh_generation = refresh_generation + 1, refresh_used = false, refresh_hash = ?, refresh_sealed = ?,
           refreshed_at = ?, last_seen_at = ?, expires_at = ?
@@ -299,25 +280,15 @@ func (s *Store) Rotate(ctx context.Context, r identity.Rotation) error {
       and exists (select 1 from users where users.id = sessions.user_id and users.disabled_at is null)
       and `+keyCounts+`
 returning id`,
-			r.Successor, r.Sealed, r.At, r.At, r.ExpiresAt, r.SessionID, r.Generation, r.Hash, r.At, r.KeyID).Scan(ctx,
-			&id)
-	})
+		r.Successor, r.Sealed, r.At, r.At, r.ExpiresAt, r.SessionID, r.Generation, r.Hash, r.At, r.KeyID), &id)
 	return s.orKeyGone(ctx, err, r.KeyID, "session")
 }
 
 // SweepSessions implements [identity.SessionStore].
 func (s *Store) SweepSessions(ctx context.Context, now time.Time, limit int) (int, error) {
-	var swept int64
-	err := s.retry(ctx, func(ctx context.Context) error {
-		over := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("expires_at <= ?", now).
-			Order("expires_at").Limit(int64(limit))
-		result, err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id in (?)", s.unlocked(over)).Exec(ctx)
-		if err == nil {
-			swept, err = result.RowsAffected()
-		}
-		return err
-	})
-	return int(swept), err
+	over := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("expires_at <= ?", now).
+		Order("expires_at").Limit(int64(limit))
+	return s.change(ctx, s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id in (?)", s.unlocked(over)))
 }
 
 // unlocked leaves out the sessions that somebody else is changing or ending just now: whoever looks after many, of many
@@ -328,15 +299,8 @@ func (s *Store) unlocked(query *bun.SelectQuery) *bun.SelectQuery {
 
 // Lease implements [identity.SessionStore].
 func (s *Store) Lease(ctx context.Context, name string, now, until time.Time) (bool, error) {
-	var leased int64
-	err := s.retry(ctx, func(ctx context.Context) error {
-		result, err := s.writes.NewRaw(`insert into leases (name, until) values (?, ?)
-			on conflict (name) do update set until = excluded.until where leases.until <= ?`,
-			name, until, now).Exec(ctx)
-		if err == nil {
-			leased, err = result.RowsAffected()
-		}
-		return err
-	})
+	leased, err := s.change(ctx, s.writes.NewRaw(`
+insert into leases (name, until) values (?, ?)
+    on conflict (name) do update set until = excluded.until where leases.until <= ?`, name, until, now))
 	return leased == 1, err
 }

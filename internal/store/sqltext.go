@@ -33,6 +33,15 @@ func (s *Store) scan(ctx context.Context, query sqlText, prepared bool, into ...
 	return errors.Join(s.reads.ScanRows(ctx, rows, into...), rows.Err())
 }
 
+// each converts rows to what they stand for, or back.
+func each[From, To any](list []From, convert func(From) To) []To {
+	converted := make([]To, len(list))
+	for i, one := range list {
+		converted[i] = convert(one)
+	}
+	return converted
+}
+
 // numbered has $1, $2, … for each "?".
 func numbered(text string) string {
 	var out strings.Builder

@@ -241,10 +241,8 @@ func (s *Store) Ping(ctx context.Context) error {
 			return errs.Unavailable(errors.Join(err, fmt.Errorf("%s is not the file that was opened", s.path)))
 		}
 	}
-	if err := s.retry(ctx, func(ctx context.Context) error {
-		var one int
-		return s.reads.QueryRowContext(ctx, "select 1").Scan(&one)
-	}); err != nil {
+	var one int
+	if err := s.ask(ctx, s.reads.NewRaw("select 1"), &one); err != nil {
 		return err
 	}
 	return s.writable(ctx)
@@ -266,11 +264,9 @@ func (s *Store) writable(ctx context.Context) error {
 		return s.probe.err
 	}
 	// Not bound to one of those who ask: another gets the answer too.
-	s.probe.err = s.retry(context.WithoutCancel(ctx), func(ctx context.Context) error {
-		_, err := s.writes.NewRaw(`insert into leases (name, until) values ('health', ?)
-			on conflict (name) do update set until = excluded.until`, time.Now().UTC()).Exec(ctx)
-		return err
-	})
+	_, s.probe.err = s.change(context.WithoutCancel(ctx), s.writes.NewRaw(`
+insert into leases (name, until) values ('health', ?)
+    on conflict (name) do update set until = excluded.until`, time.Now().UTC()))
 	s.probe.at = time.Now()
 	return s.probe.err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -40,6 +41,30 @@ func (s *Store) retry(ctx context.Context, run func(ctx context.Context) error) 
 		_, err := s.try(ctx, run)
 		return true, err
 	})
+}
+
+// ask repeats a query that may be run twice, and reads what it finds into variables or the query's model.
+func (s *Store) ask(
+	ctx context.Context, query interface {
+		Scan(ctx context.Context, into ...any) error
+	}, into ...any,
+) error {
+	return s.retry(ctx, func(ctx context.Context) error { return query.Scan(ctx, into...) })
+}
+
+// change repeats a statement that may be run twice, and returns how many rows it changed.
+func (s *Store) change(ctx context.Context, statement interface {
+	Exec(ctx context.Context, into ...any) (sql.Result, error)
+}) (int, error) {
+	var rows int64
+	err := s.retry(ctx, func(ctx context.Context) error {
+		result, err := statement.Exec(ctx)
+		if err == nil {
+			rows, err = result.RowsAffected()
+		}
+		return err
+	})
+	return int(rows), err
 }
 
 // inTx repeats a change in one transaction, unless it happened. When the answer to the commit was lost, PostgreSQL is

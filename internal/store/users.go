@@ -160,24 +160,13 @@ func (s *Store) SweepNames(ctx context.Context, now time.Time, limit int) (int, 
 	// What somebody is leaving or taking back just now is not over.
 	over := "select username_key from reserved_names where until <= ? order by until limit ?" +
 		s.dialect.locks("update skip locked")
-	var swept int64
-	err := s.retry(ctx, func(ctx context.Context) error {
-		result, err := s.writes.NewRaw("delete from reserved_names where username_key in ("+over+")",
-			now, limit).Exec(ctx)
-		if err == nil {
-			swept, err = result.RowsAffected()
-		}
-		return err
-	})
-	return int(swept), err
+	return s.change(ctx, s.writes.NewRaw("delete from reserved_names where username_key in ("+over+")", now, limit))
 }
 
 // UserByEmail implements [identity.UserStore].
 func (s *Store) UserByEmail(ctx context.Context, email identity.Folded) (identity.User, error) {
 	var row userRow
-	err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&row).Where("email_key = ?", email).Scan(ctx)
-	})
+	err := s.ask(ctx, s.reads.NewSelect().Model(&row).Where("email_key = ?", email))
 	return row.user(), missing(err, "user")
 }
 
@@ -228,11 +217,9 @@ func (s *Store) UpdateUser(
 
 // SetPasswordHash implements [identity.UserStore].
 func (s *Store) SetPasswordHash(ctx context.Context, id int64, from, to string) error {
-	return s.retry(ctx, func(ctx context.Context) error {
-		_, err := s.writes.NewUpdate().Model((*userRow)(nil)).Set("password_hash = ?", to).
-			Where("id = ?", id).Where("password_hash = ?", from).Exec(ctx)
-		return err
-	})
+	_, err := s.change(ctx, s.writes.NewUpdate().Model((*userRow)(nil)).Set("password_hash = ?", to).
+		Where("id = ?", id).Where("password_hash = ?", from))
+	return err
 }
 
 // taken turns the violation of a unique name or email into [errs.Taken]. The database names the first index it
@@ -245,12 +232,8 @@ func (s *Store) taken(ctx context.Context, row userRow, err error) error {
 		return err
 	}
 	var others []userRow
-	if err := s.retry(ctx, func(ctx context.Context) error {
-		return s.reads.NewSelect().Model(&others).Column("username_key", "email_key").Where("id <> ?", row.ID).
-			WhereGroup(" and ", func(q *bun.SelectQuery) *bun.SelectQuery {
-				return q.Where("username_key = ?", row.UsernameKey).WhereOr("email_key = ?", row.EmailKey)
-			}).Scan(ctx)
-	}); err != nil {
+	if err := s.ask(ctx, s.reads.NewSelect().Model(&others).Column("username_key", "email_key").
+		Where("id <> ? and (username_key = ? or email_key = ?)", row.ID, row.UsernameKey, row.EmailKey)); err != nil {
 		return err
 	}
 	for _, other := range others {
@@ -267,28 +250,25 @@ func (s *Store) taken(ctx context.Context, row userRow, err error) error {
 	return errs.Taken(fields...)
 }
 
-// addLooks returns names their look that have none yet: those from before there were looks, or from an instance that
-// knows of none.
+// addLooks adds the looks of names that have none: those that a version wrote which knew of no looks.
 func (s *Store) addLooks(ctx context.Context) error {
 	type named struct {
 		ID             int64
 		Username, Look string
 	}
 	for _, table := range []struct{ read, write string }{
-		{"select id, username from users where username_look is null order by id limit ?",
-			`update users set username_look = looks.look from looks
-			  where users.id = looks.id and users.username = looks.username`},
-		{"select 0 as id, username_key as username from reserved_names where username_look is null order by " +
-			"username_key limit ?",
-			"update reserved_names set username_look = looks.look from looks where reserved_names.username_key = " +
-				"looks.username"},
+		{"select id, username from users where username_look is null order by id limit ?", `
+update users set username_look = looks.look
+  from looks where users.id = looks.id and users.username = looks.username`},
+		{`
+select 0 as id, username_key as username from reserved_names where username_look is null order by username_key limit ?`,
+			`
+update reserved_names set username_look = looks.look
+  from looks where reserved_names.username_key = looks.username`},
 	} {
 		for {
 			var rows []named
-			err := s.retry(ctx, func(ctx context.Context) error {
-				return s.writes.NewRaw(table.read, looksBatch).Scan(ctx, &rows)
-			})
-			if err != nil {
+			if err := s.ask(ctx, s.writes.NewRaw(table.read, looksBatch), &rows); err != nil {
 				return err
 			}
 			if len(rows) == 0 {
@@ -297,11 +277,8 @@ func (s *Store) addLooks(ctx context.Context) error {
 			for i, row := range rows {
 				rows[i].Look = identity.Look(row.Username)
 			}
-			if err := s.retry(ctx, func(ctx context.Context) error {
-				_, err := s.writes.NewRaw("with looks (id, username, look) as (?) "+table.write,
-					s.writes.NewValues(&rows)).Exec(ctx)
-				return err
-			}); err != nil {
+			if _, err := s.change(ctx, s.writes.NewRaw("with looks (id, username, look) as (?) "+table.write,
+				s.writes.NewValues(&rows))); err != nil {
 				return err
 			}
 		}
