@@ -55,13 +55,11 @@ type articleViewRow struct {
 }
 
 func (r articleViewRow) view() blog.ArticleView {
-	return blog.ArticleView{
-		Article: r.article(), Author: blog.Profile(r.profileColumns), Favorited: r.Favorited,
-	}
+	return blog.ArticleView{Article: r.article(), Author: blog.Profile(r.profileColumns), Favorited: r.Favorited}
 }
 
-// What is read of an article: all of it, what lists show, and what [blog.ArticleView.Version] and a position in a list
-// are made of.
+// These columns are read of an article: all of it, what lists show, and what makes [blog.ArticleView.Version] and a
+// position in a list.
 var (
 	wholeArticle    = summary + ", a.body, " + wholeAuthor
 	listedArticle   = summary + ", " + listedAuthor
@@ -75,7 +73,7 @@ select f.followee_id is not null as following, mine.article_id is not null as fa
        a.id, a.favorites_count, a.created_at, a.updated_at`
 )
 
-// seen joins an article's author, and what depends on the reader, who is both arguments.
+// seen joins an article's author, and what depends on the reader. Both arguments are the reader.
 const seen = `
   join users as u on u.id = a.author_id
   left join follows as f on f.follower_id = ? and f.followee_id = u.id
@@ -126,8 +124,8 @@ func (s *Store) CreateArticle(
 		if err := takeSlug(ctx, tx, &row, slugs); err != nil {
 			return err
 		}
-		if err := written(tx.NewUpdate().Model(&row).Column("slug").WherePK().Where(sessionThere,
-			session).Exec(ctx)); err != nil {
+		if err := written(tx.NewUpdate().Model(&row).Column("slug").WherePK().Where(sessionThere, session).
+			Exec(ctx)); err != nil {
 			return err
 		}
 		return importRows(ctx, tx, row.tagRows())
@@ -139,8 +137,8 @@ func (s *Store) CreateArticle(
 }
 
 // sumsLock is the key of an advisory lock in PostgreSQL, any number. Triggers keep sums of articles by author, tag and
-// favourite. Publishing touches them in an order in which any number of transactions can wait for each other. Changing
-// tags and deleting do not, so they have the lock to themselves, and publishing shares it.
+// favourite. Transactions that publish touch the sums in one order, in which they wait for each other and do not
+// deadlock: they share the lock. Those that change tags or delete touch them in another: they have it to themselves.
 const sumsLock = 0x636f6e6475697401
 
 func (s *Store) shareSums(ctx context.Context, tx bun.Tx) error {
@@ -151,8 +149,8 @@ func (s *Store) ownSums(ctx context.Context, tx bun.Tx) error {
 	return s.dialect.exclude(ctx, tx, fmt.Sprintf("select pg_advisory_xact_lock(%d)", sumsLock))
 }
 
-// takeSlug returns the article the first slug that is free or is its own already. A slug which another transaction is
-// about to take is waited for: then it is known whether it is free.
+// takeSlug sets the slug of an article to the first that is free or already its own. It waits for a transaction that is
+// about to take the same slug, to know whether that is free.
 func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[string]) error {
 	for slug := range slugs {
 		owner := row.ID
@@ -165,7 +163,7 @@ func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[st
 			return err
 		} else if taken == 0 {
 			err := tx.NewSelect().Table("article_slugs").Column("article_id").Where("slug = ?", slug).Scan(ctx, &owner)
-			if err != nil && !errors.Is(err, sql.ErrNoRows) { // given up again since: the next one will do
+			if err != nil && !errors.Is(err, sql.ErrNoRows) { // if it was given up since, the next one will do
 				return err
 			}
 		}
@@ -177,14 +175,12 @@ func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[st
 	return errors.New("store: no slug was free")
 }
 
-// tagRows are the tags of an article for finding it, in one order for everybody: transactions that count the same tags
-// then wait for each other and do not deadlock.
+// tagRows returns the rows by which the tags of an article find it. They are in one order for everybody: transactions
+// that count the same tags then wait for each other and do not deadlock.
 func (r articleRow) tagRows() []articleTagRow {
-	rows := make([]articleTagRow, len(r.TagList))
-	for i, tag := range slices.Sorted(slices.Values(r.TagList)) {
-		rows[i] = articleTagRow{ArticleID: r.ID, Tag: tag, CreatedAt: r.CreatedAt}
-	}
-	return rows
+	return each(slices.Sorted(slices.Values(r.TagList)), func(tag string) articleTagRow {
+		return articleTagRow{ArticleID: r.ID, Tag: tag, CreatedAt: r.CreatedAt}
+	})
 }
 
 // lockArticle loads an article for a change.
@@ -220,19 +216,17 @@ func (s *Store) UpdateArticle(
 			}
 		}
 		if tagsChanged {
-			if _, err := tx.NewDelete().Model((*articleTagRow)(nil)).Where("article_id = ?",
-				row.ID).Exec(ctx); err != nil {
+			if _, err := tx.NewRaw("delete from article_tags where article_id = ?", row.ID).Exec(ctx); err != nil {
 				return err
 			}
 			if err := importRows(ctx, tx, row.tagRows()); err != nil {
 				return err
 			}
 		}
-		// Not the count of favourites, which may have moved since and is the trigger's to keep.
 		updated = row.article()
-		return written(tx.NewUpdate().Model(&row).ExcludeColumn("id", "favorites_count", "created_at",
-			"author_id").WherePK().
-			Where(sessionThere, session).Exec(ctx))
+		// The trigger keeps the count of favourites, which may have moved since.
+		return written(tx.NewUpdate().Model(&row).ExcludeColumn("id", "favorites_count", "created_at", "author_id").
+			WherePK().Where(sessionThere, session).Exec(ctx))
 	})
 	return updated, err
 }
@@ -258,9 +252,9 @@ func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow f
 func (s *Store) SetFavorite(ctx context.Context, session identity.Session, slug string, favorite bool) error {
 	query := "delete from favorites where user_id = ? and article_id = " + slugSQL + " and " + sessionThere
 	if favorite {
-		query = `insert into favorites (user_id, article_id, created_at)
-			select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessionThere +
-			" on conflict do nothing"
+		query = `
+insert into favorites (user_id, article_id, created_at)
+select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessionThere + " on conflict do nothing"
 	}
 	err := s.bySession(ctx, session.ID, query, session.UserID, slug, session.ID)
 	if violatesForeignKey(err) { // deleted since it was found
@@ -293,7 +287,7 @@ func (s *Store) Tags(ctx context.Context, used, newest int) (tags []string, err 
 				}
 			}
 		}
-		// None of these is used more than those above, so they go on in the same order.
+		// None of these is used more than those above, so all are in the order of their use.
 		var sorted []string
 		if err := byUse().Where("tag in (?)", bun.List(more)).Scan(ctx, &sorted); err != nil {
 			return err

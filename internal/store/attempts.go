@@ -16,7 +16,8 @@ import (
 
 var _ identity.AttemptStore = (*Store)(nil)
 
-// bucketRow is a [identity.Bucket] on its way into a statement; times are in milliseconds.
+// bucketRow is an [identity.Bucket] on its way into a statement. Times are in milliseconds, here and in all that
+// follow.
 type bucketRow struct {
 	Key  string              `json:"key"`
 	Kind identity.BucketKind `json:"kind"`
@@ -25,22 +26,22 @@ type bucketRow struct {
 	Room int64               `json:"room"`
 }
 
-// foundRow is a [identity.Counted] on its way out.
+// foundRow is an [identity.Counted] on its way out.
 type foundRow struct {
 	key                      string
 	cost, room, level, ahead int64
 	holds, astray, added     bool
 }
 
-// moment is $2 with its type, which it does not have where the URL wants values in the text of statements.
+// moment is $2 with its type. A bare $2 has none where the URL asks for values in the text of statements.
 const moment = "cast($2 as bigint)"
 
-// skew is how far the clock of another instance may be ahead. What lies further in the future was written before this
-// clock was set back.
+// skew is how far the clock of another instance may be ahead. A time beyond that was written before a clock was set
+// back.
 const skew = "30000"
 
-// drained is the level of a bucket now ($2), which never rises by itself: not even when the clock was set back. It is
-// no higher than the brim, as it could be since a setting was lowered.
+// drained returns the expression of a bucket's level now ($2). A level never rises by itself, not even when the clock
+// is set back. It is at most the brim, which may have been higher before a setting was lowered.
 func drained(brim string) string {
 	return "greatest(least(coalesce(a.level, 0), " + brim + ") - greatest($2 - a.at, 0), 0)"
 }
@@ -49,7 +50,7 @@ const askedSQL = `
     select key, kind, cost, dear, room
       from json_to_recordset($1::json) as asked (key text, kind text, cost bigint, dear bigint, room bigint)`
 
-// judgedSQL finds buckets ($1, as JSON) as they are at a moment ($2), for an attempt of an account ($3) from a network
+// judgedSQL finds buckets ($1, as JSON) as they are at a moment ($2), for an attempt at an account ($3) from a network
 // ($4).
 var judgedSQL = `
 with asked as (` + askedSQL + `
@@ -72,9 +73,9 @@ judged as (
 ),
 full_ones as (select 1 from judged where holds and level > room)`
 
-// countSQL also counts, on PostgreSQL. What judged saw may have changed since: the condition on the row itself, which
-// is locked by then, decides. Rows are locked in one order by everybody, against deadlocks. A full bucket that was
-// written before the clock was set back begins to drain now.
+// countSQL also counts the attempt, on PostgreSQL. A bucket may have changed since judged read it, so the condition on
+// the row itself decides, which is locked by then. Everybody locks the rows in one order, against deadlocks. A full
+// bucket that was written before the clock was set back begins to drain now.
 var countSQL = judgedSQL + `,
 counted as (
     insert into attempts as a (key, level, at)
@@ -100,38 +101,32 @@ var judgedLiteSQL = strings.NewReplacer("greatest(", "max(", "least(", "min(", a
       from json_each($1)`).Replace(judgedSQL) + `
 select key, cost, room, level, ahead, holds, astray, false from judged`
 
-// CountAttempt implements [identity.AttemptStore]. On PostgreSQL it is one statement. On SQLite it looks first, so that
-// a guesser who is blocked does not keep the one writer there is from others; then it looks again, and counts, in one
-// transaction. When its answer is lost, an attempt may count twice.
+// CountAttempt implements [identity.AttemptStore]. On PostgreSQL it is one statement. On SQLite it reads first, so that
+// a guesser who is blocked does not take the only writer from others. Then it reads again and counts, in one
+// transaction. An attempt may count twice if the answer of the database is lost.
 func (s *Store) CountAttempt(ctx context.Context, count identity.Count) ([]identity.Counted, error) {
-	buckets := make([]bucketRow, len(count.Buckets))
-	for i, b := range count.Buckets {
-		buckets[i] = bucketRow{b.Key, b.Kind, b.Cost.Milliseconds(), b.Dear.Milliseconds(), b.Room.Milliseconds()}
-	}
-	asked, err := json.Marshal(buckets)
+	asked, err := json.Marshal(each(count.Buckets, func(b identity.Bucket) bucketRow {
+		return bucketRow{b.Key, b.Kind, b.Cost.Milliseconds(), b.Dear.Milliseconds(), b.Room.Milliseconds()}
+	}))
 	if err != nil {
 		return nil, err
 	}
 	now := count.At.UnixMilli()
 	args := []any{string(asked), now, count.Account, count.Network}
 	var found []foundRow
+	look := func(db *bun.DB, text string, args ...any) error {
+		return s.retry(ctx, func(ctx context.Context) error {
+			found, err = scanFound(db.DB.QueryContext(ctx, text, args...))
+			return err
+		})
+	}
 	if s.dialect.postgres {
-		prepared := append([]any{hot}, args...)
-		err = s.retry(ctx, func(ctx context.Context) error {
-			found, err = scanFound(s.writes.DB.QueryContext(ctx, countSQL, prepared...))
+		err = look(s.writes, countSQL, append([]any{hot}, args...)...)
+	} else if err = look(s.reads, judgedLiteSQL, args...); err == nil && (!anyFull(found) || anyAstray(found)) {
+		err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+			found, err = countLite(ctx, tx, args, now)
 			return err
 		})
-	} else {
-		err = s.retry(ctx, func(ctx context.Context) error {
-			found, err = scanFound(s.reads.DB.QueryContext(ctx, judgedLiteSQL, args...))
-			return err
-		})
-		if err == nil && (!anyFull(found) || anyAstray(found)) {
-			err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-				found, err = countLite(ctx, tx, args, now)
-				return err
-			})
-		}
 	}
 	if err != nil {
 		return nil, err
@@ -140,18 +135,16 @@ func (s *Store) CountAttempt(ctx context.Context, count identity.Count) ([]ident
 	for _, row := range found {
 		byKey[row.key] = row
 	}
-	counted := make([]identity.Counted, len(count.Buckets))
-	for i, b := range count.Buckets {
+	return each(count.Buckets, func(b identity.Bucket) identity.Counted {
 		row := byKey[b.Key]
-		counted[i] = identity.Counted{
+		return identity.Counted{
 			Cost: milliseconds(row.cost), Level: milliseconds(row.level), Ahead: milliseconds(row.ahead),
 			Holds: row.holds, Added: row.added,
 		}
-	}
-	return counted, nil
+	}), nil
 }
 
-// countLite is what countSQL does behind judgedSQL.
+// countLite does on SQLite what countSQL adds to judgedSQL.
 func countLite(ctx context.Context, tx bun.Tx, args []any, now int64) ([]foundRow, error) {
 	found, err := scanFound(tx.Tx.QueryContext(ctx, judgedLiteSQL, args...))
 	if err != nil {
@@ -204,8 +197,8 @@ func anyAstray(found []foundRow) bool {
 
 func milliseconds(number int64) time.Duration { return time.Duration(number) * time.Millisecond }
 
-// settleSQL lowers levels ($1, as JSON), and lets an account ($2) know a network ($3) until then ($4), and no more
-// than $5.
+// settleSQL lowers levels ($1, as JSON). It also notes that an account ($2) knows a network ($3) until a moment ($4),
+// and forgets its oldest networks beyond a number ($5).
 const settleSQL = `
 with lower as (select key, amount from json_to_recordset($1::json) as lower (key text, amount bigint)),
 locked as (
@@ -238,10 +231,7 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []identity.Lower, known
 		Key    string `json:"key"`
 		Amount int64  `json:"amount"`
 	}
-	rows := make([]lowerRow, len(lower))
-	for i, l := range lower {
-		rows[i] = lowerRow{l.Key, l.By.Milliseconds()}
-	}
+	rows := each(lower, func(l identity.Lower) lowerRow { return lowerRow{l.Key, l.By.Milliseconds()} })
 	if known == nil {
 		known = &identity.Known{}
 	}
@@ -252,7 +242,7 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []identity.Lower, known
 		}
 		return s.retry(ctx, func(ctx context.Context) error {
 			asked := string(lowered)
-			lowered = []byte("[]") // once at most: the answer may be all that was lost
+			lowered = []byte("[]") // lowered once at most: perhaps only the answer was lost
 			_, err := s.writes.DB.ExecContext(ctx, settleSQL, hot,
 				asked, known.Account, known.Network, known.Until.UnixMilli(), known.Keep)
 			return err
@@ -281,26 +271,15 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []identity.Lower, known
 
 // SweepAttempts implements [identity.AttemptStore].
 func (s *Store) SweepAttempts(ctx context.Context, now time.Time, limit int) (int, error) {
-	// What somebody is writing just now is in use again.
+	// A bucket that somebody is writing just now is in use again.
 	over := "select key from attempts where level + at <= ? limit ?" + s.dialect.locks("update skip locked")
-	var swept int64
-	err := s.retry(ctx, func(ctx context.Context) error {
-		for _, statement := range []string{
-			"delete from attempts where key in (" + over + ")",
-			"delete from known_networks where (account, network) in (" +
-				"select account, network from known_networks where until <= ? limit ?)",
-		} {
-			result, err := s.writes.NewRaw(statement, now.UnixMilli(), limit).Exec(ctx)
-			if err != nil {
-				return err
-			}
-			count, err := result.RowsAffected()
-			if err != nil {
-				return err
-			}
-			swept = max(swept, count)
-		}
-		return nil
-	})
-	return int(swept), err
+	at := now.UnixMilli()
+	attempts, err := s.change(ctx, s.writes.NewRaw("delete from attempts where key in ("+over+")", at, limit))
+	if err != nil {
+		return 0, err
+	}
+	networks, err := s.change(ctx, s.writes.NewRaw(`
+delete from known_networks
+ where (account, network) in (select account, network from known_networks where until <= ? limit ?)`, at, limit))
+	return max(attempts, networks), err
 }

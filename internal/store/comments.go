@@ -48,9 +48,10 @@ func (s *Store) AddComment(ctx context.Context, session, slug string, comment bl
 			return err
 		}
 		row.ArticleID = article
-		err = tx.NewRaw("insert into comments (article_id, author_id, body, created_at, updated_at) select ?, ?, ?, "+
-			"?, ? where "+
-			sessionThere+" returning id",
+		err = tx.NewRaw(`
+insert into comments (article_id, author_id, body, created_at, updated_at)
+select ?, ?, ?, ?, ? where `+sessionThere+`
+returning id`,
 			row.ArticleID, row.AuthorID, row.Body, row.CreatedAt, row.UpdatedAt, session).Scan(ctx, &row.ID)
 		if errors.Is(err, sql.ErrNoRows) {
 			return identity.SessionOver()
@@ -65,8 +66,8 @@ func (s *Store) AddComment(ctx context.Context, session, slug string, comment bl
 
 // Comments implements [blog.CommentStore].
 //
-// An outline with the sizes of the texts comes first, and says where the page ends; of the page itself no more is read
-// than it shows.
+// It reads an outline with the sizes of the texts first, to find where the page ends. So no more of the page itself is
+// read than it shows.
 func (s *Store) Comments(
 	ctx context.Context, slug string, asked blog.CommentFilter, reader int64,
 ) (page blog.CommentPage, err error) {
@@ -78,20 +79,18 @@ func (s *Store) Comments(
 		return s.reads.NewSelect().Table("comments").ColumnExpr(columns).Where("article_id = "+slugSQL, slug).
 			Where("id > ?", asked.After).Order("id").Limit(int64(limit))
 	}
-	// The page is cut out of the index before anything is joined to it: else PostgreSQL may sort all comments of the
+	// The page is cut out of the index before anything is joined to it. Else PostgreSQL may sort all comments of an
 	// article.
 	views := func(cut *bun.SelectQuery, author string) *bun.SelectQuery {
 		return s.reads.NewSelect().TableExpr("(?) as c", cut).Join("join users as u on u.id = c.author_id").
 			ColumnExpr("c.*").ColumnExpr(author).ColumnExpr(followingExpr).Join(followingJoin, reader).OrderExpr("c.id")
 	}
-	if err := s.retry(ctx, func(ctx context.Context) error {
-		// one more, to know whether there is a next page
-		query := cut("id, author_id, octet_length(body) as size", asked.Limit+1)
-		if asked.Detail == blog.Outline {
-			query = views(query, outlinedAuthor)
-		}
-		return query.Scan(ctx, &outline)
-	}); err != nil {
+	// One comment more than the page holds says whether there is a next page.
+	query := cut("id, author_id, octet_length(body) as size", asked.Limit+1)
+	if asked.Detail == blog.Outline {
+		query = views(query, outlinedAuthor)
+	}
+	if err := s.ask(ctx, query, &outline); err != nil {
 		return page, err
 	}
 	if len(outline) == 0 {
@@ -118,18 +117,15 @@ func (s *Store) Comments(
 		for _, row := range outline[:length] {
 			rows = append(rows, row.commentViewRow)
 		}
-	} else if err := s.retry(ctx, func(ctx context.Context) error {
-		return views(cut("*", length), listedAuthor).Scan(ctx, &rows)
-	}); err != nil {
+	} else if err := s.ask(ctx, views(cut("*", length), listedAuthor), &rows); err != nil {
 		return page, err
 	}
 	if page.Next != 0 && len(rows) > 0 { // another comment may have come in between
 		page.Next = rows[len(rows)-1].ID
 	}
-	page.Comments = make([]blog.CommentView, len(rows))
-	for i, row := range rows {
-		page.Comments[i] = blog.CommentView{Comment: row.comment(), Author: blog.Profile(row.profileColumns)}
-	}
+	page.Comments = each(rows, func(row commentViewRow) blog.CommentView {
+		return blog.CommentView{Comment: row.comment(), Author: blog.Profile(row.profileColumns)}
+	})
 	return page, nil
 }
 
@@ -144,7 +140,7 @@ func (s *Store) DeleteComment(
 		}
 		var row commentRow
 		query := tx.NewSelect().Model(&row).Where("id = ?", id).Where("article_id = ?", article)
-		// Of two who delete it at once the second finds nothing.
+		// When two delete a comment at once, the second finds nothing.
 		if err := s.dialect.locking(query, "update").Scan(ctx); err != nil {
 			return missing(err, "comment")
 		}

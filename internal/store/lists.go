@@ -7,10 +7,10 @@ import (
 	"conduit/internal/blog"
 )
 
-// A list is paged in two steps: the ids of the page, out of the one index that has them in the right order, and then
-// what is shown of them. So skipped rows are never joined, and the price of a page does not depend on how many articles
-// there are, but for two: deep offsets have to walk the index, which cursors do not; and a feed costs more the more
-// people it is made of.
+// A list is read in two steps: the ids of the page come from the one index that has them in the right order, and then
+// what is shown of them is joined. Rows that are skipped are never joined. So a page costs the same however many
+// articles there are, with two exceptions. Deep offsets have to walk the index, which cursors do not. A feed costs more
+// the more people it is made of.
 
 // ListArticles implements [blog.ArticleStore].
 func (s *Store) ListArticles(
@@ -31,9 +31,9 @@ func (s *Store) ListArticles(
 	if s.dialect.postgres && filter.FollowedBy != 0 && followees <= fewFollowees {
 		ids = feedIDs(filter.FollowedBy, page)
 	}
-	// One more than the page holds, to know whether there is a next one. The bounds stand in the text: not knowing them
-	// PostgreSQL would plan for a tenth of the table, each time anew. Any offset would be another text to prepare, so
-	// pages by offset are not.
+	// One article more than the page holds says whether there is a next page. The bounds stand in the text, for without
+	// them PostgreSQL would plan for a tenth of the table, each time anew. Each offset makes another text, so pages by
+	// offset are not prepared.
 	query := sqlText{text: columns + "\n  from ("}.and(ids.text, ids.args...).
 		and(fmt.Sprintf(" limit %d offset %d) as page", page.Limit+1, page.Offset)).
 		and("\n  join articles as a on a.id = page.id"+seen, reader, reader).
@@ -54,8 +54,8 @@ func (s *Store) ListArticles(
 	return result, nil
 }
 
-// articleIDs selects the ids of a list in its order. It reads what one person wrote or favours where it can, else the
-// articles of a tag, and asks for the rest of the conditions one by one.
+// articleIDs selects the ids of a list in its order. It reads what one person wrote or favours if the filter names one,
+// else the articles of a tag. The other conditions are checked article by article.
 func articleIDs(filter blog.ArticleFilter, after *blog.Position) sqlText {
 	const user = "(select users.id from users where users.username_key = ?)"
 	var (
@@ -92,13 +92,13 @@ func articleIDs(filter blog.ArticleFilter, after *blog.Position) sqlText {
 	return list.and(" order by l.created_at desc, " + id + " desc")
 }
 
-// fewFollowees is up to how many followees a feed is put together from the newest of each: 20 µs for every followee,
-// however many articles there are. With more of them so many of the newest articles are theirs, as a rule, that walking
-// all from the newest finds a page sooner.
+// fewFollowees is the number of followees up to which a feed is put together from the newest articles of each. That
+// takes 20 µs a followee, however many articles there are. Larger numbers of people wrote so many of the newest
+// articles, as a rule, that walking all articles from the newest finds a page sooner.
 const fewFollowees = 300
 
-// feedIDs is articleIDs for the feed of somebody who follows few people, on PostgreSQL: it would else read all that any
-// of them ever wrote, and sort it. SQLite stops in time by itself.
+// feedIDs is articleIDs for the feed of somebody who follows few people, on PostgreSQL. That would else read and sort
+// all that any of them ever wrote. SQLite stops in time by itself.
 func feedIDs(follower int64, page blog.Page) sqlText {
 	newest := sqlText{text: "select id, created_at from articles where author_id = followee_id"}
 	if page.After != nil {
@@ -109,8 +109,9 @@ func feedIDs(follower int64, page blog.Page) sqlText {
 		and(") as l where follower_id = ? order by l.created_at desc, l.id desc", follower)
 }
 
-// total counts the articles of a list, and for a feed the people it is made of. For one filter the sum is kept, see
-// migration 0002; for several at once the rows that articleIDs reads are counted, which are those of one person or tag.
+// total counts the articles of a list, and for a feed the people it is made of. Sums are kept for lists with one
+// filter, see migration 0002. For several filters it counts the rows that articleIDs reads, which are those of one
+// person or tag.
 func (s *Store) total(ctx context.Context, filter blog.ArticleFilter) (total, followees int64, err error) {
 	var query sqlText
 	switch filter {

@@ -135,11 +135,10 @@ func LastApplied(history []Migration) (last *Migration) {
 
 // halfMade says what to do about a migration of which a part is there already.
 func halfMade(name string, err error) error {
-	var postgres *pgconn.PgError
-	if errors.As(err, &postgres) && (postgres.Code == "42P07" || postgres.Code == "42701" || postgres.Code == "42710") {
+	switch postgresCode(err) {
+	case "42P07", "42701", "42710": // there is such a table, column or object already
 		return fmt.Errorf("%s: the database has a part of it, as a former version leaves it that is killed while it "+
-			"migrates; "+
-			"restore a backup, or empty the database if it is new: %w", name, err)
+			"migrates; restore a backup, or empty the database if it is new: %w", name, err)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

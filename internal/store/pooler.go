@@ -11,22 +11,22 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// A pooler, as PgBouncer, may give each transaction of a connection another session of the server. Nothing that lasts
-// longer than a transaction holds there: no setting, no lock, and no statement that was prepared under a name. Nothing
-// here relies on that but the statements which are asked most, and those are asked in a way that fits their connection.
+// A pooler, such as PgBouncer, may give each transaction of a connection another session of the server. Settings, locks
+// and prepared statements end there with the transaction. Only the hot statements would outlive one, so they are sent
+// in a mode that fits their connection.
 
-// hot marks a statement whose text stays the same, so that it is worth preparing. It stands before the arguments.
+// hot marks a statement whose text stays the same, which makes it worth preparing. It is the first of the arguments.
 const hot = pgx.QueryExecModeCacheStatement
 
-// modes is how the hot statements of a database are asked.
+// modes says how the hot statements of a database are sent.
 type modes struct {
-	asked   pgx.QueryExecMode // by the URL, 0 if it does not say
-	caches  bool              // whether the URL lets statements be kept
-	pooled  atomic.Bool       // a connection leads to a pooler
-	foreign atomic.Bool       // a session of the server did not know a statement that should have been there
+	asked   pgx.QueryExecMode // what the URL asks for; 0 if it asks for nothing
+	caches  bool              // whether the URL allows prepared statements to be kept
+	pooled  atomic.Bool       // whether a connection leads to a pooler
+	foreign atomic.Bool       // whether a session of the server lacked a statement that had been prepared
 }
 
-// read takes the modes from where pgx has them in a URL.
+// read reads the modes from a URL and what pgx makes of it.
 func (m *modes) read(dsn string, config *pgx.ConnConfig) {
 	m.caches = config.StatementCacheCapacity > 0
 	if plain, err := pgconn.ParseConfig(dsn); err == nil && plain.RuntimeParams["default_query_exec_mode"] != "" {
@@ -38,12 +38,12 @@ func (m *modes) read(dsn string, config *pgx.ConnConfig) {
 	}
 }
 
-// of returns the mode for a connection. Without a name a statement is parsed and planned each time, in the same round
-// trip.
+// of returns the mode for a connection. In QueryExecModeExec the server parses and plans the statement each time,
+// within the same round trip.
 func (m *modes) of(pooled bool) pgx.QueryExecMode {
 	switch {
 	case m.foreign.Load() && m.asked != pgx.QueryExecModeSimpleProtocol,
-		m.asked == pgx.QueryExecModeDescribeExec && pooled: // whose two round trips may end up in two sessions
+		m.asked == pgx.QueryExecModeDescribeExec && pooled: // its two round trips may reach two sessions
 		return pgx.QueryExecModeExec
 	case m.asked != 0:
 		return m.asked
@@ -53,11 +53,11 @@ func (m *modes) of(pooled bool) pgx.QueryExecMode {
 	return hot
 }
 
-// pooledKey is where a connection has noted that it leads to a pooler.
+// pooledKey is the key under which a connection notes that it leads to a pooler.
 const pooledKey = "conduit.pooled"
 
-// asked are the arguments of a statement, with the mode of this connection if it is a hot one.
-func (c *toldConn) asked(args []driver.NamedValue) []driver.NamedValue {
+// asked returns the arguments of a statement. Those of a hot one begin with the mode for this connection.
+func (c *notingConn) asked(args []driver.NamedValue) []driver.NamedValue {
 	if len(args) > 0 && args[0].Value == hot {
 		pooled, _ := c.Conn.Conn().PgConn().CustomData()[pooledKey].(bool)
 		args[0].Value = c.store.modes.of(pooled)
@@ -65,7 +65,7 @@ func (c *toldConn) asked(args []driver.NamedValue) []driver.NamedValue {
 	return args
 }
 
-// foundPooler notes that a connection leads to a pooler, and says so once.
+// foundPooler notes that a connection leads to a pooler, and logs the first one.
 func (s *Store) foundPooler(conn *pgconn.PgConn) {
 	conn.CustomData()[pooledKey] = true
 	if !s.modes.pooled.Swap(true) {
@@ -73,22 +73,20 @@ func (s *Store) foundPooler(conn *pgconn.PgConn) {
 	}
 }
 
-// learn notes from an error that a pooler is there which looks like a server.
+// learn notes from an error that there is a pooler which greet could not tell from a server.
 func (s *Store) learn(err error) {
-	var postgres *pgconn.PgError
-	if errors.As(err, &postgres) && otherSession(postgres) && !s.modes.foreign.Swap(true) {
+	if otherSession(err) && !s.modes.foreign.Swap(true) {
 		s.log.Warn("prepared statements do not hold here, as behind a pooler: going on without", "error", err)
 	}
 }
 
-// checkPooler returns an [Unfit] for a pooler that keeps no transactions together.
+// checkPooler returns an [Unfit] for a pooler that does not keep the statements of a transaction together.
 func (s *Store) checkPooler(ctx context.Context) error {
 	err := s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.ExecContext(ctx, "select 1")
 		return err
 	})
-	var postgres *pgconn.PgError
-	if errors.As(err, &postgres) && postgres.Code == "08P01" {
+	if postgres, ok := errors.AsType[*pgconn.PgError](err); ok && postgres.Code == "08P01" {
 		return unfit("the pooler refuses transactions (%s): want pool_mode = transaction", postgres.Message)
 	}
 	return explain(ctx, err)

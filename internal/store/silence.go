@@ -13,21 +13,22 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// A connection can die without a word: the host is gone, or the IP address moved, and TCP waits for minutes. Nobody can
-// tell that from a statement which takes long, except by asking PostgreSQL on another connection what the backend does.
+// A connection can die without a word: the host is gone, or its IP address moved, and TCP waits for minutes. From here
+// that looks like a statement which takes long. PostgreSQL knows the difference, so it is asked on another connection
+// what the backend does.
 
 // errSilent ends a try whose connection is silent. It counts as a broken connection.
 var errSilent = fmt.Errorf("the connection has gone silent: %w", driver.ErrBadConn)
 
-// try is what is known of a try while it runs. Its connections write it down.
+// try is what is known of a try while it runs. Its connections note it here.
 type try struct {
-	backend atomic.Uint32 // the process that has its last statement; 0 before the first
-	xid     string        // of its transaction, once that has begun
+	backend atomic.Uint32 // the id of the server's process that has its last statement; 0 before the first
+	xid     string        // the id of its transaction, once that has begun
 }
 
 type tryKey struct{}
 
-// connector makes connections that tell their try about themselves.
+// connector makes connections that note in their try who they are.
 type connector struct {
 	driver.Connector
 	store *Store
@@ -38,16 +39,16 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &toldConn{conn.(*stdlib.Conn), c.store}, nil
+	return &notingConn{conn.(*stdlib.Conn), c.store}, nil
 }
 
-type toldConn struct {
+type notingConn struct {
 	*stdlib.Conn
 	store *Store
 }
 
-// tell writes down who has what comes now, and returns the try; nil outside of one.
-func (c *toldConn) tell(ctx context.Context) *try {
+// note notes in a try that this connection has its next statement. It returns the try; nil outside of one.
+func (c *notingConn) note(ctx context.Context) *try {
 	t, _ := ctx.Value(tryKey{}).(*try)
 	if t != nil {
 		t.backend.Store(c.Conn.Conn().PgConn().PID())
@@ -55,31 +56,32 @@ func (c *toldConn) tell(ctx context.Context) *try {
 	return t
 }
 
-// ResetSession is called before a connection is used again, and asks it for a sign of life when it was idle.
-func (c *toldConn) ResetSession(ctx context.Context) error {
-	t := c.tell(ctx)
+// ResetSession is called before a connection is used again. It asks one that was idle for a sign of life.
+func (c *notingConn) ResetSession(ctx context.Context) error {
+	t := c.note(ctx)
 	err := c.Conn.ResetSession(ctx)
 	if t != nil && err != nil {
-		t.backend.Store(0) // it gets another one
+		t.backend.Store(0) // the try gets another connection
 	}
 	return err
 }
 
-func (c *toldConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	c.tell(ctx)
+func (c *notingConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	c.note(ctx)
 	return c.Conn.ExecContext(ctx, query, c.asked(args))
 }
 
-func (c *toldConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	c.tell(ctx)
+func (c *notingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.note(ctx)
 	return c.Conn.QueryContext(ctx, query, c.asked(args))
 }
 
-// beginSQL returns the id by which a transaction can be asked for later, without a round trip of its own.
+// beginSQL begins a transaction and returns its id, by which its outcome can be asked for later. That costs no round
+// trip of its own.
 const beginSQL = "begin isolation level read committed; select pg_current_xact_id()"
 
-func (c *toldConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
-	t := c.tell(ctx)
+func (c *notingConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	t := c.note(ctx)
 	if options == (driver.TxOptions{}) { // whatever the database's default is
 		options.Isolation = driver.IsolationLevel(sql.LevelReadCommitted)
 	} else {
@@ -104,15 +106,15 @@ func (c *toldConn) BeginTx(ctx context.Context, options driver.TxOptions) (drive
 		return nil, errors.Join(err, c.Close()) // a transaction may have begun on it
 	}
 	t.xid = string(results[len(results)-1].Rows[0][0])
-	return toldTx{ctx, conn}, nil
+	return notedTx{ctx, conn}, nil
 }
 
-type toldTx struct {
+type notedTx struct {
 	ctx  context.Context //nolint:containedctx // database/sql gives none to Commit
 	conn *pgx.Conn
 }
 
-func (t toldTx) Commit() error {
+func (t notedTx) Commit() error {
 	tag, err := t.conn.Exec(t.ctx, "commit")
 	if err == nil && tag.String() != "COMMIT" {
 		err = pgx.ErrTxCommitRollback
@@ -120,27 +122,27 @@ func (t toldTx) Commit() error {
 	return err
 }
 
-func (t toldTx) Rollback() error {
+func (t notedTx) Rollback() error {
 	_, err := t.conn.Exec(t.ctx, "rollback")
 	return err
 }
 
-// silent tells that the backend of a try waits for the program while the program waits for it, or that there is none.
-// Then that backend is ended before it says so: whatever of the try is still on its way to it will not be done.
+// silent reports whether the backend of a try waits for the program while the program waits for it, or is gone. It ends
+// such a backend first: what is still on its way there will not be done.
 //
-// Any backend is ended that way which has the same name and has long waited for its program. If it is another one, as
-// after a move to another host, its program notices a broken connection and takes another.
+// The backend is found by its process id and the name of its program. After a move to another host that may be a
+// backend of another connection. If that waits too it is ended, and its program takes a new connection.
 func (s *Store) silent(ctx context.Context, t *try) bool {
 	backend := t.backend.Load()
 	if backend == 0 {
-		return false // waits for a connection
+		return false // the try waits for a connection
 	}
 	fresh, err := pgx.ConnectConfig(ctx, s.fresh)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = fresh.Close(context.WithoutCancel(ctx)) }()
-	// A pooler gives process ids of its own, by which no backend can be found: then nothing is known of it.
+	// The process ids of a pooler are its own. No backend can be found by them, so nothing is known of this one.
 	var named bool
 	if err := fresh.QueryRow(ctx, "select pg_backend_pid() = $1", fresh.PgConn().PID()).Scan(&named); err != nil ||
 		!named {
@@ -159,16 +161,15 @@ select pg_terminate_backend(pid, 200)
 	return err == nil && !there && backend == t.backend.Load()
 }
 
-// committed tells whether the transaction of a try was committed although no answer said so. One that is still under
-// way is ended, and so has an outcome.
+// committed reports whether the transaction of a try was committed although no answer said so. It ends a transaction
+// that is still under way, so that there is an outcome.
 func (s *Store) committed(ctx context.Context, t *try) (bool, error) {
 	for {
 		var status *string
 		err := s.reads.DB.QueryRowContext(ctx, "select pg_xact_status($1::text::xid8)", t.xid).Scan(&status)
-		var postgres *pgconn.PgError
 		switch {
-		case errors.As(err, &postgres) && postgres.Code == "22023":
-			return false, nil // it lies in the future of the server that answers now, which has lost it
+		case postgresCode(err) == "22023":
+			return false, nil // the id is in the future of the server that answers now, which has lost the transaction
 		case err != nil || status == nil || *status != "in progress":
 			return status != nil && *status == "committed", err
 		}
