@@ -34,7 +34,7 @@ type eventRow struct {
 func (s *Store) Record(ctx context.Context, events ...identity.Event) error {
 	again := false
 	return s.tell(s.retry(ctx, func(ctx context.Context) error {
-		if again && len(events) > 0 { // the statement may have been done, and its answer lost
+		if again && len(events) > 0 { // perhaps the statement was done, and its answer lost
 			recorded, err := s.recorded(ctx, events[0])
 			if err != nil || recorded {
 				return err
@@ -45,7 +45,7 @@ func (s *Store) Record(ctx context.Context, events ...identity.Event) error {
 	}), events...)
 }
 
-// recorded tells whether an event is among the last ones.
+// recorded reports whether an event is among the last 10,000.
 func (s *Store) recorded(ctx context.Context, event identity.Event) (bool, error) {
 	return s.writes.NewSelect().Model((*eventRow)(nil)).
 		Where("id > (select coalesce(max(id), 0) - 10000 from audit_events)").
@@ -98,12 +98,12 @@ delete from audit_events
 	return int(removed), s.tell(nil, happened)
 }
 
-// Events returns events of the audit log, newest first.
+// Events returns events of the audit log that the filter lets through, newest first.
 func (s *Store) Events(ctx context.Context, filter identity.EventFilter) ([]identity.Event, error) {
 	return s.events(ctx, filter, 0, "id desc")
 }
 
-// EventsAfter returns events of the audit log with a higher id, oldest first.
+// EventsAfter returns events of the audit log with a higher id that the filter lets through, oldest first.
 func (s *Store) EventsAfter(ctx context.Context, filter identity.EventFilter, id int64) ([]identity.Event, error) {
 	return s.events(ctx, filter, id, "id")
 }

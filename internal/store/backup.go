@@ -8,12 +8,13 @@ import (
 	"path/filepath"
 )
 
-// ErrNoBackup says that a database is not a file of ours to copy.
+// ErrNoBackup is returned for a database that is no SQLite file.
 var ErrNoBackup = errors.New("only a SQLite file is backed up by Conduit; PostgreSQL has pg_dump, see docs/backup.md")
 
-// Backup writes a copy of a SQLite database to a new file, which its owner alone may read, and returns the size of the
+// Backup writes a copy of a SQLite database to a new file, which its owner alone may read. It returns the size of the
 // copy in bytes. Others may read and write meanwhile: the copy holds what was committed before it began. The file
-// appears whole or not at all. An error of [os.ErrExist] says that there is one of that name already.
+// appears whole or not at all. The error is [ErrNoBackup] for another database, and [os.ErrExist] if there is a file of
+// that name already.
 func (s *Store) Backup(ctx context.Context, file string) (size int64, err error) {
 	if s.path == "" {
 		return 0, ErrNoBackup
@@ -23,16 +24,16 @@ func (s *Store) Backup(ctx context.Context, file string) (size int64, err error)
 	if err != nil {
 		return 0, err
 	}
-	// Looked at first, since the copy may take long, and again by the link below.
+	// The link below refuses an existing file too. It is looked for here as well, since the copy may take long.
 	if _, err := os.Lstat(file); err == nil {
 		return 0, fmt.Errorf("%s: %w", file, os.ErrExist)
 	}
-	// SQLite would make it readable by everybody; an empty file it takes as it is.
+	// SQLite would let everybody read a file that it makes. It takes an empty one as it is.
 	temp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = os.Remove(temp.Name()) }() // after the link it is only one of two names
+	defer func() { _ = os.Remove(temp.Name()) }() // after the link it is one of two names
 	if _, err := s.writes.ExecContext(ctx, "vacuum into ?", temp.Name()); err != nil {
 		return 0, errors.Join(explain(ctx, err), temp.Close())
 	}

@@ -7,12 +7,13 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// dialect is what differs between the two databases in what both are asked. What only PostgreSQL has to do with, as
-// connections that go stale, stands in files of its own.
+// dialect answers for each difference between the two databases in statements that both get. What concerns PostgreSQL
+// alone stands in files of its own, such as silence.go.
 type dialect struct{ postgres bool }
 
-// locks is the end of a select that locks the rows it finds: "update", "no key update", "share", each perhaps with
-// "skip locked". SQLite has no such clause, and needs none: its transactions are exclusive from their beginning.
+// locks returns the clause of a select that locks the rows it finds. The strength is "update", "no key update" or
+// "share", perhaps with "skip locked". SQLite has no such clause and needs none, for its transactions are exclusive
+// from their beginning.
 func (d dialect) locks(strength string) string {
 	if !d.postgres {
 		return ""
@@ -28,7 +29,7 @@ func (d dialect) locking(query *bun.SelectQuery, strength string) *bun.SelectQue
 	return query.For(strength)
 }
 
-// exclude runs statements that keep other transactions away. Those of SQLite are exclusive from their beginning.
+// exclude runs statements that keep other transactions away. On SQLite it runs nothing, see locks.
 func (d dialect) exclude(ctx context.Context, tx bun.Tx, statements string) error {
 	if !d.postgres {
 		return nil
@@ -37,7 +38,7 @@ func (d dialect) exclude(ctx context.Context, tx bun.Tx, statements string) erro
 	return err
 }
 
-// millisecondAfter is the moment after the one that an expression has.
+// millisecondAfter returns the expression of the moment one millisecond after that of another expression.
 func (d dialect) millisecondAfter(moment string) string {
 	if d.postgres {
 		return moment + " + interval '1 millisecond'"
@@ -45,8 +46,8 @@ func (d dialect) millisecondAfter(moment string) string {
 	return "strftime('%Y-%m-%d %H:%M:%f', " + moment + ", '+0.001 seconds') || '+00:00'"
 }
 
-// pruning has the trigger of the audit log let what is older go, until the function that it returns is called or the
-// transaction ends. It lets nothing else go.
+// pruning makes the trigger of the audit log allow that events from before a moment are deleted, until end is called or
+// the transaction ends.
 func (d dialect) pruning(ctx context.Context, tx bun.Tx, before time.Time) (end func() error, err error) {
 	if d.postgres {
 		_, err := tx.NewRaw("select set_config('conduit.prune_before', ?, true)",
@@ -60,7 +61,7 @@ func (d dialect) pruning(ctx context.Context, tx bun.Tx, before time.Time) (end 
 	}, err
 }
 
-// migrations is the folder with the database's migrations.
+// migrations returns the folder with the database's migrations.
 func (d dialect) migrations() string {
 	if d.postgres {
 		return "migrations/postgres/"
@@ -68,7 +69,7 @@ func (d dialect) migrations() string {
 	return "migrations/sqlite/"
 }
 
-// migrated tells whether there is a table of migrations.
+// migrated returns the query for whether there is a table of migrations.
 func (d dialect) migrated() string {
 	if d.postgres {
 		return "select to_regclass('bun_migrations') is not null"

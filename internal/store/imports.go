@@ -10,12 +10,12 @@ import (
 	"conduit/internal/identity"
 )
 
-// Import takes content in bulk, for demo.Fill. What the database gave to the rows of an insert is read in their order:
-// so both databases answer, though neither promises it.
+// Import takes content in bulk, for demo.Fill. It expects the ids of an insert in the order of its rows. Both databases
+// answer so, though neither promises it.
 type Import struct{ tx bun.Tx }
 
-// Import runs fill in one transaction, which may take as long as it takes: a fill that breaks off leaves nothing. The
-// database has to be empty before.
+// Import runs fill in one transaction, without a limit of time. A fill that breaks off leaves nothing, and its error is
+// returned. The database has to be empty.
 func (s *Store) Import(ctx context.Context, fill func(*Import) error) error {
 	return explain(ctx, s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.dialect.exclude(ctx, tx, unhurried+";"+withoutSums); err != nil {
@@ -28,8 +28,8 @@ func (s *Store) Import(ctx context.Context, fill func(*Import) error) error {
 	}))
 }
 
-// Within one transaction PostgreSQL keeps every version of a sum that changes, and has to walk past them: the time of
-// an import would grow with its square. So the triggers rest, and the sums are made at the end, once.
+// Within one transaction PostgreSQL keeps every version of a sum that changes, and has to walk past them. The time of
+// an import would grow with the square of its size. So the triggers rest, and the sums are made once, at the end.
 const (
 	withoutSums = `
 alter table articles     disable trigger user;
@@ -64,14 +64,14 @@ func importRows[Row any](ctx context.Context, db bun.IDB, rows []Row) error {
 	return nil
 }
 
-// Empty tells that nobody is registered.
+// Empty reports whether nobody is registered.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
 	var some bool
 	err := s.ask(ctx, s.reads.NewRaw("select exists (select 1 from users)"), &some)
 	return !some, err
 }
 
-// ImportUsers adds users and sets their ids.
+// ImportUsers adds users and sets their ids in the slice.
 func (i *Import) ImportUsers(ctx context.Context, users []identity.User) error {
 	rows := each(users, newUserRow)
 	if err := importRows(ctx, i.tx, rows); err != nil {
@@ -89,7 +89,7 @@ type articleSlugRow struct {
 	ArticleID     int64
 }
 
-// ImportArticles adds articles under the slugs they have, and sets their ids.
+// ImportArticles adds articles under the slugs that they have, and sets their ids in the slice.
 func (i *Import) ImportArticles(ctx context.Context, articles []blog.Article) error {
 	rows := each(articles, func(article blog.Article) articleRow {
 		return articleRow{articleColumns: articleColumns(article)}
@@ -123,7 +123,7 @@ type followRow struct {
 	FolloweeID    int64
 }
 
-// ImportFollows has users follow others.
+// ImportFollows makes users follow others.
 func (i *Import) ImportFollows(ctx context.Context, pairs []blog.Pair) error {
 	return importRows(ctx, i.tx, each(pairs, func(pair blog.Pair) followRow {
 		return followRow{FollowerID: pair.UserID, FolloweeID: pair.OtherID}

@@ -61,7 +61,7 @@ func sealedRoot(ctx context.Context, db bun.IDB) (sealed []byte, err error) {
 	return sealed, err
 }
 
-// putRoot stores a root, removes it if it is empty, and leaves what is there if it is nil.
+// putRoot stores a sealed root. An empty one removes what is there, and nil leaves it.
 func putRoot(ctx context.Context, db bun.IDB, sealed []byte) (err error) {
 	switch {
 	case sealed == nil:
@@ -111,7 +111,7 @@ func (s *Store) ChangeSigningKeys(
 	ctx context.Context, decide func(keys []auth.StoredKey, root []byte) (auth.KeyChanges, error),
 ) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		// Rows cannot be locked which do not exist yet, so the table is, against other changes; it can be read.
+		// Rows that do not exist yet cannot be locked, so the table is. Others can read it and not change it.
 		if err := s.dialect.exclude(ctx, tx, "lock table signing_keys in share row exclusive mode"); err != nil {
 			return err
 		}

@@ -19,12 +19,13 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// migrationLock is the key of the advisory lock under which PostgreSQL is migrated: any number, the same everywhere.
+// migrationLock is the key of the advisory lock under which PostgreSQL is migrated: any number, the same in all
+// versions.
 const migrationLock = 0x636f6e6475697400
 
 const (
-	// lockTimeout is for how long a migration waits for a lock at a time. Everybody else who wants the table queues
-	// behind it, so it is shorter than requests may take, and there is a pause before the next try.
+	// lockTimeout is how long a migration waits for a lock at a time. Everybody else who wants the table queues behind
+	// it. So the wait is shorter than requests may take, and lockPause comes before the next try.
 	lockTimeout = time.Second
 	lockPause   = 2 * time.Second
 )
@@ -32,25 +33,25 @@ const (
 // Migration is one step of the schema's history.
 type Migration struct {
 	Name      string
-	AppliedAt time.Time // zero when it is pending
-	Loses     string    // what is lost when it is taken back
+	AppliedAt time.Time // zero while it is pending
+	Loses     string    // what is lost when it is taken back, as a sentence without its subject
 	up, down  string
 }
 
-// Known says whether this version has the migration; one that it does not know was applied by a newer one.
+// Known reports whether this version has the migration. One that it does not know was applied by a newer version.
 func (m Migration) Known() bool { return m.up != "" }
 
-// number is what Bun's table of migrations calls it.
+// number returns the name of the migration in Bun's table.
 func (m Migration) number() string {
 	number, _, _ := strings.Cut(m.Name, "_")
 	return number
 }
 
-// MigrateUp applies all pending migrations and returns the names of those it applied. Instances that start at the same
-// time take turns: the first migrates, the others find nothing left to do.
+// MigrateUp applies all pending migrations and returns the names of those it applied, also beside an error. Instances
+// that start at the same time take turns: the first migrates, the others find nothing left to do.
 func (s *Store) MigrateUp(ctx context.Context) (applied []string, err error) {
 	for {
-		// A look first, which needs no lock and no right to write.
+		// Looking first needs no lock and no right to write.
 		history, err := s.Migrations(ctx)
 		if err != nil {
 			return applied, err
@@ -80,7 +81,8 @@ func (s *Store) MigrateUp(ctx context.Context) (applied []string, err error) {
 	}
 }
 
-// MigrateDown takes back the migration with this name, data included. It has to be the last one that was applied.
+// MigrateDown takes back the migration with this name, data included. It returns an error, and changes nothing, unless
+// that is the last migration that was applied and this version knows all of them.
 func (s *Store) MigrateDown(ctx context.Context, name string) error {
 	return s.migrate(ctx, func(ctx context.Context, tx bun.Tx, history []Migration) error {
 		if err := Unknown(history); err != nil {
@@ -99,8 +101,8 @@ func (s *Store) MigrateDown(ctx context.Context, name string) error {
 	})
 }
 
-// Unknown returns an error that names the migrations of a history which this version does not know: what they built
-// upon is not to be taken back. It returns nil if there are none.
+// Unknown returns an error that names the migrations of a history which this version does not know, and nil if it knows
+// all. What unknown ones build upon must not be taken back.
 func Unknown(history []Migration) error {
 	var names []string
 	for _, migration := range history {
@@ -133,7 +135,7 @@ func LastApplied(history []Migration) (last *Migration) {
 	return last
 }
 
-// halfMade says what to do about a migration of which a part is there already.
+// halfMade adds to an error what to do if a part of the migration is there already.
 func halfMade(name string, err error) error {
 	switch postgresCode(err) {
 	case "42P07", "42701", "42710": // there is such a table, column or object already
@@ -143,7 +145,7 @@ func halfMade(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// Migrations returns the schema's history, oldest first, and last what this version does not know of it.
+// Migrations returns the schema's history, oldest first. What this version does not know of it comes last.
 func (s *Store) Migrations(ctx context.Context) (list []Migration, err error) {
 	err = s.retry(ctx, func(ctx context.Context) error {
 		var there bool
@@ -156,7 +158,7 @@ func (s *Store) Migrations(ctx context.Context) (list []Migration, err error) {
 	return list, err
 }
 
-// UpToDate returns an error unless all migrations of this version have been applied.
+// UpToDate returns Unavailable unless all migrations of this version have been applied.
 func (s *Store) UpToDate(ctx context.Context) error {
 	history, err := s.Migrations(ctx)
 	if err != nil {
@@ -168,7 +170,7 @@ func (s *Store) UpToDate(ctx context.Context) error {
 	return nil
 }
 
-// history puts together the files and, if there is one, the table.
+// history merges the files of migrations and, if there is one, their table.
 func (s *Store) history(ctx context.Context, db bun.IDB, table bool) (history []Migration, err error) {
 	folder := s.dialect.migrations()
 	files, err := fs.Glob(migrations, folder+"*.up.sql") // in their order
@@ -208,20 +210,21 @@ func (s *Store) history(ctx context.Context, db bun.IDB, table bool) (history []
 	return history, nil
 }
 
-// losesPrefix begins the file that takes a migration back.
+// losesPrefix begins the first line of a file that takes a migration back.
 const losesPrefix = "-- Loses "
 
-// migrate runs one step in one transaction, in which nobody else migrates; whoever is killed in it leaves nothing of
-// it. It is tried again for as long as others are in the way, and the log says who.
+// migrate runs one step in one transaction, during which nobody else migrates. A process that is killed meanwhile
+// leaves nothing of the step. migrate repeats the step while others are in the way, until ctx ends, and logs who they
+// are.
 func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, []Migration) error) error {
 	for {
 		err := s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 			if s.dialect.postgres {
-				waiting, err := s.tellWhoIsInTheWay(ctx, tx)
+				end, err := s.logWhoIsInTheWay(ctx, tx)
 				if err != nil {
 					return err
 				}
-				defer waiting()
+				defer end()
 				if _, err := tx.Tx.ExecContext(ctx, fmt.Sprintf(
 					unhurried+"; set local lock_timeout = %d; select pg_advisory_xact_lock(%d)",
 					lockTimeout.Milliseconds(), migrationLock)); err != nil {
@@ -238,15 +241,13 @@ func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, 
 			}
 			return step(ctx, tx, history)
 		})
-		var postgres *pgconn.PgError
-		if errors.As(err, &postgres) && postgres.Code == "42501" {
+		switch postgres, _ := errors.AsType[*pgconn.PgError](err); {
+		case postgres != nil && postgres.Code == "42501":
 			return fmt.Errorf("%w; migrate as the role that owns the tables, see docs/postgresql.md", err)
-		}
-		if postgres != nil && postgres.Code == "25006" {
+		case postgres != nil && postgres.Code == "25006":
 			standby := postgres.Routine == "PreventCommandDuringRecovery"
 			return fmt.Errorf("the database takes no writes; %s: %w", readOnlyRemedy(standby), err)
-		}
-		if !inTheWay(err) && (postgres == nil || postgres.Code != "55P03") {
+		case !inTheWay(err) && postgresCode(err) != "55P03":
 			return explain(ctx, err)
 		}
 		s.log.Warn("migrating waits: somebody else is at the database; it is tried again", "error", err)
@@ -258,9 +259,9 @@ func (s *Store) migrate(ctx context.Context, step func(context.Context, bun.Tx, 
 	}
 }
 
-// tellWhoIsInTheWay logs for which sessions a transaction waits, until it is told to end. Their statements are not
-// told: they hold what people store.
-func (s *Store) tellWhoIsInTheWay(ctx context.Context, tx bun.Tx) (end func(), err error) {
+// logWhoIsInTheWay logs for which sessions a transaction waits, until end is called. It does not log their statements,
+// which hold what people store.
+func (s *Store) logWhoIsInTheWay(ctx context.Context, tx bun.Tx) (end func(), err error) {
 	var backend int
 	if err := tx.Tx.QueryRowContext(ctx, "select pg_backend_pid()").Scan(&backend); err != nil {
 		return nil, err
@@ -286,7 +287,7 @@ select pid, application_name, coalesce(state, '') as state,
        coalesce(extract(epoch from clock_timestamp() - xact_start), 0)::int as seconds
   from pg_stat_activity
  where pid = any (pg_blocking_pids(?))`, backend).Scan(ctx, &rows); err != nil {
-				continue // of no consequence: the log only lacks a line
+				continue // the log lacks a line, and nothing else
 			}
 			for _, row := range rows {
 				s.log.Warn("migrating waits for a session", "pid", row.PID, "application", row.ApplicationName,

@@ -19,8 +19,8 @@ type profileColumns struct {
 	ChangedAt time.Time
 }
 
-// How authors are shown: with all that is theirs, as lists show them, and for an outline. The database shortens what is
-// too long, so that neither it nor the program carries it around.
+// These columns are read of authors: all that is shown of them, what lists show, and what an outline needs. The
+// database shortens long texts itself, so that they are not carried around.
 const (
 	wholeAuthor    = "u.username, u.bio, u.image, u.updated_at as changed_at"
 	outlinedAuthor = "u.updated_at as changed_at"
@@ -30,8 +30,8 @@ var listedAuthor = fmt.Sprintf(`u.username, u.updated_at as changed_at,
 		case when length(u.bio) > %[1]d then substr(u.bio, 1, %[1]d - 1) || '…' else u.bio end as bio,
 		case when octet_length(u.image) <= %[2]d then u.image end as image`, blog.ListBio, identity.MaxImage)
 
-// What reads of people join, to know whether the reader, the argument, follows the user that the query calls u. It is a
-// join, for PostgreSQL turns "exists" into a list of all that the reader follows.
+// followingExpr is whether the reader follows the user that the query calls u. It needs followingJoin, whose argument
+// is the reader. A join it is, since PostgreSQL would turn "exists" into a list of all whom the reader follows.
 const (
 	followingJoin = "left join follows as f on f.follower_id = ? and f.followee_id = u.id"
 	followingExpr = "f.followee_id is not null as following"

@@ -16,11 +16,10 @@ import (
 )
 
 // A PostgreSQL server, a database and a role have settings which change what statements mean and how values are
-// written. What can be set for a connection is set, in a way that poolers take; what cannot is looked at by Check.
+// written. Those that a connection can set are set, in a way that poolers pass on. Check looks at the others.
 
-// settled are the settings with which a connection begins. They win over those of a database or role, and poolers carry
-// them to whichever connection of theirs is used. Bun writes texts into statements as standard_conforming_strings wants
-// it.
+// settled are the settings with which a connection begins. They win over those of a database or role, and poolers apply
+// them to each session that a connection gets. Bun quotes texts as standard_conforming_strings asks for it.
 var settled = map[string]string{
 	"client_encoding":             "UTF8",
 	"datestyle":                   "ISO, MDY",
@@ -28,7 +27,7 @@ var settled = map[string]string{
 	"standard_conforming_strings": "on",
 }
 
-// settle makes connections begin with these settings, however the URL spells others.
+// settle makes connections begin with these settings, whatever the URL says about them in whatever case.
 func settle(config *pgx.ConnConfig) {
 	maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool {
 		_, ours := settled[strings.ToLower(name)]
@@ -37,14 +36,15 @@ func settle(config *pgx.ConnConfig) {
 	maps.Copy(config.RuntimeParams, settled)
 }
 
-// greetSQL sets what a connection cannot begin with behind a pooler, unless there is one: it would be set for others.
-// Statements find their tables where those of the first connection did.
+// greetSQL sets what poolers do not let a connection begin with. It sets nothing behind a pooler, where others would
+// get the session with these settings. The search_path is that of the first connection, so that all statements find
+// their tables in one schema.
 const greetSQL = `
 select pg_backend_pid(), current_setting('search_path'),
        case when pg_backend_pid() = %d then set_config('default_transaction_isolation', 'read committed', false) end,
        case when pg_backend_pid() = %d then set_config('search_path', %s, false) end`
 
-// greet is what happens on a connection before anything else does.
+// greet prepares a new connection, and notices a pooler: there the process id is not the one of the session.
 func (s *Store) greet(ctx context.Context, conn *pgconn.PgConn) error {
 	for name, want := range map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8"} {
 		if is := conn.ParameterStatus(name); is != want {
@@ -76,7 +76,7 @@ func readBytea(_ context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// byteaCodec is pgx's, which reads the form of before PostgreSQL 9.0 too.
+// byteaCodec is that of pgx, and also reads the form that PostgreSQL wrote before 9.0.
 type byteaCodec struct{ pgtype.ByteaCodec }
 
 func (c byteaCodec) PlanScan(m *pgtype.Map, oid uint32, format int16, target any) pgtype.ScanPlan {
@@ -101,7 +101,7 @@ func (byteaText) Scan(src []byte, target any) (err error) {
 	return err
 }
 
-// unescape reads the form that is called escape: a backslash begins three octal digits, or stands before another.
+// unescape reads the form called escape, in which a backslash begins three octal digits or precedes another backslash.
 func unescape(src []byte) ([]byte, error) {
 	into := make([]byte, 0, len(src))
 	for i := 0; i < len(src); i++ {
@@ -125,23 +125,23 @@ func unescape(src []byte) ([]byte, error) {
 	return into, nil
 }
 
-// nature is what a server, a database and a role are like, as far as it matters.
+// nature is what matters about a server, a database and a role.
 type nature struct {
 	encoding, isolation, replication string
 	schema                           *string
 	role, database                   string
 	readOnly, standby                bool
 	statementTimeout                 int64
-	connections                      int // that the role may have at all
+	connections                      int // how many the role may have at most
 }
 
-// Unfit says why Conduit would not work as promised on a database, and what to do about it.
+// Unfit is an error that says why Conduit would not work as promised on a database, and what to do about it.
 type Unfit string
 
 func (u Unfit) Error() string { return string(u) }
 
-// Check returns an [Unfit] for a PostgreSQL database that it refuses. What only makes it slow, or may pass, is logged.
-// A SQLite file has no such settings.
+// Check returns an [Unfit] for a PostgreSQL database on which Conduit would not work as promised, and Unavailable for
+// one that does not answer. It logs what only makes Conduit slow or may pass. A SQLite file has no such settings.
 func (s *Store) Check(ctx context.Context) error {
 	if !s.dialect.postgres {
 		return nil
@@ -200,12 +200,12 @@ func (n nature) refusal() error {
 	return nil
 }
 
-// unhurried lets a transaction take as long as it takes, whatever a database or role says about time.
+// unhurried lifts the time limits that a database or role sets, for one transaction.
 const unhurried = `
 select set_config(name, '0', true) from pg_settings
  where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')`
 
-// readOnlyRemedy says what helps when nothing can be written.
+// readOnlyRemedy returns what an operator can do when nothing can be written.
 func readOnlyRemedy(standby bool) string {
 	if standby {
 		return "name the primary server, or promote this standby"

@@ -40,11 +40,12 @@ type sessionRow struct {
 	sessionColumns
 }
 
-// keyCounts is the condition on whatever goes with a token that the key with this kid, the argument, has signed.
+// keyCounts is the condition on all that goes with a token: the key that signed it is there and not revoked. The
+// argument is the key's id.
 const keyCounts = "exists (select 1 from signing_keys where signing_keys.id = ? and signing_keys.revoked_at is null)"
 
-// orKeyGone returns ErrKeyGone for a statement under keyCounts that found no row, if that was why, and NotFound(noun)
-// if not.
+// orKeyGone explains why a statement under keyCounts found no row: ErrKeyGone if the key does not count, else
+// NotFound(noun). Any other error stays as it is.
 func (s *Store) orKeyGone(ctx context.Context, err error, kid, noun string) error {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
@@ -62,7 +63,7 @@ func (s *Store) orKeyGone(ctx context.Context, err error, kid, noun string) erro
 // AddSession implements [identity.SessionStore].
 func (s *Store) AddSession(ctx context.Context, user identity.User, session identity.Session, kid string) (int, error) {
 	// The lock waits for a change of the password that is under way, and then sees it. An id is never used twice, so a
-	// row that is there already is this one, from the try before.
+	// row that is there already comes from the try before.
 	query := `
 insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address,
                       refresh_generation, refresh_hash, ends_at)
@@ -83,7 +84,7 @@ returning id`
 	if err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")
 	}
-	// Behind the insert: of those that begin at once, the last to count sees all.
+	// The count comes behind the insert. So of those that begin at once, the last to count sees all.
 	var others int
 	err = s.ask(ctx, s.reads.NewRaw("select count(*) from sessions where user_id = ? and id <> ? and expires_at > ?",
 		user.ID, session.ID, session.CreatedAt), &others)
@@ -95,7 +96,7 @@ func (s *Store) EvictSessions(
 	ctx context.Context, session identity.Session, keep int, now time.Time,
 ) (ended []string, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		// A statement of its own: of those that evict at once, each sees whom the one before has left.
+		// This is a statement of its own. So of those that evict at once, each sees what the one before has left.
 		var owner int64
 		if err := s.owner(session.UserID).Conn(tx).Scan(ctx, &owner); errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -106,7 +107,7 @@ func (s *Store) EvictSessions(
 			return tx.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("user_id = ?", owner).
 				Where("expires_at > ?", now)
 		}
-		// The one given is the first of them: a limit of 0 would be none.
+		// The session given comes first and counts in the limit, for a limit of 0 would mean none.
 		newest := live().OrderExpr("id = ? desc", session.ID).Order("last_seen_at desc", "created_at desc", "id desc").
 			Limit(int64(keep) + 1)
 		ended = nil
@@ -116,8 +117,9 @@ func (s *Store) EvictSessions(
 	return ended, err
 }
 
-// owner is a subquery with the id of a user. What ends several sessions has it as a condition on each: their user's row
-// is locked before theirs, as changes of the account do it, so that none waits for another's half.
+// owner returns a subquery that locks a user's row and has its id. Statements that end several sessions have it as a
+// condition. So they lock the user's row before the sessions, as changes of the account do, and none deadlocks with
+// another.
 func (s *Store) owner(userID int64) *bun.SelectQuery {
 	return s.dialect.locking(s.writes.NewSelect().Table("users").Column("id").Where("id = ?", userID), "no key update")
 }
@@ -165,7 +167,7 @@ func (s *Store) Session(ctx context.Context, id, kid string) (identity.Session, 
 
 // EndSession implements [identity.SessionStore].
 func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) error {
-	lost := false // whether an answer may have been
+	lost := false // whether the answer to a try may have been lost
 	return s.retry(ctx, func(ctx context.Context) error {
 		query := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Returning("id")
 		if !by.Operator() {
@@ -174,7 +176,7 @@ func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) 
 		var ended string
 		err := query.Scan(ctx, &ended)
 		if errors.Is(err, sql.ErrNoRows) {
-			if lost { // ended by the try before, as far as anybody can tell
+			if lost { // as far as anybody can know, the try before ended it
 				return nil
 			}
 			if !by.Operator() {
@@ -192,7 +194,8 @@ func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) 
 // EndSessions implements [identity.SessionStore].
 func (s *Store) EndSessions(ctx context.Context, by identity.Session, limit int) (int, error) {
 	var ended int64
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { // which knows the number, also of a lost answer
+	// A transaction, so that the number is right even if an answer was lost.
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		some := tx.NewSelect().Model((*sessionRow)(nil)).Column("id")
 		if by.UserID != 0 {
 			some.Where("user_id in (?)", s.owner(by.UserID))
@@ -214,11 +217,12 @@ func (s *Store) EndSessions(ctx context.Context, by identity.Session, limit int)
 	return int(ended), err
 }
 
-// sessionThere is the condition on whatever a session writes. It was there when the request began, whose body may have
-// taken a while.
+// sessionThere is the condition on all that a session writes. The session was there when the request began, but may
+// have ended while its body came.
 const sessionThere = "exists (select 1 from sessions as here where here.id = ?)"
 
-// bySession runs a statement under sessionThere. If it changes nothing, that may be because the session has ended.
+// bySession runs a statement under sessionThere. It returns SessionOver if the statement changed nothing because the
+// session has ended.
 func (s *Store) bySession(ctx context.Context, id, statement string, args ...any) error {
 	return s.retry(ctx, func(ctx context.Context) error {
 		result, err := s.writes.ExecContext(ctx, statement, args...)
@@ -241,7 +245,7 @@ func stillThere(ctx context.Context, db bun.IDB, id string) error {
 	return err
 }
 
-// written returns SessionOver for a change of a row, under sessionThere, that did not come about.
+// written returns SessionOver for a change of a row, under sessionThere, that changed none.
 func written(result sql.Result, err error) error {
 	if err != nil {
 		return err
@@ -268,8 +272,8 @@ func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) e
 	return err
 }
 
-// Rotate implements [identity.SessionStore]. Comparing and setting in one statement, of any number who present one
-// token at the same time it lets one through.
+// Rotate implements [identity.SessionStore]. It compares and sets in one statement. So of any number who present one
+// token at the same time, it lets one through.
 func (s *Store) Rotate(ctx context.Context, r identity.Rotation) error {
 	var id string
 	err := s.ask(ctx, s.writes.NewRaw(`
@@ -291,8 +295,8 @@ func (s *Store) SweepSessions(ctx context.Context, now time.Time, limit int) (in
 	return s.change(ctx, s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id in (?)", s.unlocked(over)))
 }
 
-// unlocked leaves out the sessions that somebody else is changing or ending just now: whoever looks after many, of many
-// users, waits for none and can so be in nobody's way.
+// unlocked leaves out the sessions that somebody else is changing or ending just now. Upkeep, which touches sessions of
+// many users, so waits for none of them and cannot deadlock.
 func (s *Store) unlocked(query *bun.SelectQuery) *bun.SelectQuery {
 	return s.dialect.locking(query, "no key update skip locked")
 }

@@ -15,8 +15,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// spans makes a span of each statement of a request that is traced. A span names the verb and the table of a statement
-// and holds no text of it: Bun writes values into it, which are what people store.
+// spans makes a span of each statement of a request that is traced. A span names the verb and the table of a statement.
+// It does not hold the text, into which Bun writes what people store.
 type spans struct {
 	tracer trace.Tracer
 	system attribute.KeyValue
@@ -71,7 +71,7 @@ func (s spans) BeforeQuery(ctx context.Context, event *bun.QueryEvent) context.C
 // AfterQuery implements [bun.QueryHook].
 func (s spans) AfterQuery(ctx context.Context, event *bun.QueryEvent) { s.end(ctx, event.Err) }
 
-// verb is the first word of a statement, if it is one that we use.
+// verb returns the first word of a statement if Conduit uses it in any; "statement" if not.
 func verb(text string) string {
 	word, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(text)), " ")
 	word, _, _ = strings.Cut(word, "\n")
@@ -87,8 +87,8 @@ var (
 	tables = tablesOf(migrations)
 )
 
-// firstTable is the table that a statement names first; "" for one that is none of ours, as what only looks like one in
-// a text that somebody wrote.
+// firstTable returns the table that a statement names first; "" if that is none of ours, for it may only look like one
+// in a text that somebody wrote.
 func firstTable(text string) string {
 	if found := named.FindStringSubmatch(text); found != nil && tables[strings.ToLower(found[1])] {
 		return strings.ToLower(found[1])
@@ -103,7 +103,7 @@ func tablesOf(files fs.FS) map[string]bool {
 	for _, path := range paths {
 		text, err := fs.ReadFile(files, path)
 		if err != nil {
-			panic(err) // they are embedded
+			panic(err) // the files are embedded
 		}
 		for _, found := range made.FindAllSubmatch(text, -1) {
 			names[string(found[1])] = true

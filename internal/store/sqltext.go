@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// sqlText is a statement as it stands on the page, with an argument for each "?" in it, in their order.
+// sqlText is a statement as it stands on the page. It has an argument for each "?" in the text, in their order.
 type sqlText struct {
 	text string
 	args []any
@@ -18,9 +18,9 @@ func (q sqlText) and(text string, args ...any) sqlText {
 	return sqlText{q.text + text, append(q.args[:len(q.args):len(q.args)], args...)}
 }
 
-// scan runs a statement and reads what it finds: into a slice, or the columns of the one row it has. PostgreSQL
-// prepares it, once a connection, where that is asked for: it takes longer to plan a page of articles than to read it.
-// Elsewhere Bun writes the arguments into the text; SQLite plans in no time.
+// scan runs a query and reads what it finds into a slice, or the columns of its one row into variables. If prepared is
+// set PostgreSQL prepares the query, once a connection, for planning a page of articles takes longer than reading it.
+// SQLite plans in no time. There, and if prepared is not set, Bun writes the arguments into the text.
 func (s *Store) scan(ctx context.Context, query sqlText, prepared bool, into ...any) error {
 	if !prepared || !s.dialect.postgres {
 		return s.reads.NewRaw(query.text, query.args...).Scan(ctx, into...)
@@ -29,7 +29,7 @@ func (s *Store) scan(ctx context.Context, query sqlText, prepared bool, into ...
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }() // whose error is that of Err
+	defer func() { _ = rows.Close() }() // its error is that of Err
 	return errors.Join(s.reads.ScanRows(ctx, rows, into...), rows.Err())
 }
 
@@ -42,7 +42,7 @@ func each[From, To any](list []From, convert func(From) To) []To {
 	return converted
 }
 
-// numbered has $1, $2, … for each "?".
+// numbered replaces each "?" by $1, $2 and so on.
 func numbered(text string) string {
 	var out strings.Builder
 	for i, piece := range strings.Split(text, "?") {

@@ -1,8 +1,15 @@
-// Package store keeps the domain's things in SQL, with Bun: the same queries for PostgreSQL and for SQLite.
+// Package store keeps users, sessions, articles and all else in SQL, the same on PostgreSQL and on SQLite.
 //
-// It knows both databases, what their errors mean and when a connection has gone stale. It decides nothing about who
-// may do what: where a change stands under a rule, it loads, locks and saves around a function of the domain. It does
-// not know HTTP.
+// A change happens as a whole or not at all, together with its events in the audit log. What a rule decides on is
+// loaded and locked first, then a function of the domain decides, and what it decided is saved. So of changes at the
+// same time each sees the one before.
+//
+// An operation ends within the store's time. Within that time it is repeated while another transaction is in its way or
+// its connection is broken. A change whose answer was lost is repeated only if it did not happen, or if twice is as
+// good as once; [Store.CountAttempt] has the one exception.
+//
+// A refusal is an error of package errs. So is a database that cannot be asked, which is Unavailable: that never reads
+// as NotFound. The store does not know HTTP, and decides nothing about who may do what.
 package store
 
 import (
@@ -36,26 +43,26 @@ import (
 
 // Options are the few things that differ between programs and tests.
 type Options struct {
-	// Timeout bounds one operation of the store, so that a database which hangs is told from one that works. The
-	// default is 1.5 s: together with the way there and back an answer takes less than two.
+	// Timeout bounds one operation of the store, so that a database which hangs is noticed. The default is 1.5 s: with
+	// the way there and back an answer takes less than two.
 	Timeout time.Duration
 	// Tracer sees every statement that PostgreSQL gets; nil for none.
 	Tracer pgx.QueryTracer
-	// Spans, if set, makes a span of each statement of a request that is traced.
+	// Spans makes a span of each statement of a request that is traced; nil for none.
 	Spans trace.Tracer
-	// Log is told for whom migrating waits; nil for nobody.
+	// Log gets what an operator should know, such as for whom migrating waits; nil for nobody.
 	Log *slog.Logger
 	// Connections bounds how many PostgreSQL gets; 0 for the default. One more is opened where one of them is silent.
 	Connections int
-	// Existing refuses a SQLite file that is not there: a mistyped name is not to become an empty database.
+	// Existing refuses a SQLite file that is not there, so that a mistyped name does not become an empty database.
 	Existing bool
 }
 
 // Store is an open database. It satisfies the store interfaces of identity, blog and auth, and is safe for
 // concurrent use.
 type Store struct {
-	// SQLite has one writer at a time: writes share one connection and queue in Go, where the wait heeds contexts, and
-	// reads have a pool of their own. With PostgreSQL both are one pool.
+	// SQLite has one writer at a time. So writes share one connection and queue in Go, where the wait heeds contexts.
+	// Reads have a pool of their own. With PostgreSQL both are one pool.
 	writes, reads *bun.DB
 	dialect       dialect
 	timeout       time.Duration
@@ -66,16 +73,17 @@ type Store struct {
 	modes         modes
 	name          string      // for people, without secrets
 	path          string      // SQLite's file
-	file          os.FileInfo // what it was when it was opened; nil without one
+	file          os.FileInfo // SQLite's file when it was opened; nil without one
 	spans         *spans      // SQLite's; nil for none
 	told          func(events ...identity.Event)
 	sessionUser   fixedQuery
 	probe         writeProbe
 }
 
-// Open opens the database that rawURL names: "sqlite:FILE", "sqlite::memory:", or "postgres://…" as libpq takes it. A
-// SQLite file is created, unless options say otherwise; a PostgreSQL server is not asked before the first query. Errors
-// never hold the URL, which may hold a password.
+// Open opens the database that rawURL names: "sqlite:FILE", "sqlite::memory:", or "postgres://…" as libpq takes it. It
+// creates a SQLite file, unless options say otherwise. It does not ask a PostgreSQL server anything: the first query
+// does. It returns an error for a URL or file that cannot be used. The error does not quote the URL, which may hold a
+// password.
 func Open(rawURL string, options Options) (*Store, error) {
 	if options.Timeout == 0 {
 		options.Timeout = 1500 * time.Millisecond
@@ -95,8 +103,8 @@ func Open(rawURL string, options Options) (*Store, error) {
 	return nil, errors.New("want sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE")
 }
 
-// DefaultConnections is how many connections PostgreSQL gets at most if nothing else is said. It has connections for
-// all, a hundred as it comes, so that the number of cores is no measure of what there is.
+// DefaultConnections returns how many connections PostgreSQL gets at most unless options say otherwise. More cores use
+// more of them, up to a third of the hundred that a server has by default for all its clients.
 func DefaultConnections() int { return min(max(16, 4*runtime.GOMAXPROCS(0)), 32) }
 
 func (s *Store) openPostgres(dsn string, options Options) error {
@@ -115,10 +123,10 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 		}
 	}
 	s.modes.read(dsn, config)
-	// Bun writes the arguments into the statement, so that nearly every text is new: preparing it would cost a round
-	// trip and fill the server's cache. The hot reads are marked as such one by one.
+	// Bun writes the arguments into the statement, so nearly every text is new. Preparing it would cost a round trip
+	// and fill the server's cache. The hot reads are marked as such one by one.
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	// database/sql opens connections for those who wait one after the other: one that does not come holds up all.
+	// database/sql opens connections one after the other, so one that does not come holds up all who wait.
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > s.part() {
 		config.ConnectTimeout = s.part()
 	}
@@ -165,7 +173,7 @@ func (s *Store) openSQLite(file string, options Options) error {
 		return bun.NewDB(pool, sqlitedialect.New()).WithQueryHook(s.spans), nil
 	}
 	if file != ":memory:" {
-		// SQLite would make it readable by everybody; it holds password hashes.
+		// SQLite would let everybody read the file, which holds password hashes.
 		mode := os.O_RDWR | os.O_CREATE
 		if options.Existing {
 			mode = os.O_RDWR
@@ -187,7 +195,7 @@ func (s *Store) openSQLite(file string, options Options) error {
 	if s.writes, err = open(1); err != nil {
 		return err
 	}
-	// Now rather than with the first request: a file that is no database is a bad setting.
+	// A file that is no database is a bad setting, so it is noticed now rather than with the first request.
 	if err := patiently(context.Background(),
 		func(ctx context.Context) error { return s.writes.PingContext(ctx) }); err != nil {
 		return errors.Join(err, s.writes.Close())
@@ -201,11 +209,11 @@ func (s *Store) openSQLite(file string, options Options) error {
 	return err
 }
 
-// Watch has a function told of the events that the store writes to the audit log, once they are there. It is called
+// Watch sets a function that gets the events which the store writes to the audit log, once they are there. Call it
 // before the store is used.
 func (s *Store) Watch(told func(events ...identity.Event)) { s.told = told }
 
-// tell tells of events, if the change with which they were written has happened.
+// tell passes events to the function of Watch if err, that of the change which wrote them, is nil. It returns err.
 func (s *Store) tell(err error, events ...identity.Event) error {
 	if err == nil && s.told != nil {
 		s.told(events...)
@@ -233,8 +241,8 @@ func (s *Store) Close() error {
 // String names the database for people, without secrets.
 func (s *Store) String() string { return s.name }
 
-// Ping tells whether the database answers and takes what is written; Unavailable if it does not. A SQLite file that was
-// deleted or replaced still answers, and all that is written to it is lost: that is Unavailable too.
+// Ping returns Unavailable unless the database answers and can be written to. A SQLite file that was deleted or
+// replaced is Unavailable too: it still answers, but all that is written to it is lost.
 func (s *Store) Ping(ctx context.Context) error {
 	if s.file != nil {
 		if now, err := os.Stat(s.path); err != nil || !os.SameFile(s.file, now) {
@@ -248,22 +256,22 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.writable(ctx)
 }
 
-// writeProbe is the last outcome of a write that only tells whether one can be made.
+// writeProbe holds the outcome of the last write that was made to see whether writing works.
 type writeProbe struct {
 	mutex sync.Mutex
 	at    time.Time
 	err   error
 }
 
-// writable writes one row, again and again the same. All who ask within a second share an answer, so that strangers who
-// ask for the server's health cannot make it write.
+// writable writes one row, always the same. All who ask within a second share an answer: strangers who ask for the
+// server's health cannot make it write all the time.
 func (s *Store) writable(ctx context.Context) error {
 	s.probe.mutex.Lock()
 	defer s.probe.mutex.Unlock()
 	if !s.probe.at.IsZero() && time.Since(s.probe.at) < time.Second {
 		return s.probe.err
 	}
-	// Not bound to one of those who ask: another gets the answer too.
+	// The answer is for others too, so it does not end with the context of the one who asked first.
 	_, s.probe.err = s.change(context.WithoutCancel(ctx), s.writes.NewRaw(`
 insert into leases (name, until) values ('health', ?)
     on conflict (name) do update set until = excluded.until`, time.Now().UTC()))
@@ -271,11 +279,11 @@ insert into leases (name, until) values ('health', ?)
 	return s.probe.err
 }
 
-// patience is how long the start waits for others that start on the same file.
+// patience is how long a process that starts waits for others that start on the same file.
 const patience = 30 * time.Second
 
-// patiently runs something at the start again for as long as another process is in the way: SQLite does not wait by
-// itself while the other turns a new file to WAL, and migrating takes longer than requests may wait.
+// patiently repeats a part of the start while another process is in the way. SQLite does not wait by itself while the
+// other process turns a new file to WAL, and migrating takes longer than requests may wait.
 func patiently(ctx context.Context, run func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -292,9 +300,9 @@ func patiently(ctx context.Context, run func(ctx context.Context) error) error {
 	}
 }
 
-// fixedQuery is a hot read whose text never changes. It bypasses Bun: as a prepared statement it costs a half to a
-// third, since neither database parses and plans it again. PostgreSQL's are prepared by pgx, once a connection, if that
-// is a session of the server; SQLite's here, by database/sql, which does it once a connection too.
+// fixedQuery is a hot read whose text never changes. It bypasses Bun, and is prepared once a connection: it costs a
+// half to a third then, since neither database parses and plans it again. pgx prepares it for PostgreSQL, in the mode
+// that fits the connection. database/sql prepares it for SQLite.
 type fixedQuery struct {
 	mutex    sync.Mutex
 	prepared *sql.Stmt
@@ -321,7 +329,7 @@ func (q *fixedQuery) prepare(ctx context.Context, s *Store, text string) (*sql.S
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	if q.prepared == nil {
-		// Not bound to the request: the statement outlives it.
+		// The statement outlives the request, so it does not end with the request's context.
 		prepared, err := s.reads.DB.PrepareContext(context.WithoutCancel(ctx), text)
 		if err != nil {
 			return nil, err

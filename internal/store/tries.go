@@ -10,16 +10,16 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// tries is how often something is tried that fails for reasons which pass.
+// tries is how often an operation is tried that fails for reasons which pass.
 const tries = 5
 
-// part is for how long a try may take before PostgreSQL is asked whether it knows of it.
+// part is how long a try may take before PostgreSQL is asked what became of it.
 func (s *Store) part() time.Duration { return s.timeout / 3 }
 
-// repeat runs something within the store's time, and runs it again while it fails for reasons that pass. One reason is
-// another transaction in the way. The other is a connection that has gone stale or silent: then all of the pool may
-// have, as after a restart of the database, so repeat drops the idle ones first. once says whether it may run again
-// then.
+// repeat runs an operation within the store's time, and runs it again while it fails for reasons that pass. One reason
+// is another transaction in the way. The other is a connection that has gone stale or silent, and once says whether the
+// operation may run again after that. All connections of the pool may be stale then, as after a restart of the
+// database, so repeat drops the idle ones first.
 func (s *Store) repeat(ctx context.Context, once func(ctx context.Context) (again bool, err error)) (err error) {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -67,8 +67,8 @@ func (s *Store) change(ctx context.Context, statement interface {
 	return int(rows), err
 }
 
-// inTx repeats a change in one transaction, unless it happened. When the answer to the commit was lost, PostgreSQL is
-// asked.
+// inTx repeats a change in one transaction until it has happened. If the answer to the commit was lost, it asks
+// PostgreSQL whether it has.
 func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bun.Tx) error) error {
 	return s.repeat(ctx, func(ctx context.Context) (again bool, err error) {
 		committing := false
@@ -87,7 +87,7 @@ func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bu
 			return false, err
 		}
 		s.dropIdle()
-		// Also when the time is over, for a moment: the truth is worth more than a round number.
+		// It asks even when the store's time is over, for a moment: a true answer is worth the delay.
 		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout/5)
 		defer cancel()
 		done, unknown := s.committed(asking, t)
@@ -98,7 +98,7 @@ func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bu
 	})
 }
 
-// try runs something once, and ends it with errSilent if its connection goes silent.
+// try runs an operation once, and ends it with errSilent if its connection goes silent.
 func (s *Store) try(ctx context.Context, run func(ctx context.Context) error) (*try, error) {
 	t := &try{}
 	if !s.dialect.postgres {
@@ -124,12 +124,12 @@ func (s *Store) try(ctx context.Context, run func(ctx context.Context) error) (*
 	case err != nil && errors.Is(context.Cause(ctx), errSilent):
 		err = errSilent
 	case ctx.Err() == nil && errors.As(err, &connect) && errors.Is(err, context.DeadlineExceeded):
-		err = errSilent // it went silent while it was made
+		err = errSilent // the connection went silent while it was made
 	}
 	return t, err
 }
 
-// dropIdle closes the connections that wait in the pools; database/sql has no word for it but this.
+// dropIdle closes the connections that are idle in the pool. database/sql offers no other way to do it.
 func (s *Store) dropIdle() {
 	if s.dialect.postgres {
 		s.reads.SetMaxIdleConns(-1)

@@ -12,8 +12,8 @@ import (
 	"conduit/internal/identity"
 )
 
-// userColumns has the fields of identity.User in their order, so that one converts to the other and drift does not
-// compile.
+// userColumns has the fields of identity.User in their order, as all types of columns have those of a domain's type. So
+// one converts to the other, and a drift between them does not compile.
 type userColumns struct {
 	ID           int64 `bun:",pk,autoincrement"`
 	Username     string
@@ -85,7 +85,7 @@ returning id`,
 	return row.user(), nil
 }
 
-// insertUser inserts a user. Triggers keep reserved names from being taken, and look-alikes.
+// insertUser inserts a user. Triggers refuse reserved names and names that look like another's.
 func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
 	row.ID = 0 // a first try may have set it
 	_, err := db.NewInsert().Model(row).Exec(ctx)
@@ -100,7 +100,7 @@ func (s *Store) DeleteUser(
 		if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
 			return err
 		}
-		// With the session as a condition: one that has ended meanwhile deletes nothing.
+		// The session is a condition, for one that has ended meanwhile deletes nothing.
 		query := tx.NewDelete().Table("users").Where("id = ?", by.UserID).Returning("username")
 		if !by.Operator() {
 			query.Where("exists (select 1 from sessions where sessions.id = ?)", by.ID)
@@ -117,7 +117,8 @@ func (s *Store) DeleteUser(
 	}), happened)
 }
 
-// gone turns sql.ErrNoRows into what it means: the user of a session is gone with it, an operator's was never there.
+// gone turns sql.ErrNoRows into SessionOver for a session, whose user is gone with it, and into NotFound for an
+// operator, whose user was never there.
 func gone(err error, by identity.Session) error {
 	if errors.Is(err, sql.ErrNoRows) && !by.Operator() {
 		return identity.SessionOver()
@@ -125,7 +126,7 @@ func gone(err error, by identity.Session) error {
 	return missing(err, "user")
 }
 
-// reserveName keeps the name of a user from everybody else, and from the user too, where the row has no id.
+// reserveName keeps the former name of a user from everybody else. If the row has no id it keeps it from that user too.
 func reserveName(ctx context.Context, tx bun.Tx, former userRow, until time.Time) error {
 	_, err := tx.NewRaw(`
 insert into reserved_names (username_key, username_look, plain, user_id, until)
@@ -138,7 +139,8 @@ values (?, ?, ?, ?, ?)
 	return err
 }
 
-// keepName reserves the former name of a user who has another one now. It refuses if too many are reserved.
+// keepName reserves the former name of a user who has another one now. It returns TooManyNames if the user has reserved
+// as many as may be.
 func keepName(ctx context.Context, tx bun.Tx, former, now userRow, until time.Time) error {
 	if _, err := tx.NewRaw("delete from reserved_names where user_id = ? and username_key = ?",
 		former.ID, now.UsernameKey).Exec(ctx); err != nil {
@@ -157,7 +159,7 @@ func keepName(ctx context.Context, tx bun.Tx, former, now userRow, until time.Ti
 
 // SweepNames implements [identity.UserStore].
 func (s *Store) SweepNames(ctx context.Context, now time.Time, limit int) (int, error) {
-	// What somebody is leaving or taking back just now is not over.
+	// A name that somebody is leaving or taking back just now is locked, and not over.
 	over := "select username_key from reserved_names where until <= ? order by until limit ?" +
 		s.dialect.locks("update skip locked")
 	return s.change(ctx, s.writes.NewRaw("delete from reserved_names where username_key in ("+over+")", now, limit))
@@ -183,7 +185,8 @@ func (s *Store) UpdateUser(
 			return gone(err, by)
 		}
 		if !by.Operator() {
-			// A statement of its own, behind the lock: one that waited for the lock would not see what the other did.
+			// This is a statement of its own, behind the lock. The one that waits for the lock would not see what the
+			// other transaction did.
 			if err := stillThere(ctx, tx, by.ID); err != nil {
 				return err
 			}
@@ -222,8 +225,8 @@ func (s *Store) SetPasswordHash(ctx context.Context, id int64, from, to string) 
 	return err
 }
 
-// taken turns the violation of a unique name or email into [errs.Taken]. The database names the first index it
-// stumbled over; people want to know all fields they have to change, so it looks for both.
+// taken turns the violation of a unique name or email into [errs.Taken]. The database names one of them. People want to
+// know all fields that they have to change, so taken looks for both.
 func (s *Store) taken(ctx context.Context, row userRow, err error) error {
 	username := violates(err, "users_username_key", "users.username_key") ||
 		violates(err, "users_username_look", "users.username_look")

@@ -18,8 +18,8 @@ type Pgbouncer struct {
 	running *process // nil while stopped
 }
 
-// NewPgbouncer starts a PgBouncer with these lines of configuration in front of the server of a URL, and returns the
-// URL that leads through it. What the test needs itself, which is where to listen and how to log in, it adds.
+// NewPgbouncer starts a PgBouncer in front of the server of a URL, and returns the URL that leads through it. The
+// configuration has these lines, and those about where to listen and how to log in.
 func NewPgbouncer(t testing.TB, direct, lines string) (pooled string, p *Pgbouncer) {
 	t.Helper()
 	folder, err := newFolder()
@@ -47,7 +47,7 @@ listen_port = 6432
 unix_socket_dir = %s
 auth_type = any
 `, server.Host, server.Port, server.User, lines, folder)
-	// The folder is closed to others; PgBouncer, as another user, has to read the file.
+	// PgBouncer runs as another user and has to read the file. The folder is closed to everybody else.
 	if err := os.WriteFile(filepath.Join(folder, "pgbouncer.ini"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}

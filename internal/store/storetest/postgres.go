@@ -24,7 +24,7 @@ const serverVariable = "CONDUIT_TEST_POSTGRES"
 // message instead of a stack dump.
 const patience = 30 * time.Second
 
-// Main runs the tests of a binary and then ends the private server, if they have started one.
+// Main runs the tests of a binary, and then ends the private server if they have started one. It returns the exit code.
 func Main(m *testing.M) (code int) {
 	code = m.Run()
 	if err := stop(); err != nil {
@@ -76,11 +76,11 @@ type Database struct {
 	server, name string
 }
 
-// NewDatabase is [EmptyPostgres] for programs, which have no test that could drop the database at its end: they call
-// Drop.
+// NewDatabase is [EmptyPostgres] for programs. They have no test at whose end the database could be dropped, so they
+// call Drop.
 func NewDatabase() (*Database, error) { return newDatabase(nothing) }
 
-// nothing is a template which is empty on every server; template1 has what the owner of the server put there.
+// nothing is a template that is empty on every server. The usual one, template1, has what the server's owner put there.
 const nothing = "template0"
 
 func newDatabase(like string) (*Database, error) {
@@ -91,7 +91,7 @@ func newDatabase(like string) (*Database, error) {
 	// 130 random bits: no other test, package or checkout on the same server can have taken the name.
 	d := &Database{server: server, name: "conduit_test_" + strings.ToLower(rand.Text())}
 	if d.URL, err = with(server, "dbname", d.name); err == nil {
-		// By copying files, since writing all of them to the log of a server that never recovers takes twice as long.
+		// Copying the files takes half as long as writing all of them to the server's log, and nothing here recovers.
 		err = execute(server, fmt.Sprintf("create database %s template %s strategy file_copy", d.name, like))
 	}
 	if err != nil && os.Getenv(serverVariable) != "" {
@@ -105,7 +105,7 @@ func (d *Database) Drop() error {
 	return execute(d.server, "drop database "+d.name+" with (force)")
 }
 
-// ServerVersion is the version of the server, as it tells it.
+// ServerVersion returns the version that the server reports.
 func (d *Database) ServerVersion() (version string, err error) {
 	err = connected(d.server, func(_ context.Context, conn *pgx.Conn) error {
 		version = conn.PgConn().ParameterStatus("server_version")
@@ -125,7 +125,7 @@ var (
 	})
 	private *process // nil if there is none
 
-	// template returns the database which those of the tests are copies of.
+	// template returns the database of which those of the tests are copies.
 	template = sync.OnceValues(func() (d *Database, err error) {
 		if d, err = NewDatabase(); err == nil {
 			copied, err = d, migrate(d.URL)
@@ -163,7 +163,7 @@ func execute(url, statement string) error {
 	})
 }
 
-// connected does something on a connection of its own: databases are made and dropped rarely, and a pool would outlive
+// connected runs a function on a connection of its own. Databases are made and dropped rarely, and a pool would outlive
 // the tests that need it.
 func connected(url string, do func(ctx context.Context, conn *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -176,7 +176,7 @@ func connected(url string, do func(ctx context.Context, conn *pgx.Conn) error) e
 	return do(ctx, conn)
 }
 
-// with is a PostgreSQL URL with these parameters, given in pairs. They win over the same fact in the body of the URL.
+// with returns a PostgreSQL URL with these parameters, given in pairs. They win over what the body of the URL says.
 func with(rawURL string, parameters ...string) (string, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 )
 
 // Proxy stands between a test and its database server and plays the server's outages. A server that is down and one
-// that hangs look different to a client, so there are two switches, independent of each other: Stop and Start, Freeze
-// and Thaw. They may be turned at any time, also during a query; Start only by the goroutine of the test, which it may
-// fail.
+// that hangs look different to a client, so there are two independent switches: Stop and Start, Freeze and Thaw. They
+// may be turned at any time, also during a query. Start may fail the test, so only the goroutine of the test may call
+// it.
 type Proxy struct {
 	t               testing.TB
 	network, server string
@@ -34,8 +34,8 @@ type link struct {
 	ended                     bool
 }
 
-// NewProxy starts a proxy in front of the server of a URL and returns the URL that leads through it. It ends with the
-// test. A URL that checks the server's name in TLS (sslmode=verify-full) cannot work through it.
+// NewProxy starts a proxy in front of the server of a URL and returns the URL that leads through it. The proxy ends
+// with the test. A URL that checks the server's name in TLS (sslmode=verify-full) cannot work through it.
 func NewProxy(t testing.TB, direct string) (proxied string, p *Proxy) {
 	t.Helper()
 	config, err := pgconn.ParseConfig(direct)
@@ -115,7 +115,7 @@ func (p *Proxy) lose(requests bool) {
 	})
 }
 
-// Pool returns new connections other process ids than the server does, as poolers do.
+// Pool makes new connections report other process ids than those of the server, as poolers do.
 func (p *Proxy) Pool() { p.turn(func() { p.pooling = true }) }
 
 // accept forwards connections until the listener is closed.
@@ -137,8 +137,7 @@ func (p *Proxy) accept(listener net.Listener) {
 	}
 }
 
-// forward connects a client with the server. A server that is really down is what it looks like to the client: a
-// connection that ends.
+// forward connects a client with the server. If the server is really down, the client sees a connection that ends.
 func (p *Proxy) forward(l *link) {
 	server, err := net.DialTimeout(p.network, p.server, patience)
 	p.turn(func() {
@@ -151,7 +150,7 @@ func (p *Proxy) forward(l *link) {
 		p.running.Go(func() {
 			p.pump(l, l.client, l.server, &l.lostAnswers, func(text []byte) {
 				if at := bytes.Index(text, backendKeyData); pooling && at >= 0 {
-					pooling = false // it comes once
+					pooling = false // the message comes once
 					copy(text[at+len(backendKeyData):], []byte{0, 0, 0, 1})
 				}
 			})
@@ -159,7 +158,7 @@ func (p *Proxy) forward(l *link) {
 	})
 }
 
-// backendKeyData begins the message that tells a client its process id.
+// backendKeyData begins the message with the process id of a connection.
 var backendKeyData = []byte{'K', 0, 0, 0, 12}
 
 // pump copies bytes while they flow and are not lost, until the link ends. PostgreSQL knows no half-closed connections:

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// process is a program that ends with this one, by whatever death this one dies: see guard.
+// process is a program that ends with this one, however this one ends: see guard.
 type process struct {
 	folder string
 	input  io.Closer     // closing it ends the program
@@ -23,15 +23,15 @@ type process struct {
 	log    *os.File      // what it says
 }
 
-// guard is the beginning of a shell script. A subshell waits for the end of the standard input, which is a pipe that
-// nobody writes to: it ends when this process closes it, or when this process is no more. Then it ends whatever the
-// script has become, at once; SIGQUIT, unlike SIGKILL, lets PostgreSQL free its shared memory.
+// guard begins a shell script. Its subshell waits for the end of the standard input, a pipe to which nobody writes.
+// That ends when this process closes it, or is no more. Then the subshell ends whatever the script has become, at once.
+// It sends SIGQUIT and not SIGKILL, so that PostgreSQL frees its shared memory.
 const guard = `exec 3<&0 </dev/null
 { trap '' QUIT; read _ <&3; kill -QUIT 0; %s; } &
 exec 3<&-
 `
 
-// start runs a shell script in a folder, as a user who is not root. Another, end, runs when it has been told to end.
+// start runs a shell script in a folder, as a user who is not root. Another script, end, runs when the process ends.
 func start(folder, script, end string) (*process, error) {
 	account, err := unprivileged()
 	if err != nil {
@@ -45,9 +45,9 @@ func start(folder, script, end string) (*process, error) {
 	command.Dir = folder
 	// Not the caller's environment: its PG* and LC_* variables would make the databases of two machines differ.
 	command.Env = []string{"PATH=" + searchPath(), "LC_ALL=C", "TZ=UTC"}
-	// A process group of its own is what the guard ends, and keeps the terminal's Ctrl-C away.
+	// The guard ends the process group. One of its own also keeps the terminal's Ctrl-C away.
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: account, Setpgid: true}
-	// Files, and not this process's own: go test waits for all who could still write to those.
+	// The output goes to a file. With that of this process, go test would wait for all who could still write to it.
 	command.Stdout, command.Stderr = log, log
 	p := &process{folder: folder, ended: make(chan struct{}), log: log}
 	if p.input, err = command.StdinPipe(); err != nil {
@@ -70,7 +70,8 @@ func (p *process) stop() {
 	_ = p.log.Close()
 }
 
-// await returns when a database is to be reached by the program. If it is not, the program is stopped.
+// await returns when a database can be reached through the program. If that does not come to pass, it stops the program
+// and returns an error with what the program said.
 func (p *process) await(url string) error {
 	for late := time.After(patience); ; {
 		err := execute(url, "select 1")
@@ -89,7 +90,7 @@ func (p *process) await(url string) error {
 	}
 }
 
-// startPrivate starts a server on a new cluster, which is gone when the server ends.
+// startPrivate starts a server on a new cluster, which is removed when the server ends.
 func startPrivate() (p *process, url string, err error) {
 	folder, err := newFolder()
 	if err != nil {
@@ -142,8 +143,8 @@ func searchPath() string {
 	return os.Getenv("PATH") + ":" + strings.Join(folders, ":")
 }
 
-// newFolder makes a folder for a server: its own user's, and with a short name, for the path of a unix socket has no
-// more than 103 bytes. It is part of the private server's folder, if there is one, and so goes with it.
+// newFolder makes a folder for a server, owned by the server's user. Its name is short, for the path of a unix socket
+// has at most 103 bytes. It is within the private server's folder if there is one, and so is removed with that.
 func newFolder() (folder string, err error) {
 	account, err := unprivileged()
 	if err != nil {
@@ -159,8 +160,8 @@ func newFolder() (folder string, err error) {
 	return folder, err
 }
 
-// memory is the folder that Linux keeps in memory: a database is three hundred files, which are created ten times as
-// fast there as on a busy disk. It is /tmp where that is missing or small, as it is in containers by default.
+// memory returns the folder that Linux keeps in memory. A database is three hundred files, which are created ten times
+// as fast there as on a busy disk. It returns /tmp if that folder is missing or small, as in containers by default.
 func memory() string {
 	const (
 		folder  = "/dev/shm"
@@ -173,7 +174,8 @@ func memory() string {
 	return folder
 }
 
-// unprivileged is the account to run a server with if this process is root, which PostgreSQL refuses, and nil if not.
+// unprivileged returns the account that runs a server if this process is root, as which PostgreSQL refuses to run. It
+// returns nil if this process is not root.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
 		return nil, nil

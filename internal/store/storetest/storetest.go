@@ -1,8 +1,7 @@
 // Package storetest gives tests real databases: a SQLite file each, and a database each on a real PostgreSQL.
 //
-// It knows how to come by a PostgreSQL server (see [Postgres]) and how to take it away (see [Proxy]). Of what is kept
-// in the databases it knows that the schema has to be there: a test's database is a copy of one that was migrated once,
-// which is many times as fast as migrating it.
+// It knows how to come by a PostgreSQL server (see [Postgres]) and how to take it away (see [Proxy]). A test's database
+// is a copy of one that was migrated once, which is many times as fast as migrating it.
 package storetest
 
 import (
@@ -41,14 +40,14 @@ func each(t *testing.T, test func(t *testing.T, url string), sqlite, postgres fu
 	})
 }
 
-// Each is EachURL for tests which want the store open. It is a patient one, since a machine that runs many tests at
-// once may be slow.
+// Each is EachURL for tests that want the store open. The store has a long timeout, since a machine that runs many
+// tests at once may be slow.
 func Each(t *testing.T, test func(t *testing.T, db *store.Store)) {
 	t.Helper()
 	EachURL(t, func(t *testing.T, url string) { test(t, Open(t, url, store.Options{Timeout: patience})) })
 }
 
-// SQLite returns the URL of a fresh file, which has the schema.
+// SQLite returns the URL of a fresh file that has the schema.
 func SQLite(t testing.TB) (url string) {
 	t.Helper()
 	file := sqliteFile(t)
