@@ -1,4 +1,4 @@
-// Package app puts the program together, in one place: the command that serves, the tests and the fleet test all start
+// Package app puts the program together, in one place. The command that serves, the tests and the fleet test all start
 // the value that [Open] returns.
 package app
 
@@ -47,8 +47,8 @@ type App struct {
 }
 
 // Open puts the program together, from the database up, and binds its port. The context is that of the program: when it
-// ends, the App is about to stop. What is wrong with a setting is a *WrongSetting. Until Serve nobody is answered, and
-// nothing goes on in the background.
+// ends, the App is about to stop. Open returns a *WrongSetting if a setting is to blame. Nobody is answered before
+// Serve, and nothing goes on in the background.
 func Open(ctx context.Context, o Options) (*App, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	a := &App{options: o}
@@ -59,7 +59,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	return a, nil
 }
 
-// Close frees what Open took.
+// Close frees what Open took, the last first.
 func (a *App) Close() {
 	for _, free := range slices.Backward(a.closers) {
 		free()
@@ -175,8 +175,8 @@ func (a *App) keyMade(ctx context.Context, made auth.KeyInfo) {
 	}
 }
 
-// issuerKnown says whether the issuer was noted before, where it cannot be now: as while PostgreSQL is read-only,
-// during a failover.
+// issuerKnown reports whether the issuer was noted before, if err says that it cannot be noted now. So it is while
+// PostgreSQL is read-only, during a failover.
 func (a *App) issuerKnown(ctx context.Context, err error) bool {
 	if !errs.Is(err, errs.KindUnavailable) {
 		return false
@@ -187,7 +187,7 @@ func (a *App) issuerKnown(ctx context.Context, err error) bool {
 	})
 }
 
-// openIdentity makes what finds out who is asking.
+// openIdentity makes the part that finds out who is asking.
 func (a *App) openIdentity(root []byte, newID func() string) error {
 	o, db := &a.options, a.Store
 	refresh, err := auth.NewRefreshTokens(root)
@@ -202,12 +202,11 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 	a.passwords = auth.NewPasswords(o.Hashing)
 	a.Sessions = &identity.Sessions{
 		Store: db, Audit: db, Tokens: tokens{a.tokens}, Refresh: refresh, Lifetime: o.SessionLifetime,
-		Limits: o.Refresh,
-		Max:    o.MaxSessions, Now: o.Now, NewID: newID,
+		Limits: o.Refresh, Max: o.MaxSessions, Now: o.Now, NewID: newID,
 	}
 	clock := o.Now
 	if o.Seed != 0 {
-		clock = time.Now // where the other stands still, a delay would never end
+		clock = time.Now // by a clock that stands still a delay would never end
 	}
 	a.Throttle = &identity.Throttle{
 		Store: db, Audit: db, Now: clock, Secret: secret,
@@ -216,8 +215,7 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 	}
 	a.Users = &identity.Users{
 		Store: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy, Sessions: a.Sessions,
-		Throttle:               a.Throttle,
-		RequireCurrentPassword: o.RequirePassword, Now: o.Now,
+		Throttle: a.Throttle, RequireCurrentPassword: o.RequirePassword, Now: o.Now,
 	}
 	return nil
 }
@@ -232,7 +230,7 @@ func (a *App) listen(ctx context.Context) (hereOnly bool, err error) {
 	if a.listener, err = listening.Listen(ctx, "tcp", a.options.Listen); err != nil {
 		return false, wrong("listen", err)
 	}
-	a.closers = append(a.closers, func() { _ = a.listener.Close() }) // a second time, as a rule: Serve closes it
+	a.closers = append(a.closers, func() { _ = a.listener.Close() }) // does nothing if Serve has closed it
 	if a.Local, err = LocalURL(a.listener.Addr().String()); err != nil {
 		return false, err
 	}
@@ -240,7 +238,7 @@ func (a *App) listen(ctx context.Context) (hereOnly bool, err error) {
 	return a.settleDemo(ctx)
 }
 
-// openHandler makes what answers requests.
+// openHandler makes the handler that answers requests.
 func (a *App) openHandler(ctx context.Context, newID func() string) (err error) {
 	o, db := &a.options, a.Store
 	a.HTTP = o.HTTP
@@ -266,7 +264,7 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	return nil
 }
 
-// openMetrics has Prometheus find the figures of all rooms.
+// openMetrics offers the figures of all rooms to Prometheus.
 func (a *App) openMetrics(ctx context.Context) error {
 	for name, pool := range a.Store.Pools() {
 		a.figures.Pool(name, pool)

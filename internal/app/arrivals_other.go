@@ -4,5 +4,5 @@ package app
 
 import "net"
 
-// endArrivals does what only Linux can.
+// endArrivals does nothing: only Linux can do what it is for.
 func endArrivals(net.Listener) {}

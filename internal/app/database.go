@@ -16,17 +16,17 @@ import (
 // Database says which database is opened, and how.
 type Database struct {
 	URL          string
-	MigrationURL string       // the same by another way or role; empty for none
+	MigrationURL string       // the same database by another way or role; empty for none
 	Connections  int          // at most; 0 for as few as a command needs
-	Migrate      bool         // whether its schema is brought up to date
+	Migrate      bool         // whether the schema is brought up to date
 	Spans        trace.Tracer // of statements; nil for none
 }
 
-// CommandConnections are enough for what does one thing after the other, beside servers that have most of the
+// CommandConnections are enough for a command, which does one thing after the other. Servers beside it have most of the
 // connections.
 const CommandConnections = 2
 
-// OpenDatabase opens the database and sees to its schema. What is wrong with a setting is a *WrongSetting.
+// OpenDatabase opens the database and sees to its schema. It returns a *WrongSetting if a setting is to blame.
 func OpenDatabase(ctx context.Context, o Database, log *slog.Logger) (*store.Store, error) {
 	db, err := store.Open(o.URL, store.Options{
 		Log: log, Existing: !o.Migrate, Connections: cmp.Or(o.Connections, CommandConnections), Spans: o.Spans,
@@ -53,15 +53,12 @@ func prepare(ctx context.Context, db *store.Store, o Database, log *slog.Logger)
 	if err != nil {
 		return fmt.Errorf("looking at the database's schema: %w", err)
 	}
-	for _, migration := range history {
-		if !migration.AppliedAt.IsZero() {
-			continue
-		}
+	if next := store.Pending(history); next != nil {
 		remedy := "run conduit migrate up"
 		if o.Migrate && o.MigrationURL != "" {
 			remedy = "--migration-database names another database, or has tables in another schema"
 		}
-		return fmt.Errorf("the database lacks the migration %s: %s", migration.Name, remedy)
+		return fmt.Errorf("the database lacks the migration %s: %s", next.Name, remedy)
 	}
 	if err := store.Unknown(history); err != nil {
 		log.Warn("the database was migrated by a newer version", "error", err)
@@ -89,7 +86,7 @@ func bringUpToDate(ctx context.Context, db *store.Store, migrationDatabase strin
 	return nil
 }
 
-// OpenMigrationDatabase opens what --migration-database names.
+// OpenMigrationDatabase opens what --migration-database names. It returns a *WrongSetting if that flag is to blame.
 func OpenMigrationDatabase(ctx context.Context, url string, log *slog.Logger) (*store.Store, error) {
 	if strings.HasPrefix(url, "sqlite:") {
 		return nil, wrong("migration-database", errors.New("want postgres://…: a SQLite file has one way to it"))
@@ -104,7 +101,8 @@ func OpenMigrationDatabase(ctx context.Context, url string, log *slog.Logger) (*
 	return db, nil
 }
 
-// CheckDatabase refuses a database on which the program would not work as promised, which that flag has named.
+// CheckDatabase returns a *WrongSetting of a flag if the program would not work as promised on the database that the
+// flag names.
 func CheckDatabase(ctx context.Context, db *store.Store, flag string) error {
 	err := db.Check(ctx)
 	var unfit store.Unfit

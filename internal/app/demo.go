@@ -15,7 +15,7 @@ import (
 	"conduit/internal/store"
 )
 
-// Fill returns an empty database demo content.
+// Fill puts demo content into an empty database.
 func Fill(ctx context.Context, db *store.Store, passwords *auth.Passwords, options demo.Options) error {
 	hash, err := passwords.Hash(ctx, demo.Password)
 	if err != nil {
@@ -25,7 +25,7 @@ func Fill(ctx context.Context, db *store.Store, passwords *auth.Passwords, optio
 	return db.Import(ctx, func(content *store.Import) error { return demo.Fill(ctx, content, options) })
 }
 
-// fillNew returns an empty SQLite database demo content: the embedded default unasked, any other if it is asked for.
+// fillNew puts demo content into an empty SQLite database: into the default one unasked, into any other if asked to.
 func (a *App) fillNew(ctx context.Context) error {
 	if !a.options.fillsNew(a.listener.Addr()) {
 		return nil
@@ -43,8 +43,8 @@ func (a *App) fillNew(ctx context.Context) error {
 	return nil
 }
 
-// fillsNew tells whether an empty database gets demo content. Accounts with a known password are nothing for a database
-// that lasts, if others reach it; in one that ends with the process nobody has anything to lose.
+// fillsNew reports whether an empty database gets demo content. Its accounts have a password that everybody knows. So a
+// database that lasts gets none if others reach the server. In one that ends with the process nobody can lose anything.
 func (o *Options) fillsNew(listens net.Addr) bool {
 	if o.Database.URL == InMemory {
 		return o.Demo && (o.DemoAsked || o.Seed != 0)
@@ -53,8 +53,8 @@ func (o *Options) fillsNew(listens net.Addr) bool {
 		strings.HasPrefix(o.Database.URL, "sqlite:") && !o.othersReach(listens)
 }
 
-// othersReach tells whether the server is for others than who runs it: it listens on more than loopback, has a public
-// URL that is elsewhere, or stands behind proxies.
+// othersReach reports whether the server is for others than those who run it: it listens on more than loopback, has a
+// public URL that is elsewhere, or stands behind proxies.
 func (o *Options) othersReach(listens net.Addr) bool {
 	tcp, ok := listens.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsLoopback() || len(o.TrustedProxies) > 0 {
@@ -67,9 +67,9 @@ func (o *Options) othersReach(listens net.Addr) bool {
 	return err != nil || public.Hostname() != "localhost" && !net.ParseIP(public.Hostname()).IsLoopback()
 }
 
-// hereOnly tells whether the server has demo accounts, whose password everybody knows, and is to be for its own machine
-// for that reason. It refuses a server that others reach by its settings. Neither is so when others are to have demo
-// accounts.
+// hereOnly reports whether the server must answer its own machine only, since it has demo accounts, whose password
+// everybody knows. It returns a *WrongSetting if others reach such a server by its settings. Both do not apply if the
+// settings ask for demo accounts.
 func (a *App) hereOnly(ctx context.Context) (bool, error) {
 	if a.options.Database.URL == InMemory || a.options.Demo && a.options.DemoAsked {
 		return false, nil
@@ -92,8 +92,8 @@ func (a *App) hereOnly(ctx context.Context) (bool, error) {
 	return known, nil
 }
 
-// settleDemo makes demo content where it belongs, has its pictures follow the server, and keeps others away from
-// accounts whose password everybody knows.
+// settleDemo makes demo content where it belongs, moves its pictures to where the server is, and reports whether others
+// are kept away, see hereOnly.
 func (a *App) settleDemo(ctx context.Context) (hereOnly bool, err error) {
 	if err := a.fillNew(ctx); err != nil {
 		return false, err

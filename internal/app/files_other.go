@@ -2,5 +2,5 @@
 
 package app
 
-// fileLimit is how many file descriptors the process may have, where nothing says so.
+// fileLimit returns how many file descriptors the process may have: enough, where the system does not say.
 func fileLimit() int { return 2 * mostConnections }

@@ -4,7 +4,7 @@ package app
 
 import "syscall"
 
-// fileLimit is how many file descriptors the process may have: as many as the system lets it, for Go raises the limit.
+// fileLimit returns how many file descriptors the process may have. Go has raised that to what the system allows.
 func fileLimit() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

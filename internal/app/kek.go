@@ -14,8 +14,9 @@ import (
 	"conduit/internal/store"
 )
 
-// FindKEK returns the key-encryption key, under which signing keys rest: the one given in base64, else that of the
-// file. Before it makes a file for a new one it asks whether it may.
+// FindKEK returns the key-encryption key, which seals the signing keys: the one given in base64, else that of the file.
+// Before it makes a file with a new key it calls mayMake, whose error it returns. It returns a *WrongSetting for a key
+// or file that cannot be used.
 func FindKEK(database, keyFile, given string, log *slog.Logger, mayMake func() error) ([]byte, error) {
 	switch {
 	case given != "":
@@ -30,7 +31,7 @@ func FindKEK(database, keyFile, given string, log *slog.Logger, mayMake func() e
 		return key, nil
 	}
 	if missing(keyFile) {
-		// Another instance may have made both meanwhile: the file, and keys under it.
+		// Another instance may meanwhile have made the file, and keys sealed under it.
 		if err := mayMake(); err != nil && missing(keyFile) {
 			return nil, err
 		}
@@ -63,11 +64,11 @@ func noKeysSealed(ctx context.Context, db *store.Store, keyFile string) error {
 	return nil
 }
 
-// remedyKEK is what helps when sealed keys cannot be opened.
+// remedyKEK says what to do when sealed keys cannot be opened.
 const remedyKEK = "give that key by CONDUIT_KEY_ENCRYPTION_KEY or as the file, or if it is lost: " +
 	"conduit keys reset, which makes new signing keys and ends all sessions"
 
-// WithRemedy adds to auth.ErrSealed what helps, and leaves any other error as it is.
+// WithRemedy adds to auth.ErrSealed what to do about it, and returns any other error as it is.
 func WithRemedy(err error) error {
 	if errors.Is(err, auth.ErrSealed) {
 		return fmt.Errorf("%w; %s", err, remedyKEK)

@@ -12,7 +12,7 @@ import (
 	"conduit/internal/metrics"
 )
 
-// metricsAddress is HOST:PORT for what --metrics-listen says: a port alone is one of loopback, where no stranger
+// metricsAddress returns HOST:PORT for the text of --metrics-listen. A port alone is one of loopback, where no stranger
 // scrapes.
 func metricsAddress(text string) (string, error) {
 	if !strings.Contains(text, ":") {
@@ -28,8 +28,8 @@ func metricsAddress(text string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// serveMetrics answers scrapes at GET /metrics until stop is called. It returns nothing to stop, and no error, without
-// a port.
+// serveMetrics answers scrapes at GET /metrics until stop is called. If listen is empty it does nothing, and so does
+// stop.
 func serveMetrics(ctx context.Context, listen string, m *metrics.Metrics, log *slog.Logger) (stop func(), err error) {
 	if listen == "" {
 		return func() {}, nil

@@ -1,8 +1,6 @@
 package app
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestMetricsAddress(t *testing.T) {
 	t.Parallel()
@@ -10,8 +8,11 @@ func TestMetricsAddress(t *testing.T) {
 		"9090": "127.0.0.1:9090", ":9090": "127.0.0.1:9090", "0.0.0.0:9090": "0.0.0.0:9090", "[::]:9090": "[::]:9090",
 		"localhost:0": "localhost:0", "": "", ":": "", "localhost:": "", "::1": "",
 	} {
-		if got, err := metricsAddress(text); got != want || (err == nil) != (want != "") {
-			t.Errorf("%q is %q, %v, want %q", text, got, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			if got, err := metricsAddress(text); got != want || (err == nil) != (want != "") {
+				t.Errorf("%q, %v, want %q", got, err, want)
+			}
+		})
 	}
 }

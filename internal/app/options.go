@@ -16,22 +16,22 @@ import (
 	"conduit/internal/store"
 )
 
-// InMemory is the database that ends with the process, DefaultDatabase the one that is served without another word.
+// InMemory is the database that ends with the process. DefaultDatabase is the one that is served if no other is named.
 const (
 	InMemory        = "sqlite::memory:"
 	DefaultDatabase = "sqlite:conduit.db"
 )
 
-// Options say what an App is made of. Those without a word beside them are what the flags of `conduit serve` say, which
-// docs/settings.md describes. A zero means that what it is about is off, or has a default.
+// Options say what an App is made of. Those without a comment are flags of `conduit serve`, which docs/settings.md
+// describes. A zero turns off what an option is about, or stands for a default.
 type Options struct {
 	Version string // of the program
 	Log     *slog.Logger
-	Getenv  func(string) string // where OpenTelemetry's variables are; nil: nowhere
-	Now     func() time.Time    // the clock of accounts, sessions, keys and articles; nil: the real one
+	Getenv  func(string) string // finds OpenTelemetry's variables; nil for none
+	Now     func() time.Time    // the clock of accounts, sessions, keys and articles; nil for the real one
 
 	Database Database
-	Store    *store.Store // is used instead of Database, and is left open by Close
+	Store    *store.Store // if set it is used instead of Database, and Close leaves it open
 
 	KeyEncryptionKey      string // in base64; else it is in KeyFile
 	KeyFile               string
@@ -65,7 +65,7 @@ type Options struct {
 	HTTP httpapi.Config
 }
 
-// WrongSetting says that a setting is of the right kind and makes no sense.
+// WrongSetting is the error of a setting that can be read and makes no sense.
 type WrongSetting struct {
 	Flag string // its name on the command line; empty where Err names the setting
 	Err  error
@@ -86,7 +86,7 @@ func wrong(flag string, err error) error { return &WrongSetting{flag, err} }
 
 func wrongf(format string, args ...any) error { return &WrongSetting{"", fmt.Errorf(format, args...)} }
 
-// Check returns the first *WrongSetting, or nil.
+// Check returns a *WrongSetting for the first setting that makes no sense, or nil.
 func (o *Options) Check() error {
 	if _, err := LocalURL(o.Listen); err != nil {
 		return wrong("listen", err)
@@ -143,8 +143,8 @@ func (o *Options) Check() error {
 	return nil
 }
 
-// checkOrigin refuses what no browser sends as the origin of a page, and so could never match (RFC 6454 §6.2): a path,
-// a default port, letters that are not ASCII.
+// checkOrigin returns an error for an origin that no browser sends, so that it could never match (RFC 6454 §6.2): one
+// with a path, a default port, or letters that are not ASCII.
 func checkOrigin(origin string) error {
 	if origin == "*" {
 		return nil
@@ -164,11 +164,11 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// mostConnections is how many connections are taken unless more are asked for: beyond it their memory counts.
+// mostConnections is how many connections are taken unless the settings ask for more. Beyond that their memory counts.
 const mostConnections = 10_000
 
-// connections returns how many there may be, in all and of one network. Some file descriptors are left for the
-// database, the log and whatever else there is.
+// connections returns how many connections there may be, in all and from one network. It leaves some file descriptors
+// for the database, the log and whatever else needs them.
 func (o *Options) connections() (total, perNetwork int) {
 	files := fileLimit()
 	total = cmp.Or(o.MaxConnections, max(1, min(files-min(files/2, 128+o.Database.Connections), mostConnections)))

@@ -10,7 +10,7 @@ import (
 	"conduit/internal/identity"
 )
 
-// Passwords hashes for identity. That too many wait for it is an outage.
+// Passwords hashes for identity. It returns Unavailable if too many wait for it.
 type Passwords struct{ *auth.Passwords }
 
 // Hash implements [identity.PasswordHasher].
@@ -25,7 +25,7 @@ func (p Passwords) Verify(ctx context.Context, hash, password string, group ...s
 	return match, stale, outage(err)
 }
 
-// tokens signs and reads for identity. That the signing keys do not open is an outage.
+// tokens signs and reads for identity. It returns Unavailable if the signing keys cannot be opened.
 type tokens struct{ *auth.Tokens }
 
 func (t tokens) Signer(ctx context.Context) (
@@ -51,7 +51,7 @@ func (t tokens) Verify(ctx context.Context, token string) (identity.Presented, e
 	}, outage(err)
 }
 
-// outage says which errors of auth are nobody's fault who asks.
+// outage turns those errors of auth into Unavailable that are not the fault of whoever asks.
 func outage(err error) error {
 	if errors.Is(err, auth.ErrBusy) || errors.Is(err, auth.ErrSealed) {
 		return errs.Unavailable(err)

@@ -16,16 +16,17 @@ import (
 	"conduit/internal/identity"
 )
 
-// Serve answers requests, and does what is due from time to time, until ctx ends; then those under way may end. It
-// needs [Options].Listen, and can be called once.
+// Serve answers requests, and does what is due from time to time, until ctx ends. Then it waits for requests under way,
+// for [Options].ShutdownTimeout at most, and returns an error if they take longer. It needs [Options].Listen, and can
+// be called once.
 func (a *App) Serve(ctx context.Context) error {
 	limitMemory()
 	defer a.background(ctx)()
 	return a.listenAndServe(ctx)
 }
 
-// memoryLimit is how much memory the garbage collector lets the program grow to, in bytes, before it works harder. What
-// is needed at once is less: passwords being hashed, and what requests may take, see [httpapi.Config].
+// memoryLimit is the size of the program, in bytes, from which the garbage collector works harder. The program needs
+// less at once, for passwords being hashed and for what requests may take, see [httpapi.Config].
 const memoryLimit = 300 << 20
 
 // limitMemory sets the limit unless GOMEMLIMIT does.
@@ -35,8 +36,8 @@ func limitMemory() {
 	}
 }
 
-// background starts what goes on beside requests: keys and issuer are followed until ctx ends, upkeep until the
-// function that it returns has been called, for that is after the last request.
+// background starts what goes on beside requests. Keys and issuer are followed until ctx ends. Upkeep goes on until end
+// is called, which is after the last request.
 func (a *App) background(ctx context.Context) (end func()) {
 	log := a.options.Log
 	go a.Keys.Follow(ctx, 10*time.Second, func(made auth.KeyInfo) { a.keyMade(ctx, made) },
@@ -57,7 +58,7 @@ func (a *App) background(ctx context.Context) (end func()) {
 	return func() { stop(); <-ended }
 }
 
-// arrivalTime is how long connections that are being opened may take until they are accepted.
+// arrivalTime is how long connections that are being opened have to be accepted.
 const arrivalTime = 100 * time.Millisecond
 
 func (a *App) listenAndServe(ctx context.Context) error {

@@ -10,9 +10,8 @@ import (
 	"conduit/internal/demo"
 )
 
-// standstill returns a clock that does not move, and ids that are drawn from seed: after the same requests, one after
-// another, everything that people see is the same at each start. None of the ids is a secret; tokens are signed as
-// ever.
+// standstill returns a clock that does not move, and a function that draws ids from seed. So the same requests in the
+// same order show the same at each start. No id is a secret, and tokens are signed as ever.
 func standstill(seed uint64) (now func() time.Time, newID func() string) {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)

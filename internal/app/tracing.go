@@ -16,12 +16,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// flushTime is for how long the end of the program waits for a collector to take the last spans.
+// flushTime is how long the program waits at its end for a collector to take the last spans.
 const flushTime = 3 * time.Second
 
-// startTracing sends spans to an OTLP collector, if the standard variables name one (OpenTelemetry Environment Variable
-// Specification); else there is no tracer. Of what the variables may ask for, exporters other than OTLP and protocols
-// other than HTTP with protobuf are refused: gRPC would double what the program brings along.
+// startTracing sends spans to an OTLP collector if the standard variables name one (OpenTelemetry Environment Variable
+// Specification). Else the tracer is nil. It returns a *WrongSetting for exporters other than OTLP and protocols other
+// than HTTP with protobuf: gRPC would double the code that comes with the program.
 func startTracing(
 	ctx context.Context, getenv func(string) string, version string, log *slog.Logger,
 ) (trace.Tracer, func(), error) {

@@ -29,14 +29,16 @@ func TestTracingIsAskedFor(t *testing.T) {
 		"another exporter": {at("OTEL_TRACES_EXPORTER=zipkin"), false, "OTEL_TRACES_EXPORTER: want otlp or none"},
 		"another protocol": {at("OTEL_EXPORTER_OTLP_PROTOCOL=grpc"), false, "want http/protobuf"},
 	} {
-		getenv := func(name string) string { return test.variables[name] }
-		tracer, stop, err := startTracing(t.Context(), getenv, "test", slog.New(slog.DiscardHandler))
-		said := fmt.Sprint(err)
-		if (tracer != nil) != test.traces || test.want == "" && err != nil || !strings.Contains(said, test.want) {
-			t.Errorf("%s: %v, %v", name, tracer, err)
-		}
-		if stop != nil {
-			stop()
-		}
+		t.Run(name, func(t *testing.T) {
+			getenv := func(name string) string { return test.variables[name] }
+			tracer, stop, err := startTracing(t.Context(), getenv, "test", slog.New(slog.DiscardHandler))
+			if stop != nil {
+				defer stop()
+			}
+			said := fmt.Sprint(err)
+			if (tracer != nil) != test.traces || test.want == "" && err != nil || !strings.Contains(said, test.want) {
+				t.Errorf("%v, %v", tracer, err)
+			}
+		})
 	}
 }

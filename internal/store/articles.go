@@ -18,16 +18,12 @@ import (
 
 // articleColumns has the fields of blog.Article in their order.
 type articleColumns struct {
-	ID             int64 `bun:",pk,autoincrement"`
-	Slug           string
-	Title          string
-	Description    string
-	Body           string
-	TagList        []string // JSON in both databases
-	AuthorID       int64
-	FavoritesCount int64
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
+	ID int64 `bun:",pk,autoincrement"`
+
+	Slug, Title, Description, Body string
+	TagList                        []string // JSON in both databases
+	AuthorID, FavoritesCount       int64
+	CreatedAt, UpdatedAt           time.Time
 }
 
 type articleRow struct {
@@ -183,9 +179,11 @@ func (r articleRow) tagRows() []articleTagRow {
 	})
 }
 
-// lockArticle loads an article for a change.
-func (s *Store) lockArticle(ctx context.Context, tx bun.Tx, slug string) (articleRow, error) {
-	var row articleRow
+// lockArticle loads an article for a change, and keeps others from changing sums until the transaction ends.
+func (s *Store) lockArticle(ctx context.Context, tx bun.Tx, slug string) (row articleRow, err error) {
+	if err := s.ownSums(ctx, tx); err != nil {
+		return row, err
+	}
 	query := tx.NewSelect().Model(&row).Where("id = "+slugSQL, slug)
 	return row, missing(s.dialect.locking(query, "update").Scan(ctx), "article")
 }
@@ -196,9 +194,6 @@ func (s *Store) UpdateArticle(
 ) (blog.Article, error) {
 	var updated blog.Article
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := s.ownSums(ctx, tx); err != nil {
-			return err
-		}
 		row, err := s.lockArticle(ctx, tx, slug)
 		if err != nil {
 			return err
@@ -234,9 +229,6 @@ func (s *Store) UpdateArticle(
 // DeleteArticle implements [blog.ArticleStore].
 func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow func(blog.Article) error) error {
 	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := s.ownSums(ctx, tx); err != nil {
-			return err
-		}
 		row, err := s.lockArticle(ctx, tx, slug)
 		if err != nil {
 			return err

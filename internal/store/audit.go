@@ -11,17 +11,15 @@ import (
 
 // eventColumns has the fields of identity.Event in their order.
 type eventColumns struct {
-	ID        int64 `bun:",pk,autoincrement"`
-	At        time.Time
-	Actor     identity.Actor
-	ActorID   *int64
-	Action    identity.Action
-	Target    string
-	IPAddress string
-	UserAgent string
-	RequestID string
-	Count     int64
+	ID      int64 `bun:",pk,autoincrement"`
+	At      time.Time
+	Actor   identity.Actor
+	ActorID *int64
+	Action  identity.Action
 
+	Target, IPAddress, UserAgent, RequestID string
+
+	Count           int64
 	ClientRequestID string
 }
 

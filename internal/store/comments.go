@@ -15,12 +15,11 @@ import (
 
 // commentColumns has the fields of blog.Comment in their order.
 type commentColumns struct {
-	ID        int64 `bun:",pk,autoincrement"`
-	ArticleID int64
-	AuthorID  int64
-	Body      string
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	ID int64 `bun:",pk,autoincrement"`
+
+	ArticleID, AuthorID  int64
+	Body                 string
+	CreatedAt, UpdatedAt time.Time
 }
 
 type commentRow struct {

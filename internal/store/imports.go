@@ -119,8 +119,8 @@ func (i *Import) ImportComments(ctx context.Context, comments []blog.Comment) er
 
 type followRow struct {
 	bun.BaseModel `bun:"table:follows"`
-	FollowerID    int64
-	FolloweeID    int64
+
+	FollowerID, FolloweeID int64
 }
 
 // ImportFollows makes users follow others.

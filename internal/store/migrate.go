@@ -56,12 +56,12 @@ func (s *Store) MigrateUp(ctx context.Context) (applied []string, err error) {
 		if err != nil {
 			return applied, err
 		}
-		if pending(history) == nil {
+		if Pending(history) == nil {
 			return applied, s.addLooks(ctx)
 		}
 		name := ""
 		if err := s.migrate(ctx, func(ctx context.Context, tx bun.Tx, history []Migration) error {
-			next := pending(history)
+			next := Pending(history)
 			if next == nil {
 				return nil // another instance was faster
 			}
@@ -116,7 +116,8 @@ func Unknown(history []Migration) error {
 	return fmt.Errorf("the database has %s, which this version does not know", strings.Join(names, ", "))
 }
 
-func pending(history []Migration) *Migration {
+// Pending returns the migration of a history that would be applied next, or nil.
+func Pending(history []Migration) *Migration {
 	for i, migration := range history {
 		if migration.AppliedAt.IsZero() {
 			return &history[i]
@@ -164,7 +165,7 @@ func (s *Store) UpToDate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if next := pending(history); next != nil {
+	if next := Pending(history); next != nil {
 		return errs.Unavailable(fmt.Errorf("the database lacks the migration %s", next.Name))
 	}
 	return nil
@@ -277,10 +278,8 @@ func (s *Store) logWhoIsInTheWay(ctx context.Context, tx bun.Tx) (end func(), er
 			case <-time.After(lockTimeout / 2):
 			}
 			var rows []struct {
-				PID             int
-				ApplicationName string
-				State           string
-				Seconds         int
+				PID, Seconds           int
+				ApplicationName, State string
 			}
 			if err := s.reads.NewRaw(`
 select pid, application_name, coalesce(state, '') as state,

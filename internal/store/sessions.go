@@ -14,13 +14,11 @@ import (
 
 // sessionColumns has the fields of identity.Session in their order.
 type sessionColumns struct {
-	ID         string `bun:",pk"`
-	UserID     int64
-	CreatedAt  time.Time
-	LastSeenAt time.Time
-	ExpiresAt  time.Time
-	UserAgent  string
-	IPAddress  string
+	ID     string `bun:",pk"`
+	UserID int64
+
+	CreatedAt, LastSeenAt, ExpiresAt time.Time
+	UserAgent, IPAddress             string
 
 	RefreshGeneration *int64
 	RefreshHash       []byte

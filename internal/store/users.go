@@ -15,24 +15,20 @@ import (
 // userColumns has the fields of identity.User in their order, as all types of columns have those of a domain's type. So
 // one converts to the other, and a drift between them does not compile.
 type userColumns struct {
-	ID           int64 `bun:",pk,autoincrement"`
-	Username     string
-	Email        string
-	PasswordHash string
-	Bio          *string
-	Image        *string
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	DisabledAt   *time.Time
-	Role         identity.Role
+	ID int64 `bun:",pk,autoincrement"`
+
+	Username, Email, PasswordHash string
+	Bio, Image                    *string
+	CreatedAt, UpdatedAt          time.Time
+	DisabledAt                    *time.Time
+	Role                          identity.Role
 }
 
 type userRow struct {
 	bun.BaseModel `bun:"table:users"`
 	userColumns
-	UsernameKey  identity.Folded
-	EmailKey     identity.Folded
-	UsernameLook string
+	UsernameKey, EmailKey identity.Folded
+	UsernameLook          string
 }
 
 func newUserRow(user identity.User) userRow {
