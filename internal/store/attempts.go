@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -28,9 +26,9 @@ type bucketRow struct {
 
 // foundRow is an [identity.Counted] on its way out.
 type foundRow struct {
-	key                      string
-	cost, room, level, ahead int64
-	holds, astray, added     bool
+	Key                      string
+	Cost, Room, Level, Ahead int64
+	Holds, Astray, Added     bool
 }
 
 // moment is $2 with its type. A bare $2 has none where the URL asks for values in the text of statements.
@@ -90,7 +88,7 @@ mended as (
     update attempts set at = $2
      where key in (select key from judged where astray) and exists (select 1 from full_ones)
 )
-select key, cost, room, level, ahead, holds, astray, key in (select key from counted) from judged`
+select key, cost, room, level, ahead, holds, astray, key in (select key from counted) as added from judged`
 
 const brim = "(select brim from judged where judged.key = excluded.key)"
 
@@ -99,7 +97,7 @@ var judgedLiteSQL = strings.NewReplacer("greatest(", "max(", "least(", "min(", a
     select value ->> 'key' as key, value ->> 'kind' as kind,
            value ->> 'cost' as cost, value ->> 'dear' as dear, value ->> 'room' as room
       from json_each($1)`).Replace(judgedSQL) + `
-select key, cost, room, level, ahead, holds, astray, false from judged`
+select key, cost, room, level, ahead, holds, astray, false as added from judged`
 
 // CountAttempt implements [identity.AttemptStore]. On PostgreSQL it is one statement. On SQLite it reads first, so that
 // a guesser who is blocked does not take the only writer from others. Then it reads again and counts, in one
@@ -116,15 +114,14 @@ func (s *Store) CountAttempt(ctx context.Context, count identity.Count) ([]ident
 	var found []foundRow
 	look := func(db *bun.DB, text string, args ...any) error {
 		return s.retry(ctx, func(ctx context.Context) error {
-			found, err = scanFound(db.DB.QueryContext(ctx, text, args...))
-			return err
+			return s.pastBun(ctx, db.DB, []any{&found}, text, args...)
 		})
 	}
 	if s.dialect.postgres {
 		err = look(s.writes, countSQL, append([]any{hot}, args...)...)
 	} else if err = look(s.reads, judgedLiteSQL, args...); err == nil && (!anyFull(found) || anyAstray(found)) {
 		err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-			found, err = countLite(ctx, tx, args, now)
+			found, err = s.countLite(ctx, tx, args, now)
 			return err
 		})
 	}
@@ -133,66 +130,48 @@ func (s *Store) CountAttempt(ctx context.Context, count identity.Count) ([]ident
 	}
 	byKey := make(map[string]foundRow, len(found))
 	for _, row := range found {
-		byKey[row.key] = row
+		byKey[row.Key] = row
 	}
 	return each(count.Buckets, func(b identity.Bucket) identity.Counted {
 		row := byKey[b.Key]
 		return identity.Counted{
-			Cost: milliseconds(row.cost), Level: milliseconds(row.level), Ahead: milliseconds(row.ahead),
-			Holds: row.holds, Added: row.added,
+			Cost: milliseconds(row.Cost), Level: milliseconds(row.Level), Ahead: milliseconds(row.Ahead),
+			Holds: row.Holds, Added: row.Added,
 		}
 	}), nil
 }
 
 // countLite does on SQLite what countSQL adds to judgedSQL.
-func countLite(ctx context.Context, tx bun.Tx, args []any, now int64) ([]foundRow, error) {
-	found, err := scanFound(tx.Tx.QueryContext(ctx, judgedLiteSQL, args...))
-	if err != nil {
+func (s *Store) countLite(ctx context.Context, tx bun.Tx, args []any, now int64) (found []foundRow, err error) {
+	if err := s.pastBun(ctx, tx.Tx, []any{&found}, judgedLiteSQL, args...); err != nil {
 		return nil, err
 	}
 	full := anyFull(found)
 	for i, row := range found {
-		added := !full && row.level <= row.room
+		added := !full && row.Level <= row.Room
 		switch {
 		case added:
-			found[i].added = true
-			row.level += row.cost
-		case !full || !row.astray:
+			found[i].Added = true
+			row.Level += row.Cost
+		case !full || !row.Astray:
 			continue
 		}
 		if _, err := tx.Tx.ExecContext(ctx, `
 insert into attempts (key, level, at) values ($1, $2, $3)
     on conflict (key) do update set level = excluded.level, at = excluded.at`,
-			row.key, row.level, now+row.ahead); err != nil {
+			row.Key, row.Level, now+row.Ahead); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
 }
 
-func scanFound(rows *sql.Rows, err error) (found []foundRow, _ error) {
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var row foundRow
-		if err := rows.Scan(
-			&row.key, &row.cost, &row.room, &row.level, &row.ahead, &row.holds, &row.astray, &row.added,
-		); err != nil {
-			return nil, err
-		}
-		found = append(found, row)
-	}
-	return found, errors.Join(rows.Err(), rows.Close())
-}
-
 func anyFull(found []foundRow) bool {
-	return slices.ContainsFunc(found, func(row foundRow) bool { return row.holds && row.level > row.room })
+	return slices.ContainsFunc(found, func(row foundRow) bool { return row.Holds && row.Level > row.Room })
 }
 
 func anyAstray(found []foundRow) bool {
-	return slices.ContainsFunc(found, func(row foundRow) bool { return row.astray })
+	return slices.ContainsFunc(found, func(row foundRow) bool { return row.Astray })
 }
 
 func milliseconds(number int64) time.Duration { return time.Duration(number) * time.Millisecond }

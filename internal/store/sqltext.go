@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"strconv"
 	"strings"
@@ -25,7 +26,17 @@ func (s *Store) scan(ctx context.Context, query sqlText, prepared bool, into ...
 	if !prepared || !s.dialect.postgres {
 		return s.reads.NewRaw(query.text, query.args...).Scan(ctx, into...)
 	}
-	rows, err := s.reads.DB.QueryContext(ctx, numbered(query.text), append([]any{hot}, query.args...)...)
+	return s.pastBun(ctx, s.reads.DB, into, numbered(query.text), append([]any{hot}, query.args...)...)
+}
+
+// queryer is a pool or a transaction of database/sql.
+type queryer interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+// pastBun runs a query as it stands, with $1 and so on for its arguments, and reads what it finds as scan does.
+func (s *Store) pastBun(ctx context.Context, db queryer, into []any, text string, args ...any) error {
+	rows, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}
