@@ -8,11 +8,14 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const (
@@ -137,9 +140,7 @@ func (f *fixture) open(t testing.TB, algorithm string) *KeyRing {
 		TokenLifetime: testLifetime,
 		Now:           f.clock.Now,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	return ring
 }
 
@@ -151,9 +152,7 @@ func (f *fixture) newTokens() *Tokens {
 func (f *fixture) addKey(t testing.TB, algorithm string, activeAt time.Time) string {
 	t.Helper()
 	key, err := newStoredKey(algorithm, f.sealer, f.clock.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	key.ActiveAt = activeAt
 	if err := f.store.ChangeSigningKeys(t.Context(), func([]StoredKey, []byte) (KeyChanges, error) {
 		return KeyChanges{Put: []StoredKey{key}}, nil
@@ -178,18 +177,50 @@ func (f *fixture) issue(t testing.TB) string {
 	t.Helper()
 	now := f.clock.Now()
 	token, err := f.tokens.Issue(t.Context(), 7, "session-1", now, now.Add(time.Hour))
+	noError(t, err)
+	return token
+}
+
+// verify returns what the fixture's tokens object to in a token.
+func (f *fixture) verify(t testing.TB, token string) error {
+	t.Helper()
+	_, err := f.tokens.Verify(t.Context(), token)
+	return err
+}
+
+// reload has the ring read the store again.
+func (f *fixture) reload(t testing.TB) {
+	t.Helper()
+	noError(t, f.ring.Reload(t.Context()))
+}
+
+// noError ends the test at an error.
+func noError(t testing.TB, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token
+}
+
+// wantError compares an error with the one that it should wrap, or with nil.
+func wantError(t testing.TB, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: error %v, want %v", what, err, want)
+	}
+}
+
+func wantSame[T any](t testing.TB, what string, want, got T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
 }
 
 func newSealer(t testing.TB, seed byte) *Sealer {
 	t.Helper()
 	sealer, err := NewSealer(bytes.Repeat([]byte{seed}, kekLength))
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	return sealer
 }
 
@@ -220,9 +251,7 @@ func signature(t testing.TB, key *signingKey, input string) []byte {
 	case *ecdsa.PrivateKey:
 		digest := sha256.Sum256([]byte(input))
 		r, s, err := ecdsa.Sign(rand.Reader, private, digest[:])
-		if err != nil {
-			t.Fatal(err)
-		}
+		noError(t, err)
 		return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
 	}
 	t.Fatalf("a private key of type %T", key.private)

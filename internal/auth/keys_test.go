@@ -20,9 +20,7 @@ func published(t testing.TB, ring *KeyRing) []map[string]string {
 	t.Helper()
 	document := ring.JWKS()
 	var set struct{ Keys []map[string]string }
-	if err := json.Unmarshal(document, &set); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, json.Unmarshal(document, &set))
 	return set.Keys
 }
 
@@ -38,9 +36,7 @@ func publishedIDs(t testing.TB, ring *KeyRing) []string {
 func signerID(t testing.TB, ring *KeyRing) string {
 	t.Helper()
 	key, err := ring.signer(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	return key.id
 }
 
@@ -66,9 +62,7 @@ func TestFirstStart(t *testing.T) {
 				members = append(members, name)
 			}
 			slices.Sort(members)
-			if diff := cmp.Diff(tt.members, members); diff != "" {
-				t.Errorf("members (-want +got):\n%s", diff)
-			}
+			wantSame(t, "members", tt.members, members)
 			want := map[string]string{"alg": tt.algorithm, "use": "sig", "kty": tt.kty, "crv": tt.crv}
 			for name, value := range want {
 				if key[name] != value {
@@ -95,13 +89,9 @@ func TestFirstStart(t *testing.T) {
 				t.Errorf("the public JWK has a private member: %s", stored.PublicJWK)
 			}
 			private, err := f.sealer.Open(stored.ID, stored.SealedPrivateJWK)
-			if err != nil {
-				t.Fatal(err)
-			}
+			noError(t, err)
 			var jwk map[string]string
-			if err := json.Unmarshal(private, &jwk); err != nil {
-				t.Fatal(err)
-			}
+			noError(t, json.Unmarshal(private, &jwk))
 			if jwk["d"] == "" || jwk["kid"] != stored.ID || jwk["alg"] != tt.algorithm || jwk["use"] != "sig" {
 				t.Error("the private JWK lacks d, kid, alg or use")
 			}
@@ -139,9 +129,8 @@ func TestOpenKeyRingErrors(t *testing.T) {
 	}
 
 	broken := errors.New("connection refused")
-	if _, err := OpenKeyRing(t.Context(), &keyStore{err: broken}, f.sealer, good); !errors.Is(err, broken) {
-		t.Errorf("with a broken store: %v", err)
-	}
+	_, err = OpenKeyRing(t.Context(), &keyStore{err: broken}, f.sealer, good)
+	wantError(t, "with a broken store", err, broken)
 	if _, err := OpenKeyRing(t.Context(), &keyStore{}, f.sealer, KeyRingOptions{}); err == nil {
 		t.Error("a ring without the lifetime of tokens opens")
 	}
@@ -185,20 +174,14 @@ func TestAlteredRows(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, "EdDSA")
 			f.addKey(t, "EdDSA", start.Add(time.Hour))
-			if err := f.ring.Reload(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			f.reload(t)
 			token, before := f.issue(t), publishedIDs(t, f.ring)
 			f.store.change(alter)
 			if err := f.ring.Reload(t.Context()); err == nil {
 				t.Fatal("the altered keys are taken")
 			}
-			if diff := cmp.Diff(before, publishedIDs(t, f.ring)); diff != "" {
-				t.Errorf("keys after the failed reload (-want +got):\n%s", diff)
-			}
-			if _, err := f.tokens.Verify(t.Context(), token); err != nil {
-				t.Errorf("after the failed reload: %v", err)
-			}
+			wantSame(t, "keys after the failed reload", before, publishedIDs(t, f.ring))
+			wantError(t, "after the failed reload", f.verify(t, token), nil)
 		})
 	}
 }
@@ -222,9 +205,7 @@ func TestFirstStartRace(t *testing.T) {
 		tokens = append(tokens, f.issue(t))
 	}
 	for _, ring := range rings {
-		if err := ring.Reload(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, ring.Reload(t.Context()))
 		if got, want := signerID(t, ring), signerID(t, rings[0]); got != want {
 			t.Errorf("one signs with %q, another with %q", got, want)
 		}
@@ -242,9 +223,7 @@ func TestKeyStates(t *testing.T) {
 	f := newFixture(t, "EdDSA")
 	first := signerID(t, f.ring)
 	second := f.addKey(t, "ES256", start.Add(time.Hour))
-	if err := f.ring.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(t)
 	type state struct {
 		Signs                   string
 		Published               []string
@@ -301,24 +280,16 @@ func TestRevokedKey(t *testing.T) {
 	first := signerID(t, f.ring)
 	f.clock.advance(time.Minute)
 	second := f.addKey(t, "EdDSA", f.clock.Now())
-	if err := f.ring.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(t)
 	token := f.issue(t)
-	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, f.verify(t, token))
 
 	// A time to come counts as well: an emergency does not wait for a clock.
 	at := f.clock.Now().Add(time.Hour)
 	f.store.change(func(keys []StoredKey) { keys[1].RevokedAt = &at })
-	if err := f.ring.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(t)
 	reads := f.store.count()
-	if _, err := f.tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) {
-		t.Errorf("a token of the revoked key: %v, want ErrInvalid", err)
-	}
+	wantError(t, "a token of the revoked key", f.verify(t, token), ErrInvalid)
 	if f.store.count() != reads {
 		t.Error("a revoked key sends the ring to the store")
 	}
@@ -331,9 +302,7 @@ func TestRevokedKey(t *testing.T) {
 
 	// Without any key there is nothing to publish, and who wants to sign makes one.
 	f.store.change(func(keys []StoredKey) { keys[0].RevokedAt = &at })
-	if err := f.ring.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(t)
 	if document := f.ring.JWKS(); string(document) != `{"keys":[]}` {
 		t.Errorf("JWKS %s", document)
 	}
@@ -348,9 +317,7 @@ func TestJWKSDeterministic(t *testing.T) {
 	for range 4 { // all active at the same time: the kid decides
 		f.addKey(t, "ES256", start)
 	}
-	if err := f.ring.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(t)
 	document := f.ring.JWKS()
 	if ids := publishedIDs(t, f.ring); len(ids) != 5 || !slices.IsSorted(ids) {
 		t.Errorf("kids %v, want 5 in order", ids)

@@ -2,14 +2,12 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/argon2"
 )
 
@@ -19,9 +17,7 @@ var cheap = PasswordOptions{MemoryKiB: 8, Time: 1}
 func mustHash(t testing.TB, p *Passwords, password string) string {
 	t.Helper()
 	encoded, err := p.Hash(t.Context(), password)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	return encoded
 }
 
@@ -34,9 +30,7 @@ func TestPasswordDefaults(t *testing.T) {
 		t.Errorf("hash %q does not begin with %q", encoded, want)
 	}
 	h, err := parsePasswordHash(encoded)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	if len(h.salt) != 16 || len(h.key) != 32 {
 		t.Errorf("salt of %d and key of %d bytes, want 16 and 32", len(h.salt), len(h.key))
 	}
@@ -204,16 +198,12 @@ func TestPasswordDecoy(t *testing.T) {
 		if match || stale || err != nil {
 			t.Errorf("Verify = %v, %v, %v, want false, false, nil", match, stale, err)
 		}
-		if diff := cmp.Diff([]work{{1, 8, 1, 32, 16}}, done); diff != "" {
-			t.Errorf("work (-want +got):\n%s", diff)
-		}
+		wantSame(t, "work", []work{{1, 8, 1, 32, 16}}, done)
 	}
 	// Even the password which leads to the decoy's key matches nobody.
 	p.derive = func(_, _ []byte, _, _ uint32, _ uint8, _ uint32) []byte {
 		decoy, err := parsePasswordHash(p.decoy)
-		if err != nil {
-			t.Fatal(err)
-		}
+		noError(t, err)
 		return decoy.key
 	}
 	if match, stale, err := p.Verify(t.Context(), "", "guess"); match || stale || err != nil {
@@ -247,9 +237,8 @@ func TestPasswordQueue(t *testing.T) {
 		if n := running.Load(); n != 2 {
 			t.Errorf("%d hashes run, want 2", n)
 		}
-		if _, err := p.Hash(t.Context(), "x"); !errors.Is(err, ErrBusy) {
-			t.Errorf("Hash with a full queue: %v, want ErrBusy", err)
-		}
+		_, err := p.Hash(t.Context(), "x")
+		wantError(t, "Hash with a full queue", err, ErrBusy)
 		// Who verifies waits elsewhere; the decoy takes the same path.
 		go func() {
 			_, _, err := p.Verify(t.Context(), "", "x")
@@ -258,9 +247,7 @@ func TestPasswordQueue(t *testing.T) {
 		synctest.Wait()
 		close(release)
 		for range 6 {
-			if err := <-results; err != nil {
-				t.Errorf("one which waited: %v", err)
-			}
+			wantError(t, "one which waited", <-results, nil)
 		}
 		if _, err := p.Hash(t.Context(), "x"); err != nil {
 			t.Errorf("Hash after the rush: %v", err)
@@ -276,9 +263,8 @@ func TestPasswordWaitEnds(t *testing.T) {
 		synctest.Wait()
 
 		begun := time.Now()
-		if _, err := p.Hash(t.Context(), "x"); !errors.Is(err, ErrBusy) {
-			t.Errorf("Hash: %v, want ErrBusy", err)
-		}
+		_, err := p.Hash(t.Context(), "x")
+		wantError(t, "Hash", err, ErrBusy)
 		if waited := time.Since(begun); waited != 3*time.Second {
 			t.Errorf("waited %v, want 3s", waited)
 		}
@@ -291,9 +277,7 @@ func TestPasswordWaitEnds(t *testing.T) {
 		}()
 		synctest.Wait()
 		cancel()
-		if err := <-result; !errors.Is(err, context.Canceled) {
-			t.Errorf("Hash: %v, want context.Canceled", err)
-		}
+		wantError(t, "Hash", <-result, context.Canceled)
 		if n := p.queue.lines[hashing].count; n != 0 {
 			t.Errorf("%d places of the queue are lost", n)
 		}
@@ -310,12 +294,10 @@ func TestPasswordContextDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	p, running, _ := held(cheap)
-	if _, err := p.Hash(ctx, "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("Hash: %v, want context.Canceled", err)
-	}
-	if _, _, err := p.Verify(ctx, "", "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("Verify: %v, want context.Canceled", err)
-	}
+	_, err := p.Hash(ctx, "x")
+	wantError(t, "Hash", err, context.Canceled)
+	_, _, err = p.Verify(ctx, "", "x")
+	wantError(t, "Verify", err, context.Canceled)
 	if n := running.Load(); n != 0 {
 		t.Errorf("%d hashes ran for nobody", n)
 	}

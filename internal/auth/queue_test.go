@@ -10,8 +10,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // crowd waits in a queue whose only turn is taken, and notes who got one.
@@ -115,14 +113,10 @@ func TestQueue(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := &crowd{queue: queue{places: test.places, wait: time.Second}}
 				test.arrive(t, c)
-				if diff := cmp.Diff(test.served, c.serve(t)); diff != "" {
-					t.Errorf("served (-want +got):\n%s", diff)
-				}
+				wantSame(t, "served", test.served, c.serve(t))
 				slices.Sort(test.refuse)
 				slices.Sort(c.refuse)
-				if diff := cmp.Diff(test.refuse, c.refuse); diff != "" {
-					t.Errorf("refused (-want +got):\n%s", diff)
-				}
+				wantSame(t, "refused", test.refuse, c.refuse)
 			})
 		})
 	}

@@ -9,9 +9,7 @@ import (
 func newRefreshTokens(t testing.TB) *RefreshTokens {
 	t.Helper()
 	r, err := NewRefreshTokens(bytes.Repeat([]byte{7}, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	return r
 }
 
@@ -40,9 +38,7 @@ func TestRefreshTokens(t *testing.T) {
 		}
 	}
 	elsewhere, err := NewRefreshTokens(bytes.Repeat([]byte{8}, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	if _, _, ok := elsewhere.Read(token); ok {
 		t.Error("read under another key")
 	}

@@ -28,9 +28,8 @@ func TestReseal(t *testing.T) {
 	}
 
 	stranger := bytes.Repeat([]byte{9}, kekLength)
-	if _, err := Reseal(t.Context(), f.store, stranger, next); !errors.Is(err, ErrSealed) {
-		t.Errorf("by a key that opens nothing: %v", err)
-	}
+	_, err = Reseal(t.Context(), f.store, stranger, next)
+	wantError(t, "by a key that opens nothing", err, ErrSealed)
 	f.open(t, "") // nothing has changed
 
 	reseal(former, next, 1)
@@ -38,37 +37,29 @@ func TestReseal(t *testing.T) {
 	if root, err := OpenRoot(t.Context(), f.store, next); err != nil || !bytes.Equal(root, rootBefore) {
 		t.Errorf("the root afterwards: %x, %v", root, err)
 	}
-	if _, err := OpenRoot(t.Context(), f.store, former); !errors.Is(err, ErrSealed) {
-		t.Errorf("the root under the former key: %v", err)
-	}
+	_, err = OpenRoot(t.Context(), f.store, former)
+	wantError(t, "the root under the former key", err, ErrSealed)
 	options := KeyRingOptions{TokenLifetime: testLifetime, Now: f.clock.Now}
-	if _, err := LoadKeyRing(t.Context(), f.store, f.sealer, options); !errors.Is(err, ErrSealed) {
-		t.Errorf("a start with the former key: %v", err)
-	}
+	_, err = LoadKeyRing(t.Context(), f.store, f.sealer, options)
+	wantError(t, "a start with the former key", err, ErrSealed)
 	ring := renewed.open(t, "")
 	if keys := ring.Keys(); len(keys) != 1 || keys[0].ID != kid {
 		t.Errorf("keys %v, want %s alone", keys, kid)
 	}
 
 	// The instance that runs with the former key.
-	if err := errors.Join(f.ring.Reload(t.Context()), f.ring.Opens()); err != nil {
-		t.Errorf("beside the reseal: %v", err)
-	}
+	wantError(t, "beside the reseal", errors.Join(f.ring.Reload(t.Context()), f.ring.Opens()), nil)
 	if signer, err := f.ring.signer(t.Context()); err != nil || signer.id != kid {
 		t.Errorf("it signs with %v, %v", signer, err)
 	}
 	f.clock.advance(time.Second)
 	made, _, err := f.ring.Rotate(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	if err := ring.Reload(t.Context()); !errors.Is(err, ErrSealed) || !errors.Is(ring.Opens(), ErrSealed) {
 		t.Errorf("a key under the former key was read: %v", err)
 	}
 	reseal(former, next, 1)
-	if err := errors.Join(ring.Reload(t.Context()), ring.Opens()); err != nil {
-		t.Errorf("after doing it again: %v", err)
-	}
+	wantError(t, "after doing it again", errors.Join(ring.Reload(t.Context()), ring.Opens()), nil)
 	if signer, err := ring.signer(t.Context()); err != nil || signer.id != made.ID {
 		t.Errorf("it signs with %v, %v, want %s", signer, err, made.ID)
 	}
@@ -101,7 +92,5 @@ func TestReplacedKeyIsNotTaken(t *testing.T) {
 		keys[0].SealedPrivateJWK = []byte{sealVersion, 1}
 		keys[0].PublicJWK = bytes.Replace(keys[0].PublicJWK, []byte(`"x":"`), []byte(`"x":"A`), 1)
 	})
-	if err := f.ring.Reload(t.Context()); !errors.Is(err, ErrSealed) {
-		t.Errorf("read: %v", err)
-	}
+	wantError(t, "read", f.ring.Reload(t.Context()), ErrSealed)
 }

@@ -19,9 +19,7 @@ func (f *fixture) rotating(t testing.TB) *KeyRing {
 	ring, err := OpenKeyRing(t.Context(), f.store, f.sealer, KeyRingOptions{
 		TokenLifetime: testLifetime, Rotation: 100 * time.Hour, MaxAge: 5 * time.Minute, Now: f.clock.Now,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	return ring
 }
 
@@ -29,9 +27,7 @@ func (f *fixture) rotating(t testing.TB) *KeyRing {
 func tend(t testing.TB, ring *KeyRing) *KeyInfo {
 	t.Helper()
 	made, err := ring.Tend(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	return made
 }
 
@@ -149,9 +145,7 @@ func TestFollow(t *testing.T) {
 			var err error
 			rings[i], err = OpenKeyRing(ctx, store, newSealer(t, 1), KeyRingOptions{TokenLifetime: time.Hour,
 				Rotation: 2 * time.Hour})
-			if err != nil {
-				t.Fatal(err)
-			}
+			noError(t, err)
 			count := func(n *int) { mutex.Lock(); defer mutex.Unlock(); *n++ }
 			go rings[i].Follow(ctx, 10*time.Second, func(KeyInfo) { count(&made) }, func(error) { count(&failures) })
 		}
@@ -197,9 +191,7 @@ func TestRotateByHand(t *testing.T) {
 	if again, made, err := f.ring.Rotate(t.Context(), false); err != nil || made || again != next {
 		t.Errorf("Rotate twice: %+v, %v, %v", again, made, err)
 	}
-	if err := other.ring.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, other.ring.Reload(t.Context()))
 	at, made, err := f.ring.Rotate(t.Context(), true)
 	if err != nil || made || at.ID != next.ID || at.State != KeyActive || signerID(t, f.ring) != next.ID {
 		t.Fatalf("Rotate at once: %+v, %v, %v", at, made, err)
@@ -229,9 +221,7 @@ func TestEarlyKeyStoreFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
 	kid := f.addKey(t, "EdDSA", start.Add(time.Hour))
-	if err := f.ring.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(t)
 	key := f.ring.current().byID[kid]
 	token := forge(t, key, goodHeader(key), goodPayload(start, time.Hour))
 	broken := errors.New("connection refused")
@@ -241,9 +231,7 @@ func TestEarlyKeyStoreFails(t *testing.T) {
 	}
 	f.store.fail(nil)
 	f.clock.advance(time.Minute)
-	if _, err := f.tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) {
-		t.Errorf("a token of a next key: %v", err)
-	}
+	wantError(t, "a token of a next key", f.verify(t, token), ErrInvalid)
 }
 
 func TestRevoke(t *testing.T) {
@@ -265,9 +253,7 @@ func TestRevoke(t *testing.T) {
 			f := newFixture(t, "ES256")
 			f.clock.advance(time.Hour)
 			f.addKey(t, "ES256", f.clock.Now())
-			if err := f.ring.Reload(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			f.reload(t)
 			f.clock.advance(time.Hour)
 			if tt.next {
 				if _, _, err := f.ring.Rotate(t.Context(), false); err != nil {
@@ -311,12 +297,8 @@ func TestRevoke(t *testing.T) {
 					t.Errorf("revoked at %v", info.EndsAt)
 				}
 			}
-			if diff := cmp.Diff(tt.states, list); diff != "" {
-				t.Errorf("states (-want +got):\n%s", diff)
-			}
-			if err := behind.ring.Reload(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			wantSame(t, "states", tt.states, list)
+			noError(t, behind.ring.Reload(t.Context()))
 			for i, ring := range []*KeyRing{f.ring, behind.ring} {
 				tokens := NewTokens(ring, TokenOptions{Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now})
 				if _, err := tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) {
@@ -365,12 +347,10 @@ func TestRevokeUnknownKey(t *testing.T) {
 	}
 	broken := errors.New("connection refused")
 	f.store.fail(broken)
-	if _, err := f.ring.Revoke(t.Context(), signerID(t, f.ring)); !errors.Is(err, broken) {
-		t.Errorf("with a broken store: %v", err)
-	}
-	if _, _, err := f.ring.Rotate(t.Context(), true); !errors.Is(err, broken) {
-		t.Errorf("with a broken store: %v", err)
-	}
+	_, err := f.ring.Revoke(t.Context(), signerID(t, f.ring))
+	wantError(t, "with a broken store", err, broken)
+	_, _, err = f.ring.Rotate(t.Context(), true)
+	wantError(t, "with a broken store", err, broken)
 }
 
 // TestLoadKeyRing: who only looks after keys makes none by looking.

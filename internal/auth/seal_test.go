@@ -27,19 +27,13 @@ func TestSealer(t *testing.T) {
 		t.Error("sealing twice gives the same: the nonce repeats")
 	}
 	opened, err := s.Open("kid-1", sealed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(secret, opened); diff != "" {
-		t.Errorf("opened (-want +got):\n%s", diff)
-	}
+	noError(t, err)
+	wantSame(t, "opened", secret, opened)
 
-	if _, err := s.Open("kid-2", sealed); !errors.Is(err, ErrSealed) {
-		t.Errorf("under another kid: %v, want ErrSealed", err)
-	}
-	if _, err := newSealer(t, 2).Open("kid-1", sealed); !errors.Is(err, ErrSealed) {
-		t.Errorf("under another key: %v, want ErrSealed", err)
-	}
+	_, err = s.Open("kid-2", sealed)
+	wantError(t, "under another kid", err, ErrSealed)
+	_, err = newSealer(t, 2).Open("kid-1", sealed)
+	wantError(t, "under another key", err, ErrSealed)
 	for i := range sealed {
 		if _, err := s.Open("kid-1", sealed[:i]); !errors.Is(err, ErrSealed) {
 			t.Errorf("cut to %d bytes: %v, want ErrSealed", i, err)
@@ -107,9 +101,7 @@ func TestKEKFromFile(t *testing.T) {
 		t.Fatalf("first: %d bytes, made %v, %v", len(first), made, err)
 	}
 	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, want 0600", info.Mode().Perm())
 	}
@@ -127,12 +119,8 @@ func TestKEKFromFileRefuses(t *testing.T) {
 	good := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, kekLength))
 	write := func(text string, mode fs.FileMode) string {
 		path := filepath.Join(t.TempDir(), "kek")
-		if err := os.WriteFile(path, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, os.WriteFile(path, []byte(text), mode))
+		noError(t, os.Chmod(path, mode))
 		return path
 	}
 	for _, mode := range []fs.FileMode{0o640, 0o604, 0o660, 0o644, 0o610} {
@@ -209,9 +197,7 @@ func TestKEKFromFileRace(t *testing.T) {
 func fileNames(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	var names []string
 	for _, entry := range entries {
 		names = append(names, entry.Name())

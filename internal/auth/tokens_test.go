@@ -23,9 +23,7 @@ func TestIssueAndVerify(t *testing.T) {
 			issuedAt := start.Add(300 * time.Millisecond) // cut to the second
 			f.clock.advance(400 * time.Millisecond)
 			token, err := f.tokens.Issue(t.Context(), 7, "session-1", issuedAt, issuedAt.Add(time.Hour))
-			if err != nil {
-				t.Fatal(err)
-			}
+			noError(t, err)
 			kid := signerID(t, f.ring)
 
 			parts := strings.Split(token, ".")
@@ -67,13 +65,9 @@ func TestIssueAndVerify(t *testing.T) {
 func decode(t testing.TB, part string) map[string]any {
 	t.Helper()
 	data, err := base64.RawURLEncoding.DecodeString(part)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	var members map[string]any
-	if err := json.Unmarshal(data, &members); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, json.Unmarshal(data, &members))
 	return members
 }
 
@@ -151,9 +145,7 @@ func TestTokenTimes(t *testing.T) {
 	f := newFixture(t, "EdDSA")
 	f.clock.advance(time.Hour)
 	token := f.issue(t)
-	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, f.verify(t, token))
 	issued := f.clock.Now()
 	for _, tt := range []struct {
 		name string
@@ -187,20 +179,14 @@ func TestCacheIsEmptiedWithKeys(t *testing.T) {
 	f := newFixture(t, "EdDSA")
 	first, second := f.issue(t), f.issue(t)
 	for _, token := range []string{first, second} {
-		if _, err := f.tokens.Verify(t.Context(), token); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, f.verify(t, token))
 	}
 	if n := len(f.tokens.cache.entries); n != 2 {
 		t.Fatalf("%d entries, want 2", n)
 	}
 	f.addKey(t, "EdDSA", start.Add(time.Hour))
-	if err := f.ring.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.tokens.Verify(t.Context(), first); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(t)
+	noError(t, f.verify(t, first))
 	if n := len(f.tokens.cache.entries); n != 1 {
 		t.Errorf("%d entries after the keys changed, want 1", n)
 	}
@@ -210,24 +196,16 @@ func TestCacheFollowsKeyState(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
 	f.addKey(t, "EdDSA", start.Add(time.Minute))
-	if err := f.ring.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	f.reload(t)
 	// A token which outlives its key, as only somebody with the key can make it.
 	key := f.ring.current().signer(f.clock.Now())
 	f.clock.advance(time.Hour)
 	token := forge(t, key, goodHeader(key), goodPayload(f.clock.Now(), testLifetime))
-	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, f.verify(t, token))
 	f.clock.advance(key.endsAt.Sub(f.clock.Now()) - 1)
-	if _, err := f.tokens.Verify(t.Context(), token); err != nil {
-		t.Errorf("at the last moment of its key: %v", err)
-	}
+	wantError(t, "at the last moment of its key", f.verify(t, token), nil)
 	f.clock.advance(1)
-	if _, err := f.tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) {
-		t.Errorf("a remembered token of a key which is gone: %v, want ErrInvalid", err)
-	}
+	wantError(t, "a remembered token of a key which is gone", f.verify(t, token), ErrInvalid)
 }
 
 func TestCacheIsBounded(t *testing.T) {
@@ -239,9 +217,7 @@ func TestCacheIsBounded(t *testing.T) {
 	var last string
 	for range 10 {
 		last = f.issue(t)
-		if _, err := f.tokens.Verify(t.Context(), last); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, f.verify(t, last))
 		// The refused take no place.
 		if _, err := f.tokens.Verify(t.Context(), last+"x"); err == nil {
 			t.Fatal("a token with a tail is taken")
@@ -293,9 +269,7 @@ func TestTwinSignature(t *testing.T) {
 	token := f.issue(t)
 	dot := strings.LastIndexByte(token, '.')
 	sig, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	s := new(big.Int).SetBytes(sig[32:])
 	s.Sub(elliptic.P256().Params().N, s).FillBytes(sig[32:])
 	twin := token[:dot+1] + base64.RawURLEncoding.EncodeToString(sig)
@@ -303,20 +277,14 @@ func TestTwinSignature(t *testing.T) {
 		t.Fatal("the twin is the token")
 	}
 	want, err := f.tokens.Verify(t.Context(), token)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	got, err := f.tokens.Verify(t.Context(), twin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the twin says something else (-token +twin):\n%s", diff)
 	}
 	f.clock.advance(2 * time.Hour)
 	for _, text := range []string{token, twin} {
-		if _, err := f.tokens.Verify(t.Context(), text); !errors.Is(err, ErrExpired) {
-			t.Errorf("Verify: %v, want ErrExpired", err)
-		}
+		wantError(t, "Verify", f.verify(t, text), ErrExpired)
 	}
 }
