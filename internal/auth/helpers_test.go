@@ -210,6 +210,16 @@ func wantError(t testing.TB, what string, err, want error) {
 	}
 }
 
+func wantPanic(t testing.TB, what string, do func()) {
+	t.Helper()
+	defer func() {
+		if recover() == nil {
+			t.Errorf("%s: no panic", what)
+		}
+	}()
+	do()
+}
+
 func wantSame[T any](t testing.TB, what string, want, got T) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -34,9 +34,17 @@ func TestPasswordDefaults(t *testing.T) {
 	if len(h.salt) != 16 || len(h.key) != 32 {
 		t.Errorf("salt of %d and key of %d bytes, want 16 and 32", len(h.salt), len(h.key))
 	}
-	match, stale, err := p.Verify(t.Context(), encoded, "correct horse")
-	if !match || stale || err != nil {
-		t.Errorf("Verify = %v, %v, %v, want a fresh match", match, stale, err)
+	wantVerdict(t, p, encoded, "correct horse", verdict{match: true})
+}
+
+// verdict is what Verify says of a password.
+type verdict struct{ match, stale bool }
+
+func wantVerdict(t *testing.T, p *Passwords, encoded, password string, want verdict) {
+	t.Helper()
+	match, stale, err := p.Verify(t.Context(), encoded, password)
+	if got := (verdict{match, stale}); got != want || err != nil {
+		t.Errorf("Verify = %+v, %v, want %+v", got, err, want)
 	}
 }
 
@@ -65,10 +73,7 @@ func TestPasswordVerify(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			match, stale, err := p.Verify(t.Context(), mustHash(t, p, tt.hashed), tt.offered)
-			if match != tt.match || stale || err != nil {
-				t.Errorf("Verify = %v, %v, %v, want %v, false, nil", match, stale, err, tt.match)
-			}
+			wantVerdict(t, p, mustHash(t, p, tt.hashed), tt.offered, verdict{match: tt.match})
 		})
 	}
 }
@@ -90,16 +95,13 @@ func TestPasswordStale(t *testing.T) {
 		"time":   {MemoryKiB: 8, Time: 2},
 		"lanes":  {MemoryKiB: 16, Time: 1, Parallelism: 2},
 	} {
-		p := NewPasswords(o)
-		match, stale, err := p.Verify(t.Context(), old, "secret")
-		if !match || !stale || err != nil {
-			t.Errorf("%s: Verify = %v, %v, %v, want a stale match", name, match, stale, err)
-		}
-		// Nobody who does not know the password learns how it is stored.
-		match, stale, err = p.Verify(t.Context(), old, "guess")
-		if match || stale || err != nil {
-			t.Errorf("%s: Verify of a guess = %v, %v, %v, want false, false, nil", name, match, stale, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := NewPasswords(o)
+			wantVerdict(t, p, old, "secret", verdict{match: true, stale: true})
+			// Nobody who does not know the password learns how it is stored.
+			wantVerdict(t, p, old, "guess", verdict{})
+		})
 	}
 }
 
@@ -113,39 +115,41 @@ func TestPasswordRefusedHashes(t *testing.T) {
 	const (
 		salt = "AAAAAAAAAAAAAAAAAAAAAA"
 		key  = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		both = salt + "$" + key
+		good = "$argon2id$v=19$m=8,t=1,p=1$"
 	)
-	if _, err := parsePasswordHash("$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key); err != nil {
+	if _, err := parsePasswordHash(good + both); err != nil {
 		t.Fatalf("the pattern of the table is refused: %v", err)
 	}
 	for name, encoded := range map[string]string{
 		"nonsense":          "nonsense",
 		"plain text":        "secret",
 		"bcrypt":            "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
-		"argon2i":           "$argon2i$v=19$m=8,t=1,p=1$" + salt + "$" + key,
-		"older version":     "$argon2id$v=16$m=8,t=1,p=1$" + salt + "$" + key,
-		"no version":        "$argon2id$m=8,t=1,p=1$" + salt + "$" + key,
-		"memory over bound": "$argon2id$v=19$m=262145,t=1,p=1$" + salt + "$" + key,
-		"memory over 32 b":  "$argon2id$v=19$m=4294967296,t=1,p=1$" + salt + "$" + key,
-		"memory under 8p":   "$argon2id$v=19$m=15,t=1,p=2$" + salt + "$" + key,
-		"time over bound":   "$argon2id$v=19$m=8,t=17,p=1$" + salt + "$" + key,
-		"no time":           "$argon2id$v=19$m=8,t=0,p=1$" + salt + "$" + key,
-		"lanes over bound":  "$argon2id$v=19$m=4096,t=1,p=17$" + salt + "$" + key,
-		"no lanes":          "$argon2id$v=19$m=8,t=1,p=0$" + salt + "$" + key,
-		"negative":          "$argon2id$v=19$m=-8,t=1,p=1$" + salt + "$" + key,
-		"sign":              "$argon2id$v=19$m=+8,t=1,p=1$" + salt + "$" + key,
-		"leading zero":      "$argon2id$v=19$m=08,t=1,p=1$" + salt + "$" + key,
-		"other order":       "$argon2id$v=19$t=1,m=8,p=1$" + salt + "$" + key,
-		"parameter twice":   "$argon2id$v=19$m=8,m=8,t=1,p=1$" + salt + "$" + key,
+		"argon2i":           "$argon2i$v=19$m=8,t=1,p=1$" + both,
+		"older version":     "$argon2id$v=16$m=8,t=1,p=1$" + both,
+		"no version":        "$argon2id$m=8,t=1,p=1$" + both,
+		"memory over bound": "$argon2id$v=19$m=262145,t=1,p=1$" + both,
+		"memory over 32 b":  "$argon2id$v=19$m=4294967296,t=1,p=1$" + both,
+		"memory under 8p":   "$argon2id$v=19$m=15,t=1,p=2$" + both,
+		"time over bound":   "$argon2id$v=19$m=8,t=17,p=1$" + both,
+		"no time":           "$argon2id$v=19$m=8,t=0,p=1$" + both,
+		"lanes over bound":  "$argon2id$v=19$m=4096,t=1,p=17$" + both,
+		"no lanes":          "$argon2id$v=19$m=8,t=1,p=0$" + both,
+		"negative":          "$argon2id$v=19$m=-8,t=1,p=1$" + both,
+		"sign":              "$argon2id$v=19$m=+8,t=1,p=1$" + both,
+		"leading zero":      "$argon2id$v=19$m=08,t=1,p=1$" + both,
+		"other order":       "$argon2id$v=19$t=1,m=8,p=1$" + both,
+		"parameter twice":   "$argon2id$v=19$m=8,m=8,t=1,p=1$" + both,
 		"short salt":        "$argon2id$v=19$m=8,t=1,p=1$AAAA$" + key,
 		"no salt":           "$argon2id$v=19$m=8,t=1,p=1$$" + key,
-		"long salt":         "$argon2id$v=19$m=8,t=1,p=1$" + strings.Repeat("A", 100) + "$" + key,
-		"no key":            "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$",
-		"short key":         "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$AAAA",
-		"long key":          "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + strings.Repeat("A", 400),
-		"padding":           "$argon2id$v=19$m=8,t=1,p=1$" + salt + "==$" + key,
-		"tail bits":         "$argon2id$v=19$m=8,t=1,p=1$" + salt[:21] + "B$" + key,
-		"line break":        "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key + "\n",
-		"one field more":    "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key + "$",
+		"long salt":         good + strings.Repeat("A", 100) + "$" + key,
+		"no key":            good + salt + "$",
+		"short key":         good + salt + "$AAAA",
+		"long key":          good + salt + "$" + strings.Repeat("A", 400),
+		"padding":           good + salt + "==$" + key,
+		"tail bits":         good + salt[:21] + "B$" + key,
+		"line break":        good + both + "\n",
+		"one field more":    good + both + "$",
 	} {
 		match, stale, err := p.Verify(t.Context(), encoded, "secret")
 		if match || stale || err == nil {
@@ -166,14 +170,7 @@ func TestNewPasswordsOutOfBounds(t *testing.T) {
 		"lanes":  {Parallelism: maxParallelism + 1},
 		"little": {MemoryKiB: 7},
 	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: no panic", name)
-				}
-			}()
-			NewPasswords(o)
-		}()
+		wantPanic(t, name, func() { NewPasswords(o) })
 	}
 }
 
@@ -194,10 +191,7 @@ func TestPasswordDecoy(t *testing.T) {
 	encoded := mustHash(t, p, "secret")
 	for _, encoded := range []string{encoded, ""} {
 		done = nil
-		match, stale, err := p.Verify(t.Context(), encoded, "guess")
-		if match || stale || err != nil {
-			t.Errorf("Verify = %v, %v, %v, want false, false, nil", match, stale, err)
-		}
+		wantVerdict(t, p, encoded, "guess", verdict{})
 		wantSame(t, "work", []work{{1, 8, 1, 32, 16}}, done)
 	}
 	// Even the password which leads to the decoy's key matches nobody.
@@ -206,9 +200,7 @@ func TestPasswordDecoy(t *testing.T) {
 		noError(t, err)
 		return decoy.key
 	}
-	if match, stale, err := p.Verify(t.Context(), "", "guess"); match || stale || err != nil {
-		t.Errorf("Verify = %v, %v, %v, want false, false, nil", match, stale, err)
-	}
+	wantVerdict(t, p, "", "guess", verdict{})
 }
 
 // held returns a hasher whose hashes run until release is closed.
@@ -222,23 +214,25 @@ func held(o PasswordOptions) (p *Passwords, running *atomic.Int64, release chan 
 	return p, running, release
 }
 
+// hash waits for its turn, and returns what Hash objects to.
+func hash(ctx context.Context, p *Passwords) error {
+	_, err := p.Hash(ctx, "x")
+	return err
+}
+
 func TestPasswordQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, running, release := held(PasswordOptions{MemoryKiB: 8, Time: 1, Concurrency: 2, Queue: 3})
 		results := make(chan error, 6)
 		for range 5 {
-			go func() {
-				_, err := p.Hash(t.Context(), "x")
-				results <- err
-			}()
+			go func() { results <- hash(t.Context(), p) }()
 		}
 		synctest.Wait()
 		if n := running.Load(); n != 2 {
 			t.Errorf("%d hashes run, want 2", n)
 		}
-		_, err := p.Hash(t.Context(), "x")
-		wantError(t, "Hash with a full queue", err, ErrBusy)
+		wantError(t, "Hash with a full queue", hash(t.Context(), p), ErrBusy)
 		// Who verifies waits elsewhere; the decoy takes the same path.
 		go func() {
 			_, _, err := p.Verify(t.Context(), "", "x")
@@ -249,9 +243,7 @@ func TestPasswordQueue(t *testing.T) {
 		for range 6 {
 			wantError(t, "one which waited", <-results, nil)
 		}
-		if _, err := p.Hash(t.Context(), "x"); err != nil {
-			t.Errorf("Hash after the rush: %v", err)
-		}
+		wantError(t, "Hash after the rush", hash(t.Context(), p), nil)
 	})
 }
 
@@ -259,22 +251,18 @@ func TestPasswordWaitEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, running, release := held(PasswordOptions{MemoryKiB: 8, Time: 1, Concurrency: 1, Wait: 3 * time.Second})
-		go func() { _, _ = p.Hash(t.Context(), "x") }()
+		go func() { _ = hash(t.Context(), p) }()
 		synctest.Wait()
 
 		begun := time.Now()
-		_, err := p.Hash(t.Context(), "x")
-		wantError(t, "Hash", err, ErrBusy)
+		wantError(t, "Hash", hash(t.Context(), p), ErrBusy)
 		if waited := time.Since(begun); waited != 3*time.Second {
 			t.Errorf("waited %v, want 3s", waited)
 		}
 
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
-		go func() {
-			_, err := p.Hash(ctx, "x")
-			result <- err
-		}()
+		go func() { result <- hash(ctx, p) }()
 		synctest.Wait()
 		cancel()
 		wantError(t, "Hash", <-result, context.Canceled)
@@ -294,9 +282,8 @@ func TestPasswordContextDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	p, running, _ := held(cheap)
-	_, err := p.Hash(ctx, "x")
-	wantError(t, "Hash", err, context.Canceled)
-	_, _, err = p.Verify(ctx, "", "x")
+	wantError(t, "Hash", hash(ctx, p), context.Canceled)
+	_, _, err := p.Verify(ctx, "", "x")
 	wantError(t, "Verify", err, context.Canceled)
 	if n := running.Load(); n != 0 {
 		t.Errorf("%d hashes ran for nobody", n)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"strings"
 	"sync"
@@ -101,14 +102,7 @@ func TestNewTokensNeedsNames(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
 	for _, o := range []TokenOptions{{}, {Issuer: "i"}, {Audience: "a"}} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("no panic for %+v", o)
-				}
-			}()
-			NewTokens(f.ring, o)
-		}()
+		wantPanic(t, fmt.Sprintf("%+v", o), func() { NewTokens(f.ring, o) })
 	}
 }
 
