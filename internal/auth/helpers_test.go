@@ -127,19 +127,22 @@ type fixture struct {
 func newFixture(t testing.TB, algorithm string) *fixture {
 	t.Helper()
 	f := &fixture{store: &keyStore{}, sealer: newSealer(t, 1), clock: newClock()}
-	f.ring = f.open(t, algorithm)
-	f.tokens = f.newTokens()
-	return f
+	return f.at(f.open(t, algorithm))
+}
+
+// at returns the fixture of another instance on the same store, which has the ring.
+func (f *fixture) at(ring *KeyRing) *fixture {
+	other := *f
+	other.ring = ring
+	other.tokens = other.newTokens()
+	return &other
 }
 
 // open opens another ring on the same store, as a second instance would.
 func (f *fixture) open(t testing.TB, algorithm string) *KeyRing {
 	t.Helper()
-	ring, err := OpenKeyRing(t.Context(), f.store, f.sealer, KeyRingOptions{
-		Algorithm:     algorithm,
-		TokenLifetime: testLifetime,
-		Now:           f.clock.Now,
-	})
+	o := KeyRingOptions{Algorithm: algorithm, TokenLifetime: testLifetime, Now: f.clock.Now}
+	ring, err := OpenKeyRing(t.Context(), f.store, f.sealer, o)
 	noError(t, err)
 	return ring
 }

@@ -30,9 +30,7 @@ func TestUnknownKeyReload(t *testing.T) {
 	// A key which another instance added is found by its first token.
 	f.clock.advance(time.Minute)
 	kid := f.addKey(t, "EdDSA", f.clock.Now())
-	instance := &fixture{store: f.store, sealer: f.sealer, clock: f.clock}
-	instance.ring = instance.open(t, "EdDSA")
-	instance.tokens = instance.newTokens()
+	instance := f.at(f.open(t, "EdDSA"))
 	reads = f.store.count()
 	wantError(t, "a token by the new key", f.verify(t, instance.issue(t)), nil)
 	if got := signerID(t, f.ring); got != kid || f.store.count() != reads+1 {

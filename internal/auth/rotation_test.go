@@ -50,38 +50,34 @@ func TestRotation(t *testing.T) {
 	}
 	f.clock.advance(time.Microsecond)
 	made := tend(t, f.ring)
-	if made == nil {
+	if made == nil || made.ID == first {
 		t.Fatal("no next key")
 	}
-	if want := (KeyInfo{
+	wantSame(t, "next key", &KeyInfo{
 		ID: made.ID, Algorithm: "ES256", State: KeyNext, CreatedAt: f.clock.Now(),
 		ActiveAt: f.clock.Now().Add(11 * time.Minute),
-	}); *made != want || made.ID == first {
-		t.Errorf("next key (-want +got):\n%s", cmp.Diff(want, *made))
+	}, made)
+	type state struct {
+		Signs  string
+		States []KeyState
+		Stored int
 	}
 	for _, tt := range []struct {
 		name    string
 		advance time.Duration
-		signs   string
-		states  []KeyState
-		stored  int
+		want    state
 	}{
-		{"published", 0, first, []KeyState{KeyActive, KeyNext}, 2},
-		{"the last moment", 11*time.Minute - 1, first, []KeyState{KeyActive, KeyNext}, 2},
-		{"changed over", 1, made.ID, []KeyState{KeyRetired, KeyActive}, 2},
-		{"the last moment of the old tokens", testLifetime - 1, made.ID, []KeyState{KeyRetired, KeyActive}, 2},
-		{"the old key is deleted", 1, made.ID, []KeyState{KeyActive}, 1},
+		{"published", 0, state{first, []KeyState{KeyActive, KeyNext}, 2}},
+		{"the last moment", 11*time.Minute - 1, state{first, []KeyState{KeyActive, KeyNext}, 2}},
+		{"changed over", 1, state{made.ID, []KeyState{KeyRetired, KeyActive}, 2}},
+		{"the last moment of the old tokens", testLifetime - 1, state{made.ID, []KeyState{KeyRetired, KeyActive}, 2}},
+		{"the old key is deleted", 1, state{made.ID, []KeyState{KeyActive}, 1}},
 	} {
 		f.clock.advance(tt.advance)
 		if again := tend(t, f.ring); again != nil {
 			t.Errorf("%s: made %+v", tt.name, again)
 		}
-		if got := signerID(t, f.ring); got != tt.signs {
-			t.Errorf("%s: %q signs, want %q", tt.name, got, tt.signs)
-		}
-		if diff := cmp.Diff(tt.states, states(f.ring)); diff != "" || len(f.store.keys) != tt.stored {
-			t.Errorf("%s: %d stored, states (-want +got):\n%s", tt.name, len(f.store.keys), diff)
-		}
+		wantSame(t, tt.name, tt.want, state{signerID(t, f.ring), states(f.ring), len(f.store.keys)})
 	}
 	// The interval runs from when the key was made, so an active key lasts as long
 	// as the setting says, not longer by the time it waited.
@@ -143,8 +139,8 @@ func TestFollow(t *testing.T) {
 		var mutex sync.Mutex
 		for i := range rings {
 			var err error
-			rings[i], err = OpenKeyRing(ctx, store, newSealer(t, 1), KeyRingOptions{TokenLifetime: time.Hour,
-				Rotation: 2 * time.Hour})
+			options := KeyRingOptions{TokenLifetime: time.Hour, Rotation: 2 * time.Hour}
+			rings[i], err = OpenKeyRing(ctx, store, newSealer(t, 1), options)
 			noError(t, err)
 			count := func(n *int) { mutex.Lock(); defer mutex.Unlock(); *n++ }
 			go rings[i].Follow(ctx, 10*time.Second, func(KeyInfo) { count(&made) }, func(error) { count(&failures) })
@@ -178,9 +174,7 @@ func TestFollow(t *testing.T) {
 func TestRotateByHand(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
-	other := &fixture{store: f.store, sealer: f.sealer, clock: f.clock}
-	other.ring = other.open(t, "EdDSA")
-	other.tokens = other.newTokens()
+	other := f.at(f.open(t, "EdDSA"))
 	old := f.issue(t)
 	f.clock.advance(time.Minute)
 
@@ -191,7 +185,7 @@ func TestRotateByHand(t *testing.T) {
 	if again, made, err := f.ring.Rotate(t.Context(), false); err != nil || made || again != next {
 		t.Errorf("Rotate twice: %+v, %v, %v", again, made, err)
 	}
-	noError(t, other.ring.Reload(t.Context()))
+	other.reload(t)
 	at, made, err := f.ring.Rotate(t.Context(), true)
 	if err != nil || made || at.ID != next.ID || at.State != KeyActive || signerID(t, f.ring) != next.ID {
 		t.Fatalf("Rotate at once: %+v, %v, %v", at, made, err)
@@ -199,9 +193,7 @@ func TestRotateByHand(t *testing.T) {
 	// The other instance still takes the key for next: its first token has it look.
 	token := f.issue(t)
 	for name, token := range map[string]string{"old": old, "new": token} {
-		if _, err := other.tokens.Verify(t.Context(), token); err != nil {
-			t.Errorf("the %s token at the other instance: %v", name, err)
-		}
+		wantError(t, name+" token at the other instance", other.verify(t, token), nil)
 	}
 
 	// Without one that waits, a new key signs at once.
@@ -210,9 +202,7 @@ func TestRotateByHand(t *testing.T) {
 	if err != nil || !made || last.ID == next.ID || last.State != KeyActive || signerID(t, f.ring) != last.ID {
 		t.Errorf("Rotate at once, again: %+v, %v, %v", last, made, err)
 	}
-	if _, err := other.tokens.Verify(t.Context(), old); err != nil {
-		t.Errorf("an old token: %v", err)
-	}
+	wantError(t, "an old token", other.verify(t, old), nil)
 }
 
 // TestEarlyKeyStoreFails: nobody can call a token of a next key invalid who could not find out whether it is next
@@ -265,8 +255,7 @@ func TestRevoke(t *testing.T) {
 			token := forge(t, key, goodHeader(key), goodPayload(f.clock.Now(), time.Hour))
 			// A clock which is behind that of whoever revokes, by more than any leeway.
 			behind := *f
-			behindClock := &clock{now: f.clock.Now().Add(-time.Minute)}
-			behind.clock = behindClock
+			behind.clock = &clock{now: f.clock.Now().Add(-time.Minute)}
 			behind.ring = behind.open(t, "EdDSA")
 
 			replacement, err := f.ring.Revoke(t.Context(), key.id)
@@ -275,10 +264,8 @@ func TestRevoke(t *testing.T) {
 			}
 			got := f.ring.Keys()
 			if tt.replaced { // two share a place: the order of their kids is that of chance
-				slices.SortFunc(got[1:], func(a, b KeyInfo) int {
-					return strings.Compare(string(a.State),
-						string(b.State))
-				})
+				byState := func(a, b KeyInfo) int { return strings.Compare(string(a.State), string(b.State)) }
+				slices.SortFunc(got[1:], byState)
 				if signer := signerID(t, f.ring); signer != replacement.ID || replacement.State != KeyActive ||
 					replacement.Algorithm != "ES256" {
 					t.Errorf("%q signs, replacement %+v", signer, replacement)
@@ -298,12 +285,9 @@ func TestRevoke(t *testing.T) {
 				}
 			}
 			wantSame(t, "states", tt.states, list)
-			noError(t, behind.ring.Reload(t.Context()))
+			behind.reload(t)
 			for i, ring := range []*KeyRing{f.ring, behind.ring} {
-				tokens := NewTokens(ring, TokenOptions{Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now})
-				if _, err := tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) {
-					t.Errorf("%d: a token of the revoked key: %v", i, err)
-				}
+				wantError(t, "a token of the revoked key", f.at(ring).verify(t, token), ErrInvalid)
 				if slices.Contains(publishedIDs(t, ring), key.id) {
 					t.Errorf("%d: the revoked key is published", i)
 				}
@@ -342,12 +326,11 @@ func TestRevoke(t *testing.T) {
 func TestRevokeUnknownKey(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
-	if _, err := f.ring.Revoke(t.Context(), "nothing"); !errors.Is(err, ErrUnknownKey) {
-		t.Errorf("error %v", err)
-	}
+	_, err := f.ring.Revoke(t.Context(), "nothing")
+	wantError(t, "Revoke", err, ErrUnknownKey)
 	broken := errors.New("connection refused")
 	f.store.fail(broken)
-	_, err := f.ring.Revoke(t.Context(), signerID(t, f.ring))
+	_, err = f.ring.Revoke(t.Context(), signerID(t, f.ring))
 	wantError(t, "with a broken store", err, broken)
 	_, _, err = f.ring.Rotate(t.Context(), true)
 	wantError(t, "with a broken store", err, broken)
@@ -357,8 +340,8 @@ func TestRevokeUnknownKey(t *testing.T) {
 func TestLoadKeyRing(t *testing.T) {
 	t.Parallel()
 	store := &keyStore{}
-	ring, err := LoadKeyRing(t.Context(), store, newSealer(t, 1), KeyRingOptions{TokenLifetime: time.Hour,
-		Now: newClock().Now})
+	options := KeyRingOptions{TokenLifetime: time.Hour, Now: newClock().Now}
+	ring, err := LoadKeyRing(t.Context(), store, newSealer(t, 1), options)
 	if err != nil || len(ring.Keys()) != 0 || len(store.keys) != 0 {
 		t.Fatalf("%v, %d keys", err, len(store.keys))
 	}
