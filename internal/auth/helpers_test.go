@@ -147,8 +147,13 @@ func (f *fixture) open(t testing.TB, algorithm string) *KeyRing {
 	return ring
 }
 
-func (f *fixture) newTokens() *Tokens {
-	return NewTokens(f.ring, TokenOptions{Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now})
+func (f *fixture) newTokens() *Tokens { return f.tokensOf(0) }
+
+// tokensOf remembers as many tokens, or the usual number for 0.
+func (f *fixture) tokensOf(cache int) *Tokens {
+	return NewTokens(f.ring, TokenOptions{
+		Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now, CacheSize: cache,
+	})
 }
 
 // addKey stores one more key and returns its kid.

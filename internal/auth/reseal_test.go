@@ -16,10 +16,14 @@ func TestReseal(t *testing.T) {
 	renewed := *f
 	renewed.sealer = newSealer(t, 2)
 	kid := f.ring.Keys()[0].ID
-	rootBefore, err := OpenRoot(t.Context(), f.store, former)
-	if err != nil || !bytes.Equal(rootBefore, former) {
-		t.Fatalf("the first root: %x, %v", rootBefore, err)
+	wantRoot := func(when string, kek, want []byte) {
+		t.Helper()
+		root, err := OpenRoot(t.Context(), f.store, kek)
+		if err != nil || !bytes.Equal(root, want) {
+			t.Errorf("the root %s: %x, %v", when, root, err)
+		}
 	}
+	wantRoot("at first", former, former)
 	reseal := func(from, to []byte, want int) {
 		t.Helper()
 		if kids, err := Reseal(t.Context(), f.store, from, to); err != nil || len(kids) != want {
@@ -28,15 +32,13 @@ func TestReseal(t *testing.T) {
 	}
 
 	stranger := bytes.Repeat([]byte{9}, kekLength)
-	_, err = Reseal(t.Context(), f.store, stranger, next)
+	_, err := Reseal(t.Context(), f.store, stranger, next)
 	wantError(t, "by a key that opens nothing", err, ErrSealed)
 	f.open(t, "") // nothing has changed
 
 	reseal(former, next, 1)
 	reseal(former, next, 0)
-	if root, err := OpenRoot(t.Context(), f.store, next); err != nil || !bytes.Equal(root, rootBefore) {
-		t.Errorf("the root afterwards: %x, %v", root, err)
-	}
+	wantRoot("after the reseal", next, former)
 	_, err = OpenRoot(t.Context(), f.store, former)
 	wantError(t, "the root under the former key", err, ErrSealed)
 	options := KeyRingOptions{TokenLifetime: testLifetime, Now: f.clock.Now}
@@ -72,15 +74,11 @@ func TestReseal(t *testing.T) {
 	}
 
 	reseal(next, stranger, 3)
-	if root, err := OpenRoot(t.Context(), f.store, stranger); err != nil || !bytes.Equal(root, rootBefore) {
-		t.Errorf("the root after another reseal: %x, %v", root, err)
-	}
+	wantRoot("after another reseal", stranger, former)
 	if _, _, err := ResetKeyRing(t.Context(), f.store, renewed.sealer, options); err != nil {
 		t.Fatal(err)
 	}
-	if root, err := OpenRoot(t.Context(), f.store, next); err != nil || !bytes.Equal(root, next) {
-		t.Errorf("the root after a reset: %x, %v", root, err)
-	}
+	wantRoot("after a reset", next, next)
 }
 
 // TestReplacedKeyIsNotTaken: that an opened key is remembered does not make another one of its name pass for it.

@@ -3,7 +3,7 @@ package auth
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestSealer(t *testing.T) {
@@ -30,19 +28,18 @@ func TestSealer(t *testing.T) {
 	noError(t, err)
 	wantSame(t, "opened", secret, opened)
 
-	_, err = s.Open("kid-2", sealed)
-	wantError(t, "under another kid", err, ErrSealed)
-	_, err = newSealer(t, 2).Open("kid-1", sealed)
-	wantError(t, "under another key", err, ErrSealed)
+	refused := func(what string, s *Sealer, kid string, sealed []byte) {
+		t.Helper()
+		_, err := s.Open(kid, sealed)
+		wantError(t, what, err, ErrSealed)
+	}
+	refused("under another kid", s, "kid-2", sealed)
+	refused("under another key", newSealer(t, 2), "kid-1", sealed)
 	for i := range sealed {
-		if _, err := s.Open("kid-1", sealed[:i]); !errors.Is(err, ErrSealed) {
-			t.Errorf("cut to %d bytes: %v, want ErrSealed", i, err)
-		}
+		refused(fmt.Sprintf("cut to %d bytes", i), s, "kid-1", sealed[:i])
 		altered := bytes.Clone(sealed)
 		altered[i] ^= 1
-		if _, err := s.Open("kid-1", altered); !errors.Is(err, ErrSealed) {
-			t.Errorf("byte %d altered: %v, want ErrSealed", i, err)
-		}
+		refused(fmt.Sprintf("byte %d altered", i), s, "kid-1", altered)
 	}
 }
 
@@ -102,16 +99,14 @@ func TestKEKFromFile(t *testing.T) {
 	}
 	info, err := os.Stat(path)
 	noError(t, err)
-	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, want 0600", info.Mode().Perm())
+	if runtime.GOOS != "windows" {
+		wantSame(t, "mode", 0o600, info.Mode().Perm())
 	}
 	second, made, err := KEKFromFile(path)
 	if err != nil || made || !bytes.Equal(first, second) {
 		t.Errorf("second: same %v, made %v, %v", bytes.Equal(first, second), made, err)
 	}
-	if names := fileNames(t, filepath.Dir(path)); !cmp.Equal(names, []string{"kek"}) {
-		t.Errorf("files left: %v", names)
-	}
+	wantOnlyKEK(t, path)
 }
 
 func TestKEKFromFileRefuses(t *testing.T) {
@@ -158,49 +153,39 @@ func TestKEKFromFileRefuses(t *testing.T) {
 func TestKEKFromFileRace(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "kek")
-	const n = 20
 	var (
 		wg   sync.WaitGroup
-		keks [n][]byte
-		made [n]bool
-		errs [n]error
+		runs [20]struct {
+			kek  []byte
+			made bool
+			err  error
+		}
 		gate = make(chan struct{})
 	)
-	for i := range n {
+	for i := range runs {
 		wg.Go(func() {
 			<-gate
-			keks[i], made[i], errs[i] = KEKFromFile(path)
+			runs[i].kek, runs[i].made, runs[i].err = KEKFromFile(path)
 		})
 	}
 	close(gate)
 	wg.Wait()
 	makers := 0
-	for i := range n {
-		if errs[i] != nil {
-			t.Fatal(errs[i])
-		}
-		if !bytes.Equal(keks[i], keks[0]) {
-			t.Error("two have different keys")
-		}
-		if made[i] {
+	for _, run := range runs {
+		noError(t, run.err)
+		wantSame(t, "the key of each", runs[0].kek, run.kek)
+		if run.made {
 			makers++
 		}
 	}
-	if makers != 1 {
-		t.Errorf("%d say that they made the key, want 1", makers)
-	}
-	if names := fileNames(t, filepath.Dir(path)); !cmp.Equal(names, []string{"kek"}) {
-		t.Errorf("files left: %v", names)
-	}
+	wantSame(t, "those who say that they made it", 1, makers)
+	wantOnlyKEK(t, path)
 }
 
-func fileNames(t *testing.T, dir string) []string {
+// wantOnlyKEK looks for files that the making of the key left beside it.
+func wantOnlyKEK(t *testing.T, path string) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
+	names, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
 	noError(t, err)
-	var names []string
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	return names
+	wantSame(t, "files", []string{path}, names)
 }

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"crypto/elliptic"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,25 +27,21 @@ func TestIssueAndVerify(t *testing.T) {
 			kid := signerID(t, f.ring)
 
 			parts := strings.Split(token, ".")
-			if got, want := decode(t, parts[0]), map[string]any{
-				"alg": algorithm, "kid": kid, "typ": "at+jwt",
-			}; !cmp.Equal(want, got) {
-				t.Errorf("header (-want +got):\n%s", cmp.Diff(want, got))
-			}
+			wantSame(t, "header", map[string]any{"alg": algorithm, "kid": kid, "typ": "at+jwt"}, decode(t, parts[0]))
 			payload := decode(t, parts[1])
 			jti, _ := payload["jti"].(string)
 			if len(jti) != 26 {
 				t.Errorf("jti %q is not of crypto/rand.Text", jti)
 			}
-			if want := map[string]any{
+			wantSame(t, "payload", map[string]any{
 				"iss": testIssuer, "aud": testAudience, "sub": "7", "sid": "session-1", "jti": jti,
 				"iat": float64(start.Unix()), "nbf": float64(start.Unix()), "exp": float64(start.Add(time.Hour).Unix()),
-			}; !cmp.Equal(want, payload) {
-				t.Errorf("payload (-want +got):\n%s", cmp.Diff(want, payload))
-			}
+			}, payload)
 
-			want := Claims{UserID: 7, SessionID: "session-1", TokenID: jti, KeyID: kid, IssuedAt: start,
-				ExpiresAt: start.Add(time.Hour)}
+			want := Claims{
+				UserID: 7, SessionID: "session-1", TokenID: jti, KeyID: kid,
+				IssuedAt: start, ExpiresAt: start.Add(time.Hour),
+			}
 			for _, how := range []string{"verified", "remembered"} {
 				got, err := f.tokens.Verify(t.Context(), token)
 				if err != nil {
@@ -65,10 +60,8 @@ func TestIssueAndVerify(t *testing.T) {
 
 func decode(t testing.TB, part string) map[string]any {
 	t.Helper()
-	data, err := base64.RawURLEncoding.DecodeString(part)
-	noError(t, err)
 	var members map[string]any
-	noError(t, json.Unmarshal(data, &members))
+	noError(t, json.Unmarshal(mustDecode(t, part), &members))
 	return members
 }
 
@@ -115,20 +108,13 @@ func TestClockStepsBack(t *testing.T) {
 		kid := signerID(t, f.ring)
 		other := f.open(t, "EdDSA")
 		f.clock.advance(-back)
-		for name, ring := range map[string]*KeyRing{"first": f.ring, "other": other,
-			"opened since": f.open(t, "EdDSA")} {
-			if got := signerID(t, ring); got != kid {
-				t.Errorf("%v back, %s: %q signs, want the key there is", back, name, got)
-			}
+		rings := map[string]*KeyRing{"first": f.ring, "other": other, "opened since": f.open(t, "EdDSA")}
+		for name, ring := range rings {
+			wantSame(t, fmt.Sprintf("%v back, the key by which the %s signs", back, name), kid, signerID(t, ring))
 		}
-		token := f.issue(t)
-		if _, err := f.newTokens().Verify(t.Context(), token); err != nil {
-			t.Errorf("%v back: %v", back, err)
-		}
+		wantError(t, fmt.Sprintf("%v back", back), f.verify(t, f.issue(t)), nil)
 		f.clock.advance(back) // put right
-		if got := signerID(t, f.ring); got != kid {
-			t.Errorf("%v back and forth: %q signs", back, got)
-		}
+		wantSame(t, fmt.Sprintf("%v back and forth, the key that signs", back), kid, signerID(t, f.ring))
 	}
 }
 
@@ -158,9 +144,7 @@ func TestTokenTimes(t *testing.T) {
 		f.clock.advance(issued.Add(tt.at).Sub(f.clock.Now()))
 		for how, tokens := range map[string]*Tokens{"remembered": f.tokens, "verified": f.newTokens()} {
 			claims, err := tokens.Verify(t.Context(), token)
-			if !errors.Is(err, tt.want) {
-				t.Errorf("%s, %s: %v, want %v", tt.name, how, err, tt.want)
-			}
+			wantError(t, tt.name+", "+how, err, tt.want)
 			if said := claims != (Claims{}); said == errors.Is(err, ErrInvalid) {
 				t.Errorf("%s, %s: %v along with %v", tt.name, how, claims, err)
 			}
@@ -172,18 +156,12 @@ func TestCacheIsEmptiedWithKeys(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
 	first, second := f.issue(t), f.issue(t)
-	for _, token := range []string{first, second} {
-		noError(t, f.verify(t, token))
-	}
-	if n := len(f.tokens.cache.entries); n != 2 {
-		t.Fatalf("%d entries, want 2", n)
-	}
+	noError(t, errors.Join(f.verify(t, first), f.verify(t, second)))
+	wantSame(t, "entries", 2, len(f.tokens.cache.entries))
 	f.addKey(t, "EdDSA", start.Add(time.Hour))
 	f.reload(t)
 	noError(t, f.verify(t, first))
-	if n := len(f.tokens.cache.entries); n != 1 {
-		t.Errorf("%d entries after the keys changed, want 1", n)
-	}
+	wantSame(t, "entries after the keys changed", 1, len(f.tokens.cache.entries))
 }
 
 func TestCacheFollowsKeyState(t *testing.T) {
@@ -205,29 +183,20 @@ func TestCacheFollowsKeyState(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
-	f.tokens = NewTokens(f.ring, TokenOptions{
-		Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now, CacheSize: 3,
-	})
+	f.tokens = f.tokensOf(3)
 	var last string
 	for range 10 {
 		last = f.issue(t)
 		noError(t, f.verify(t, last))
-		// The refused take no place.
-		if _, err := f.tokens.Verify(t.Context(), last+"x"); err == nil {
-			t.Fatal("a token with a tail is taken")
-		}
+		wantError(t, "a token with a tail, which takes no place", f.verify(t, last+"x"), ErrInvalid)
 	}
-	if n := len(f.tokens.cache.entries); n != 3 {
-		t.Errorf("%d entries, want 3", n)
-	}
+	wantSame(t, "entries", 3, len(f.tokens.cache.entries))
 }
 
 func TestVerifyConcurrently(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
-	f.tokens = NewTokens(f.ring, TokenOptions{
-		Issuer: testIssuer, Audience: testAudience, Now: f.clock.Now, CacheSize: 4,
-	})
+	f.tokens = f.tokensOf(4)
 	var tokens []string
 	for range 8 {
 		tokens = append(tokens, f.issue(t))
@@ -237,18 +206,14 @@ func TestVerifyConcurrently(t *testing.T) {
 		wg.Go(func() {
 			for range 5 {
 				for _, token := range tokens {
-					if _, err := f.tokens.Verify(t.Context(), token); err != nil {
-						t.Error(err)
-					}
+					wantError(t, "Verify", f.verify(t, token), nil)
 				}
 				f.ring.JWKS()
 			}
 		})
 		wg.Go(func() {
 			f.addKey(t, "EdDSA", start.Add(time.Duration(i)*time.Hour))
-			if err := f.ring.Reload(t.Context()); err != nil {
-				t.Error(err)
-			}
+			wantError(t, "Reload", f.ring.Reload(t.Context()), nil)
 		})
 	}
 	wg.Wait()
@@ -262,11 +227,10 @@ func TestTwinSignature(t *testing.T) {
 	f := newFixture(t, "ES256")
 	token := f.issue(t)
 	dot := strings.LastIndexByte(token, '.')
-	sig, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
-	noError(t, err)
+	sig := mustDecode(t, token[dot+1:])
 	s := new(big.Int).SetBytes(sig[32:])
 	s.Sub(elliptic.P256().Params().N, s).FillBytes(sig[32:])
-	twin := token[:dot+1] + base64.RawURLEncoding.EncodeToString(sig)
+	twin := token[:dot+1] + encode(string(sig))
 	if twin == token {
 		t.Fatal("the twin is the token")
 	}
