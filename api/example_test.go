@@ -44,12 +44,11 @@ func withServer(run func() int) (code int, err error) {
 		return 1, fmt.Errorf("go build: %w\n%s", err, output)
 	}
 	command := exec.Command(program, "serve", "--listen=127.0.0.1:0", "--database=sqlite::memory:", "--seed=1",
-		"--check-responses",
-		"--log-level=warn")
+		"--check-responses", "--log-level=warn")
 	command.Dir, command.Stderr = folder, os.Stderr
 	// The program's own defaults, not the settings of whoever runs this.
-	command.Env = slices.DeleteFunc(os.Environ(),
-		func(variable string) bool { return strings.HasPrefix(variable, "CONDUIT_") })
+	ours := func(variable string) bool { return strings.HasPrefix(variable, "CONDUIT_") }
+	command.Env = slices.DeleteFunc(os.Environ(), ours)
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return 1, err
@@ -92,8 +91,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	page, err := client.GetArticlesWithResponse(ctx, &api.GetArticlesParams{Author: new("johndoe"),
-		Limit: new(int32(2))})
+	query := &api.GetArticlesParams{Author: new("johndoe"), Limit: new(int32(2))}
+	page, err := client.GetArticlesWithResponse(ctx, query)
 	if err != nil {
 		fmt.Println(err) // no answer came
 		return

@@ -29,10 +29,10 @@ var findingOut = []string{"conduit/internal/identity", "conduit/internal/blog", 
 func TestRefusalsStandAlone(t *testing.T) {
 	t.Parallel()
 	rooms := map[string][]*ast.File{} // by import path
+	notOurs := []string{"node_modules", "clients", "tools"}
 	positions := token.NewFileSet()
 	if err := filepath.WalkDir("..", func(file string, entry fs.DirEntry, err error) error {
-		if entry != nil && entry.IsDir() && slices.Contains([]string{"node_modules", "clients", "tools"},
-			entry.Name()) {
+		if entry != nil && entry.IsDir() && slices.Contains(notOurs, entry.Name()) {
 			return fs.SkipDir
 		}
 		if err != nil || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
@@ -62,29 +62,27 @@ func TestRefusalsAmiss(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const joins, hides = "errors.Join", "hides err"
 	for name, test := range map[string]struct {
 		code string
 		want string // a part of what is said; empty: nothing
 	}{
-		"joined":         {`return errors.Join(err, errs.NotFound("user"))`, "errors.Join"},
-		"joined alone":   {`return errors.Join(errs.Taken("user"))`, "errors.Join"},
-		"by variable":    {`gone := errs.NotFound("user"); return errors.Join(err, gone)`, "errors.Join"},
-		"by declaration": {`var gone = errs.NotFound("user"); return errors.Join(err, gone)`, "errors.Join"},
-		"by assignment": {`var gone error; gone = errs.Forbidden("x"); return errors.Join(gone, err)`,
-			"errors.Join"},
-		"of the package": {`return errors.Join(err, errGone)`, "errors.Join"},
-		"by a function":  {`return errors.Join(err, missing(err, "user"))`, "errors.Join"},
-		"by a method":    {`return errors.Join(err, s.taken(err))`, "errors.Join"},
-		"literal":        {`return errors.Join(err, &errs.Error{Kind: errs.KindNotFound})`, "errors.Join"},
-		"in a closure": {`return func() error { return errors.Join(err, errs.NotFound("user")) }()`,
-			"errors.Join"},
-		"deferred": {`defer func() { err = errors.Join(err, errs.NotFound("user")) }(); return nil`,
-			"errors.Join"},
+		"joined":              {`return errors.Join(err, errs.NotFound("user"))`, joins},
+		"joined alone":        {`return errors.Join(errs.Taken("user"))`, joins},
+		"by variable":         {`gone := errs.NotFound("user"); return errors.Join(err, gone)`, joins},
+		"by declaration":      {`var gone = errs.NotFound("user"); return errors.Join(err, gone)`, joins},
+		"by assignment":       {`var gone error; gone = errs.Forbidden("x"); return errors.Join(gone, err)`, joins},
+		"of the package":      {`return errors.Join(err, errGone)`, joins},
+		"by a function":       {`return errors.Join(err, missing(err, "user"))`, joins},
+		"by a method":         {`return errors.Join(err, s.taken(err))`, joins},
+		"literal":             {`return errors.Join(err, &errs.Error{Kind: errs.KindNotFound})`, joins},
+		"in a closure":        {`return func() error { return errors.Join(err, errs.NotFound("user")) }()`, joins},
+		"deferred":            {`defer func() { err = errors.Join(err, errs.NotFound("user")) }(); return nil`, joins},
 		"wrapped together":    {`return fmt.Errorf("%w: %w", errs.NotFound("user"), err)`, "fmt.Errorf"},
 		"with a cause":        {`return &errs.Error{Kind: errs.KindTaken, Cause: err}`, "cause"},
-		"hiding":              {`if err != nil { return errs.NotFound("user") }; return nil`, "hides err"},
-		"hiding with more":    {`if err != nil || !there { return errs.NotFound("user") }; return nil`, "hides err"},
-		"hiding, second":      {`if !there || err != nil { return errs.NotFound("user") }; return nil`, "hides err"},
+		"hiding":              {`if err != nil { return errs.NotFound("user") }; return nil`, hides},
+		"hiding with more":    {`if err != nil || !there { return errs.NotFound("user") }; return nil`, hides},
+		"hiding, second":      {`if !there || err != nil { return errs.NotFound("user") }; return nil`, hides},
 		"two errors":          {`return errors.Join(err, rows.Err(), fmt.Errorf("x"))`, ""},
 		"an outage":           {`return errors.Join(err, errs.Unavailable(err))`, ""},
 		"alone":               {`if err == nil && !there { return errs.NotFound("user") }; return err`, ""},
@@ -124,7 +122,7 @@ func (s *Store) tried(there bool, rows sql.Rows) (err error) { ` + test.code + `
 	}
 }
 
-// refusalsAmiss says where refusals do not stand alone. It goes by names, without types: a name that is a refusal
+// refusalsAmiss returns where refusals do not stand alone. It goes by names, without types: a name that is a refusal
 // somewhere in a function, or a function that returns one somewhere, is one everywhere in its room.
 func refusalsAmiss(rooms map[string][]*ast.File, positions *token.FileSet) (found []string) {
 	makers := map[string]bool{} // functions, methods and variables, by room and name
@@ -242,8 +240,7 @@ func (s scope) noteLocals(body *ast.BlockStmt) {
 	})
 }
 
-// isRefusal tells that an expression is a refusal that blames the request. Unavailable is none: it is what an outage
-// is.
+// isRefusal reports whether an expression is a refusal that blames the request. Unavailable is none: it is an outage.
 func (s scope) isRefusal(expression ast.Expr) bool {
 	switch e := ast.Unparen(expression).(type) {
 	case *ast.Ident:
@@ -305,7 +302,7 @@ func member(literal *ast.CompositeLit, key string) string {
 	return ""
 }
 
-// amiss says what is wrong with a node, if anything.
+// amiss returns what is wrong with a node, or "".
 func (s scope) amiss(node ast.Node) string {
 	switch node := node.(type) {
 	case *ast.CallExpr:
@@ -313,13 +310,12 @@ func (s scope) amiss(node ast.Node) string {
 		several := full == "fmt" && name == "Errorf" && len(node.Args) > 0 && wraps(node.Args[0]) > 1
 		if full == "errors" && name == "Join" || several {
 			if slices.ContainsFunc(node.Args, s.isRefusal) {
-				return full + "." + name + " of a refusal and another error is shown as the refusal: return one or " +
-					"the other"
+				return full + "." + name + " of a refusal and another error is shown as the refusal: return one of them"
 			}
 		}
 	case *ast.CompositeLit:
-		if s.isErrorType(node.Type) && member(node, "Cause") != "" && !strings.HasSuffix(member(node, "Kind"),
-			"KindUnavailable") {
+		refusal := s.isErrorType(node.Type) && !strings.HasSuffix(member(node, "Kind"), "KindUnavailable")
+		if refusal && member(node, "Cause") != "" {
 			return "a refusal with a cause: what could not be found out is Unavailable"
 		}
 	case *ast.IfStmt:
@@ -352,11 +348,10 @@ func mentions(expression ast.Expr, variable string) (does bool) {
 
 // wraps counts the errors that a format wraps.
 func wraps(format ast.Expr) int {
-	literal, ok := format.(*ast.BasicLit)
-	if !ok {
-		return 0
+	if literal, ok := format.(*ast.BasicLit); ok {
+		return strings.Count(literal.Value, "%w")
 	}
-	return strings.Count(literal.Value, "%w")
+	return 0
 }
 
 // failures are the errors of which it is enough for a condition that they are not nil.

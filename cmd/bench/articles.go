@@ -16,29 +16,13 @@ var articleCases = []benchCase{
 	{name: "GET /api/articles", requests: visit(path("/api/articles"))},
 	{name: "GET /api/articles, with a token", requests: visitAsReader(path("/api/articles"))},
 	{name: "GET /api/articles/feed", requests: visitAsReader(path("/api/articles/feed"))},
-	{name: "GET /api/articles?tag=", requests: visit(func(s *server) []string {
-		return paths("/api/articles?tag=%s",
-			s.content.tags)
-	})},
-	{name: "GET /api/articles?author=", requests: visit(func(s *server) []string {
-		return paths("/api/articles?author=%s", s.content.people)
-	})},
-	{name: "GET /api/articles?favorited=", requests: visit(func(s *server) []string {
-		return paths("/api/articles?favorited=%s", s.content.people)
-	})},
-	{name: "GET /api/articles?offset=, at 90 %",
-		requests: visit(func(s *server) []string { return []string{s.content.deep} })},
-	{name: "GET /api/articles?cursor=, same page",
-		requests: visit(func(s *server) []string {
-			return paths("/api/articles?cursor=%s",
-				[]string{s.content.cursor})
-		})},
-	{name: "GET /api/articles/{slug}", requests: visit(func(s *server) []string {
-		return paths("/api/articles/%s",
-			s.content.slugs)
-	})},
-	{name: "GET /api/articles/{slug}/comments",
-		requests: visit(func(s *server) []string { return paths("/api/articles/%s/comments", s.content.slugs) })},
+	{name: "GET /api/articles?tag=", requests: visit(each("/api/articles?tag=%s", tags))},
+	{name: "GET /api/articles?author=", requests: visit(each("/api/articles?author=%s", people))},
+	{name: "GET /api/articles?favorited=", requests: visit(each("/api/articles?favorited=%s", people))},
+	{name: "GET /api/articles?offset=, at 90 %", requests: visit(each("/api/articles?offset=%s", offset))},
+	{name: "GET /api/articles?cursor=, same page", requests: visit(each("/api/articles?cursor=%s", cursor))},
+	{name: "GET /api/articles/{slug}", requests: visit(each("/api/articles/%s", slugs))},
+	{name: "GET /api/articles/{slug}/comments", requests: visit(each("/api/articles/%s/comments", slugs))},
 	{name: "GET /api/tags", requests: visit(path("/api/tags"))},
 	{name: "POST /api/articles", requests: publish, changes: true},
 	{name: "POST, DELETE /api/articles/{slug}/favorite", requests: favorite, changes: true},
@@ -46,32 +30,39 @@ var articleCases = []benchCase{
 
 func path(one string) func(*server) []string { return func(*server) []string { return []string{one} } }
 
-func paths(format string, values []string) []string {
-	all := make([]string, len(values))
-	for i, value := range values {
-		all[i] = fmt.Sprintf(format, url.QueryEscape(value))
+// The values that each puts into a path.
+func tags(c *content) []string   { return c.tags }
+func people(c *content) []string { return c.people }
+func slugs(c *content) []string  { return c.slugs }
+func offset(c *content) []string { return []string{c.offset} }
+func cursor(c *content) []string { return []string{c.cursor} }
+
+// each returns a path for each of the values.
+func each(format string, values func(*content) []string) func(*server) []string {
+	return func(s *server) (paths []string) {
+		for _, value := range values(&s.content) {
+			paths = append(paths, fmt.Sprintf(format, url.QueryEscape(value)))
+		}
+		return paths
 	}
-	return all
 }
 
 // visit asks for the paths in turn, as nobody.
 func visit(paths func(*server) []string) func(*server, int) func() []byte {
-	return func(s *server, client int) func() []byte {
-		all, i := paths(s), client*7 // so that the clients are not in step
-		return func() []byte {
-			i++
-			return s.request(http.MethodGet, all[i%len(all)], "", "")
-		}
-	}
+	return visitAs(func(*server) []string { return []string{""} }, paths)
 }
 
 // visitAsReader asks for the paths as each reader in turn.
 func visitAsReader(paths func(*server) []string) func(*server, int) func() []byte {
+	return visitAs(func(s *server) []string { return s.readers }, paths)
+}
+
+func visitAs(tokens, paths func(*server) []string) func(*server, int) func() []byte {
 	return func(s *server, client int) func() []byte {
-		all, i := paths(s), client*7
+		all, as, i := paths(s), tokens(s), client*7 // so that the clients are not in step
 		return func() []byte {
 			i++
-			return s.request(http.MethodGet, all[i%len(all)], s.readers[i%len(s.readers)], "")
+			return s.request(http.MethodGet, all[i%len(all)], as[i%len(as)], "")
 		}
 	}
 }

@@ -18,7 +18,7 @@ type content struct {
 	slugs  []string // from everywhere between the newest article and the oldest
 	tags   []string
 	people []string // names
-	deep   string   // the path of a page at nine tenths of the list
+	offset string   // of a page at nine tenths of the list
 	cursor string   // of the same page
 }
 
@@ -76,8 +76,8 @@ func (s *server) findContent(c *client, articles int) error {
 	var people []string
 	for i := range pages {
 		var page articlePage
-		if err := c.ask(s.request(http.MethodGet, fmt.Sprintf("/api/articles?limit=100&offset=%d", i*(articles/pages)),
-			"", ""), &page); err != nil {
+		path := fmt.Sprintf("/api/articles?limit=100&offset=%d", i*(articles/pages))
+		if err := s.get(c, path, "", &page); err != nil {
 			return err
 		}
 		for _, article := range page.Articles {
@@ -103,10 +103,9 @@ func (s *server) findContent(c *client, articles int) error {
 	}
 
 	deep := articles / 10 * 9
-	s.content.deep = fmt.Sprintf("/api/articles?offset=%d", deep)
+	s.content.offset = strconv.Itoa(deep)
 	var before articlePage
-	if err := c.ask(s.request(http.MethodGet, fmt.Sprintf("/api/articles?offset=%d", deep-pageSize), "", ""),
-		&before); err != nil {
+	if err := s.get(c, fmt.Sprintf("/api/articles?offset=%d", deep-pageSize), "", &before); err != nil {
 		return err
 	}
 	s.content.cursor = before.NextCursor
@@ -119,7 +118,7 @@ func (s *server) findContent(c *client, articles int) error {
 
 func (s *server) findTags(c *client) error {
 	var answer struct{ Tags []string }
-	if err := c.ask(s.request(http.MethodGet, "/api/tags", "", ""), &answer); err != nil {
+	if err := s.get(c, "/api/tags", "", &answer); err != nil {
 		return err
 	}
 	for _, tag := range answer.Tags {
@@ -141,13 +140,12 @@ func (s *server) tryPerson(c *client, name, famous string) error {
 	if err := c.ask(s.loggingIn(name, "password123"), &answer); err != nil {
 		return err
 	}
-	var followed struct{}
-	if err := c.ask(s.request(http.MethodPost, "/api/profiles/"+famous+"/follow", answer.User.Token, ""),
-		&followed); err != nil {
+	follow := s.request(http.MethodPost, "/api/profiles/"+famous+"/follow", answer.User.Token, "")
+	if err := c.ask(follow, &struct{}{}); err != nil {
 		return err
 	}
-	for _, path := range []string{"/api/articles?author=" + name, "/api/articles?favorited=" + name,
-		"/api/articles/feed"} {
+	paths := []string{"/api/articles?author=" + name, "/api/articles?favorited=" + name, "/api/articles/feed"}
+	for _, path := range paths {
 		if full, err := s.isFull(c, path, answer.User.Token); err != nil || !full {
 			return err
 		}
@@ -158,6 +156,10 @@ func (s *server) tryPerson(c *client, name, famous string) error {
 
 func (s *server) isFull(c *client, path, token string) (bool, error) {
 	var page articlePage
-	err := c.ask(s.request(http.MethodGet, path, token, ""), &page)
+	err := s.get(c, path, token, &page)
 	return len(page.Articles) == pageSize, err
+}
+
+func (s *server) get(c *client, path, token string, answer any) error {
+	return c.ask(s.request(http.MethodGet, path, token, ""), answer)
 }

@@ -34,7 +34,7 @@ type client struct {
 
 // answers is what came back.
 type answers struct {
-	took     []time.Duration // one an answer; ascending in what load gives
+	took     []time.Duration // one an answer; load returns them in ascending order
 	elapsed  time.Duration
 	statuses map[int]int
 	refusal  string // one of those that were no success; empty if all were
@@ -45,21 +45,16 @@ func connect(ctx context.Context, address string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{conn: conn, reader: bufio.NewReaderSize(conn, 16<<10), answers: answers{statuses: map[int]int{}}},
-		nil
+	reader := bufio.NewReaderSize(conn, 16<<10)
+	return &client{conn: conn, reader: reader, answers: answers{statuses: map[int]int{}}}, nil
 }
 
 // load sends requests with all clients for a duration, each the next one when the last is answered, and at least one
 // each. The clock stops with the last answer: to count it and not the time would flatter slow cases. When ctx ends the
 // servers do, and with them the connections.
-func (c *benchCase) load(ctx context.Context, s *server, connectionsFlag int, duration time.Duration) (*answers,
-	error) {
-	count := c.connections
-	if count == 0 {
-		count = connectionsFlag
-	}
+func (c *benchCase) load(ctx context.Context, s *server, usual int, duration time.Duration) (*answers, error) {
 	var clients []*client
-	for i := range count {
+	for i := range cmp.Or(c.connections, usual) {
 		client, err := connect(ctx, s.address)
 		if err != nil {
 			return nil, err

@@ -30,8 +30,7 @@ func measure(ctx context.Context, s settings, cases []*benchCase, running *serve
 		for _, c := range order {
 			answers, err := c.load(ctx, running.bySite[c.site], s.connections, duration)
 			if err == nil && answers.refusal != "" {
-				err = fmt.Errorf("not all answers were a success: %s; one was %s", answers.statusList(),
-					answers.refusal)
+				err = fmt.Errorf("not all answers succeeded: %s; one was %s", answers.statusList(), answers.refusal)
 			}
 			if err != nil {
 				return fmt.Errorf("%v: %w", c, err)
@@ -52,8 +51,8 @@ func measure(ctx context.Context, s settings, cases []*benchCase, running *serve
 
 func printTable(stdout io.Writer, cases []*benchCase) {
 	table := tabwriter.NewWriter(stdout, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(table, "case\tdatabase\trequests/s\tratio to bare (lowest, highest)\tp50\tp99\tp50 to that of %d\n",
-		few)
+	const heads = "case\tdatabase\trequests/s\tratio to bare (lowest, highest)\tp50\tp99\tp50 to that of %d\n"
+	fmt.Fprintf(table, heads, few)
 	for _, c := range cases {
 		_, rate, _ := spread(c.slices, func(s slice) float64 { return s.rate })
 		lowest, ratio, highest := spread(c.slices, func(s slice) float64 { return s.ratio })
@@ -65,7 +64,7 @@ func printTable(stdout io.Writer, cases []*benchCase) {
 	table.Flush()
 }
 
-// growth tells how many times the time is that the same takes with few articles; nothing where that is not known.
+// growth returns by what factor the case is slower than with few articles, or "" where that is not known.
 func (c *benchCase) growth(cases []*benchCase) string {
 	for _, small := range cases {
 		if small.name == c.name && small.site == (site{c.site.database, few}) && small != c {
@@ -80,8 +79,8 @@ func (c *benchCase) growth(cases []*benchCase) string {
 	return ""
 }
 
-// printServers tells what the servers took. A server with SQLite is the database too; PostgreSQL's memory is not
-// counted.
+// printServers prints how much memory the servers took. A server with SQLite is the database too; PostgreSQL's memory
+// is not counted.
 func printServers(stdout io.Writer, running *servers) {
 	for _, where := range running.order {
 		one := running.bySite[where]

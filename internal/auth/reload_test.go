@@ -41,7 +41,8 @@ func TestUnknownKeyReload(t *testing.T) {
 	f.clock.advance(time.Minute)
 	reads = f.store.count()
 	key := f.ring.current().byID[kid]
-	token := forge(t, key, `{"alg":"EdDSA","kid":"../../etc/passwd","typ":"at+jwt"}`, `{}`)
+	token := forge(t, key, `{"alg":"EdDSA","kid":"../../etc/passwd","typ":"at+jwt"}`,
+		goodPayload(f.clock.Now(), time.Hour))
 	if _, err := f.tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) || f.store.count() != reads {
 		t.Errorf("an odd kid: %v after %d reads", err, f.store.count()-reads)
 	}

@@ -1,7 +1,6 @@
 package demo_test
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -19,22 +18,28 @@ func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 // shown is what readers get to see of demo content.
 func shown(t *testing.T, db *store.Store, options demo.Options) (blog.ArticlePage, []string) {
 	t.Helper()
-	ctx := context.Background()
-	if err := db.Import(ctx, func(content *store.Import) error {
-		return demo.Fill(ctx, content,
-			options)
-	}); err != nil {
-		t.Fatal(err)
-	}
+	ctx := t.Context()
+	noError(t, db.Import(ctx, func(content *store.Import) error { return demo.Fill(ctx, content, options) }))
 	page, err := db.ListArticles(ctx, blog.ArticleFilter{}, blog.Page{Limit: 100}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	tags, err := db.Tags(ctx, 1000, 0)
+	noError(t, err)
+	return page, tags
+}
+
+// noError ends the test at an error.
+func noError(t *testing.T, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return page, tags
+}
+
+func wantSame[T any](t *testing.T, what string, want, got T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
 }
 
 func TestSameNumbersSameContent(t *testing.T) {
@@ -43,12 +48,8 @@ func TestSameNumbersSameContent(t *testing.T) {
 	first, firstTags := shown(t, storetest.Open(t, "sqlite::memory:", store.Options{}), options)
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		again, tags := shown(t, db, options)
-		if diff := cmp.Diff(first, again); diff != "" {
-			t.Errorf("articles differ (-first +again):\n%s", diff)
-		}
-		if diff := cmp.Diff(firstTags, tags); diff != "" {
-			t.Errorf("tags differ (-first +again):\n%s", diff)
-		}
+		wantSame(t, "articles", first, again)
+		wantSame(t, "tags", firstTags, tags)
 	})
 	another := options
 	another.Seed = 2
@@ -63,8 +64,8 @@ func TestWhatFrontEndsExpect(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
-		page, tags := shown(t, db, demo.Options{Users: 20, Articles: 100, Seed: 1, PasswordHash: "x",
-			PublicURL: "http://here"})
+		options := demo.Options{Users: 20, Articles: 100, Seed: 1, PasswordHash: "x", PublicURL: "http://here"}
+		page, tags := shown(t, db, options)
 		if page.Total != 100 || len(tags) < 10 {
 			t.Errorf("%d articles, tags %v", page.Total, tags)
 		}
@@ -81,9 +82,7 @@ func TestWhatFrontEndsExpect(t *testing.T) {
 			t.Errorf("first page: authors %v, %d favourites", authors, favorites)
 		}
 		john, err := db.UserByEmail(ctx, demo.John+"@example.com")
-		if err != nil {
-			t.Fatal(err)
-		}
+		noError(t, err)
 		for name, filter := range map[string]blog.ArticleFilter{
 			"his own": {Author: demo.John}, "his feed": {FollowedBy: john.ID}, "first tag": {Tag: tags[0]},
 		} {

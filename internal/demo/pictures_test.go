@@ -23,9 +23,7 @@ func TestPicturesMove(t *testing.T) {
 		})
 		images := func() map[string]string {
 			users, err := db.UsersAfter(ctx, 0, 2*people)
-			if err != nil {
-				t.Fatal(err)
-			}
+			noError(t, err)
 			images := map[string]string{}
 			for _, user := range users {
 				if user.Image != nil {
@@ -36,22 +34,16 @@ func TestPicturesMove(t *testing.T) {
 		}
 		change := func(email string, apply func(*identity.User)) {
 			user, err := db.UserByEmail(ctx, identity.Fold(email))
-			if err != nil {
-				t.Fatal(err)
-			}
+			noError(t, err)
 			changing := func(user *identity.User) (identity.Outcome, error) {
 				apply(user)
-				return identity.Outcome{},
-					nil
+				return identity.Outcome{}, nil
 			}
-			if _, err := db.UpdateUser(ctx, identity.ByOperator(user.ID), changing); err != nil {
-				t.Fatal(err)
-			}
+			_, err = db.UpdateUser(ctx, identity.ByOperator(user.ID), changing)
+			noError(t, err)
 		}
 		users, err := db.UsersAfter(ctx, 0, 3)
-		if err != nil {
-			t.Fatal(err)
-		}
+		noError(t, err)
 		chosen := "https://elsewhere.example/avatars/1.svg?mine"
 		change("johndoe@example.com", func(john *identity.User) { john.Image = &chosen })
 		change(users[1].Email, func(user *identity.User) { user.Username, user.Email = "jake", "jake@example.com" })
@@ -61,12 +53,12 @@ func TestPicturesMove(t *testing.T) {
 			CreatedAt: demo.Now, UpdatedAt: demo.Now, Role: identity.RoleUser,
 		}
 		registered := func(id int64) (identity.Event, error) {
-			return identity.Event{At: demo.Now, Actor: identity.ActorCLI, Action: identity.Registered,
-				Target: identity.UserTarget(id)}, nil
+			return identity.Event{
+				At: demo.Now, Actor: identity.ActorCLI, Action: identity.Registered, Target: identity.UserTarget(id),
+			}, nil
 		}
-		if _, err := db.CreateUser(ctx, stranger, identity.Session{}, "", registered); err != nil {
-			t.Fatal(err)
-		}
+		_, err = db.CreateUser(ctx, stranger, identity.Session{}, "", registered)
+		noError(t, err)
 
 		want := map[string]string{}
 		for email, image := range images() {
@@ -85,11 +77,7 @@ func TestPicturesMove(t *testing.T) {
 		}
 		// What somebody chose while it went on is not replaced.
 		late := identity.ImageChange{UserID: users[2].ID, From: "what was there", To: "x"}
-		if err := db.ReplaceImages(ctx, []identity.ImageChange{late}); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, images()); diff != "" {
-			t.Error(diff)
-		}
+		noError(t, db.ReplaceImages(ctx, []identity.ImageChange{late}))
+		wantSame(t, "images", want, images())
 	})
 }
