@@ -2,7 +2,6 @@ package auth
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,9 +68,7 @@ func TestFirstStart(t *testing.T) {
 				input = fmt.Sprintf(`{"crv":%q,"kty":%q,"x":%q,"y":%q}`, key["crv"], key["kty"], key["x"], key["y"])
 			}
 			sum := sha256.Sum256([]byte(input))
-			if thumb := base64.RawURLEncoding.EncodeToString(sum[:]); key["kid"] != thumb {
-				t.Errorf("kid %q, want the thumbprint %q", key["kid"], thumb)
-			}
+			wantSame(t, "kid, which is the thumbprint", encode(string(sum[:])), key["kid"])
 
 			stored := f.store.keys[0]
 			wantSame(t, "stored key", StoredKey{
@@ -115,9 +112,7 @@ func TestOpenKeyRingErrors(t *testing.T) {
 	if !errors.Is(err, ErrSealed) || !strings.Contains(err.Error(), "key-encryption key differs") {
 		t.Errorf("with another key-encryption key: %v", err)
 	}
-	if n := len(f.store.keys); n != 1 {
-		t.Errorf("%d keys stored, want 1: none may be made beside those which do not open", n)
-	}
+	wantSame(t, "stored keys: none may be made beside those that do not open", 1, len(f.store.keys))
 
 	broken := errors.New("connection refused")
 	_, err = OpenKeyRing(t.Context(), &keyStore{err: broken}, f.sealer, good)
@@ -249,9 +244,7 @@ func TestKeyStates(t *testing.T) {
 	// A key which is gone is not opened any more, but still known as ours: no
 	// token sends the ring to the store for it.
 	f.store.change(func(keys []StoredKey) { keys[0].SealedPrivateJWK = nil })
-	if err := f.ring.Reload(t.Context()); err != nil {
-		t.Fatalf("with the row of a key which is gone: %v", err)
-	}
+	f.reload(t)
 	if key := f.ring.current().byID[first]; key == nil || key.private != nil {
 		t.Error("the key which is gone is forgotten or open")
 	}
@@ -273,9 +266,7 @@ func TestRevokedKey(t *testing.T) {
 	f.reload(t)
 	reads := f.store.count()
 	wantError(t, "a token of the revoked key", f.verify(t, token), ErrInvalid)
-	if f.store.count() != reads {
-		t.Error("a revoked key sends the ring to the store")
-	}
+	wantSame(t, "reads of the store for a revoked key", reads, f.store.count())
 	if slices.Contains(publishedIDs(t, f.ring), second) {
 		t.Error("the revoked key is published")
 	}

@@ -229,9 +229,7 @@ func TestPasswordQueue(t *testing.T) {
 			go func() { results <- hash(t.Context(), p) }()
 		}
 		synctest.Wait()
-		if n := running.Load(); n != 2 {
-			t.Errorf("%d hashes run, want 2", n)
-		}
+		wantSame(t, "hashes that run", 2, running.Load())
 		wantError(t, "Hash with a full queue", hash(t.Context(), p), ErrBusy)
 		// Who verifies waits elsewhere; the decoy takes the same path.
 		go func() {
@@ -256,9 +254,7 @@ func TestPasswordWaitEnds(t *testing.T) {
 
 		begun := time.Now()
 		wantError(t, "Hash", hash(t.Context(), p), ErrBusy)
-		if waited := time.Since(begun); waited != 3*time.Second {
-			t.Errorf("waited %v, want 3s", waited)
-		}
+		wantSame(t, "wait", 3*time.Second, time.Since(begun))
 
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
@@ -266,14 +262,10 @@ func TestPasswordWaitEnds(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		wantError(t, "Hash", <-result, context.Canceled)
-		if n := p.queue.lines[hashing].count; n != 0 {
-			t.Errorf("%d places of the queue are lost", n)
-		}
+		wantSame(t, "places of the queue that are lost", 0, p.queue.lines[hashing].count)
 		close(release)
 		synctest.Wait()
-		if n := running.Load(); n != 1 {
-			t.Errorf("%d hashes ran, want 1", n)
-		}
+		wantSame(t, "hashes that ran", 1, running.Load())
 	})
 }
 
@@ -285,7 +277,5 @@ func TestPasswordContextDone(t *testing.T) {
 	wantError(t, "Hash", hash(ctx, p), context.Canceled)
 	_, _, err := p.Verify(ctx, "", "x")
 	wantError(t, "Verify", err, context.Canceled)
-	if n := running.Load(); n != 0 {
-		t.Errorf("%d hashes ran for nobody", n)
-	}
+	wantSame(t, "hashes that ran for nobody", 0, running.Load())
 }

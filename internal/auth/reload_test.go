@@ -16,9 +16,7 @@ func TestUnknownKeyReload(t *testing.T) {
 	refused := func(wantReads int) {
 		t.Helper()
 		wantError(t, "a token of a stranger", f.verify(t, stranger), ErrInvalid)
-		if got := f.store.count() - reads; got != wantReads {
-			t.Errorf("%d reads, want %d", got, wantReads)
-		}
+		wantSame(t, "reads", wantReads, f.store.count()-reads)
 	}
 	refused(1)
 	refused(1)
@@ -33,9 +31,8 @@ func TestUnknownKeyReload(t *testing.T) {
 	instance := f.at(f.open(t, "EdDSA"))
 	reads = f.store.count()
 	wantError(t, "a token by the new key", f.verify(t, instance.issue(t)), nil)
-	if got := signerID(t, f.ring); got != kid || f.store.count() != reads+1 {
-		t.Errorf("%q signs after %d reads, want %q after 1", got, f.store.count()-reads, kid)
-	}
+	wantSame(t, "the key that signs", kid, signerID(t, f.ring))
+	wantSame(t, "reads", reads+1, f.store.count())
 
 	// What is no thumbprint is not asked for.
 	f.clock.advance(time.Minute)
@@ -43,9 +40,8 @@ func TestUnknownKeyReload(t *testing.T) {
 	key := f.ring.current().byID[kid]
 	token := forge(t, key, `{"alg":"EdDSA","kid":"../../etc/passwd","typ":"at+jwt"}`,
 		goodPayload(f.clock.Now(), time.Hour))
-	if _, err := f.tokens.Verify(t.Context(), token); !errors.Is(err, ErrInvalid) || f.store.count() != reads {
-		t.Errorf("an odd kid: %v after %d reads", err, f.store.count()-reads)
-	}
+	wantError(t, "an odd kid", f.verify(t, token), ErrInvalid)
+	wantSame(t, "reads for an odd kid", reads, f.store.count())
 }
 
 func TestUnknownKeyStoreFails(t *testing.T) {

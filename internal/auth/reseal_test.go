@@ -51,33 +51,25 @@ func TestReseal(t *testing.T) {
 
 	// The instance that runs with the former key.
 	wantError(t, "beside the reseal", errors.Join(f.ring.Reload(t.Context()), f.ring.Opens()), nil)
-	if signer, err := f.ring.signer(t.Context()); err != nil || signer.id != kid {
-		t.Errorf("it signs with %v, %v", signer, err)
-	}
+	wantSame(t, "the key that it signs with", kid, signerID(t, f.ring))
 	f.clock.advance(time.Second)
 	made, _, err := f.ring.Rotate(t.Context(), true)
 	noError(t, err)
-	if err := ring.Reload(t.Context()); !errors.Is(err, ErrSealed) || !errors.Is(ring.Opens(), ErrSealed) {
-		t.Errorf("a key under the former key was read: %v", err)
-	}
+	wantError(t, "a key under the former key is read", ring.Reload(t.Context()), ErrSealed)
+	wantError(t, "whether the ring opens then", ring.Opens(), ErrSealed)
 	reseal(former, next, 1)
 	wantError(t, "after doing it again", errors.Join(ring.Reload(t.Context()), ring.Opens()), nil)
-	if signer, err := ring.signer(t.Context()); err != nil || signer.id != made.ID {
-		t.Errorf("it signs with %v, %v, want %s", signer, err, made.ID)
-	}
+	wantSame(t, "the key that it signs with then", made.ID, signerID(t, ring))
 	f.clock.advance(time.Second)
-	if _, _, err := ring.Rotate(t.Context(), true); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.ring.Reload(t.Context()); !errors.Is(err, ErrSealed) || !errors.Is(f.ring.Opens(), ErrSealed) {
-		t.Errorf("a key that was made under the other key was read by the former: %v", err)
-	}
+	_, _, err = ring.Rotate(t.Context(), true)
+	noError(t, err)
+	wantError(t, "a key under the other key is read with the former", f.ring.Reload(t.Context()), ErrSealed)
+	wantError(t, "whether that ring opens then", f.ring.Opens(), ErrSealed)
 
 	reseal(next, stranger, 3)
 	wantRoot("after another reseal", stranger, former)
-	if _, _, err := ResetKeyRing(t.Context(), f.store, renewed.sealer, options); err != nil {
-		t.Fatal(err)
-	}
+	_, _, err = ResetKeyRing(t.Context(), f.store, renewed.sealer, options)
+	noError(t, err)
 	wantRoot("after a reset", next, next)
 }
 

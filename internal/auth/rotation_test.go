@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // rotating opens another ring on the fixture's store whose keys rotate every 100 hours.
@@ -145,9 +143,7 @@ func TestFollow(t *testing.T) {
 		if made != 1 || failures != 0 || signerID(t, rings[0]) != first || len(publishedIDs(t, rings[0])) != 2 {
 			t.Errorf("after the interval: %d made, %d failures", made, failures)
 		}
-		if diff := cmp.Diff(rings[0].Keys(), rings[1].Keys()); diff != "" {
-			t.Errorf("one knows other keys than the other:\n%s", diff)
-		}
+		wantSame(t, "the keys that the other knows", rings[0].Keys(), rings[1].Keys())
 		store.fail(errors.New("connection refused"))
 		time.Sleep(11 * time.Minute)
 		synctest.Wait()
@@ -199,8 +195,8 @@ func TestRotateByHand(t *testing.T) {
 	wantError(t, "an old token", other.verify(t, old), nil)
 }
 
-// TestEarlyKeyStoreFails: nobody can call a token of a next key invalid who could not find out whether it is next
-// still.
+// TestEarlyKeyStoreFails: while the store cannot say whether a key is still next, no token of that key is called
+// invalid.
 func TestEarlyKeyStoreFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
