@@ -166,8 +166,7 @@ func TestExpiredComesLast(t *testing.T) {
 	}
 }
 
-// TestPublishedSetVerifies reads the JWK Set with the library, as other
-// services would.
+// TestPublishedSetVerifies reads the JWK Set with the library, as other services would.
 func TestPublishedSetVerifies(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")

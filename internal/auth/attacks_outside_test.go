@@ -21,8 +21,7 @@ import (
 
 func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// TestForgeriesWithoutTheKey is what anybody can try who has one token and the
-// published keys.
+// TestForgeriesWithoutTheKey is what anybody can try who has one token and the published keys.
 func TestForgeriesWithoutTheKey(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range algorithms {
@@ -71,8 +70,7 @@ func TestForgeriesWithoutTheKey(t *testing.T) {
 				"five parts of a JWE": encode(`{"alg":"dir","enc":"A128GCM"}`) + "..AAAA.AAAA.AAAA",
 				"not UTF-8":           "\xff\xfe" + afterHeader,
 
-				// The library alone verifies what it makes of the header, not
-				// what came, and takes these two.
+				// The library alone verifies what it makes of the header, not what came, and takes these two.
 				"blank before the header's JSON": encode(" "+header) + afterHeader,
 				"line break after it in JSON":    encode(header+"\n") + afterHeader,
 				"payload with a blank": headerPart + "." + encode(string(mustDecode(t, payloadPart))+" ") + "." +
@@ -179,8 +177,7 @@ func strangerBringsKey(t *testing.T, payload, kid string) string {
 	return input + "." + encode(string(ed25519.Sign(private, []byte(input))))
 }
 
-// publicForms are the ways to write a public key which a verifier might take
-// for the secret of an HMAC.
+// publicForms are the ways to write a public key which a verifier might take for the secret of an HMAC.
 func publicForms(t *testing.T, f *fixture) map[string][]byte {
 	t.Helper()
 	key := f.ring.current().ring[0]

@@ -9,9 +9,8 @@ import (
 // remembers no refused token, so nobody without a good one can fill it. It knows tokens by their SHA-256, so a copy of
 // the memory holds no credential.
 //
-// A plain map under a RWMutex: readers are many and hold it for nanoseconds,
-// and the 32-byte key stays on the stack, where sync.Map would move it to the
-// heap on each look to make an interface of it.
+// A plain map under a RWMutex: readers are many and hold it for nanoseconds, and the 32-byte key stays on the stack,
+// where sync.Map would move it to the heap on each look to make an interface of it.
 type tokenCache struct {
 	size int
 
@@ -38,9 +37,8 @@ func (c *tokenCache) get(keys *keySnapshot, digest [sha256.Size]byte) (verified,
 	return v, ok
 }
 
-// put adds an entry, after dropping everything that was verified under other
-// keys. A full cache loses any one entry: keeping the order of use would cost
-// every hit a write lock, and a lost entry costs one verification.
+// put adds an entry, after dropping everything that was verified under other keys. A full cache loses any one entry:
+// keeping the order of use would cost every hit a write lock, and a lost entry costs one verification.
 func (c *tokenCache) put(keys *keySnapshot, digest [sha256.Size]byte, v verified) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -83,9 +83,8 @@ func readCompact(token string) (c compact, err error) {
 	return c, nil
 }
 
-// decodePart decodes base64url and refuses every second way to write the same
-// bytes: padding, the standard alphabet, line breaks (which the decoder skips)
-// and non-zero tail bits.
+// decodePart decodes base64url and refuses every second way to write the same bytes: padding, the standard alphabet,
+// line breaks (which the decoder skips) and non-zero tail bits.
 func decodePart(part string) ([]byte, error) {
 	decoded, err := base64.RawURLEncoding.DecodeString(part)
 	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != part {
@@ -97,9 +96,8 @@ func decodePart(part string) ([]byte, error) {
 // tokenType keeps access tokens apart from all other JWTs (RFC 9068 §2.1, RFC 8725 §3.11).
 const tokenType = "at+jwt"
 
-// readHeader takes alg, kid and typ and nothing else. With that jwk, jku, x5u
-// and x5c, which would let a token bring its own key, and crit, b64, zip and
-// cty, which would change how it is read, need no rule of their own.
+// readHeader takes alg, kid and typ and nothing else. With that jwk, jku, x5u and x5c, which would let a token bring
+// its own key, and crit, b64, zip and cty, which would change how it is read, need no rule of their own.
 func readHeader(data []byte) (h header, err error) {
 	switch {
 	case readExactly(data, &h) != nil:

@@ -242,9 +242,8 @@ func newSealer(t testing.TB, seed byte) *Sealer {
 	return sealer
 }
 
-// forge signs any header and payload with the private half of a key. It is what
-// somebody could do who got hold of it, and what shows that a refusal is due to
-// what a token says and not to its signature.
+// forge signs any header and payload with the private half of a key. It is what somebody could do who got hold of it,
+// and what shows that a refusal is due to what a token says and not to its signature.
 func forge(t testing.TB, key *signingKey, header, payload string) string {
 	t.Helper()
 	input := encode(header) + "." + encode(payload)

@@ -28,8 +28,7 @@ type publicJWK struct {
 	Y         string `json:"y,omitempty"`
 }
 
-// signingKey is a stored key, opened and checked, with the times between which
-// it counts.
+// signingKey is a stored key, opened and checked, with the times between which it counts.
 type signingKey struct {
 	id        string
 	algorithm jwa.SignatureAlgorithm
@@ -200,9 +199,8 @@ func thumbprint(key jwk.Key) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
-// errAlgorithm names the two choices: both are asymmetric, so that a verifier
-// need not be able to sign, and both have one parameter set, so that there is
-// nothing to choose wrongly (RFC 8725 §3.2).
+// errAlgorithm names the two choices: both are asymmetric, so that a verifier need not be able to sign, and both have
+// one parameter set, so that there is nothing to choose wrongly (RFC 8725 §3.2).
 func errAlgorithm(name string) error {
 	return fmt.Errorf("auth: signing algorithm %q is neither EdDSA nor ES256", name)
 }

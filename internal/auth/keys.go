@@ -29,9 +29,8 @@ import (
 //   - revoked: RevokedAt is set, whatever the time. It is neither published nor
 //     believed, and the other keys are ordered as if it had never been.
 //
-// A key that replaces a revoked one takes over its ActiveAt, and with it its
-// place in the order: whatever a clock says, the replacement signs where the
-// revoked key did.
+// A key that replaces a revoked one takes over its ActiveAt, and with it its place in the order: whatever a clock says,
+// the replacement signs where the revoked key did.
 type StoredKey struct {
 	ID               string // RFC 7638 SHA-256 thumbprint, the kid of its tokens
 	Algorithm        string // "EdDSA" (Ed25519) or "ES256"
@@ -58,8 +57,7 @@ type KeyStore interface {
 type KeyChanges struct {
 	Put    []StoredKey // new keys, and what has become of those with the same ID
 	Delete []string    // IDs
-	// Root is the root as Sealer.Seal wrote it, see [OpenRoot]; nil leaves what is
-	// stored, and an empty one removes it.
+	// Root is the root as Sealer.Seal wrote it, see [OpenRoot]; nil leaves what is stored, and an empty one removes it.
 	Root []byte
 }
 
@@ -71,8 +69,7 @@ type KeyRingOptions struct {
 	// TokenLifetime is the longest lifetime of any token, and required. Longer tokens are not issued, and a retired key
 	// verifies for this long.
 	TokenLifetime time.Duration
-	// Rotation is the age at which the active key is followed by a new one; 0 for
-	// never.
+	// Rotation is the age at which the active key is followed by a new one; 0 for never.
 	Rotation time.Duration
 	// Made is called with the key that is made when none signs; it may be nil.
 	Made func(KeyInfo)
@@ -106,8 +103,7 @@ type KeyRing struct {
 	snapshot atomic.Pointer[keySnapshot]
 	sealed   atomic.Bool // the stored keys do not open
 
-	// loading is a mutex which can be awaited with a context. It guards the two
-	// fields below.
+	// loading is a mutex which can be awaited with a context. It guards the two fields below.
 	loading   chan struct{}
 	limitedAt time.Time // the last reload which a token caused
 	loadErr   error     // the outcome of the last load, whatever caused it
@@ -213,8 +209,7 @@ func (k *KeyRing) longest() time.Duration { return max(k.lifetime, longestLife) 
 // MaxAge returns for how long others may keep what JWKS returns.
 func (k *KeyRing) MaxAge() time.Duration { return k.maxAge }
 
-// Reload reads the keys again. When it fails, the ring goes on with the keys it
-// has.
+// Reload reads the keys again. When it fails, the ring goes on with the keys it has.
 func (k *KeyRing) Reload(ctx context.Context) error {
 	if err := k.lock(ctx); err != nil {
 		return err
@@ -405,9 +400,8 @@ func (k *KeyRing) find(ctx context.Context, kid string) (*signingKey, *keySnapsh
 	return nil, s, err
 }
 
-// JWKS returns the JWK Set (RFC 7517 §5) of the next, the active and the
-// still-verifying retired keys, oldest first. It follows the clock: a retired
-// key leaves on time without a reload. It holds no private member.
+// JWKS returns the JWK Set (RFC 7517 §5) of the next, the active and the still-verifying retired keys, oldest first. It
+// follows the clock: a retired key leaves on time without a reload. It holds no private member.
 func (k *KeyRing) JWKS() (document []byte) {
 	now := k.now()
 	set := struct {

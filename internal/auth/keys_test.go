@@ -145,8 +145,7 @@ func TestAlteredRows(t *testing.T) {
 		"another kid":         func(keys []StoredKey) { keys[0].ID = planted.ID },
 		"no private half":     func(keys []StoredKey) { keys[0].SealedPrivateJWK = nil },
 		"no public half":      func(keys []StoredKey) { keys[0].PublicJWK = nil },
-		// Without the key-encryption key the best an intruder can do is to seal
-		// a key of his own under one of his own.
+		// Without the key-encryption key the best an intruder can do is to seal a key of his own under one of his own.
 		"planted": func(keys []StoredKey) {
 			keys[0] = es256
 			keys[0].SealedPrivateJWK = newSealer(t, 9).Seal(es256.ID, []byte(`{}`))
@@ -241,8 +240,7 @@ func TestKeyStates(t *testing.T) {
 			t.Fatalf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
-	// A key which is gone is not opened any more, but still known as ours: no
-	// token sends the ring to the store for it.
+	// A key which is gone is not opened any more, but still known as ours: no token sends the ring to the store for it.
 	f.store.change(func(keys []StoredKey) { keys[0].SealedPrivateJWK = nil })
 	f.reload(t)
 	if key := f.ring.current().byID[first]; key == nil || key.private != nil {

@@ -35,9 +35,8 @@ const (
 	maxKeyLength   = 64
 )
 
-// PasswordOptions sets the cost of a hash and how many are computed at once.
-// Zero values mean the defaults, which follow the OWASP password-storage sheet:
-// 19 MiB, two passes, one lane.
+// PasswordOptions sets the cost of a hash and how many are computed at once. Zero values mean the defaults, which
+// follow the OWASP password-storage sheet: 19 MiB, two passes, one lane.
 type PasswordOptions struct {
 	MemoryKiB   uint32 // argon2id memory of one hash, in KiB; default 19*1024
 	Time        uint32 // passes over the memory; default 2
@@ -54,8 +53,7 @@ type PasswordOptions struct {
 	Waited func(wait time.Duration, err error)
 }
 
-// Passwords hashes and verifies passwords with argon2id (RFC 9106). It is safe
-// for concurrent use.
+// Passwords hashes and verifies passwords with argon2id (RFC 9106). It is safe for concurrent use.
 type Passwords struct {
 	cost  cost
 	decoy string
@@ -75,8 +73,7 @@ func NewPasswords(o PasswordOptions) *Passwords {
 	if err := c.check(); err != nil {
 		panic("auth: password options: " + err.Error())
 	}
-	// The decoy's key is drawn, not derived: no password leads to it, and its
-	// verification costs the same.
+	// The decoy's key is drawn, not derived: no password leads to it, and its verification costs the same.
 	decoy := passwordHash{cost: c, salt: randomBytes(saltLength), key: randomBytes(keyLength)}
 	return &Passwords{
 		cost:  c,
@@ -91,11 +88,9 @@ func NewPasswords(o PasswordOptions) *Passwords {
 	}
 }
 
-// Hash returns the password's hash in PHC form,
-// $argon2id$v=19$m=<KiB>,t=<passes>,p=<lanes>$<salt>$<key>, with a fresh salt
-// and both byte strings in unpadded base64. The password is brought to NFC
-// first (RFC 8265 §4.2.2), so that it does not matter on which
-// keyboard it was typed; it is never cut.
+// Hash returns the password's hash in PHC form, $argon2id$v=19$m=<KiB>,t=<passes>,p=<lanes>$<salt>$<key>, with a fresh
+// salt and both byte strings in unpadded base64. The password is brought to NFC first (RFC 8265 §4.2.2), so that it
+// does not matter on which keyboard it was typed; it is never cut.
 //
 // When many wait, the groups take turns; a group may be a network, and in it a user. Callers who verify go first. The
 // error is ErrBusy or ctx's.
@@ -193,9 +188,8 @@ func (h passwordHash) String() string {
 
 var errPasswordHash = errors.New("auth: the stored password hash is malformed")
 
-// parsePasswordHash reads the one form which String writes. Comparing the text
-// with what it would be written as refuses signs, leading zeros, padding and
-// anything left over at once.
+// parsePasswordHash reads the one form which String writes. Comparing the text with what it would be written as refuses
+// signs, leading zeros, padding and anything left over at once.
 func parsePasswordHash(encoded string) (passwordHash, error) {
 	fields := strings.Split(encoded, "$")
 	if len(fields) != 6 {
@@ -220,8 +214,7 @@ func parsePasswordHash(encoded string) (passwordHash, error) {
 	return h, nil
 }
 
-// randomBytes never fails: crypto/rand ends the program rather than return
-// predictable bytes.
+// randomBytes never fails: crypto/rand ends the program rather than return predictable bytes.
 func randomBytes(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)

@@ -15,8 +15,7 @@ import (
 // RefreshTokens makes and reads refresh tokens (RFC 6749 §1.5, rotated as RFC
 // 9700 §4.14.2 asks). It is safe for concurrent use.
 //
-// A token names its session and its place in the session's chain, and carries
-// 130 random bits and a MAC:
+// A token names its session and its place in the session's chain, and carries 130 random bits and a MAC:
 //
 //	session "." generation "." random "." MAC
 //
@@ -27,8 +26,7 @@ type RefreshTokens struct{ key []byte }
 // macLength is that of half an HMAC-SHA256 (RFC 2104 §5), in bytes.
 const macLength = 16
 
-// NewRefreshTokens derives its key from what [OpenRoot] returns, so that all
-// instances have the same. root is 32 bytes.
+// NewRefreshTokens derives its key from what [OpenRoot] returns, so that all instances have the same. root is 32 bytes.
 func NewRefreshTokens(root []byte) (*RefreshTokens, error) {
 	key, err := DeriveSecret(root, "conduit refresh tokens: MAC")
 	return &RefreshTokens{key}, err

@@ -15,8 +15,7 @@ import (
 // KeyState says what a key does at a time; see [StoredKey].
 type KeyState string
 
-// The states, in the order in which a key passes through them; it can be revoked
-// in any.
+// The states, in the order in which a key passes through them; it can be revoked in any.
 const (
 	KeyNext    KeyState = "next"
 	KeyActive  KeyState = "active"
@@ -45,8 +44,7 @@ var ErrUnknownKey = errors.New("auth: no signing key with this kid")
 // noticeTime is how long it may take until all instances publish a new key. Their clocks may differ by as much.
 const noticeTime = time.Minute
 
-// lead is for how long a next key is published before it signs, by the clock of
-// whoever makes it.
+// lead is for how long a next key is published before it signs, by the clock of whoever makes it.
 func (k *KeyRing) lead() time.Duration { return 2*k.maxAge + noticeTime }
 
 // Follow tends the keys on a schedule until ctx ends. So keys rotate, and a running instance learns of keys that were

@@ -19,8 +19,7 @@ import (
 // kekLength is the length in bytes of a key-encryption key (AES-256).
 const kekLength = 32
 
-// sealVersion is the first byte of everything sealed, so that another cipher
-// can follow while old rows still open.
+// sealVersion is the first byte of everything sealed, so that another cipher can follow while old rows still open.
 const sealVersion = 1
 
 // ErrSealed says that a sealed private key does not open.
@@ -29,10 +28,9 @@ var ErrSealed = errors.New("auth: the sealed signing key does not open: " +
 
 // Sealer seals private keys before they are stored, and opens them. It is safe for concurrent use.
 //
-// A sealed key is the version byte, a random 96-bit nonce, and the AES-256-GCM
-// ciphertext with its tag. Version and kid are additional data: a sealed key
-// moved to another key's row does not open. Random nonces are sound for 2^32
-// messages under one key (NIST SP 800-38D §8.3), and Conduit seals a handful.
+// A sealed key is the version byte, a random 96-bit nonce, and the AES-256-GCM ciphertext with its tag. Version and kid
+// are additional data: a sealed key moved to another key's row does not open. Random nonces are sound for 2^32 messages
+// under one key (NIST SP 800-38D §8.3), and Conduit seals a handful.
 type Sealer struct{ aead cipher.AEAD }
 
 // NewSealer returns a Sealer for a key-encryption key of 32 bytes.
@@ -84,9 +82,8 @@ func DeriveSecret(root []byte, purpose string) ([]byte, error) {
 // errKEK does not hold the value, which may be a good key but for a slip.
 var errKEK = errors.New("auth: the key-encryption key must be 32 bytes, written in base64")
 
-// ReadKEK decodes a key-encryption key of exactly 32 bytes from base64, in the
-// standard or the URL alphabet, padded or not. Blanks around it are ignored. The
-// error never holds the value.
+// ReadKEK decodes a key-encryption key of exactly 32 bytes from base64, in the standard or the URL alphabet, padded or
+// not. Blanks around it are ignored. The error never holds the value.
 func ReadKEK(encoded string) ([]byte, error) {
 	encoded = strings.TrimSpace(encoded)
 	if strings.ContainsAny(encoded, "\r\n") { // which the decoder would skip
@@ -172,8 +169,7 @@ func makeKEKFile(path string) (made bool, err error) {
 	case err != nil:
 		return false, err
 	}
-	// So must its name. Not every system can sync a directory, and the key is
-	// usable where it cannot.
+	// So must its name. Not every system can sync a directory, and the key is usable where it cannot.
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
 		_ = dir.Sync()
 		_ = dir.Close()

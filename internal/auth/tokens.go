@@ -50,8 +50,7 @@ type TokenOptions struct {
 	// then accepted until they expire; with nil they are not.
 	Issuers IssuerStore
 	Now     func() time.Time // the clock; default time.Now
-	// CacheSize is how many verified tokens are remembered; default 10000. An
-	// entry takes a few hundred bytes.
+	// CacheSize is how many verified tokens are remembered; default 10000. An entry takes a few hundred bytes.
 	CacheSize int
 }
 
@@ -102,8 +101,7 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 	return t
 }
 
-// sessionClaim is registered for JWTs by OpenID Connect Front-Channel Logout
-// §3, with this meaning.
+// sessionClaim is registered for JWTs by OpenID Connect Front-Channel Logout §3, with this meaning.
 const sessionClaim = "sid"
 
 // Sign returns a token for a session of a user, valid from issuedAt to expiresAt, which are cut to seconds. The token
@@ -282,8 +280,7 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 	return said, keys, nil
 }
 
-// refusal translates the outcome of the checks. The library's own texts name a
-// claim and no value.
+// refusal translates the outcome of the checks. The library's own texts name a claim and no value.
 func refusal(err error) error {
 	if errors.Is(err, jwt.ErrTokenNotYetValid()) || errors.Is(err, jwt.ErrInvalidIssuedAt()) {
 		return errNotYetValid

@@ -219,9 +219,8 @@ func TestVerifyConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
-// TestTwinSignature shows why nothing may be keyed by a token's text: to each
-// ES256 signature (r, s) there is a twin (r, n-s). It verifies, and says what
-// the first one says: the same session, which ends for both at once.
+// TestTwinSignature shows why nothing may be keyed by a token's text: to each ES256 signature (r, s) there is a twin
+// (r, n-s). It verifies, and says what the first one says: the same session, which ends for both at once.
 func TestTwinSignature(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "ES256")
