@@ -96,8 +96,8 @@ func decodePart(part string) ([]byte, error) {
 // tokenType keeps access tokens apart from all other JWTs (RFC 9068 §2.1, RFC 8725 §3.11).
 const tokenType = "at+jwt"
 
-// readHeader takes alg, kid and typ and nothing else. With that jwk, jku, x5u and x5c, which would let a token bring
-// its own key, and crit, b64, zip and cty, which would change how it is read, need no rule of their own.
+// readHeader takes alg, kid and typ and nothing else. So two sorts of members need no rule of their own: jwk, jku, x5u
+// and x5c, by which a token would bring its own key, and crit, b64, zip and cty, which would change how it is read.
 func readHeader(data []byte) (h header, err error) {
 	switch {
 	case readExactly(data, &h) != nil:

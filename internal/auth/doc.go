@@ -3,9 +3,10 @@
 //
 // # What it promises
 //
-// A password leaves this package only as an argon2id hash with its own salt. A check for an account that does not exist
-// costs one hash too, so the time of an answer does not show who has an account. A flood of log-ins queues for a
-// bounded time and does not take the machine's memory.
+// A password leaves this package only as an argon2id hash with its own salt (RFC 9106; OWASP Password Storage Cheat
+// Sheet). A check for an account that does not exist costs one hash too, so the time of an answer does not show who has
+// an account (OWASP Authentication Cheat Sheet). A flood of log-ins queues for a bounded time and does not take the
+// machine's memory.
 //
 // A private signing key rests sealed under a key-encryption key that the database never sees, so a copy of the database
 // signs nothing. A key verifies only while its private half opens under that key, so a row planted in the database does

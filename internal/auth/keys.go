@@ -63,8 +63,8 @@ type KeyChanges struct {
 
 // KeyRingOptions sets how keys are made and for how long they count.
 type KeyRingOptions struct {
-	// Algorithm is that of keys made from now on, "EdDSA" or "ES256". Empty means that of the active key, or "EdDSA"
-	// without one. Existing keys stay as they are.
+	// Algorithm is the one of new keys, "EdDSA" or "ES256". Empty means that of the active key, or "EdDSA" if none is
+	// active. Existing keys stay as they are.
 	Algorithm string
 	// TokenLifetime is the longest lifetime of any token, and required. Longer tokens are not issued, and a retired key
 	// verifies for this long.
@@ -73,7 +73,7 @@ type KeyRingOptions struct {
 	Rotation time.Duration
 	// Made is called with the key that is made when none signs; it may be nil.
 	Made func(KeyInfo)
-	// MaxAge is for how long others may keep the JWK Set; default 5m. A next key
+	// MaxAge is how long others may keep the JWK Set; default 5m. A next key
 	// is published for at least twice that before it signs.
 	MaxAge time.Duration
 	// Now is the clock; default time.Now.
@@ -103,9 +103,9 @@ type KeyRing struct {
 	snapshot atomic.Pointer[keySnapshot]
 	sealed   atomic.Bool // the stored keys do not open
 
-	// loading is a mutex which can be awaited with a context. It guards the two fields below.
+	// loading is a mutex that can be awaited with a context. It guards the two fields below.
 	loading   chan struct{}
-	limitedAt time.Time // the last reload which a token caused
+	limitedAt time.Time // the last reload that a token caused
 	loadErr   error     // the outcome of the last load, whatever caused it
 }
 

@@ -89,8 +89,8 @@ func NewPasswords(o PasswordOptions) *Passwords {
 }
 
 // Hash returns the password's hash in PHC form, $argon2id$v=19$m=<KiB>,t=<passes>,p=<lanes>$<salt>$<key>, with a fresh
-// salt and both byte strings in unpadded base64. The password is brought to NFC first (RFC 8265 §4.2.2), so that it
-// does not matter on which keyboard it was typed; it is never cut.
+// salt and both byte strings in unpadded base64. The password is brought to NFC first (RFC 8265 §4.2.2), so
+// every keyboard types the same one. It is never cut.
 //
 // When many wait, the groups take turns; a group may be a network, and in it a user. Callers who verify go first. The
 // error is ErrBusy or ctx's.
@@ -188,8 +188,8 @@ func (h passwordHash) String() string {
 
 var errPasswordHash = errors.New("auth: the stored password hash is malformed")
 
-// parsePasswordHash reads the one form which String writes. Comparing the text with what it would be written as refuses
-// signs, leading zeros, padding and anything left over at once.
+// parsePasswordHash reads the one form that String writes. It writes what it has read once more and compares the texts,
+// which refuses signs, leading zeros, padding and anything left over.
 func parsePasswordHash(encoded string) (passwordHash, error) {
 	fields := strings.Split(encoded, "$")
 	if len(fields) != 6 {

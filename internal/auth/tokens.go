@@ -16,12 +16,12 @@ import (
 )
 
 var (
-	// ErrInvalid says that a token is not ours, or no longer good. The error that wraps it has a reason for the log, in
-	// which nothing of the token appears.
+	// ErrInvalid says that a token is not ours, or no longer good. The error that wraps it holds a reason for the log
+	// and nothing of the token.
 	ErrInvalid = errors.New("auth: invalid token")
 
-	// ErrExpired says that a token is ours and that nothing but its time is
-	// wrong. It is never said of a token whose signature was not verified.
+	// ErrExpired says that a token is ours and that nothing but its time is wrong. Verify never returns it for a token
+	// whose signature it did not verify.
 	ErrExpired = errors.New("auth: expired token")
 )
 

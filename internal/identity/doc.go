@@ -9,7 +9,8 @@
 //	                     v account disabled or deleted; a refresh token was reused
 //	                    gone: its tokens are refused at once
 //
-// Refresh tokens keep a session live. Each is exchanged for the next; the session moves its end, up to a limit:
+// Refresh tokens keep a session live. Each is exchanged for the next, and moves the session's end, up to a limit
+// (RFC 9700 §4.14.2):
 //
 //	       exchanged                      successor used, grace time over
 //	newest ---------> replaced -----------------------------------------> used up

@@ -37,9 +37,8 @@ func TestFold(t *testing.T) {
 
 func TestLook(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"jake", "Ida", "max", "b0b", "i1l", "MIDAS", "zoë", "straße", "Иван",
-		"山田", "🦊",
-		"a b"} {
+	names := []string{"jake", "Ida", "max", "b0b", "i1l", "MIDAS", "zoë", "straße", "Иван", "山田", "🦊", "a b"}
+	for _, name := range names {
 		for _, spelling := range []string{strings.ToUpper(name), strings.ToLower(name)} {
 			// A capital may look like something that its small letter does not: that holds for ASCII alone.
 			if plain := len(name) == utf8.RuneCountInString(name); plain && Look(spelling) != Look(name) {
@@ -108,13 +107,11 @@ func TestUsernames(t *testing.T) {
 	t.Parallel()
 	for name, allowed := range map[string]bool{
 		"jake": true, "Jean-Luc 2": true, "o'neil": true, "山田": true, "می\u200cخواهم": true, "🦊": true,
-		"a.b": true,
-		"...": true, "%2F": true, `\`: true,
+		"a.b": true, "...": true, "%2F": true, `\`: true,
 		strings.Repeat("é", 64): true, strings.Repeat("é", 65): false,
 		"": false, " ": false, "\u3000": false, " a": false, "a\n": false, "a\tb": false, ".": false, "..": false,
-		"a/b": false, "/": false,
-		"a\x00": false, "a\x7f": false, "a\u200bb": false, "a\u202eb": false, "a\u2028b": false, "\ufeffa": false,
-		"a\u0085b": false, "a\U000e0041": false,
+		"a/b": false, "/": false, "a\x00": false, "a\x7f": false, "a\u200bb": false, "a\u202eb": false,
+		"a\u2028b": false, "\ufeffa": false, "a\u0085b": false, "a\U000e0041": false,
 		"jake\u200c": false, "ja\u200dke": false, "\u200d": false, "jake\u034f": false, "jake\ufe0f": false,
 		"\u3164": false, "\u2800": false,
 	} {

@@ -15,7 +15,7 @@ type CommonPasswords interface {
 // the standard policy, length is the only rule.
 type PasswordPolicy struct {
 	// Strict also refuses passwords that are common, that hold the username or the email, or that have fewer than 15
-	// characters. It needs Common.
+	// characters, as NIST SP 800-63B-4 §3.1.1.2 asks. It needs Common.
 	Strict bool
 	Common CommonPasswords
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"conduit/internal/errs"
 )
 
@@ -41,10 +43,9 @@ func TestPasswordPolicy(t *testing.T) {
 		{strict, "an unsuspicious one", "an", "on@one.example", nil},
 	} {
 		problems := errs.Fields{}
-		if test.policy.check(problems, test.password, test.username, test.email); !slices.Equal(problems["password"],
-			test.want) {
-			t.Errorf("%q for %q, %q: %q, want %q", test.password, test.username, test.email, problems["password"],
-				test.want)
+		test.policy.check(problems, test.password, test.username, test.email)
+		if diff := cmp.Diff(test.want, problems["password"]); diff != "" {
+			t.Errorf("%q for %q, %q (-want +got):\n%s", test.password, test.username, test.email, diff)
 		}
 	}
 }
