@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,15 +15,9 @@ import (
 func TestFromAnotherModule(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/go-client.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root, failed := filepath.Abs("..")
 	folder := t.TempDir()
-	if err := os.Symlink(root, filepath.Join(folder, "conduit")); err != nil {
+	if err := errors.Join(err, failed, os.Symlink(root, filepath.Join(folder, "conduit"))); err != nil {
 		t.Fatal(err)
 	}
 	reader := filepath.Join(folder, "reader")
