@@ -238,7 +238,7 @@ func findUserID(ctx context.Context, db *store.Store, user string) (int64, error
 
 func printEvents(out io.Writer, events []identity.Event) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "TIME\tACTOR\tACTION\tTARGET\tADDRESS\tREQUEST\tUSER AGENT")
+	_, _ = fmt.Fprintln(table, "TIME\tACTOR\tACTION\tTARGET\tIP ADDRESS\tREQUEST\tUSER AGENT")
 	for _, event := range events {
 		actor := string(event.Actor)
 		if event.ActorID != nil {

@@ -35,7 +35,7 @@ func TestAudit(t *testing.T) {
 		rows := func(args ...string) (rows []string) {
 			t.Helper()
 			lines := strings.Split(strings.TrimSuffix(command(append([]string{"audit"}, args...)...), "\n"), "\n")
-			header := regexp.MustCompile(`\ATIME +ACTOR +ACTION +TARGET +ADDRESS +REQUEST +USER AGENT\z`)
+			header := regexp.MustCompile(`\ATIME +ACTOR +ACTION +TARGET +IP ADDRESS +REQUEST +USER AGENT\z`)
 			if !header.MatchString(lines[0]) {
 				t.Errorf("heading %s", lines[0])
 			}
@@ -129,7 +129,7 @@ func TestAuditShowsClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := invoke(t, nil, "audit", "--database", url)
-	const hostile = `2026-02-18 03:22:56Z  anonymous  login-failed ×37  user:1  -        -        ü \x1b[2J\t\"x\"`
+	const hostile = `2026-02-18 03:22:56Z  anonymous  login-failed ×37  user:1  -           -        ü \x1b[2J\t\"x\"`
 	if err != nil || !strings.HasSuffix(out, hostile+"\n") {
 		t.Errorf("%q, %v", out, err)
 	}

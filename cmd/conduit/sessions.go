@@ -79,7 +79,7 @@ func listSessions(ctx context.Context, accounts *identity.Accounts, name string,
 		}
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ID\tUSER\tCREATED\tLAST SEEN\tEXPIRES\tADDRESS\tUSER AGENT")
+	_, _ = fmt.Fprintln(table, "ID\tUSER\tCREATED\tLAST SEEN\tEXPIRES\tIP ADDRESS\tUSER AGENT")
 	err := accounts.ListSessions(ctx, user.ID, func(session identity.AccountSession) error {
 		_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", session.ID, printable(session.Username),
 			moment(session.CreatedAt),

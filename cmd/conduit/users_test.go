@@ -98,7 +98,7 @@ func TestAccounts(t *testing.T) {
 
 		second, third := login("jake@example.com", "jakes secret"), login("jake@example.com", "jakes secret")
 		other := login("jane@example.com", "janes secret")
-		const sessions = "ID +USER +CREATED +LAST SEEN +EXPIRES +ADDRESS +USER AGENT\n"
+		const sessions = "ID +USER +CREATED +LAST SEEN +EXPIRES +IP ADDRESS +USER AGENT\n"
 		row := func(name string) string {
 			return `[A-Z2-7]{26} +` + name + "( +" + moment + `){3} +127.0.0.1 +Go-http-client/1.1` + "\n"
 		}
