@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,37 +17,29 @@ import (
 // documented runs the shell commands of docs/backup.md that hold a word, in a folder and with variables.
 func documented(t *testing.T, word, folder string, variables ...string) string {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/backup.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var script string
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```")
-	for _, block := range blocks.FindAllSubmatch(page, -1) {
-		if strings.Contains(string(block[1]), word) {
-			script += string(block[1])
+	for _, block := range blocks.FindAllStringSubmatch(document(t, "backup.md"), -1) {
+		if strings.Contains(block[1], word) {
+			script += block[1]
 		}
 	}
 	if script == "" {
 		t.Fatalf("docs/backup.md has no commands with %q", word)
 	}
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	programs := t.TempDir()
-	if err := os.Symlink(self, filepath.Join(programs, "conduit")); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Symlink(self, filepath.Join(programs, "conduit")))
 	path := programs + ":" + os.Getenv("PATH")
 	installed, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // fails for malformed patterns only
 	for _, bin := range installed {
 		path += ":" + bin
 	}
-	shell := exec.CommandContext(t.Context(), "sh", "-eu")
-	shell.Dir, shell.Stdin = folder, strings.NewReader(script)
-	shell.Env = append(append(os.Environ(), asProgram+"=yes", "PATH="+path), variables...)
-	out, err := shell.CombinedOutput()
+	command := exec.CommandContext(t.Context(), "sh", "-eu")
+	command.Dir, command.Stdin = folder, strings.NewReader(script)
+	command.Env = append(append(os.Environ(), asProgram+"=yes", "PATH="+path), variables...)
+	out, err := command.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v: %s", script, err, out)
 	}
@@ -62,42 +53,32 @@ func TestBackup(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		folder := t.TempDir()
 		keyFile, backup := filepath.Join(folder, "conduit.key"), "BACKUP="+filepath.Join(folder, "backup")
-		sqlite := strings.HasPrefix(url, "sqlite:")
+		sqlite := isSQLite(url)
 		if sqlite {
 			url = "sqlite:" + filepath.Join(folder, "conduit.db")
 		}
 		i := serveOn(t, url, keyFile, "--demo=false")
-		token, _ := i.tokenOf(t, "/users")
-		const article = `{"article":{"title":"Before","description":"d","body":"b"}}`
-		if status, text := i.do(t, "POST", "/articles", token, article); status != http.StatusCreated {
-			t.Fatal(status, text)
+		token := i.register(t, "jake")
+		article := func(title string) string {
+			return `{"article":{"title":"` + title + `","description":"d","body":"b"}}`
 		}
+		i.want(t, 201, "POST /articles", token, article("Before"))
 		writing := make(chan struct{})
 		go func() {
 			defer close(writing)
 			for range 50 {
-				i.do(t, "POST", "/articles", token, strings.ReplaceAll(article, "Before", "Meanwhile"))
+				_, _ = send(t.Context(), http.DefaultClient, "POST "+i.url+"/articles", token, article("Meanwhile"))
 			}
 		}()
 		if sqlite {
-			out := documented(t, "conduit backup", folder, backup)
-			if !strings.Contains(out, "without the key-encryption key") {
-				t.Error(out)
-			}
-			if info, err := os.Stat(filepath.Join(folder, "backup")); err != nil || info.Mode().Perm() != 0o600 {
-				t.Errorf("the backup's mode: %v, %v", info, err)
-			}
+			wantWords(t, documented(t, "conduit backup", folder, backup), "without the key-encryption key")
+			wantPrivate(t, filepath.Join(folder, "backup"))
 		} else {
 			documented(t, "pg_dump", folder, backup, "DATABASE="+url)
 		}
 		<-writing
-		after := strings.ReplaceAll(article, "Before", "After")
-		if status, text := i.do(t, "POST", "/articles", token, after); status != http.StatusCreated {
-			t.Fatal(status, text)
-		}
-		if err := i.stop(); err != nil {
-			t.Fatal(err)
-		}
+		i.want(t, 201, "POST /articles", token, article("After"))
+		i.stop(t)
 
 		if sqlite {
 			documented(t, "rm -f", folder, backup)
@@ -106,40 +87,25 @@ func TestBackup(t *testing.T) {
 			documented(t, "pg_restore", folder, backup, "NEW_DATABASE="+url)
 		}
 		i = serveOn(t, url, keyFile, "--demo=false")
-		for path, want := range map[string]int{
-			"/user": http.StatusOK, "/articles/before": http.StatusOK, "/articles/after": http.StatusNotFound,
-		} {
-			if status, text := i.do(t, "GET", path, token, ""); status != want {
-				t.Errorf("GET %s after the restore: %d %s, want %d", path, status, text, want)
-			}
-		}
+		i.want(t, 200, "GET /user", token)
+		i.want(t, 200, "GET /articles/before", token)
+		i.want(t, 404, "GET /articles/after", token)
 		// The rules that triggers and constraints hold came along.
-		const taken = `{"user":{"username":"JAKE","email":"j@example.com","password":"jakes secret"}}`
-		if status, text := i.do(t, "POST", "/users", "", taken); status != http.StatusConflict {
-			t.Errorf("a taken name after the restore: %d %s", status, text)
-		}
-		out := documented(t, "sessions revoke --all", folder, "CONDUIT_DATABASE="+url, "CONDUIT_KEY_FILE="+keyFile)
-		if status, text := i.do(t, "GET", "/user", token, ""); status != http.StatusUnauthorized {
-			t.Errorf("after all sessions were ended: %d %s; %s", status, text, out)
-		}
-		if err := i.stop(); err != nil {
-			t.Error(err)
-		}
+		i.want(t, 409, "POST /users", "",
+			`{"user":{"username":"JAKE","email":"j@example.com","password":"jakes secret"}}`)
+		documented(t, "sessions revoke --all", folder, "CONDUIT_DATABASE="+url, "CONDUIT_KEY_FILE="+keyFile)
+		i.want(t, 401, "GET /user", token)
 	})
 }
 
-// TestBackupRefuses: it never replaces a file, makes no empty database of a mistyped name, and leaves nothing
-// half-made.
+// TestBackupRefuses: it never replaces a file and leaves nothing half-made. No command makes an empty database of a
+// mistyped name.
 func TestBackupRefuses(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	database, taken := filepath.Join(folder, "conduit.db"), filepath.Join(folder, "taken")
-	if _, err := invoke(t, map[string]string{"CONDUIT_DATABASE": "sqlite:" + database}, "migrate", "up"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(taken, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	shell{"CONDUIT_DATABASE": "sqlite:" + database}.run(t, "migrate up")
+	must(t, os.WriteFile(taken, []byte("precious"), 0o600))
 	fresh, typo := filepath.Join(folder, "new"), "sqlite:"+filepath.Join(folder, "typo.db")
 	for name, test := range map[string]struct{ database, file, want string }{
 		"a file that is there":   {"sqlite:" + database, taken, "file already exists"},
@@ -150,12 +116,10 @@ func TestBackupRefuses(t *testing.T) {
 		"in memory":              {app.InMemory, fresh, "pg_dump"},
 		"PostgreSQL":             {"postgres://somebody@127.0.0.1:1/none", fresh, "pg_dump"},
 	} {
-		_, err := invoke(t, map[string]string{"CONDUIT_DATABASE": test.database}, "backup", test.file)
-		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: %v, want %q", name, err, test.want)
-		}
+		_, err := shell{"CONDUIT_DATABASE": test.database}.try(t, "backup", test.file)
+		refused(t, name, err, test.want)
 	}
-	variables := map[string]string{
+	mistyped := shell{
 		"CONDUIT_DATABASE":           typo,
 		"CONDUIT_KEY_ENCRYPTION_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 	}
@@ -163,18 +127,13 @@ func TestBackupRefuses(t *testing.T) {
 		"users list", "sessions list", "audit", "keys list", "migrate status", "migrate down --yes",
 		"serve --migrate=false --listen=127.0.0.1:0",
 	} {
-		_, err := invoke(t, variables, strings.Fields(command)...)
-		if err == nil || !strings.Contains(err.Error(), "no such file") {
-			t.Errorf("%s on a database that is not there: %v", command, err)
-		}
+		mistyped.refuses(t, "no such file", command)
 	}
-	if text, err := os.ReadFile(taken); err != nil || !bytes.Equal(text, []byte("precious")) {
-		t.Errorf("the file that was there: %q, %v", text, err)
-	}
+	text, err := os.ReadFile(taken)
+	must(t, err)
+	wantSame(t, "the file that was there", string(text), "precious")
 	files, err := os.ReadDir(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	for _, file := range files {
 		if name := file.Name(); name == "new" || name == "typo.db" || strings.HasSuffix(name, ".tmp") {
 			t.Errorf("%s was left behind", name)
@@ -188,28 +147,16 @@ func TestCopyOfTheFileAlone(t *testing.T) {
 	folder := t.TempDir()
 	database, copied := filepath.Join(folder, "conduit.db"), filepath.Join(folder, "copy.db")
 	i := serveOn(t, "sqlite:"+database, filepath.Join(folder, "conduit.key"), "--demo=false")
-	i.tokenOf(t, "/users")
+	i.register(t, "jake")
 	text, err := os.ReadFile(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(copied, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for file, want := range map[string]string{database: "jake", copied: "lacks the migration 0001"} {
-		out, err := invoke(t, map[string]string{"CONDUIT_DATABASE": "sqlite:" + file}, "users", "list")
-		if err != nil {
-			out = err.Error()
-		}
-		if !strings.Contains(out, want) {
-			t.Errorf("%s: %s, want %q", file, out, want)
-		}
-	}
-	if err := i.stop(); err != nil {
-		t.Error(err)
-	}
+	must(t, err)
+	must(t, os.WriteFile(copied, text, 0o600))
+	wantWords(t, shell{}.run(t, "users list --database", "sqlite:"+database), "jake")
+	shell{}.refuses(t, "lacks the migration 0001", "users list --database", "sqlite:"+copied)
 }
 
+// TestDatabaseFromFile: a file may name the database. A flag wins over both variables, and two flags or two variables
+// are a mistake.
 func TestDatabaseFromFile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -217,37 +164,33 @@ func TestDatabaseFromFile(t *testing.T) {
 	file := func(name, text string) string {
 		t.Helper()
 		path := filepath.Join(folder, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(path, []byte(text), 0o600))
 		return path
 	}
 	named := file("named", "\n"+url+" \n")
-	one := func(variable, value string) map[string]string { return map[string]string{variable: value} }
-	both := map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_DATABASE_FILE": named}
-	for name, test := range map[string]struct {
-		variables map[string]string
-		args      string
-		want      string // of the error; "" for none
-	}{
-		"flag":                {nil, "--database-file=" + named, ""},
-		"variable":            {one("CONDUIT_DATABASE_FILE", named), "", ""},
-		"flag, variable":      {one("CONDUIT_DATABASE", "sqlite:/no/such"), "--database-file=" + named, ""},
-		"variable, flag":      {one("CONDUIT_DATABASE_FILE", "/no/such"), "--database=" + url, ""},
-		"both flags":          {nil, "--database=" + url + " --database-file=" + named, "--database is given too"},
-		"both variables":      {both, "", "--database-file (CONDUIT_DATABASE_FILE): --database is given too"},
-		"no file":             {nil, "--database-file=" + filepath.Join(folder, "none"), "no such file"},
-		"a file of no lines":  {nil, "--database-file=" + file("empty", " \n"), "want one line"},
-		"a file of two lines": {nil, "--database-file=" + file("two", url+"\n"+url), "want one line"},
-		"a file of no URL":    {nil, "--database-file=" + file("bad", "secret word"), "want sqlite:FILE"},
+	for name, command := range map[string]string{
+		"flag":           "migrate up --database-file=" + named,
+		"variable":       "CONDUIT_DATABASE_FILE=" + named + " migrate up",
+		"flag, variable": "CONDUIT_DATABASE=sqlite:/no/such migrate up --database-file=" + named,
+		"variable, flag": "CONDUIT_DATABASE_FILE=/no/such migrate up --database=" + url,
 	} {
-		_, err := invoke(t, test.variables, append([]string{"migrate", "up"}, strings.Fields(test.args)...)...)
-		got := fmt.Sprint(err)
-		if test.want == "" && err != nil || !strings.Contains(got, test.want) {
-			t.Errorf("%s: %s, want %q", name, got, test.want)
+		if _, err := (shell{}).try(t, command); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
-		if strings.Contains(got, "secret word") {
-			t.Errorf("%s: the error holds what the file does: %s", name, got)
+	}
+	for name, test := range map[string]struct{ command, want string }{
+		"both flags": {"migrate up --database=" + url + " --database-file=" + named, "--database is given too"},
+		"both variables": {"CONDUIT_DATABASE=" + url + " CONDUIT_DATABASE_FILE=" + named + " migrate up",
+			"--database-file (CONDUIT_DATABASE_FILE): --database is given too"},
+		"no file":             {"migrate up --database-file=" + filepath.Join(folder, "none"), "no such file"},
+		"a file of no lines":  {"migrate up --database-file=" + file("empty", " \n"), "want one line"},
+		"a file of two lines": {"migrate up --database-file=" + file("two", url+"\n"+url), "want one line"},
+		"a file of no URL":    {"migrate up --database-file=" + file("bad", "secret word"), "want sqlite:FILE"},
+	} {
+		_, err := shell{}.try(t, test.command)
+		refused(t, name, err, test.want)
+		if strings.Contains(fmt.Sprint(err), "secret word") {
+			t.Errorf("%s: the error holds what the file does: %v", name, err)
 		}
 	}
 }

@@ -12,26 +12,15 @@ import (
 	"time"
 )
 
-// limitedProgram starts the program with so many file descriptors, and returns where it listens and its log, a line
-// each.
-func limitedProgram(t *testing.T, files int, flags ...string) (address string, log <-chan string) {
+// limitedProgram starts the program with so many file descriptors, and returns it with its log, a line each.
+func limitedProgram(t *testing.T, files int, flags ...string) (i instance, log <-chan string) {
 	t.Helper()
 	flags = append([]string{"serve", "--listen=127.0.0.1:0", "--database=sqlite::memory:"}, flags...)
 	command := ownProcess(t, flags...)
-	command.Path, command.Args = "/bin/sh", append([]string{
-		"sh", "-c", `ulimit -n "$0" && exec "$@"`, strconv.Itoa(files),
-	}, command.Args...)
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	command.Args = append([]string{"sh", "-c", `ulimit -n "$0" && exec "$@"`, strconv.Itoa(files)}, command.Args...)
+	command.Path = "/bin/sh"
 	stderr, err := command.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	lines := make(chan string, 1000)
 	go func() {
 		defer close(lines)
@@ -39,48 +28,35 @@ func limitedProgram(t *testing.T, files int, flags ...string) (address string, l
 			lines <- scanner.Text()
 		}
 	}()
-	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
-	for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
-		if fields := strings.Fields(scanner.Text()); len(fields) == 2 && fields[0] == "API" {
-			return strings.TrimSuffix(strings.TrimPrefix(fields[1], "http://"), "/api"), lines
-		}
-	}
-	t.Fatal("did not start")
-	return "", nil
+	return serveInProcess(t, command), lines
 }
 
-// clientFrom is a client with an IP address of loopback.
-func clientFrom(ipAddress string) *http.Client {
+// connect opens connections that send nothing.
+func (i instance) connect(t *testing.T, count int) (held []net.Conn) {
+	t.Helper()
+	for range count {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", i.hostPort())
+		must(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		held = append(held, conn)
+	}
+	return held
+}
+
+// serves tells whether a client with this IP address of loopback is served, over a connection of its own.
+func (i instance) serves(ctx context.Context, ipAddress string) bool {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ipAddress)}}
-	return &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
-}
-
-func ask(ctx context.Context, client *http.Client, address string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/api/tags", nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	return response.StatusCode, response.Body.Close()
+	client := &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+	got, err := send(ctx, client, "GET "+i.url+"/tags", "", "")
+	return err == nil && got.status == http.StatusOK
 }
 
 // TestOneClientsConnections: who opens as many connections as they can get gets a quarter, and others are served.
 func TestOneClientsConnections(t *testing.T) {
 	t.Parallel()
-	address, log := limitedProgram(t, 160) // so 80 connections are taken, 20 of one network
-	var held []net.Conn
+	i, log := limitedProgram(t, 160) // so 80 connections are taken, 20 of one network
+	held := i.connect(t, 60)
 	refused := 0
-	for range 60 {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = conn.Close() }()
-		held = append(held, conn)
-	}
 	for _, conn := range held[20:] {
 		if answer, err := io.ReadAll(conn); err == nil && strings.HasPrefix(string(answer), "HTTP/1.1 503 ") &&
 			strings.Contains(string(answer), `{"errors":{"server":["has too many connections"]}}`) {
@@ -90,24 +66,19 @@ func TestOneClientsConnections(t *testing.T) {
 	if refused != 40 {
 		t.Errorf("of 60 connections %d were refused, want 40", refused)
 	}
-	if status, err := ask(t.Context(), clientFrom("127.0.0.2"), address); err != nil || status != http.StatusOK {
-		t.Errorf("another client: %d %v", status, err)
+	if !i.serves(t.Context(), "127.0.0.2") {
+		t.Error("another client is not served")
 	}
 	for _, conn := range held {
 		_ = conn.Close()
 	}
-	for { // as soon as the server has noticed
-		if status, err := ask(t.Context(), clientFrom("127.0.0.1"), address); err == nil && status == http.StatusOK {
-			break
-		}
+	for !i.serves(t.Context(), "127.0.0.1") && t.Context().Err() == nil { // until the server has noticed
 	}
 	warnings := 0
 	for len(log) > 0 {
 		if line := <-log; strings.Contains(line, "level=WARN") {
 			warnings++
-			if !strings.Contains(line, "--trusted-proxies") || !strings.Contains(line, "network=127.0.0.1") {
-				t.Error(line)
-			}
+			wantWords(t, line, "--trusted-proxies", "network=127.0.0.1")
 		}
 	}
 	if warnings != 1 {
@@ -119,15 +90,8 @@ func TestOneClientsConnections(t *testing.T) {
 // afterwards.
 func TestNoFileDescriptors(t *testing.T) {
 	t.Parallel()
-	address, log := limitedProgram(t, 48, "--max-connections=1000", "--max-connections-per-network=1000")
-	var held []net.Conn
-	for range 60 {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, conn)
-	}
+	i, log := limitedProgram(t, 48, "--max-connections=1000", "--max-connections-per-network=1000")
+	held := i.connect(t, 60)
 	warning := ""
 	for line := range log {
 		if strings.Contains(line, "no file descriptors are left") {
@@ -135,18 +99,14 @@ func TestNoFileDescriptors(t *testing.T) {
 			break
 		}
 	}
-	for _, want := range []string{"level=WARN", "ulimit", " open="} {
-		if !strings.Contains(warning, want) {
-			t.Errorf("the warning lacks %q: %s", want, warning)
-		}
-	}
+	wantWords(t, warning, "level=WARN", "ulimit", " open=")
 	time.AfterFunc(3*time.Second, func() { // while net/http tries again and again
 		for _, conn := range held {
 			_ = conn.Close()
 		}
 	})
-	if status, err := ask(t.Context(), clientFrom("127.0.0.2"), address); err != nil || status != http.StatusOK {
-		t.Errorf("afterwards: %d %v", status, err)
+	if !i.serves(t.Context(), "127.0.0.2") {
+		t.Error("nobody is served afterwards")
 	}
 	for len(log) > 0 {
 		if line := <-log; strings.Contains(line, "level=WARN") {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"conduit/internal/store/storetest"
@@ -16,66 +14,36 @@ func TestLostKeyEncryptionKey(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		folder := t.TempDir()
-		keyFile, kept, other := filepath.Join(folder, "conduit.key"), filepath.Join(folder, "kept.key"),
-			filepath.Join(folder, "other.key")
-		i := serveOn(t, url, keyFile)
-		token, kid := i.tokenOf(t, "/users")
-		if err := i.stop(); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(keyFile, kept); err != nil {
-			t.Fatal(err)
-		}
-		serveOn(t, "sqlite:"+filepath.Join(folder, "other.db"), other)
-		for name, args := range map[string][]string{
-			"missing":          {"serve", "--listen=127.0.0.1:0", "--demo=false", "--key-file", keyFile},
-			"another":          {"serve", "--listen=127.0.0.1:0", "--demo=false", "--key-file", other},
-			"another, listing": {"keys", "list", "--key-file", other},
-		} {
-			_, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url}, args...)
-			if err == nil || !strings.Contains(err.Error(), "conduit keys reset") ||
-				strings.Contains(err.Error(), "\n") {
-				t.Errorf("%s: %v, want one line with the remedy", name, err)
+		keyFile, kept := filepath.Join(folder, "conduit.key"), filepath.Join(folder, "kept.key")
+		other := filepath.Join(folder, "other.key")
+		sh := shell{"CONDUIT_DATABASE": url, "CONDUIT_KEY_FILE": keyFile}
+		noKeyFile := func() {
+			t.Helper()
+			if _, err := os.Stat(keyFile); err == nil {
+				t.Error("a key file was made")
 			}
 		}
-		if _, err := os.Stat(keyFile); err == nil {
-			t.Error("a key file was made")
-		}
+		i := serveOn(t, url, keyFile)
+		token := i.register(t, "jake")
+		i.stop(t)
+		must(t, os.Rename(keyFile, kept))
+		serveOn(t, "sqlite:"+filepath.Join(folder, "other.db"), other)
+		sh.refuses(t, "conduit keys reset", "serve --listen=127.0.0.1:0 --demo=false")
+		sh.refuses(t, "conduit keys reset", "serve --listen=127.0.0.1:0 --demo=false --key-file", other)
+		sh.refuses(t, "conduit keys reset", "keys list --key-file", other)
+		noKeyFile()
 		i = serveOn(t, url, kept)
-		if status, text := i.do(t, "GET", "/user", token, ""); status != http.StatusOK {
-			t.Error("with the key again:", status, text)
-		}
-		if err := i.stop(); err != nil {
-			t.Error(err)
-		}
+		i.want(t, 200, "GET /user", token)
+		i.stop(t)
 
-		variables := map[string]string{"CONDUIT_DATABASE": url, "CONDUIT_KEY_FILE": keyFile}
-		if _, err := invoke(t, variables, "keys", "reset"); err == nil ||
-			!strings.Contains(err.Error(), "say --yes. This ends all") {
-			t.Errorf("reset, unasked: %v", err)
-		}
-		if _, err := os.Stat(keyFile); err == nil {
-			t.Error("a key file was made")
-		}
-		out, err := invoke(t, variables, "keys", "reset", "--yes")
-		if err != nil || !strings.Contains(out, "1 keys are gone, and 1 sessions have ended") {
-			t.Errorf("reset: %q, %v", out, err)
-		}
+		sh.refuses(t, "say --yes. This ends all", "keys reset")
+		noKeyFile()
+		wantWords(t, sh.run(t, "keys reset --yes"), "1 keys are gone, and 1 sessions have ended")
 		i = serveOn(t, url, keyFile)
-		if status, text := i.do(t, "GET", "/user", token, ""); status != http.StatusUnauthorized {
-			t.Error("after the reset:", status, text)
-		}
-		if _, after := i.tokenOf(t, "/users/login"); after == kid {
+		i.want(t, 401, "GET /user", token)
+		if keyOf(t, i.login(t)) == keyOf(t, token) {
 			t.Error("the same key signs")
 		}
-		if err := i.stop(); err != nil {
-			t.Error(err)
-		}
-		events, err := invoke(t, variables, "audit")
-		for _, want := range []string{"key-revoked", "key-made", "sessions-revoked"} {
-			if err != nil || !strings.Contains(events, want) {
-				t.Errorf("the audit log has no %s: %s, %v", want, events, err)
-			}
-		}
+		wantWords(t, sh.run(t, "audit"), "key-revoked", "key-made", "sessions-revoked")
 	})
 }

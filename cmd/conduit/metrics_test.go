@@ -1,17 +1,12 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/VictoriaMetrics/metricsql"
@@ -21,24 +16,6 @@ import (
 
 	"conduit/internal/store/storetest"
 )
-
-// logged is a log that can be read while it is written.
-type logged struct {
-	mutex sync.Mutex
-	text  strings.Builder
-}
-
-func (l *logged) Write(line []byte) (int, error) {
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *logged) String() string {
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	return l.text.String()
-}
 
 // metered is a server on a database, with where its metrics are.
 func metered(t *testing.T, url string, flags ...string) (instance, string) {
@@ -56,27 +33,14 @@ func metered(t *testing.T, url string, flags ...string) (instance, string) {
 // scrape reads the metrics, as text and by name.
 func scrape(t *testing.T, url string) (string, map[string]*dto.MetricFamily) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(response.Body)
-	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusOK {
-		t.Fatal(response.Status, err)
-	}
-	if err != nil {
-		t.Fatal(err)
+	got, err := send(t.Context(), http.DefaultClient, "GET "+url, "", "")
+	if err != nil || got.status != http.StatusOK {
+		t.Fatal(got, err)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text), families
+	families, err := parser.TextToMetricFamilies(strings.NewReader(got.text))
+	must(t, err)
+	return got.text, families
 }
 
 // valueOf is the sum of a counter's or gauge's values, or of a histogram's counts, with these labels.
@@ -103,26 +67,21 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		i, metrics := metered(t, url, "--demo=false", "--check-responses", "--login-attempts=2")
-		token, _ := i.tokenOf(t, "/users")
-		const wrong = `{"user":{"email":"jake@example.com","password":"wrong password"}}`
+		token := i.register(t, "jake")
 		for range 3 {
-			i.do(t, "POST", "/users/login", "", wrong)
+			i.do(t, "POST /users/login", "", `{"user":{"email":"jake@example.com","password":"wrong password"}}`)
 		}
 		for n := range 20 {
-			i.do(t, "GET", fmt.Sprintf("/stranger%d", n), "", "")
-			i.do(t, fmt.Sprintf("STRANGER%d", n), "/articles", "", "")
+			i.do(t, fmt.Sprintf("GET /stranger%d", n), "", "")
+			i.do(t, fmt.Sprintf("STRANGER%d /articles", n), "", "")
 		}
-		i.do(t, "GET", "/articles?tag=strangers", token, "")
-		i.do(t, "GET", "/profiles/strangers-name", token, "")
-		i.do(t, "PUT", "/user", token, `{"user":{"email":"jake@other.example.com"}}`)
-		i.do(t, "POST", "/users/logout", token, "")
-		leaving := `{"user":{"username":"jane","email":"jane@example.com","password":"janes secret"}}`
-		_, text := i.do(t, "POST", "/users", "", leaving)
-		_, theirs, _ := strings.Cut(text, `"token":"`)
-		theirs, _, _ = strings.Cut(theirs, `"`)
-		i.do(t, "DELETE", "/user", theirs, `{"user":{"password":"janes secret"}}`)
+		i.do(t, "GET /articles?tag=strangers", token, "")
+		i.do(t, "GET /profiles/strangers-name", token, "")
+		i.do(t, "PUT /user", token, `{"user":{"email":"jake@other.example.com"}}`)
+		i.do(t, "POST /users/logout", token, "")
+		i.do(t, "DELETE /user", i.register(t, "jane"), `{"user":{"password":"jakes secret"}}`)
 
-		told, families := scrape(t, metrics)
+		text, families := scrape(t, metrics)
 		type labels = map[string]string
 		for _, test := range []struct {
 			metric string
@@ -155,31 +114,19 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 		for _, sent := range []string{token, "jake", "jane", "example.com", "secret", "wrong", "tranger"} {
-			if strings.Contains(told, sent) {
+			if strings.Contains(text, sent) {
 				t.Errorf("the metrics hold %q", sent)
 			}
 		}
-		for path, want := range map[string]int{
-			"/metrics": http.StatusOK,
-			"/":        http.StatusNotFound, "/api/tags": http.StatusNotFound, "/debug/pprof/": http.StatusNotFound,
-		} {
-			beside := instance{url: strings.TrimSuffix(metrics, "/metrics")}
-			if status, _ := beside.do(t, "GET", path, "", ""); status != want {
-				t.Errorf("GET %s beside the metrics: %d, want %d", path, status, want)
-			}
+		beside := instance{url: strings.TrimSuffix(metrics, "/metrics")}
+		beside.want(t, 200, "GET /metrics", "")
+		for _, path := range []string{"/", "/api/tags", "/debug/pprof/"} {
+			beside.want(t, 404, "GET "+path, "")
 		}
-		if status, _ := i.do(t, "GET", "/../metrics", "", ""); status != http.StatusNotFound {
-			t.Errorf("the API serves the metrics: %d", status)
-		}
-		if err := i.stop(); err != nil {
-			t.Fatal(err)
-		}
-		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, metrics, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			t.Error("the metrics outlive the server: ", response.Status, response.Body.Close())
+		i.want(t, 404, "GET /../metrics", "")
+		i.stop(t)
+		if got, err := send(t.Context(), http.DefaultClient, "GET "+metrics, "", ""); err == nil {
+			t.Error("the metrics outlive the server: ", got)
 		}
 	})
 }
@@ -189,19 +136,13 @@ func TestMetrics(t *testing.T) {
 func TestMetricsAreAsDocumented(t *testing.T) {
 	t.Parallel()
 	i, metrics := metered(t, storetest.SQLite(t), "--demo=false")
-	i.tokenOf(t, "/users")
+	i.register(t, "jake")
 	_, families := scrape(t, metrics)
-	if err := i.stop(); err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := document(t, "operations.md")
 
 	documented := map[string][]string{}
 	name := regexp.MustCompile("`([a-z_]+)`")
-	for line := range strings.Lines(string(page)) {
+	for line := range strings.Lines(page) {
 		if cells := strings.Split(line, "|"); strings.HasPrefix(line, "| `conduit_") {
 			var labels []string
 			for _, found := range name.FindAllStringSubmatch(cells[2], -1) {
@@ -232,11 +173,11 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 	}
 
 	expressions := dashboard(t)
-	alerts := regexp.MustCompile("(?s)```promql\n(.*?)```").FindSubmatch(page)
+	alerts := regexp.MustCompile("(?s)```promql\n(.*?)```").FindStringSubmatch(page)
 	if len(expressions) < 20 || alerts == nil {
 		t.Fatalf("%d expressions in the dashboard, and alerts %v", len(expressions), alerts)
 	}
-	for _, expression := range append(expressions, strings.Split(strings.TrimSpace(string(alerts[1])), "\n")...) {
+	for _, expression := range append(expressions, strings.Split(strings.TrimSpace(alerts[1]), "\n")...) {
 		expression = strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*").Replace(expression)
 		parsed, err := metricsql.Parse(expression)
 		if err != nil {
@@ -287,19 +228,12 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 // dashboard returns the expressions of the dashboard's panels.
 func dashboard(t *testing.T) (expressions []string) {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/grafana/conduit.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var board struct {
+	board := into[struct {
 		Panels []struct {
 			Type, Title string
 			Targets     []struct{ Expr string }
 		}
-	}
-	if err := json.Unmarshal(text, &board); err != nil {
-		t.Fatal(err)
-	}
+	}](t, document(t, "grafana/conduit.json"))
 	for _, panel := range board.Panels {
 		if panel.Type != "row" && len(panel.Targets) == 0 {
 			t.Errorf("the panel %q shows nothing", panel.Title)

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,21 +32,15 @@ func startNginx(t *testing.T, instances [2]string, changes ...string) nginx {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("nginx is needed (tools/ensure-nginx.sh, or the variable NGINX): %v", err)
 	}
-	page, err := os.ReadFile("../../docs/proxies.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	block := regexp.MustCompile("(?s)```nginx\n(.*?)```").FindSubmatch(page)
+	block := regexp.MustCompile("(?s)```nginx\n(.*?)```").FindStringSubmatch(document(t, "proxies.md"))
 	if block == nil {
 		t.Fatal("docs/proxies.md has no configuration of nginx")
 	}
 	folder, err := os.MkdirTemp("", "nginx") // not t.TempDir, which may be too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	socket := filepath.Join(folder, "s")
-	site := regexp.MustCompile(`(?m)^ +ssl_certificate.*\n`).ReplaceAllString(string(block[1]), "")
+	site := regexp.MustCompile(`(?m)^ +ssl_certificate.*\n`).ReplaceAllString(block[1], "")
 	changes = append([]string{
 		"listen 443 ssl;", "listen unix:" + socket + ";",
 		"127.0.0.1:8080", instances[0], "127.0.0.1:8081", instances[1],
@@ -64,17 +56,13 @@ func startNginx(t *testing.T, instances [2]string, changes ...string) nginx {
 		config += kind + "_temp_path " + folder + "/" + kind + ";\n"
 	}
 	file := filepath.Join(folder, "nginx.conf")
-	if err := os.WriteFile(file, []byte(config+site+"}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(file, []byte(config+site+"}\n"), 0o600))
 	log := filepath.Join(folder, "error.log")
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	command := exec.CommandContext(ctx, program, "-p", folder, "-e", log, "-c", file)
 	var said strings.Builder
 	command.Stdout, command.Stderr = &said, &said
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, command.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
 	t.Cleanup(func() {
@@ -111,31 +99,23 @@ func startNginx(t *testing.T, instances [2]string, changes ...string) nginx {
 	}
 }
 
-// reply is what came back.
-type reply struct {
-	status int
-	leads  *url.URL // by Location
-	text   string
+// do asks for a path of https://example.com, in the clear.
+func (n nginx) do(ctx context.Context, request, token, body string) (reply, error) {
+	method, path, _ := strings.Cut(request, " ")
+	return send(ctx, n.client, method+" http://example.com"+path, token, body)
 }
 
-// do asks for a path of https://example.com, in the clear.
-func (n nginx) do(ctx context.Context, method, path, token, body string) (reply, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://example.com"+path, strings.NewReader(body))
+// want asks and wants this status.
+func (n nginx) want(t *testing.T, status int, request, token string, body ...string) reply {
+	t.Helper()
+	got, err := n.do(t.Context(), request, token, strings.Join(body, ""))
 	if err != nil {
-		return reply{}, err
+		t.Fatal(err, n.refused())
 	}
-	request.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
+	if got.status != status {
+		t.Errorf("%s: %d %.500s, want %d", request, got.status, got.text, status)
 	}
-	response, err := n.client.Do(request)
-	if err != nil {
-		return reply{}, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	leads, _ := response.Location() // nil: nowhere
-	return reply{response.StatusCode, leads, string(text)}, err
+	return got
 }
 
 // TestBehindNginx: everything that names a place names one below the public URL, whether nginx strips its path or not.
@@ -143,81 +123,53 @@ func TestBehindNginx(t *testing.T) {
 	t.Parallel()
 	const public = "https://example.com/blog"
 	i := serveOn(t, "sqlite::memory:", "", "--public-url="+public+"/", "--trusted-proxies=127.0.0.1", "--demo")
-	for _, want := range []string{
-		"API       " + public + "/api\n", "Docs      " + public + "/docs\n",
-		"Keys      " + public + "/.well-known/jwks.json\n", "Listens   http://127.0.0.1:",
-	} {
-		if !strings.Contains(i.banner, want) {
-			t.Errorf("the banner lacks %q: %s", want, i.banner)
-		}
-	}
-	address := strings.TrimSuffix(strings.TrimPrefix(i.url, "http://"), "/api")
+	wantWords(t, i.banner, "API       "+public+"/api\n", "Docs      "+public+"/docs\n",
+		"Keys      "+public+"/.well-known/jwks.json\n", "Listens   http://127.0.0.1:")
 	for name, changes := range map[string][]string{
 		"left":     nil,
 		"stripped": {"/blog/ {\n        proxy_pass http://conduit;", "/blog/ {\n        proxy_pass http://conduit/;"},
 	} {
-		n := startNginx(t, [2]string{address, address}, changes...)
-		do := func(method, path, token, body string, status int) reply {
-			t.Helper()
-			got, err := n.do(t.Context(), method, path, token, body)
-			if err != nil {
-				t.Fatal(err, n.refused())
+		t.Run(name, func(t *testing.T) {
+			n := startNginx(t, [2]string{i.hostPort(), i.hostPort()}, changes...)
+			leads := func(got reply, want string) {
+				t.Helper()
+				to := got.leads
+				if to == nil || strings.TrimRight(to.Path, "0123456789") != want || to.Host != "example.com" {
+					t.Fatalf("led to %v, want %s", to, want)
+				}
 			}
-			if got.status != status {
-				t.Errorf("%s: %s %s: %d %s", name, method, path, got.status, got.text)
+			registered := n.want(t, 201, "POST /blog/api/users", "", account(name))
+			leads(registered, "/blog/api/user")
+			token := tokenIn(t, registered.text)
+			n.want(t, 200, "GET "+registered.leads.Path, token)
+			published := n.want(t, 201, "POST /blog/api/articles/", token,
+				fmt.Sprintf(`{"article":{"title":%q,"description":"d","body":"b"}}`, name))
+			leads(published, "/blog/api/articles/"+name)
+			n.want(t, 200, "GET "+published.leads.Path, "")
+			commented := n.want(t, 201, "POST "+published.leads.Path+"/comments", token, `{"comment":{"body":"b"}}`)
+			leads(commented, "/blog/api/articles/"+name+"/comments/") // and a number
+			for _, from := range []string{"/blog", "/blog/", "/blog/docs/"} {
+				leads(n.want(t, 302, "GET "+from, ""), "/blog/docs")
 			}
-			return got
-		}
-		leads := func(got reply, want string) {
-			t.Helper()
-			to := got.leads
-			if to == nil || strings.TrimRight(to.Path, "0123456789") != want || to.Host != "example.com" {
-				t.Errorf("%s: led to %v, want %s", name, to, want)
+			for _, file := range []string{
+				"/blog/docs", "/blog/docs/docs.js", "/blog/avatars/1.svg", "/blog/healthz",
+				"/blog/.well-known/jwks.json",
+			} {
+				n.want(t, 200, "GET "+file, "")
 			}
-		}
-		registered := do("POST", "/blog/api/users", "",
-			fmt.Sprintf(`{"user":{"username":%q,"email":"%s@example.com","password":"a password"}}`, name, name), 201)
-		leads(registered, "/blog/api/user")
-		_, token, _ := strings.Cut(registered.text, `"token":"`)
-		token, _, _ = strings.Cut(token, `"`)
-		do("GET", registered.leads.Path, token, "", 200)
-		published := do("POST", "/blog/api/articles/", token,
-			fmt.Sprintf(`{"article":{"title":%q,"description":"d","body":"b"}}`, name), 201)
-		leads(published, "/blog/api/articles/"+name)
-		do("GET", published.leads.Path, "", "", 200)
-		commented := do("POST", published.leads.Path+"/comments", token, `{"comment":{"body":"b"}}`, 201)
-		leads(commented, "/blog/api/articles/"+name+"/comments/") // and a number
-		for _, from := range []string{"/blog", "/blog/", "/blog/docs/"} {
-			leads(do("GET", from, "", "", 302), "/blog/docs")
-		}
-		for _, file := range []string{"/blog/docs", "/blog/docs/docs.js", "/blog/avatars/1.svg", "/blog/healthz"} {
-			do("GET", file, "", "", 200)
-		}
-		contract := do("GET", "/blog/openapi.yaml", "", "", 200)
-		if !strings.Contains(contract.text, "\n  - url: "+public+"/api\n") {
-			t.Errorf("%s: openapi.yaml does not name the server", name)
-		}
-		for _, place := range []string{
-			"/.well-known/oauth-authorization-server/blog", "/blog/.well-known/oauth-authorization-server",
-		} {
-			if got := do("GET", place, "", "", 200); !strings.Contains(got.text, `"issuer":"`+public+`"`) ||
-				!strings.Contains(got.text, `"jwks_uri":"`+public+`/.well-known/jwks.json"`) {
-				t.Errorf("%s: %s: %s", name, place, got.text)
+			n.want(t, 404, "GET /api/tags", "")
+			wantWords(t, n.want(t, 200, "GET /blog/openapi.yaml", "").text, "\n  - url: "+public+"/api\n")
+			for _, place := range []string{
+				"/.well-known/oauth-authorization-server/blog", "/blog/.well-known/oauth-authorization-server",
+			} {
+				wantWords(t, n.want(t, 200, "GET "+place, "").text, `"issuer":"`+public+`"`,
+					`"jwks_uri":"`+public+`/.well-known/jwks.json"`)
 			}
-		}
-		do("GET", "/blog/.well-known/jwks.json", "", "", 200)
-		do("GET", "/api/tags", "", "", 404)
-		if name == "left" {
-			if got := do("GET", "/blog/api/profiles/a%2Fb", "", "", 404); !strings.Contains(got.text, `"profile":[`) {
-				t.Errorf("an encoded slash was lost: %s", got.text)
+			if changes == nil { // an encoded slash is not lost
+				wantWords(t, n.want(t, 404, "GET /blog/api/profiles/a%2Fb", "").text, `"profile":[`)
 			}
-		}
-		large := `{"user":"` + strings.Repeat("x", 1<<20+1) + `"}`
-		if got := do("PUT", "/blog/api/user", token, large, 413); !strings.Contains(got.text, `"body":["is too large`) {
-			t.Errorf("%s: %.100s", name, got.text)
-		}
-	}
-	if err := i.stop(); err != nil {
-		t.Error(err)
+			large := `{"user":"` + strings.Repeat("x", 1<<20+1) + `"}`
+			wantWords(t, n.want(t, 413, "PUT /blog/api/user", token, large).text, `"body":["is too large`)
+		})
 	}
 }

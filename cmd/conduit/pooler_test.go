@@ -1,9 +1,7 @@
 package main
 
 import (
-	"net/http"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"conduit/internal/store/storetest"
@@ -15,34 +13,21 @@ func TestMigrationDatabase(t *testing.T) {
 	direct := storetest.EmptyPostgres(t)
 	pooled, pooler := storetest.NewPgbouncer(t, direct, "pool_mode = transaction")
 	keyFile := filepath.Join(t.TempDir(), "conduit.key")
-	variables := map[string]string{"CONDUIT_DATABASE": pooled, "CONDUIT_MIGRATION_DATABASE": direct}
-	if _, err := invoke(t, variables, "seed", "--users=2", "--articles=2"); err != nil {
-		t.Fatal(err)
-	}
+	sh := shell{"CONDUIT_DATABASE": pooled, "CONDUIT_MIGRATION_DATABASE": direct}
+	sh.run(t, "seed --users=2 --articles=2")
 	i := serveOn(t, pooled, keyFile, "--migration-database", direct, "--database-connections=1")
-	token, _ := i.tokenOf(t, "/users")
-	if status, text := i.do(t, "GET", "/user", token, ""); status != http.StatusOK {
-		t.Error(status, text)
-	}
-	if err := i.stop(); err != nil {
-		t.Error(err)
-	}
+	i.want(t, 200, "GET /user", i.register(t, "jake"))
+	i.stop(t)
 	pooler.Stop()
-	for _, args := range [][]string{{"migrate", "status"}, {"migrate", "up"}, {"migrate", "down", "--yes"}} {
-		if _, err := invoke(t, variables, args...); err != nil {
-			t.Errorf("%v: %v", args, err)
-		}
+	for _, command := range []string{"migrate status", "migrate up", "migrate down --yes"} {
+		sh.run(t, command)
 	}
-	for want, database := range map[string]string{
-		"--migration-database names another database":                                      storetest.EmptyPostgres(t),
-		"--migration-database (CONDUIT_MIGRATION_DATABASE): want postgres://…":             "sqlite:x.db",
-		"--migration-database (CONDUIT_MIGRATION_DATABASE): the PostgreSQL URL cannot be ": "postgres://%",
+	for database, want := range map[string]string{
+		storetest.EmptyPostgres(t): "--migration-database names another database",
+		"sqlite:x.db":              "--migration-database (CONDUIT_MIGRATION_DATABASE): want postgres://…",
+		"postgres://%":             "--migration-database (CONDUIT_MIGRATION_DATABASE): the PostgreSQL URL cannot be ",
 	} {
-		url := storetest.EmptyPostgres(t)
-		_, err := invoke(t, nil, "serve", "--listen=127.0.0.1:0", "--database", url, "--migration-database", database,
-			"--key-file", keyFile)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", database, err, want)
-		}
+		shell{"CONDUIT_DATABASE": storetest.EmptyPostgres(t), "CONDUIT_KEY_FILE": keyFile}.refuses(t, want,
+			"serve --listen=127.0.0.1:0 --migration-database", database)
 	}
 }

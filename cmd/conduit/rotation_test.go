@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,13 +32,14 @@ const (
 	tokensInUse   = 20 // of each person; 50 sessions are kept
 	peopleAtWork  = 3
 	instanceCount = 3
+
+	login = "POST /api/users/login"
 )
 
 // fleet is instances on one database whose clocks are moved by hand. Each has a clock of its own which is a little off.
 type fleet struct {
 	instances [instanceCount]*member
-	mutex     sync.Mutex
-	now       time.Time
+	now       atomic.Pointer[time.Time]
 }
 
 type member struct {
@@ -46,33 +47,19 @@ type member struct {
 	keys *auth.KeyRing
 }
 
-func (f *fleet) clock() time.Time {
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	return f.now
-}
+func (f *fleet) clock() time.Time { return *f.now.Load() }
 
-func (f *fleet) advance(by time.Duration) {
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	f.now = f.now.Add(by)
-}
+func (f *fleet) set(now time.Time) { f.now.Store(&now) }
+
+func (f *fleet) advance(by time.Duration) { f.set(f.clock().Add(by)) }
 
 // kek seals the keys of all test servers.
 var kek = bytes.Repeat([]byte{7}, 32)
 
-func seal(t *testing.T) *auth.Sealer {
-	t.Helper()
-	sealer, err := auth.NewSealer(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sealer
-}
-
 func newFleet(t *testing.T, url string) *fleet {
 	t.Helper()
-	f := &fleet{now: time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC)}
+	f := &fleet{}
+	f.set(time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC))
 	for i := range f.instances {
 		off := time.Duration(i-1) * clocksDiffer
 		instance, err := app.Open(context.Background(), app.Options{
@@ -85,9 +72,7 @@ func newFleet(t *testing.T, url string) *fleet {
 			Hashing: auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute},
 			HTTP:    httpapi.Config{Origins: []string{"*"}},
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		t.Cleanup(instance.Close)
 		f.instances[i] = &member{httptest.NewServer(instance.Handler), instance.Keys}
 		t.Cleanup(f.instances[i].Close)
@@ -96,41 +81,17 @@ func newFleet(t *testing.T, url string) *fleet {
 }
 
 // call sends a request and returns the token in the answer, if there is one.
-func (m *member) call(method, path, token, body string) (status int, got string, err error) {
-	request, err := http.NewRequest(method, m.URL+path, strings.NewReader(body))
-	if err != nil {
-		return 0, "", err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := m.Client().Do(request)
-	if err != nil {
-		return 0, "", err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	var answer struct{ User struct{ Token string } }
-	_ = json.Unmarshal(text, &answer) // what is no JSON holds no token
-	return response.StatusCode, answer.User.Token, err
-}
-
-func account(name string) string {
-	return fmt.Sprintf(`{"user":{"username":%q,"email":%q,"password":"jakes secret"}}`, name, name+"@example.com")
-}
-
-func credentials(name string) string {
-	return fmt.Sprintf(`{"user":{"email":%q,"password":"jakes secret"}}`, name+"@example.com")
+func (m *member) call(request, token, body string) (status int, got string, err error) {
+	method, path, _ := strings.Cut(request, " ")
+	answer, err := send(context.Background(), m.Client(), method+" "+m.URL+path, token, body)
+	var with struct{ User struct{ Token string } }
+	_ = json.Unmarshal([]byte(answer.text), &with) // what is no JSON holds no token
+	return answer.status, with.User.Token, err
 }
 
 func (m *member) published(t *testing.T) (kids []string) {
 	t.Helper()
-	var set struct{ Keys []struct{ Kid string } }
-	if err := json.Unmarshal(m.keys.JWKS(), &set); err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range set.Keys {
+	for _, key := range into[struct{ Keys []struct{ Kid string } }](t, string(m.keys.JWKS())).Keys {
 		kids = append(kids, key.Kid)
 	}
 	return kids
@@ -150,8 +111,7 @@ func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error
 		}
 		if round%5 == 0 { // fewer logins than sessions that are kept, for as long as a token is in use
 			begun := f.clock()
-			status, token, err := f.instances[round/5%instanceCount].call("POST", "/api/users/login", "",
-				credentials(name))
+			status, token, err := f.instances[round/5%instanceCount].call(login, "", credentials(name))
 			if requests++; err != nil || status != http.StatusOK {
 				return requests, errors.Join(fmt.Errorf("logging in: %d", status), err)
 			}
@@ -162,7 +122,7 @@ func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error
 		}
 		for i, m := range f.instances {
 			for _, mine := range []held{tokens[0], tokens[len(tokens)-1], tokens[(round+i)%len(tokens)]} {
-				status, _, err := m.call("GET", "/api/user", mine.token, "")
+				status, _, err := m.call("GET /api/user", mine.token, "")
 				if requests++; (err != nil || status != http.StatusOK) && f.clock().Before(mine.until) {
 					return requests, errors.Join(fmt.Errorf("using a token at instance %d: %d", i, status), err)
 				}
@@ -190,8 +150,8 @@ func TestRotationLosesNothing(t *testing.T) {
 		failed := make(chan error, peopleAtWork)
 		for i := range peopleAtWork {
 			name := fmt.Sprint("person", i)
-			if status, _, err := f.instances[0].call("POST", "/api/users", "", account(name)); err != nil ||
-				status != http.StatusCreated {
+			status, _, err := f.instances[0].call("POST /api/users", "", account(name))
+			if err != nil || status != http.StatusCreated {
 				t.Fatal(status, err)
 			}
 			people.Go(func() {
@@ -273,7 +233,7 @@ func TestRevocation(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		f := newFleet(t, url)
-		status, stolen, err := f.instances[0].call("POST", "/api/users", "", account("jake"))
+		status, stolen, err := f.instances[0].call("POST /api/users", "", account("jake"))
 		if err != nil || status != http.StatusCreated {
 			t.Fatal(status, err)
 		}
@@ -281,7 +241,7 @@ func TestRevocation(t *testing.T) {
 		want := func(when, token string, statuses ...int) {
 			t.Helper()
 			for i, want := range statuses {
-				if got, _, err := f.instances[i].call("GET", "/api/user", token, ""); err != nil || got != want {
+				if got, _, err := f.instances[i].call("GET /api/user", token, ""); err != nil || got != want {
 					t.Errorf("%s: instance %d says %d, want %d, %v", when, i, got, want, err)
 				}
 			}
@@ -291,11 +251,11 @@ func TestRevocation(t *testing.T) {
 
 		// As the command does, from another process.
 		db := storetest.Open(t, url, store.Options{})
-		operator, err := auth.LoadKeyRing(t.Context(), db, seal(t), auth.KeyRingOptions{TokenLifetime: tokenTime,
-			Now: f.clock})
-		if err != nil {
-			t.Fatal(err)
-		}
+		sealer, err := auth.NewSealer(kek)
+		must(t, err)
+		operator, err := auth.LoadKeyRing(t.Context(), db, sealer,
+			auth.KeyRingOptions{TokenLifetime: tokenTime, Now: f.clock})
+		must(t, err)
 		kid := operator.Keys()[0].ID
 		replacement, err := operator.Revoke(t.Context(), kid)
 		if err != nil || replacement == nil {
@@ -303,7 +263,7 @@ func TestRevocation(t *testing.T) {
 		}
 
 		want("revoked", stolen, no, no, no)
-		status, fresh, err := f.instances[0].call("POST", "/api/users/login", "", credentials("jake"))
+		status, fresh, err := f.instances[0].call(login, "", credentials("jake"))
 		if err != nil || status != ok {
 			t.Fatal(status, err)
 		}
@@ -312,15 +272,12 @@ func TestRevocation(t *testing.T) {
 		want("later", stolen, no, no, no)
 		want("later", fresh, ok, ok, ok)
 		for i, m := range f.instances {
-			if got := m.published(t); !slices.Equal(got, []string{replacement.ID}) {
-				t.Errorf("instance %d publishes %v", i, got)
+			wantSame(t, fmt.Sprintf("what instance %d publishes", i), m.published(t), []string{replacement.ID})
+			status, token, err := m.call(login, "", credentials("jake"))
+			if err != nil || status != ok {
+				t.Fatal(status, err)
 			}
-			if status, token, err := m.call("POST", "/api/users/login", "", credentials("jake")); err != nil ||
-				status != ok {
-				t.Error(status, err)
-			} else {
-				want("a login", token, ok, ok, ok)
-			}
+			want("a login", token, ok, ok, ok)
 		}
 	})
 }

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,20 +14,9 @@ import (
 func TestShutdownDelay(t *testing.T) {
 	t.Parallel()
 	i := serveOn(t, "sqlite::memory:", "", "--shutdown-delay=3s")
-	health := strings.TrimSuffix(i.url, "/api") + "/healthz"
+	health := i.origin() + "/healthz"
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	get := func(url string) (status int, closes bool, err error) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-		if err != nil {
-			return 0, false, err
-		}
-		response, err := client.Do(request)
-		if err != nil {
-			return 0, false, err
-		}
-		_, err = io.Copy(io.Discard, response.Body)
-		return response.StatusCode, response.Close, errors.Join(err, response.Body.Close())
-	}
+	get := func(url string) (reply, error) { return send(t.Context(), client, "GET "+url, "", "") }
 	draining := make(chan struct{})
 	var requests, closed atomic.Int64
 	var workers sync.WaitGroup
@@ -41,32 +28,29 @@ func TestShutdownDelay(t *testing.T) {
 					after++
 				default:
 				}
-				status, closes, err := get(i.url + "/tags")
-				if err != nil || status != http.StatusOK {
-					t.Errorf("%d %v", status, err)
+				got, err := get(i.url + "/tags")
+				if err != nil || got.status != http.StatusOK {
+					t.Errorf("%v %v", got, err)
 					return
 				}
 				requests.Add(1)
-				if closes {
+				if got.closes {
 					closed.Add(1)
 				}
 			}
 		})
 	}
 	for requests.Load() < 500 && !t.Failed() {
-		if status, _, err := get(health); err != nil || status != http.StatusOK {
-			t.Errorf("before: %d %v", status, err)
+		if got, err := get(health); err != nil || got.status != http.StatusOK {
+			t.Errorf("before: %v %v", got, err)
 		}
 	}
 	stopped := make(chan error, 1)
-	go func() { stopped <- i.stop() }()
-	for {
-		status, _, err := get(health)
-		if err != nil {
+	go func() { stopped <- i.end() }()
+	for status := 0; status != http.StatusServiceUnavailable; {
+		got, err := get(health)
+		if status = got.status; err != nil {
 			t.Error(err)
-			break
-		}
-		if status == http.StatusServiceUnavailable {
 			break
 		}
 	}
@@ -87,15 +71,8 @@ func TestStopWaitsForRequests(t *testing.T) {
 	answered := make(chan error, 1)
 	begun := make(chan struct{})
 	go func() {
-		request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, i.url+"/users",
-			body)
-		if err != nil {
-			answered <- err
-			return
-		}
-		request.Header.Set("Content-Type", "application/json")
 		close(begun)
-		response, err := http.DefaultClient.Do(request)
+		response, err := http.Post(i.url+"/users", "application/json", body)
 		if err == nil {
 			err = response.Body.Close()
 			if response.StatusCode != http.StatusCreated {
@@ -105,19 +82,14 @@ func TestStopWaitsForRequests(t *testing.T) {
 		answered <- err
 	}()
 	<-begun
-	if _, err := io.WriteString(feed, `{"user":{"username":"jake","email":"jake@example.com",`); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(feed, `{"user":{"username":"jake","email":"jake@example.com",`)
+	must(t, err)
 	// The first half is on its way; an answer to another request shows that the server had time to take it up.
-	if status, _ := i.do(t, "GET", "/user", "", ""); status != http.StatusUnauthorized {
-		t.Error(status)
-	}
+	i.want(t, 401, "GET /user", "")
 	stopped := make(chan error, 1)
-	go func() { stopped <- i.stop() }()
-	if _, err := io.WriteString(feed, `"password":"jakes secret"}}`); err != nil {
-		t.Fatal(err)
-	}
-	_ = feed.Close()
+	go func() { stopped <- i.end() }()
+	_, err = io.WriteString(feed, `"password":"jakes secret"}}`)
+	must(t, errors.Join(err, feed.Close()))
 	if err := <-answered; err != nil {
 		t.Error(err)
 	}

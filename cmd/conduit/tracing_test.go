@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -80,36 +78,14 @@ func attributesOf(span *otlp.Span) map[string]string {
 
 // traced is a server in a process of its own, since OpenTelemetry reads the variables of its process. Its log is whole
 // once it was stopped.
-func traced(t *testing.T, database string, log *logged, variables, flags []string) instance {
+func traced(t *testing.T, database string, log *logged, variables []string, flags ...string) instance {
 	t.Helper()
-	args := append([]string{
+	command := ownProcess(t, append([]string{
 		"serve", "--listen=127.0.0.1:0", "--database", database, "--demo=false", "--log-level=debug",
 		"--key-file", filepath.Join(t.TempDir(), "conduit.key"),
-	}, flags...)
-	command := ownProcess(t, args...)
-	command.Env = append(command.Env, variables...)
-	command.Stderr = log
-	out, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	i := instance{stop: func() error {
-		return errors.Join(command.Process.Signal(syscall.SIGTERM), command.Wait())
-	}}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && !strings.Contains(lines.Text(), "Database") {
-		if fields := strings.Fields(lines.Text()); len(fields) == 2 && fields[0] == "API" {
-			i.url = fields[1]
-		}
-	}
-	if i.url == "" {
-		t.Fatal("did not start: ", i.stop(), log)
-	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
-	return i
+	}, flags...)...)
+	command.Env, command.Stderr = append(command.Env, variables...), log
+	return serveInProcess(t, command)
 }
 
 func hexOf(id []byte) string { return hex.EncodeToString(id) }
@@ -120,21 +96,10 @@ const (
 )
 
 // bringing is a call that brings a trace; it returns the answer's Traceresponse.
-func (i instance) bringing(t *testing.T, path string) string {
+func (i instance) bringing(t *testing.T, request string) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Traceparent", "00-"+strangersTrace+"-"+strangersSpan+"-01")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := response.Body.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return response.Header.Get("Traceresponse")
+	traceparent := "00-" + strangersTrace + "-" + strangersSpan + "-01"
+	return i.do(t, request, "", "", "Traceparent", traceparent).header.Get("Traceresponse")
 }
 
 // TestTraces goes a way through the API and finds it in the spans, and nothing in them that somebody has sent.
@@ -144,18 +109,16 @@ func TestTraces(t *testing.T) {
 		endpoint, spans := collect(t)
 		log := &logged{}
 		variables := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_SERVICE_NAME=blog"}
-		i := traced(t, database, log, variables, nil)
-		token, _ := i.tokenOf(t, "/users")
-		const article = `{"article":{"title":"Unheard-of title","description":"from sessions","body":"hidden words"}}`
-		i.do(t, "POST", "/articles", token, article)
-		i.do(t, "PUT", "/user", token, `{"user":{"bio":"a bio from users","email":"new-email@example.com"}}`)
-		i.do(t, "GET", "/articles/unheard-of-title", token, "")
-		i.do(t, "GET", "/user", "no-token-at-all", "")
-		i.do(t, "STRANGE", "/nowhere/unheard-of", "", "")
-		answered := i.bringing(t, "/tags?secret=query")
-		if err := i.stop(); err != nil {
-			t.Fatal(err, log)
-		}
+		i := traced(t, database, log, variables)
+		token := i.register(t, "jake")
+		i.do(t, "POST /articles", token,
+			`{"article":{"title":"Unheard-of title","description":"from sessions","body":"hidden words"}}`)
+		i.do(t, "PUT /user", token, `{"user":{"bio":"a bio from users","email":"new-email@example.com"}}`)
+		i.do(t, "GET /articles/unheard-of-title", token, "")
+		i.do(t, "GET /user", "no-token-at-all", "")
+		i.do(t, "STRANGE /nowhere/unheard-of", "", "")
+		answered := i.bringing(t, "GET /tags?secret=query")
+		i.stop(t)
 
 		for name, want := range map[string]map[string]string{
 			"createUser": {"http.request.method": "POST", "http.route": "/api/users"},
@@ -198,12 +161,8 @@ func TestTraces(t *testing.T) {
 			hexOf(links[0].GetTraceId()) != strangersTrace {
 			t.Errorf("a stranger's trace: %v", tags)
 		}
-		if want := "00-" + hexOf(tags.GetTraceId()) + "-" + hexOf(tags.GetSpanId()) + "-01"; answered != want {
-			t.Errorf("Traceresponse %q, want %q", answered, want)
-		}
-		if !strings.Contains(log.String(), "trace_id="+hexOf(tags.GetTraceId())) {
-			t.Error("the log does not name the trace")
-		}
+		wantSame(t, "Traceresponse", answered, "00-"+hexOf(tags.GetTraceId())+"-"+hexOf(tags.GetSpanId())+"-01")
+		wantWords(t, log.String(), "trace_id="+hexOf(tags.GetTraceId()))
 		for _, sent := range []string{
 			token, "jake", "example.com", "secret", "title", "hidden", "heard", "no-token", "nowhere",
 			"127.0.0.1", "Go-http-client",
@@ -212,9 +171,7 @@ func TestTraces(t *testing.T) {
 				t.Errorf("the spans hold %q", sent)
 			}
 		}
-		if !strings.Contains(spans.text.String(), "blog") {
-			t.Error("the service is not called as asked")
-		}
+		wantWords(t, spans.text.String(), "blog") // the service, as OTEL_SERVICE_NAME says
 	})
 }
 
@@ -224,11 +181,9 @@ func TestTracesOfProxies(t *testing.T) {
 	endpoint, spans := collect(t)
 	i := traced(t, "sqlite::memory:", &logged{}, []string{
 		"OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + endpoint + "/v1/traces",
-	}, []string{"--trusted-proxies=127.0.0.1"})
-	answered := i.bringing(t, "/tags")
-	if err := i.stop(); err != nil {
-		t.Fatal(err)
-	}
+	}, "--trusted-proxies=127.0.0.1")
+	answered := i.bringing(t, "GET /tags")
+	i.stop(t)
 	tags := spans.named("getTags")
 	if len(tags) != 1 || hexOf(tags[0].GetTraceId()) != strangersTrace ||
 		hexOf(tags[0].GetParentSpanId()) != strangersSpan {
@@ -243,34 +198,24 @@ func TestTracesOfProxies(t *testing.T) {
 func TestTracesToNobody(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = silent.Close() })
 	away, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := away.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for name, address := range map[string]net.Addr{"silent": silent.Addr(), "away": away.Addr()} {
+	must(t, err)
+	must(t, away.Close())
+	for name, hostPort := range map[string]net.Addr{"silent": silent.Addr(), "away": away.Addr()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			log := &logged{}
 			i := traced(t, "sqlite::memory:", log, []string{
-				"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address.String(),
+				"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + hostPort.String(),
 				"OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_BSP_MAX_QUEUE_SIZE=4", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=1",
-			}, nil)
+			})
 			for range 100 {
-				if status, text := i.do(t, "GET", "/tags", "", ""); status != http.StatusOK {
-					t.Fatal(status, text)
-				}
+				i.want(t, 200, "GET /tags", "")
 			}
 			began := time.Now()
-			if err := i.stop(); err != nil {
-				t.Error(err)
-			}
+			i.stop(t)
 			if took := time.Since(began); took > 8*time.Second {
 				t.Errorf("the end took %v", took)
 			}

@@ -13,15 +13,18 @@ import (
 func TestUnfitDatabase(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	execute(t, url, `do $$ begin
-		execute format('alter database %I set session_replication_role = replica', current_database());
-	end $$`)
-	for _, args := range [][]string{{"serve"}, {"migrate", "up"}, {"migrate", "status"}, {"users", "list"}, {"seed"}} {
-		_, err := invoke(t, map[string]string{"CONDUIT_DATABASE": url}, args...)
+	setOnDatabase(t, url, "session_replication_role = replica")
+	for _, command := range []string{"serve", "migrate up", "migrate status", "users list", "seed"} {
+		_, err := shell{"CONDUIT_DATABASE": url}.try(t, command)
 		const want = "--database (CONDUIT_DATABASE): session_replication_role is replica"
-		if _, ok := errors.AsType[*usageError](err); !ok || !strings.HasPrefix(err.Error(), want) ||
-			strings.Contains(err.Error(), "\n") {
-			t.Errorf("%v: %v", args, err)
+		if refused(t, command, err, want); !wrongUsage(err) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v is no mistake in the settings", command, err)
 		}
 	}
+}
+
+// wrongUsage tells whether an error is the caller's mistake, which ends the program with 2.
+func wrongUsage(err error) bool {
+	_, ok := errors.AsType[*usageError](err)
+	return ok
 }

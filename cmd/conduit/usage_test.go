@@ -1,136 +1,106 @@
 package main
 
 import (
-	"errors"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
+// wantUsage wants a command to be refused as a mistake of whoever typed it, with this message.
+func wantUsage(t *testing.T, command, message string) {
+	t.Run(command, func(t *testing.T) {
+		t.Parallel()
+		_, err := shell{}.try(t, command)
+		if !wrongUsage(err) {
+			t.Fatalf("error %v, want a mistake of usage", err)
+		}
+		wantSame(t, "message", err.Error(), message)
+	})
+}
+
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		args      []string
-		variables map[string]string
-		want      string
-	}{
-		"unknown command": {[]string{"server"}, nil, `unknown command "server"; see conduit --help`},
-		"unknown subcommand": {[]string{"migrate", "upp"}, nil,
-			`conduit migrate takes no argument "upp"; see conduit migrate --help`},
-		"unknown flag": {[]string{"serve", "--lisen=x"}, nil,
-			"unknown flag: --lisen; see conduit serve --help"},
-		"argument too many": {[]string{"version", "x"}, nil,
-			`conduit version takes no argument "x"; see conduit version --help`},
-		"listen": {[]string{"serve", "--listen", "8080"}, nil,
-			"--listen (CONDUIT_LISTEN): want HOST:PORT, for example 127.0.0.1:8080"},
-		"listen by variable": {[]string{"serve"}, map[string]string{"CONDUIT_LISTEN": "8080"},
-			"--listen (CONDUIT_LISTEN): want HOST:PORT, for example 127.0.0.1:8080"},
-		"duration": {[]string{"serve", "--session-lifetime=soon"}, nil,
-			`--session-lifetime (CONDUIT_SESSION_LIFETIME): must be a duration`},
-		"variable's duration": {[]string{"serve"}, map[string]string{"CONDUIT_SESSION_LIFETIME": "soon"},
-			`--session-lifetime (CONDUIT_SESSION_LIFETIME): must be a duration`},
-		"short duration": {[]string{"serve", "--session-lifetime=1s"}, nil,
-			"--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m, in whole seconds"},
-		"no session": {[]string{"serve", "--max-sessions=0"}, nil,
-			"--max-sessions (CONDUIT_MAX_SESSIONS): want 1 to 1000"},
-		"fraction": {[]string{"serve", "--session-lifetime=60500ms"}, nil,
-			"--session-lifetime (CONDUIT_SESSION_LIFETIME): want at least 1m, in whole seconds"},
-		"fast rotation": {[]string{"serve", "--key-rotation=59m"}, nil,
-			"--key-rotation (CONDUIT_KEY_ROTATION): want at least 1h, or 0 for never"},
-		"rotation backwards": {[]string{"serve"}, map[string]string{"CONDUIT_KEY_ROTATION": "-1h"},
-			"--key-rotation (CONDUIT_KEY_ROTATION): want at least 1h, or 0 for never"},
-		"negative timeout": {[]string{"serve", "--shutdown-timeout=-5s"}, nil,
-			"--shutdown-timeout (CONDUIT_SHUTDOWN_TIMEOUT): must not be negative"},
-		"origin": {[]string{"serve", "--cors-origins=https://*.example"}, nil,
-			"--cors-origins (CONDUIT_CORS_ORIGINS): want * or origins"},
-		"origin with its default port": {[]string{"serve", "--cors-origins=https://app.example:443"}, nil,
-			"--cors-origins (CONDUIT_CORS_ORIGINS): browsers leave out the default port, so https://app.example:443 " +
-				"never matches: want https://app.example"},
-		"origin at port 80": {[]string{"serve", "--cors-origins=http://[::1]:80"}, nil,
-			"--cors-origins (CONDUIT_CORS_ORIGINS): browsers leave out the default port, so http://[::1]:80 never " +
-				"matches: want http://[::1]"},
-		"origin in other than ASCII": {[]string{"serve", "--cors-origins=https://bücher.example"}, nil,
-			"--cors-origins (CONDUIT_CORS_ORIGINS): browsers send host names in ASCII: want the xn-- form"},
-		"origin with a path": {[]string{"serve", "--cors-origins=https://a.example/x"}, nil,
-			"--cors-origins (CONDUIT_CORS_ORIGINS): want * or origins"},
-		"sqlite with slashes": {[]string{"serve", "--database=sqlite://conduit.db"}, nil,
-			"--database (CONDUIT_DATABASE): a file is named by sqlite:FILE, without //"},
-		"negative attempts": {[]string{"serve", "--login-attempts=-1"}, nil,
-			"--login-attempts (CONDUIT_LOGIN_ATTEMPTS): must not be negative"},
-		"too many attempts": {[]string{"serve", "--account-attempts=1000001"}, nil,
-			"--account-attempts (CONDUIT_ACCOUNT_ATTEMPTS): must not be negative, nor above 1000000"},
-		"former flag": {[]string{"serve", "--address-attempts=-1"}, nil,
-			"--network-attempts (CONDUIT_NETWORK_ATTEMPTS): must not be negative"},
-		"former variable": {[]string{"serve"}, map[string]string{"CONDUIT_ADDRESS_ATTEMPTS": "-1"},
-			"--network-attempts (CONDUIT_NETWORK_ATTEMPTS): must not be negative"},
-		"former and present": {[]string{"serve", "--network-attempts=-1"},
-			map[string]string{"CONDUIT_ADDRESS_ATTEMPTS": "7"},
-			"--network-attempts (CONDUIT_NETWORK_ATTEMPTS): must not be negative"},
-		"proxies": {[]string{"serve", "--database=sqlite::memory:", "--listen=127.0.0.1:0",
-			"--demo=false", "--trusted-proxies=x"}, nil, "--trusted-proxies (CONDUIT_TRUSTED_PROXIES): want networks"},
-		"public url": {[]string{"serve", "--public-url=not a url"}, nil,
-			"--public-url (CONDUIT_PUBLIC_URL): want a URL"},
-		"seed that lasts": {[]string{"serve", "--seed=7"}, nil,
-			"--seed (CONDUIT_SEED): the clock stands still, which is for --database sqlite::memory: only"},
-		"seed of letters": {[]string{"serve", "--seed=x"}, nil,
-			"--seed (CONDUIT_SEED): must be a non-negative integer"},
-		"health of nowhere": {[]string{"health", "--listen=8080"}, nil,
-			"--listen (CONDUIT_LISTEN): want HOST:PORT, for example 127.0.0.1:8080"},
-		"no events": {[]string{"audit", "--limit=0"}, nil, "--limit: want at least 1"},
-		"action": {[]string{"audit", "--action=lunch"}, nil,
-			"--action: want one of registered, login, "},
-		"few users": {[]string{"seed", "--users=1"}, nil, "--users: want at least 2"},
-		"word": {[]string{"serve", "--log-level=loud"}, nil,
-			"--log-level (CONDUIT_LOG_LEVEL): want one of debug, info, warn, error"},
-		"database": {[]string{"serve", "--database=mysql://x"}, nil,
-			"--database (CONDUIT_DATABASE): want sqlite:FILE"},
-		"migrate's database": {[]string{"migrate", "up"}, map[string]string{"CONDUIT_DATABASE": "x"},
-			"--database (CONDUIT_DATABASE): want sqlite:FILE"},
-		"audience": {[]string{"serve", "--audience="}, nil,
-			"--audience (CONDUIT_AUDIENCE): must not be empty"},
-		"key": {[]string{"serve", "--database=sqlite::memory:"},
-			map[string]string{"CONDUIT_KEY_ENCRYPTION_KEY": "c2hvcnQ="}, "CONDUIT_KEY_ENCRYPTION_KEY: "},
-		"password policy": {[]string{"serve", "--password-policy=lax"}, nil,
-			"--password-policy (CONDUIT_PASSWORD_POLICY): want one of standard, strict"},
-		"policy by variable": {[]string{"users", "create", "a", "a@b.c"},
-			map[string]string{"CONDUIT_PASSWORD_POLICY": "lax"},
-			"--password-policy (CONDUIT_PASSWORD_POLICY): want one of"},
-		"no user": {[]string{"users", "disable"}, nil,
-			"conduit users disable takes USER; see conduit users disable --help"},
-		"secret as argument": {[]string{"users", "set-password", "jake", "secret"}, nil,
-			"conduit users set-password takes USER;"},
-		"role": {[]string{"users", "set-role", "jake", "king"}, nil, "a role is user or admin"},
-		"users of nowhere": {[]string{"users", "list", "--database=sqlite::memory:"}, nil,
-			"--database (CONDUIT_DATABASE): a database in memory"},
-		"sessions unnamed": {[]string{"sessions", "revoke"}, nil,
-			"conduit sessions revoke takes one of ID, --user USER and --all; see"},
-		"sessions twice": {[]string{"sessions", "revoke", "ID", "--all"}, nil,
-			"conduit sessions revoke takes one of"},
-		"negative connections": {
-			[]string{"serve", "--database-connections=-1"}, nil,
-			"--database-connections (CONDUIT_DATABASE_CONNECTIONS): want 1 to 10000, or 0 for the default",
-		},
-		"a mode that there is not": {
-			[]string{"serve", "--database=postgres://a:secret@b/c?default_query_exec_mode=fast"}, nil,
-			"--database (CONDUIT_DATABASE): the URL has a default_query_exec_mode or a statement_cache_capacity " +
-				"that is",
-		},
-		"a pool's size in the URL": {
-			[]string{"serve", "--database=postgres://a:secret@b/c?pool_max_conns=9"}, nil,
-			"--database (CONDUIT_DATABASE): pool_max_conns means nothing in this URL: --database-connections is",
-		},
+	for _, test := range []struct{ command, want string }{
+		{"server", `unknown command "server"; see conduit --help`},
+		{"migrate upp", `conduit migrate takes no argument "upp"; see conduit migrate --help`},
+		{"serve --lisen=x", "unknown flag: --lisen; see conduit serve --help"},
+		{"version x", `conduit version takes no argument "x"; see conduit version --help`},
+		{"audit --limit=0", "--limit: want at least 1"},
+		{"audit --action=lunch",
+			"--action: want one of registered, login, login-failed, login-throttled, registration-refused, " +
+				"registration-throttled, logout, session-revoked, sessions-revoked, session-evicted, refresh-reused, " +
+				"username-changed, password-changed, email-changed, account-deleted, account-disabled, " +
+				"account-enabled, role-changed, key-made, key-activated-early, key-revoked, key-resealed, " +
+				"audit-pruned"},
+		{"seed --users=1", "--users: want at least 2"},
+		{"CONDUIT_KEY_ENCRYPTION_KEY=c2hvcnQ= serve --database=sqlite::memory:",
+			"CONDUIT_KEY_ENCRYPTION_KEY: auth: the key-encryption key must be 32 bytes, written in base64"},
+		{"users disable", "conduit users disable takes USER; see conduit users disable --help"},
+		{"users set-password jake secret",
+			"conduit users set-password takes USER; see conduit users set-password --help"},
+		{"users set-role jake king", "a role is user or admin"},
+		{"sessions revoke",
+			"conduit sessions revoke takes one of ID, --user USER and --all; see conduit sessions revoke --help"},
+		{"sessions revoke ID --all",
+			"conduit sessions revoke takes one of ID, --user USER and --all; see conduit sessions revoke --help"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := invoke(t, test.variables, test.args...)
-			if _, ok := errors.AsType[*usageError](err); !ok || !strings.HasPrefix(err.Error(), test.want) ||
-				strings.Contains(err.Error(), "\n") {
-				t.Fatalf("error %v, want one line of usage: %s", err, test.want)
-			}
-			if strings.Contains(err.Error(), "c2hvcnQ=") {
-				t.Errorf("the error holds the key: %v", err)
-			}
-		})
+		wantUsage(t, test.command, test.want)
+	}
+}
+
+// TestWrongSettings: the message names the flag and its variable, and says what is wanted.
+func TestWrongSettings(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ command, flag, want string }{
+		{"serve --listen 8080", "listen", "want HOST:PORT, for example 127.0.0.1:8080"},
+		{"CONDUIT_LISTEN=8080 serve", "listen", "want HOST:PORT, for example 127.0.0.1:8080"},
+		{"serve --session-lifetime=soon", "session-lifetime", `must be a duration like "30s" or "5m"`},
+		{"CONDUIT_SESSION_LIFETIME=soon serve", "session-lifetime", `must be a duration like "30s" or "5m"`},
+		{"serve --session-lifetime=1s", "session-lifetime", "want at least 1m, in whole seconds"},
+		{"serve --max-sessions=0", "max-sessions", "want 1 to 1000"},
+		{"serve --session-lifetime=60500ms", "session-lifetime", "want at least 1m, in whole seconds"},
+		{"serve --key-rotation=59m", "key-rotation", "want at least 1h, or 0 for never"},
+		{"CONDUIT_KEY_ROTATION=-1h serve", "key-rotation", "want at least 1h, or 0 for never"},
+		{"serve --shutdown-timeout=-5s", "shutdown-timeout", "must not be negative"},
+		{"serve --cors-origins=https://*.example", "cors-origins",
+			"want * or origins like https://example.com, by commas"},
+		{"serve --cors-origins=https://app.example:443", "cors-origins",
+			"browsers leave out the default port, so https://app.example:443 never matches: want https://app.example"},
+		{"serve --cors-origins=http://[::1]:80", "cors-origins",
+			"browsers leave out the default port, so http://[::1]:80 never matches: want http://[::1]"},
+		{"serve --cors-origins=https://bücher.example", "cors-origins",
+			"browsers send host names in ASCII: want the xn-- form of the name"},
+		{"serve --cors-origins=https://a.example/x", "cors-origins",
+			"want * or origins like https://example.com, by commas"},
+		{"serve --database=sqlite://conduit.db", "database", "a file is named by sqlite:FILE, without //"},
+		{"serve --login-attempts=-1", "login-attempts", "must not be negative, nor above 1000000"},
+		{"serve --account-attempts=1000001", "account-attempts", "must not be negative, nor above 1000000"},
+		{"serve --address-attempts=-1", "network-attempts", "must not be negative, nor above 1000000"},
+		{"CONDUIT_ADDRESS_ATTEMPTS=-1 serve", "network-attempts", "must not be negative, nor above 1000000"},
+		{"CONDUIT_ADDRESS_ATTEMPTS=7 serve --network-attempts=-1", "network-attempts",
+			"must not be negative, nor above 1000000"},
+		{"serve --database=sqlite::memory: --listen=127.0.0.1:0 --demo=false --trusted-proxies=x", "trusted-proxies",
+			"want networks or IP addresses like 10.0.0.0/8, by commas"},
+		{"serve --public-url=nowhere", "public-url",
+			"want a URL like https://conduit.example.com or https://example.com/blog"},
+		{"serve --seed=7", "seed", "the clock stands still, which is for --database sqlite::memory: only"},
+		{"serve --seed=x", "seed", "must be a non-negative integer"},
+		{"health --listen=8080", "listen", "want HOST:PORT, for example 127.0.0.1:8080"},
+		{"serve --log-level=loud", "log-level", "want one of debug, info, warn, error"},
+		{"serve --database=mysql://x", "database",
+			"want sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE"},
+		{"CONDUIT_DATABASE=x migrate up", "database",
+			"want sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE"},
+		{"serve --audience=", "audience", "must not be empty"},
+		{"serve --password-policy=lax", "password-policy", "want one of standard, strict"},
+		{"CONDUIT_PASSWORD_POLICY=lax users create a a@b.c", "password-policy", "want one of standard, strict"},
+		{"users list --database=sqlite::memory:", "database", "a database in memory is its own process's alone"},
+		{"serve --database-connections=-1", "database-connections", "want 1 to 10000, or 0 for the default"},
+		{"serve --database=postgres://a:secret@b/c?default_query_exec_mode=fast", "database",
+			"the URL has a default_query_exec_mode or a statement_cache_capacity that is none"},
+		{"serve --database=postgres://a:secret@b/c?pool_max_conns=9", "database",
+			"pool_max_conns means nothing in this URL: --database-connections is the size of the pool"},
+	} {
+		wantUsage(t, test.command, "--"+test.flag+" ("+variable(test.flag)+"): "+test.want)
 	}
 }
 
@@ -138,28 +108,20 @@ func TestUsage(t *testing.T) {
 func TestVerbsHaveNoVariables(t *testing.T) {
 	t.Parallel()
 	file := "sqlite:" + filepath.Join(t.TempDir(), "c.db")
-	left := map[string]string{
+	left := shell{
 		"CONDUIT_DATABASE": " " + file + " \n", "CONDUIT_ALL": "true", "CONDUIT_YES": "true", "CONDUIT_NOW": "true",
-		"CONDUIT_SEED": "x", "CONDUIT_USERS": "1",
-		"CONDUIT_BEFORE": "2999-01-01", "CONDUIT_OLDER_THAN": "1h", "CONDUIT_USER": "nobody", "CONDUIT_LIMIT": "0",
-		"CONDUIT_HELP": "true",
+		"CONDUIT_SEED": "x", "CONDUIT_USERS": "1", "CONDUIT_BEFORE": "2999-01-01", "CONDUIT_OLDER_THAN": "1h",
+		"CONDUIT_USER": "nobody", "CONDUIT_LIMIT": "0", "CONDUIT_HELP": "true",
 	}
-	for _, test := range []struct {
-		command string
-		want    string // an error; "" for none
-	}{
-		{"migrate up", ""},
-		{"seed --users=2 --articles=1", ""},
-		{"sessions list", ""},
-		{"audit", ""},
-		{"sessions revoke", "takes one of ID, --user USER and --all"},
-		{"users delete johndoe", "--yes"},
-		{"audit prune", "--before"},
-		{"migrate down", "--yes"},
+	for _, command := range []string{"migrate up", "seed --users=2 --articles=1", "sessions list", "audit"} {
+		left.run(t, command)
+	}
+	for command, want := range map[string]string{
+		"sessions revoke":      "takes one of ID, --user USER and --all",
+		"users delete johndoe": "--yes",
+		"audit prune":          "--before",
+		"migrate down":         "--yes",
 	} {
-		if _, err := invoke(t, left, strings.Fields(test.command)...); test.want == "" && err != nil ||
-			test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-			t.Errorf("%s: %v, want %q", test.command, err, test.want)
-		}
+		left.refuses(t, want, command)
 	}
 }

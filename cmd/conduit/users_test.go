@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,144 +14,125 @@ import (
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		variables := map[string]string{"CONDUIT_DATABASE": url}
+		sh := shell{"CONDUIT_DATABASE": url}
 		server := serveOn(t, url, filepath.Join(t.TempDir(), "conduit.key"), "--demo=false")
-		// typed runs a command with a line on standard input, and wants its output to match.
-		typed := func(line, pattern string, args ...string) string {
+		// typed runs a command with a line on standard input, and wants all of its output to match.
+		typed := func(line, command, pattern string) string {
 			t.Helper()
-			out, err := invokeWith(t, line, variables, args...)
-			if err != nil || !regexp.MustCompile(`\A(?s:`+pattern+`)\z`).MatchString(out) {
-				t.Errorf("%v: %v\n%s\nwant %s", args, err, out, pattern)
+			out, err := sh.invoke(t, line, strings.Fields(command)...)
+			if err != nil {
+				t.Fatalf("%s: %v", command, err)
 			}
+			wantMatch(t, out, pattern)
 			return out
 		}
-		refused := func(line, message string, args ...string) {
+		prints := func(command, pattern string) string { t.Helper(); return typed("", command, pattern) }
+		refuses := func(line, command, message string) {
 			t.Helper()
-			_, err := invokeWith(t, line, variables, args...)
+			_, err := sh.invoke(t, line, strings.Fields(command)...)
 			if err == nil || err.Error() != message {
-				t.Errorf("%v: %v, want %s", args, err, message)
+				t.Errorf("%s: %v, want %s", command, err, message)
 			}
 		}
-		login := func(email, password string) (token string) {
+		login := func(status int, name, password string) (token string) {
 			t.Helper()
-			status, text := server.do(t, "POST", "/users/login", "",
-				`{"user":{"email":"`+email+`","password":"`+password+`"}}`)
-			if status != http.StatusOK {
-				return ""
+			text := server.want(t, status, "POST /users/login", "",
+				`{"user":{"email":"`+name+`@example.com","password":"`+password+`"}}`)
+			if status == 200 {
+				token = tokenIn(t, text)
 			}
-			_, token, _ = strings.Cut(text, `"token":"`)
-			token, _, _ = strings.Cut(token, `"`)
 			return token
 		}
-		alive := func(token string, want int) {
-			t.Helper()
-			if got, text := server.do(t, "GET", "/user", token, ""); got != want {
-				t.Errorf("%d %s, want %d", got, text, want)
-			}
-		}
-		const moment = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ`
 		const heading = "ID +USERNAME +EMAIL +ROLE +STATE +CREATED +ARTICLES\n"
 
-		typed("", heading, "users", "list")
-		typed("jakes secret\r\n", "jake is created, with the id 1\n", "users", "create", "jake", "jake@example.com")
-		typed("janes secret", "Jané_100% is created, with the id 2\n", "users", "create", "Jane\u0301_100%",
-			"jane@example.com")
-		refused("another secret\n", "username has already been taken", "users", "create", "JAKE", "new@example.com")
-		refused("short\n", "email is not a valid email; password is too short (minimum is 8 characters)", "users",
-			"create", "a", "a")
-		refused("", "password can't be blank", "users", "create", "a", "a@b.c")
-		refused("a\xffb secret\n", "password contains characters that are not allowed", "users", "create", "a", "a@b.c")
-		refused("a\x00b secret\n", "password contains characters that are not allowed", "users", "set-password", "jake")
-		refused(strings.Repeat("x", 5000), "the line is too long", "users", "create", "a", "a@b.c")
-		refused("jakes secret\n", "password is too short (minimum is 15 characters)", "users", "set-password", "jake",
-			"--password-policy=strict")
-		refused("password12345678\n", "password is too common", "users", "create", "a", "a@b.c",
-			"--password-policy=strict")
-		refused("this is jakes secret\n", "password must not contain the username", "users", "set-password",
-			"JAKE@example.com", "--password-policy=strict")
+		prints("users list", heading)
+		typed("jakes secret\r\n", "users create jake jake@example.com", "jake is created, with the id 1\n")
+		typed("janes secret", "users create Jane\u0301_100% jane@example.com", "Jané_100% is created, with the id 2\n")
+		refuses("another secret\n", "users create JAKE new@example.com", "username has already been taken")
+		refuses("short\n", "users create a a",
+			"email is not a valid email; password is too short (minimum is 8 characters)")
+		refuses("", "users create a a@b.c", "password can't be blank")
+		refuses("a\xffb secret\n", "users create a a@b.c", "password contains characters that are not allowed")
+		refuses("a\x00b secret\n", "users set-password jake", "password contains characters that are not allowed")
+		refuses(strings.Repeat("x", 5000), "users create a a@b.c", "the line is too long")
+		refuses("jakes secret\n", "users set-password jake --password-policy=strict",
+			"password is too short (minimum is 15 characters)")
+		refuses("password12345678\n", "users create a a@b.c --password-policy=strict", "password is too common")
+		refuses("this is jakes secret\n", "users set-password JAKE@example.com --password-policy=strict",
+			"password must not contain the username")
 
-		first := login("jake@example.com", "jakes secret")
-		if status, text := server.do(t, "POST", "/articles", first,
-			`{"article":{"title":"T","description":"d","body":"b"}}`); status != http.StatusCreated {
-			t.Fatal(status, text)
-		}
-		jake, jane := "1 +jake +jake@example.com +user +active +"+moment+" +1\n",
-			"2 +Jané_100% +jane@example.com +user +active +"+moment+" +0\n"
-		typed("", heading+jake+jane, "users", "list")
-		typed("", heading+jake, "users", "list", "--search=JAKE@")
-		typed("", heading+jane, "users", "list", "--search=é_100%")
-		typed("", heading, "users", "list", "--search=a_e")
+		first := login(200, "jake", "jakes secret")
+		server.want(t, 201, "POST /articles", first, `{"article":{"title":"T","description":"d","body":"b"}}`)
+		jake := "1 +jake +jake@example.com +user +active +" + moments + " +1\n"
+		jane := "2 +Jané_100% +jane@example.com +user +active +" + moments + " +0\n"
+		prints("users list", heading+jake+jane)
+		prints("users list --search=JAKE@", heading+jake)
+		prints("users list --search=é_100%", heading+jane)
+		prints("users list --search=a_e", heading)
 
-		typed("", "jake has the role admin\n", "users", "set-role", "jake", "admin")
-		typed("", heading+"1 +jake .* admin .*", "users", "list", "--search=jake")
-		alive(first, http.StatusOK)
-		typed("", "jake is disabled, and all sessions have ended\n", "users", "disable", "jake@EXAMPLE.com")
-		alive(first, http.StatusUnauthorized)
-		if login("jake@example.com", "jakes secret") != "" {
-			t.Error("a disabled user logs in")
-		}
-		typed("", heading+"1 .* disabled .*", "users", "list", "--search=jake")
-		typed("", "jake may log in\n", "users", "enable", "jake")
-		alive(first, http.StatusUnauthorized)
+		prints("users set-role jake admin", "jake has the role admin\n")
+		prints("users list --search=jake", heading+"1 +jake .* admin .*")
+		server.want(t, 200, "GET /user", first)
+		prints("users disable jake@EXAMPLE.com", "jake is disabled, and all sessions have ended\n")
+		server.want(t, 401, "GET /user", first)
+		login(401, "jake", "jakes secret")
+		prints("users list --search=jake", heading+"1 .* disabled .*")
+		prints("users enable jake", "jake may log in\n")
+		server.want(t, 401, "GET /user", first)
 
-		second, third := login("jake@example.com", "jakes secret"), login("jake@example.com", "jakes secret")
-		other := login("jane@example.com", "janes secret")
+		second, third := login(200, "jake", "jakes secret"), login(200, "jake", "jakes secret")
+		other := login(200, "jane", "janes secret")
 		const sessions = "ID +USER +CREATED +LAST SEEN +EXPIRES +IP ADDRESS +USER AGENT\n"
 		row := func(name string) string {
-			return `[A-Z2-7]{26} +` + name + "( +" + moment + `){3} +127.0.0.1 +Go-http-client/1.1` + "\n"
+			return `[A-Z2-7]{26} +` + name + "( +" + moments + `){3} +127.0.0.1 +Go-http-client/1.1` + "\n"
 		}
-		table := typed("", sessions+row("jake")+row("jake"), "sessions", "list", "--user=jake")
-		typed("", sessions+"("+row(`\S+`)+"){3}", "sessions", "list")
+		table := prints("sessions list --user=jake", sessions+row("jake")+row("jake"))
+		prints("sessions list", sessions+"("+row(`\S+`)+"){3}")
 		id := regexp.MustCompile(`[A-Z2-7]{26}`).FindString(table)
-		typed("", id+" has ended\n", "sessions", "revoke", id)
-		refused("", `there is no session "`+id+`"; see conduit sessions list`, "sessions", "revoke", id)
-		typed("", "1 sessions have ended\n", "sessions", "revoke", "--user", "jake")
-		alive(second, http.StatusUnauthorized)
-		alive(third, http.StatusUnauthorized)
-		alive(other, http.StatusOK)
-		typed("", "0 sessions removed that were over\n", "sessions", "purge")
-		typed("", "1 sessions have ended\n", "sessions", "revoke", "--all")
-		alive(other, http.StatusUnauthorized)
+		prints("sessions revoke "+id, id+" has ended\n")
+		refuses("", "sessions revoke "+id, `there is no session "`+id+`"; see conduit sessions list`)
+		prints("sessions revoke --user jake", "1 sessions have ended\n")
+		server.want(t, 401, "GET /user", second)
+		server.want(t, 401, "GET /user", third)
+		server.want(t, 200, "GET /user", other)
+		prints("sessions purge", "0 sessions removed that were over\n")
+		prints("sessions revoke --all", "1 sessions have ended\n")
+		server.want(t, 401, "GET /user", other)
 
-		second = login("jake@example.com", "jakes secret")
-		typed("jakes other secret\n", "jake has another password, and all sessions have ended\n", "users",
-			"set-password", "jake")
-		alive(second, http.StatusUnauthorized)
-		if login("jake@example.com", "jakes secret") != "" || login("jake@example.com", "jakes other secret") == "" {
-			t.Error("the old password works, or the new one does not")
-		}
+		second = login(200, "jake", "jakes secret")
+		typed("jakes other secret\n", "users set-password jake",
+			"jake has another password, and all sessions have ended\n")
+		server.want(t, 401, "GET /user", second)
+		login(401, "jake", "jakes secret")
+		login(200, "jake", "jakes other secret")
 
 		// Somebody took another's email for a name.
-		typed("a secret\n", `jake@example.com is created, with the id \d+\n`, "users", "create", "jake@example.com",
-			"eve@example.com")
-		refused("", "user is the username of one and the email of another: name them by the other of the two", "users",
-			"delete", "--yes", "jake@example.com")
-		typed("", "jake@example.com is deleted\n", "users", "delete", "--yes", "eve@example.com")
+		typed("a secret\n", "users create jake@example.com eve@example.com",
+			`jake@example.com is created, with the id \d+\n`)
+		refuses("", "users delete --yes jake@example.com",
+			"user is the username of one and the email of another: name them by the other of the two")
+		prints("users delete --yes eve@example.com", "jake@example.com is deleted\n")
 
-		_, err := invokeWith(t, "jake\n", variables, "users", "delete", "jake")
-		if _, ok := errors.AsType[*usageError](err); !ok || !strings.Contains(err.Error(), "say --yes") {
-			t.Errorf("delete without a terminal: %v", err)
+		_, err := sh.invoke(t, "jake\n", "users", "delete", "jake")
+		if refused(t, "delete without a terminal", err, "say --yes"); !wrongUsage(err) {
+			t.Errorf("delete without a terminal is no mistake of usage: %v", err)
 		}
-		typed("", "jake is deleted\n", "users", "delete", "--yes", "jake")
-		refused("", `there is no user "jake"`, "users", "enable", "jake")
-		refused("a secret\n", "username has already been taken", "users", "create", "Jake", "new@example.com")
-		if status, text := server.do(t, "GET", "/articles", "", ""); status != http.StatusOK ||
-			!strings.Contains(text, `"articlesCount":0`) {
-			t.Error(status, text)
+		prints("users delete --yes jake", "jake is deleted\n")
+		refuses("", "users enable jake", `there is no user "jake"`)
+		refuses("a secret\n", "users create Jake new@example.com", "username has already been taken")
+		if got := server.articlesCount(t); got != 0 {
+			t.Errorf("%d articles are left", got)
 		}
-		log := typed("", ".*", "audit", "--json", "--limit=1000")
-		for action, count := range map[identity.Action]int{
-			identity.Registered: 3, identity.RoleChanged: 1, identity.AccountDisabled: 1, identity.AccountEnabled: 1,
-			identity.SessionRevoked:  1,
-			identity.SessionsRevoked: 2, identity.PasswordChanged: 1, identity.AccountDeleted: 2,
-		} {
-			recorded := regexp.MustCompile(`"actor":"cli".*"action":"`+string(action)+`"`).FindAllString(log, -1)
-			if len(recorded) != count {
-				t.Errorf("%s is recorded %d times, want %d:\n%s", action, len(recorded), count, log)
+		recorded := map[identity.Action]int{}
+		for _, event := range events(t, sh.run(t, "audit --json --limit=1000")) {
+			if event.Actor == string(identity.ActorCLI) {
+				recorded[identity.Action(event.Action)]++
 			}
 		}
-		if err := server.stop(); err != nil {
-			t.Error(err)
-		}
+		wantSame(t, "recorded", recorded, map[identity.Action]int{
+			identity.Registered: 3, identity.RoleChanged: 1, identity.AccountDisabled: 1, identity.AccountEnabled: 1,
+			identity.SessionRevoked: 1, identity.SessionsRevoked: 2, identity.PasswordChanged: 1,
+			identity.AccountDeleted: 2,
+		})
 	})
 }
