@@ -12,15 +12,16 @@ func backupCommand() *cobra.Command {
 	var database string
 	command := &cobra.Command{
 		Use:   "backup FILE",
-		Short: "Copy a SQLite database to a new file, while servers go on",
-		Long: `Copy a SQLite database to a new file, while servers go on. The file appears whole or not at all, and only
+		Short: "Copy a SQLite database to a new file while servers run",
+		Long: `Copy a SQLite database to a new file while servers run. The file appears whole or not at all, and only
 its owner may read it. It holds what was committed when the command began.
 
-The key-encryption key is not in it, and without that key nobody can use the signing keys that are: keep both, apart.
-PostgreSQL has pg_dump. docs/backup.md says how to restore either.`,
-		Args: argumentsOf("backup FILE"),
+The file does not hold the key-encryption key, without which nobody can use the signing keys in it. Keep that key too,
+in another place.
+
+For PostgreSQL use pg_dump. docs/backup.md says how to restore either database.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			// Whatever its schema is: a backup comes before an upgrade.
+			// The schema may be of an older version: a backup comes before an upgrade.
 			db, err := store.Open(database, store.Options{Existing: true})
 			if err != nil {
 				return badSetting("database", err)
@@ -32,7 +33,7 @@ PostgreSQL has pg_dump. docs/backup.md says how to restore either.`,
 			if err := errors.Join(err, db.Close()); err != nil {
 				return err
 			}
-			return saying(cmd, nil, "%s: %d bytes, without the key-encryption key, which it needs", args[0], size)
+			return say(cmd, "%s: %d bytes, without the key-encryption key, which it needs", args[0], size)
 		},
 	}
 	databaseFlag(command.Flags(), &database)

@@ -19,34 +19,34 @@ func variable(flag string) string {
 	return "CONDUIT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// formerly are the names that flags had once, which are still taken, as are their variables.
+// formerly has the old names of flags. The program still accepts them, and their variables.
 var formerly = map[string]string{"network-attempts": "address-attempts"}
 
-// settingFlags are the flags that say how an installation is. Those that say what one command is to do have no
-// variables: whoever has set CONDUIT_YES for something would else be asked nothing by anything.
+// settingFlags are the flags of the server: they say how an installation is. Flags that say what one command does have
+// no variables. Otherwise a CONDUIT_YES that was set for one command would answer the questions of all.
 var settingFlags = func() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	(&settings{}).addTo(flags)
 	return flags
 }()
 
-// hasVariable tells whether a flag of a command is a setting: it is one of the server, too, and means the same there.
+// hasVariable returns whether a flag of a command is a setting: the server has the same flag, with the same meaning.
 func hasVariable(command *cobra.Command, flag string) bool {
 	if command.Name() == "seed" && flag == "seed" {
-		return false // another number than the server's, which also stops the clock
+		return false // the server's seed is another number, and also stops the clock
 	}
 	return settingFlags.Lookup(flag) != nil
 }
 
-// flagsFromEnvironment sets the flags that were not given from their variables, without the blanks that editors and
-// shells leave around values.
+// flagsFromEnvironment sets the flags that were not given from their variables. It leaves out the blanks around values,
+// which editors and shells add.
 func flagsFromEnvironment(command *cobra.Command, getenv func(string) string) error {
 	var problem error
-	// These two name one thing: whichever was given as a flag wins over both variables.
+	// These two flags name one thing, so either of them wins over both variables.
 	database := command.Flags().Changed("database") || command.Flags().Changed("database-file")
 	command.Flags().VisitAll(func(flag *pflag.Flag) {
-		said := flag.Changed || database && (flag.Name == "database" || flag.Name == "database-file")
-		if problem != nil || said || !hasVariable(command, flag.Name) {
+		given := flag.Changed || database && (flag.Name == "database" || flag.Name == "database-file")
+		if problem != nil || given || !hasVariable(command, flag.Name) {
 			return
 		}
 		value := getenv(variable(flag.Name))
@@ -83,7 +83,7 @@ func databaseFromFile(flags *pflag.FlagSet) error {
 	return flags.Set("database", url)
 }
 
-// badSetting says which setting is wrong, by both its names, and why.
+// badSetting returns the error for a wrong setting. It names the flag and its variable, and says why.
 func badSetting(flag string, why error) error {
 	if flag == "" {
 		return usagef("%w", why)
@@ -94,7 +94,7 @@ func badSetting(flag string, why error) error {
 	return usagef("--%s (%s): %w", flag, variable(flag), why)
 }
 
-// flagError turns what the flag parser says into one line that names the flag.
+// flagError turns an error of the flag parser into one line that names the flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		return badSetting(invalid.GetFlag().Name, errors.Unwrap(err))
@@ -102,18 +102,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("%w; see %s --help", err, cmd.CommandPath())
 }
 
-// nameVariables adds the variable to the help text of each flag that has one.
-func nameVariables(command *cobra.Command) {
-	name := func(flag *pflag.Flag) {
-		if hasVariable(command, flag.Name) {
-			flag.Usage += " (" + variable(flag.Name) + ")"
-		}
-	}
-	command.Flags().VisitAll(name)
-	command.PersistentFlags().VisitAll(name)
-}
-
-// days is a flag with a duration, which may be in days.
+// days is a flag with a duration that may be written in days.
 type days time.Duration
 
 func (d *days) String() string {
@@ -136,7 +125,7 @@ func (d *days) Set(text string) error {
 	return err
 }
 
-// oneOf is a flag with a few possible words.
+// oneOf is a flag that takes one of a few words.
 type oneOf struct {
 	value   *string
 	allowed []string

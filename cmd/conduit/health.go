@@ -17,33 +17,28 @@ func healthCommand() *cobra.Command {
 	var wait time.Duration
 	command := &cobra.Command{
 		Use:   "health",
-		Short: "Ask whether a server on this machine is well",
-		Long: `Ask whether a server on this machine is well, which is GET /healthz: print its answer, and fail unless it
-is 200.
+		Short: "Ask a server on this machine whether it is well",
+		Long: `Ask a server on this machine whether it is well, by GET /healthz. Print its answer, and fail unless
+it is 200.
 
-For containers, which have no other program to ask with, and for scripts that start a server and wait for it.`,
-		Args: noArguments,
+Containers that hold no other program can ask by this one. So can scripts that start a server and wait for it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			address, err := app.LocalURL(listen)
+			origin, err := app.LocalURL(listen)
 			if err != nil {
 				return badSetting("listen", err)
 			}
-			text, err := waitForHealth(cmd.Context(), address+"/healthz", wait)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
-			return err
+			text, err := waitForHealth(cmd.Context(), origin+"/healthz", wait)
+			return saying(cmd, err, "%s", text)
 		},
 	}
-	command.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "`HOST:PORT` that the server was told to listen on")
-	command.Flags().DurationVar(&wait, "wait", 0, "how long to go on asking a server that is not well yet")
+	command.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "the server's --listen, a `HOST:PORT`")
+	command.Flags().DurationVar(&wait, "wait", 0, "how long to go on asking until the server is well")
 	return command
 }
 
-// waitForHealth asks until the server is well, or, when the time is over, returns what was wrong last.
+// waitForHealth asks until the server is well. When the time is over, it returns what was wrong last.
 func waitForHealth(ctx context.Context, url string, wait time.Duration) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(wait, 5*time.Second)) // who is asked once has some time to answer
+	ctx, cancel := context.WithTimeout(ctx, max(wait, 5*time.Second)) // a single answer may take some time
 	defer cancel()
 	began := time.Now()
 	for {

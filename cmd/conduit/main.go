@@ -1,4 +1,5 @@
-// Command conduit is the server and its tools. Each command has a file; internal/app puts together what they work on.
+// Command conduit is the server and its tools. Each command has a file, and terminal.go has what they print and ask.
+// internal/app puts together what they work on.
 package main
 
 import (
@@ -6,13 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"conduit/internal/app"
+	"conduit/internal/store"
 )
 
 // version is set by the build: -ldflags "-X main.version=…".
@@ -33,24 +38,28 @@ func main() {
 	os.Exit(1)
 }
 
-// usageError is a mistake in how the program was called: exit code 2, and the message says what to mend.
+// usageError is a mistake in how the program was called. The exit code is 2, and the message says what to mend.
 type usageError struct{ error }
 
 func (u *usageError) Unwrap() error { return u.error }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
+// misused is a usageError that says how a command is used.
+func misused(cmd *cobra.Command, format string, args ...any) error {
+	return usagef("%s %s; see %[1]s --help", cmd.CommandPath(), fmt.Sprintf(format, args...))
+}
+
 // run is the program, without the process around it.
-func run(
-	ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer,
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer,
 ) error {
 	root := &cobra.Command{
 		Use:   "conduit",
 		Short: "The RealWorld API from one contract, on SQLite or PostgreSQL",
 		Long: `Conduit serves the RealWorld ("Conduit") API that openapi.yaml describes.
 
-Every setting can be given as an environment variable: --listen is CONDUIT_LISTEN, and so on. A flag wins over its
-variable. What a command is to do, as --yes or --all, can only be said by its flag.`,
+Every setting is a flag and an environment variable: --listen is CONDUIT_LISTEN, and so on. A flag wins over its
+variable. A flag that says what one command does, such as --yes or --all, has no variable.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -59,7 +68,6 @@ variable. What a command is to do, as --yes or --all, can only be said by its fl
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flagsFromEnvironment(cmd, getenv); err != nil {
 				return err
@@ -72,11 +80,9 @@ variable. What a command is to do, as --yes or --all, can only be said by its fl
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(serveCommand(getenv), migrateCommand(), seedCommand(), keysCommand(getenv), versionCommand())
-	root.AddCommand(usersCommand(), sessionsCommand(), auditCommand(), backupCommand(), healthCommand())
-	for _, command := range root.Commands() {
-		nameVariables(command)
-	}
+	root.AddCommand(serveCommand(getenv), migrateCommand(), seedCommand(), keysCommand(getenv), versionCommand(),
+		usersCommand(), sessionsCommand(), auditCommand(), backupCommand(), healthCommand())
+	complete(root)
 	err := root.ExecuteContext(ctx)
 	if wrong, ok := errors.AsType[*app.WrongSetting](err); ok {
 		return badSetting(wrong.Flag, wrong.Err)
@@ -84,22 +90,62 @@ variable. What a command is to do, as --yes or --all, can only be said by its fl
 	return err
 }
 
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), version)
-			return err
-		},
+// complete gives a command and those below it what all have. They take the arguments that their lines of usage name,
+// those with nothing to do print their help, and the help of flags names the variables.
+func complete(command *cobra.Command) {
+	if command.Args == nil {
+		command.Args = argumentsOf(command.Use)
+	}
+	if command.RunE == nil {
+		command.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	nameVariable := func(flag *pflag.Flag) {
+		if hasVariable(command, flag.Name) {
+			flag.Usage += " (" + variable(flag.Name) + ")"
+		}
+	}
+	command.LocalFlags().VisitAll(nameVariable)
+	for _, below := range command.Commands() {
+		complete(below)
 	}
 }
 
-// noArguments is for commands which take flags only.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("%s takes no argument %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+// argumentsOf wants as many arguments as a line of usage names.
+func argumentsOf(use string) cobra.PositionalArgs {
+	_, names, _ := strings.Cut(use, " ")
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == len(strings.Fields(names)):
+			return nil
+		case names == "":
+			return misused(cmd, "takes no argument %q", args[0])
+		}
+		return misused(cmd, "takes %s", names)
 	}
-	return nil
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version",
+		RunE: func(cmd *cobra.Command, _ []string) error { return say(cmd, "%s", version) },
+	}
+}
+
+// logOf returns the log of a command.
+func logOf(cmd *cobra.Command) *slog.Logger {
+	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+}
+
+// withDatabase opens the database for a command, whose schema has to be up to date, and closes it afterwards.
+func withDatabase(cmd *cobra.Command, url string, use func(*store.Store) error) error {
+	db, err := app.OpenDatabase(cmd.Context(), app.Database{URL: url}, logOf(cmd))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			logOf(cmd).Error("closing the database", "error", err)
+		}
+	}()
+	return use(db)
 }

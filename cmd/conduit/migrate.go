@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -14,58 +12,55 @@ import (
 
 func migrateCommand() *cobra.Command {
 	var database, migrationDatabase string
-	command := &cobra.Command{
-		Use:   "migrate",
-		Short: "Bring the database's schema up to date, or back",
-		Args:  noArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	command := &cobra.Command{Use: "migrate", Short: "Bring the database's schema up to date, or back"}
 	databaseFlag(command.PersistentFlags(), &database)
 	migrationDatabaseFlag(command.PersistentFlags(), &migrationDatabase)
-	on := func(run func(*cobra.Command, *store.Store) error) func(*cobra.Command, []string) error {
+	on := func(action func(*cobra.Command, *store.Store) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, _ []string) error {
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			if migrationDatabase != "" {
-				db, err := app.OpenMigrationDatabase(cmd.Context(), migrationDatabase, log)
-				if err != nil {
-					return err
-				}
-				return errors.Join(run(cmd, db), db.Close())
-			}
-			db, err := store.Open(database, store.Options{
-				Log: log, Existing: cmd.Name() != "up", Connections: app.CommandConnections,
-			})
+			db, err := openToMigrate(cmd, database, migrationDatabase)
 			if err != nil {
-				return badSetting("database", err)
+				return err
 			}
-			if err := app.CheckDatabase(cmd.Context(), db, "database"); err != nil {
-				return errors.Join(err, db.Close())
-			}
-			return errors.Join(run(cmd, db), db.Close())
+			return errors.Join(action(cmd, db), db.Close())
 		}
 	}
 	var yes bool
 	down := &cobra.Command{
-		Use: "down", Short: "Take back the last migration, data included", Args: noArguments,
+		Use: "down", Short: "Take back the last migration, and lose its data",
 		RunE: on(func(cmd *cobra.Command, db *store.Store) error { return migrateDown(cmd, db, yes) }),
 	}
-	down.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	command.AddCommand(down, &cobra.Command{
-		Use: "up", Short: "Apply all pending migrations", Args: noArguments, RunE: on(migrateUp),
-	}, &cobra.Command{
-		Use: "status", Short: "List the migrations and when they were applied", Args: noArguments,
-		RunE: on(printStatus),
-	})
+	yesFlag(down, &yes)
+	command.AddCommand(
+		&cobra.Command{Use: "up", Short: "Apply all pending migrations", RunE: on(migrateUp)}, down,
+		&cobra.Command{Use: "status", Short: "List the migrations with their times", RunE: on(listMigrations)},
+	)
 	return command
+}
+
+// openToMigrate opens a database whatever its schema is. Only "up" makes one that is missing.
+func openToMigrate(cmd *cobra.Command, database, migrationDatabase string) (*store.Store, error) {
+	if migrationDatabase != "" {
+		return app.OpenMigrationDatabase(cmd.Context(), migrationDatabase, logOf(cmd))
+	}
+	db, err := store.Open(database, store.Options{
+		Log: logOf(cmd), Existing: cmd.Name() != "up", Connections: app.CommandConnections,
+	})
+	if err != nil {
+		return nil, badSetting("database", err)
+	}
+	if err := app.CheckDatabase(cmd.Context(), db, "database"); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 func migrateUp(cmd *cobra.Command, db *store.Store) error {
 	names, err := db.MigrateUp(cmd.Context())
 	for _, name := range names {
-		_, _ = fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
+		_ = say(cmd, "applied %s", name) // what was applied matters more than whether it is read
 	}
-	if err == nil && len(names) == 0 {
-		_, _ = fmt.Fprintln(cmd.OutOrStdout(), "nothing to apply")
+	if len(names) == 0 {
+		return saying(cmd, err, "nothing to apply")
 	}
 	return err
 }
@@ -80,33 +75,23 @@ func migrateDown(cmd *cobra.Command, db *store.Store, yes bool) error {
 	}
 	last := store.LastApplied(history)
 	if last == nil {
-		_, _ = fmt.Fprintln(cmd.OutOrStdout(), "nothing to undo")
-		return nil
+		return say(cmd, "nothing to undo")
 	}
-	if !yes {
-		if err := confirmed(cmd, fmt.Sprintf("Taking back %s loses %s", last.Name, last.Loses), "the migration's name",
-			last.Name); err != nil {
-			return err
-		}
+	loses := fmt.Sprintf("Taking back %s loses %s", last.Name, last.Loses)
+	if err := confirm(cmd, yes, loses, "the migration's name", last.Name); err != nil {
+		return err
 	}
 	return saying(cmd, db.MigrateDown(cmd.Context(), last.Name), "undone %s", last.Name)
 }
 
-func printStatus(cmd *cobra.Command, db *store.Store) error {
+func listMigrations(cmd *cobra.Command, db *store.Store) error {
 	history, err := db.Migrations(cmd.Context())
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	table := newTable(cmd, "")
 	for _, migration := range history {
-		state := "pending"
-		if !migration.AppliedAt.IsZero() {
-			state = migration.AppliedAt.UTC().Format("applied 2006-01-02 15:04:05Z")
-		}
-		if !migration.Known() {
-			state += ", unknown to this version"
-		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\n", migration.Name, state)
+		_ = table.migration(migration) // Flush has the error
 	}
 	return table.Flush()
 }

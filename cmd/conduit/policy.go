@@ -15,10 +15,10 @@ const (
 func policyFlag(flags *pflag.FlagSet, policy *string) {
 	*policy = standardPolicy
 	flags.Var(oneOf{policy, []string{standardPolicy, strictPolicy}}, "password-policy",
-		"what new passwords are held to: 8 characters, or 15 and neither common nor with the name in them")
+		"new passwords have 8 characters; under strict 15, are not common, and hold neither username nor email")
 }
 
-// passwordPolicy returns the policy of that name. The list of common passwords is read only where it is needed.
+// passwordPolicy returns the policy with this name. It reads the list of common passwords only if it has to.
 func passwordPolicy(name string) (identity.PasswordPolicy, error) {
 	if name != strictPolicy {
 		return identity.PasswordPolicy{}, nil

@@ -2,86 +2,76 @@ package main
 
 import (
 	"bytes"
-	"fmt"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"conduit/internal/app"
 	"conduit/internal/auth"
 	"conduit/internal/identity"
+	"conduit/internal/store"
 )
 
 const newKEKVariable = "CONDUIT_NEW_KEY_ENCRYPTION_KEY"
 
-func resealCommand(s *keySettings, getenv func(string) string) *cobra.Command {
+func resealCommand(s *keySettings) *cobra.Command {
 	var newKeyFile string
 	command := &cobra.Command{
 		Use:   "reseal",
-		Short: "Seal the signing keys under another key-encryption key",
-		Long: `Seal the signing keys under another key-encryption key, without a new one of them: nobody is logged out.
+		Short: "Seal the signing keys under a new key-encryption key",
+		Long: `Seal the signing keys under a new key-encryption key. The signing keys stay, so nobody is logged out.
 
-The present key-encryption key is found as always; the other one is ` + newKEKVariable + `, or the
-file that --new-key-file names, which is made when there is none. Afterwards start each server again with the other
-key-encryption key, one after the other. Those that still run go on with the signing keys they have, and have to be
-gone before the next rotation; should one have made a key under the former key-encryption key meanwhile, run the
-command once more.
+The present key-encryption key is found as always. The new one comes from ` + newKEKVariable + ` or from
+the file that --new-key-file names, which is made if it is missing. Afterwards restart each server with the new
+key-encryption key, one after the other, before the next rotation. Until then they go on with the signing keys they
+have. If one of them made a key under the former key-encryption key meanwhile, run the command once more.
 
-If the former key-encryption key has leaked, so may the signing keys have, with any old copy of the database: rotate
-them too, and revoke the former ones (conduit keys rotate --now, conduit keys revoke).`,
-		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.reseal(cmd, getenv("CONDUIT_KEY_ENCRYPTION_KEY"), getenv(newKEKVariable), newKeyFile)
-		},
+If the former key-encryption key has leaked, the signing keys may have leaked too, with any old copy of the database.
+Then replace them as well: conduit keys rotate --now, and conduit keys revoke for the former ones.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.reseal(cmd, newKeyFile) },
 	}
-	command.Flags().StringVar(&newKeyFile, "new-key-file", "",
-		"`file` of the other key-encryption key, made when missing")
+	command.Flags().StringVar(&newKeyFile, "new-key-file", "", "`file` of the new key-encryption key, made if missing")
 	return command
 }
 
-func (s keySettings) reseal(cmd *cobra.Command, formerText, nextText, newKeyFile string) error {
+func (s *keySettings) reseal(cmd *cobra.Command, newKeyFile string) error {
+	if err := s.notInMemory(); err != nil {
+		return err
+	}
+	given := s.getenv(newKEKVariable)
 	switch {
-	case s.database == app.InMemory:
-		return errKeysInMemory
-	case nextText != "" && newKeyFile != "":
-		return usagef("%s is set, and --new-key-file given: say one", newKEKVariable)
-	case nextText == "" && newKeyFile == "":
-		return usagef("no other key-encryption key: give --new-key-file or %s", newKEKVariable)
+	case given != "" && newKeyFile != "":
+		return usagef("%s is set and --new-key-file is given: say one", newKEKVariable)
+	case given == "" && newKeyFile == "":
+		return usagef("no new key-encryption key: give --new-key-file or %s", newKEKVariable)
 	}
-	ctx, log := cmd.Context(), slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	former, err := app.FindKEK(s.database, s.keyFile, formerText, log, s.noKEK)
+	former, err := s.kek(cmd, s.noKEK)
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenDatabase(ctx, app.Database{URL: s.database}, log)
-	if err != nil {
-		return err
-	}
-	defer closing(log, db)
-	next, err := otherKEK(nextText, newKeyFile)
-	if err != nil {
-		return err
-	}
-	if bytes.Equal(former, next) {
-		return usagef("the other key-encryption key is the present one")
-	}
-	resealed, err := auth.Reseal(ctx, db, former, next)
-	if err != nil {
-		return app.WithRemedy(err)
-	}
-	var changes []identity.KeyChange
-	for _, kid := range resealed {
-		changes = append(changes, identity.KeyChange{KeyID: kid, Resealed: true})
-	}
-	if err := (auditedKeys{audit: db}).record(ctx, changes...); err != nil {
-		return err
-	}
-	return saying(cmd, nil, "%d keys are sealed under the other key-encryption key; start each server again with it, "+
-		"and keep the former one as long as backups that need it", len(resealed))
+	return withDatabase(cmd, s.database, func(db *store.Store) error {
+		next, err := newKEK(given, newKeyFile)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(former, next) {
+			return usagef("the new key-encryption key is the present one")
+		}
+		resealed, err := auth.Reseal(cmd.Context(), db, former, next)
+		if err != nil {
+			return app.WithRemedy(err)
+		}
+		var changes []identity.KeyChange
+		for _, kid := range resealed {
+			changes = append(changes, identity.KeyChange{KeyID: kid, Resealed: true})
+		}
+		return saying(cmd, recordKeys(cmd.Context(), db, changes...), "%d keys are sealed under the new "+
+			"key-encryption key; restart each server with it, and keep the former one as long as there are backups "+
+			"that need it", len(resealed))
+	})
 }
 
-// otherKEK reads the key-encryption key to come, from a variable's text or a file, which it makes if there is none.
-func otherKEK(text, file string) ([]byte, error) {
+// newKEK reads the new key-encryption key from a text, or else from a file, which it makes if it is missing.
+func newKEK(text, file string) ([]byte, error) {
 	if text != "" {
 		kek, err := auth.ReadKEK(text)
 		if err != nil {
@@ -94,10 +84,4 @@ func otherKEK(text, file string) ([]byte, error) {
 		return nil, badSetting("new-key-file", err)
 	}
 	return kek, nil
-}
-
-// noKEK is the error for a key-encryption key that is not where the settings say.
-func (s keySettings) noKEK() error {
-	return badSetting("key-file", fmt.Errorf(
-		"no key-encryption key: there is no file %s, and CONDUIT_KEY_ENCRYPTION_KEY is not set", s.keyFile))
 }

@@ -23,7 +23,7 @@ func TestResealLogsNobodyOut(t *testing.T) {
 		refresh := refreshIn(t, i.want(t, 201, "POST /sessions", "",
 			`{"session":{"email":"jake@example.com","password":"jakes secret"}}`))
 
-		sh.refuses(t, "no other key-encryption key: give --new-key-file or", "keys reseal")
+		sh.refuses(t, "no new key-encryption key: give --new-key-file or", "keys reseal")
 		sh.refuses(t, "say one", newKEKVariable+"="+third+" keys reseal --new-key-file", next)
 		sh.refuses(t, newKEKVariable+": ", newKEKVariable+"=c2hvcnQ= keys reseal")
 		sh.refuses(t, "is the present one", "keys reseal --new-key-file", former)

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"net/url"
 	"os"
 	"strings"
@@ -21,15 +17,14 @@ import (
 )
 
 func seedCommand() *cobra.Command {
-	options := demo.Options{}
-	o := app.Database{Migrate: true}
+	var options demo.Options
+	database := app.Database{Migrate: true}
 	command := &cobra.Command{
 		Use:   "seed",
 		Short: "Fill an empty database with demo content",
-		Long: `Fill an empty database with demo content: the same numbers give the same content.
+		Long: `Fill an empty database with demo content. The same numbers make the same content.
 
-Every account has the password "` + demo.Password + `"; the first is ` + demo.John + `@example.com.`,
-		Args: noArguments,
+Every account has the password "` + demo.Password + `". The first one is ` + demo.John + `@example.com.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case options.Users < 2:
@@ -41,44 +36,40 @@ Every account has the password "` + demo.Password + `"; the first is ` + demo.Jo
 				return badSetting("public-url", errors.New("want a URL like https://conduit.example.com"))
 			}
 			options.PublicURL = strings.TrimRight(options.PublicURL, "/")
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			db, err := app.OpenDatabase(cmd.Context(), o, log)
+			db, err := app.OpenDatabase(cmd.Context(), database, logOf(cmd))
 			if err != nil {
 				return err
 			}
-			return errors.Join(seed(cmd.Context(), db, options, cmd.OutOrStdout(), cmd.ErrOrStderr()), db.Close())
+			return errors.Join(seed(cmd, db, options), db.Close())
 		},
 	}
 	flags := command.Flags()
-	databaseFlag(flags, &o.URL)
-	migrationDatabaseFlag(flags, &o.MigrationURL)
-	flags.IntVar(&options.Users, "users", 20, "how many people")
+	databaseFlag(flags, &database.URL)
+	migrationDatabaseFlag(flags, &database.MigrationURL)
+	flags.IntVar(&options.Users, "users", 20, "how many accounts")
 	flags.IntVar(&options.Articles, "articles", 100, "how many articles")
-	flags.Uint64Var(&options.Seed, "seed", 1, "`number` to draw from; another one gives other content")
+	flags.Uint64Var(&options.Seed, "seed", 1, "`number` to draw from; another number makes other content")
 	flags.StringVar(&options.PublicURL, "public-url", "http://127.0.0.1:8080",
-		"`url` under which browsers reach the server, for pictures")
+		"`url` at which browsers reach the server, for pictures")
 	return command
 }
 
-// seed fills an empty database, with a bar on terminals.
-func seed(ctx context.Context, db *store.Store, options demo.Options, stdout, stderr io.Writer) error {
-	empty, err := db.Empty(ctx)
+// seed fills an empty database, and shows its progress at a terminal.
+func seed(cmd *cobra.Command, db *store.Store, options demo.Options) error {
+	empty, err := db.Empty(cmd.Context())
 	if err != nil {
 		return err
 	}
 	if !empty {
 		return errors.New("there are accounts in this database already: seed fills empty ones only")
 	}
-	if file, ok := stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		bar := progressbar.NewOptions(options.Articles, progressbar.OptionSetWriter(stderr),
-			progressbar.OptionSetDescription("articles"),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionClearOnFinish())
+	if file, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		bar := progressbar.NewOptions(options.Articles, progressbar.OptionSetWriter(file),
+			progressbar.OptionSetDescription("articles"), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+			progressbar.OptionClearOnFinish())
 		options.Progress = func(articles int) { _ = bar.Add(articles) } // a bar that fails to draw is no failure
 	}
-	if err := app.Fill(ctx, db, auth.NewPasswords(auth.PasswordOptions{}), options); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "%d people, %d articles; log in as %s@example.com with %q\n", options.Users,
-		options.Articles, demo.John, demo.Password)
-	return err
+	return saying(cmd, app.Fill(cmd.Context(), db, auth.NewPasswords(auth.PasswordOptions{}), options),
+		"%d people, %d articles; log in as %s@example.com with %q", options.Users, options.Articles, demo.John,
+		demo.Password)
 }

@@ -3,12 +3,13 @@ package main
 import (
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"conduit/internal/app"
 )
 
-// settings of the server, one a flag. docs/settings.md has the table.
+// settings are the server's, one a flag. docs/settings.md has the table.
 type settings struct {
 	app.Options
 	passwordPolicy      string
@@ -28,20 +29,18 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	})
 	flags.StringVar(&s.Listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on")
 	flags.StringVar(&s.MetricsListen, "metrics-listen", "",
-		"`port` of loopback, or HOST:PORT, at which Prometheus finds /metrics; without it there are none")
+		"loopback `port`, or HOST:PORT, at which Prometheus finds /metrics; without it there are no metrics")
 	databaseFlag(flags, &s.Database.URL)
 	flags.IntVar(&s.Database.Connections, "database-connections", 0,
-		"how many connections to PostgreSQL at most; 0 for four for each core, but at least 16 and at most 32")
+		"most connections to PostgreSQL; 0 for four for each core, but at least 16 and at most 32")
 	migrationDatabaseFlag(flags, &s.Database.MigrationURL)
 	flags.BoolVar(&s.Database.Migrate, "migrate", true, "bring the database's schema up to date before serving")
-	flags.StringVar(&s.KeyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made when missing")
+	flags.StringVar(&s.KeyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made if missing")
 	flags.Var(oneOf{&s.KeyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key")
-	flags.DurationVar(&s.KeyRotation, "key-rotation", 30*24*time.Hour,
-		"`age` at which a new signing key follows; 0 for never")
-	flags.StringVar(&s.Issuer, "issuer", "",
-		"`name` in the iss claim of tokens (default the public URL, or conduit without one)")
+	flags.DurationVar(&s.KeyRotation, "key-rotation", 30*24*time.Hour, "`age` at which a new key follows; 0 for never")
+	flags.StringVar(&s.Issuer, "issuer", "", "`name` in the iss claim of tokens (default the public URL, or conduit)")
 	flags.StringVar(&s.Audience, "audience", "conduit", "`name` in the aud claim of tokens")
-	flags.DurationVar(&s.SessionLifetime, "session-lifetime", 24*time.Hour, "how long a login lasts")
+	flags.DurationVar(&s.SessionLifetime, "session-lifetime", 24*time.Hour, "how long a RealWorld login lasts")
 	flags.DurationVar(&s.Refresh.Access, "access-lifetime", 15*time.Minute,
 		"how long an access token lasts that comes with a refresh token")
 	flags.DurationVar(&s.Refresh.Idle, "refresh-idle", 7*24*time.Hour,
@@ -49,61 +48,64 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.Refresh.Absolute, "refresh-absolute", 30*24*time.Hour,
 		"when a session with refresh tokens ends at the latest")
 	flags.DurationVar(&s.Refresh.Grace, "refresh-grace", 10*time.Second,
-		"for how long a used refresh token returns its successor again")
+		"how long a used refresh token still returns its successor")
 	flags.IntVar(&s.MaxSessions, "max-sessions", 50,
-		"how many sessions a user may have; one more ends the one that was unused longest")
+		"most sessions of a user; one more ends the session that was unused longest")
 	flags.IntVar(&s.LoginAttempts, "login-attempts", 5,
 		"wrong passwords at once for one account from one network; 0 for any number, also for one account")
 	flags.IntVar(&s.AccountAttempts, "account-attempts", 20,
-		"wrong passwords at once for one account, before unknown networks are slowed down; 0 for any number")
+		"wrong passwords at once for one account, before unknown networks have to wait; 0 for any number")
 	flags.IntVar(&s.NetworkAttempts, "network-attempts", 100,
 		"wrong passwords at once from one network, for accounts that do not know it; 0 for any number")
 	flags.IntVar(&s.RegistrationsPerHour, "registrations-per-hour", 3600,
-		"registrations of one network at once, and as many again over an hour; 0 for any number")
+		"registrations at once from one network, and as many again over an hour; 0 for any number")
 	policyFlag(flags, &s.passwordPolicy)
 	flags.BoolVar(&s.RequirePassword, "require-current-password", false,
 		"ask for the current password when the password or the email changes")
-	flags.Var(&s.auditRetention, "audit-retention",
-		"`age` at which events leave the audit log, such as 365d; 0 for never")
+	flags.Var(&s.auditRetention, "audit-retention", "`age` at which events are removed, such as 365d; 0 for never")
 	flags.StringSliceVar(&s.TrustedProxies, "trusted-proxies", nil,
 		"`networks` of proxies whose X-Forwarded-For or Forwarded is believed, such as 10.0.0.0/8, separated by commas")
 	flags.StringSliceVar(&s.HTTP.Origins, "cors-origins", []string{"*"},
 		"`origins` whose pages may call, separated by commas; * for all")
 	flags.StringVar(&s.PublicURL, "public-url", "",
-		"`url` under which others reach the server (default http:// and what it listens on)")
-	flags.BoolVar(&s.Demo, "demo", true,
-		"fill an empty SQLite database with demo content: unasked, only conduit.db; "+
-			"where others reach the server, only one in memory")
+		"`url` at which others reach the server (default http:// and what it listens on)")
+	flags.BoolVar(&s.Demo, "demo", true, "fill an empty SQLite database with demo content; without the flag "+
+		"only conduit.db; where others reach the server only a database in memory")
 	flags.Uint64Var(&s.Seed, "seed", 0,
 		"draw demo content and ids from this `number`, and stop the clock; for sqlite::memory: only; 0 for none")
 	flags.BoolVar(&s.HTTP.Rehearse, "rehearse", false,
-		"requests may ask for examples (Prefer: code=422) and for delays (Prefer: wait=2); not for production")
+		"let requests ask for examples (Prefer: code=422) and delays (Prefer: wait=2); not for production")
 	flags.BoolVar(&s.HTTP.CheckResponses, "check-responses", false,
 		"check each answer against the contract; log and count those that break it")
 	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level",
 		"how much to log; debug logs each request")
 	flags.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log")
 	flags.DurationVar(&s.IdleTimeout, "idle-timeout", 2*time.Minute,
-		"how long a connection without a request is kept; longer than the proxy in front keeps it")
+		"how long a connection without a request stays open; it must be longer than the proxy in front keeps it")
 	flags.IntVar(&s.MaxConnections, "max-connections", 0,
-		"connections open at a time; 0 for as many as there are file descriptors for, but at most 10000")
-	flags.IntVar(&s.MaxPerNetwork, "max-connections-per-network", 0,
-		"the same for one network (IPv4 address or IPv6 /64), but trusted proxies; 0 for a quarter of all")
+		"most connections at a time; 0 for as many as there are file descriptors for, but at most 10000")
+	flags.IntVar(&s.MaxPerNetwork, "max-connections-per-network", 0, "most connections at a time from one network "+
+		"(IPv4 address or IPv6 /64) that is no trusted proxy; 0 for a quarter of all")
 	flags.DurationVar(&s.ShutdownDelay, "shutdown-delay", 0,
 		"how long to go on serving after a signal, while /healthz is 503 and connections close")
 	flags.DurationVar(&s.ShutdownTimeout, "shutdown-timeout", 10*time.Second,
 		"how long requests may take to end after the delay")
 }
 
-// databaseFlag adds --database, and --database-file for what is not to stand in process lists.
+// databaseFlag adds --database, and --database-file for a URL that process lists must not show.
 func databaseFlag(flags *pflag.FlagSet, database *string) {
 	flags.StringVar(database, "database", app.DefaultDatabase,
-		"`url` of the database: sqlite:FILE, postgres://… or, to serve, sqlite::memory:")
+		"`url` of the database: sqlite:FILE, postgres://… or, for serve, sqlite::memory:")
 	flags.String("database-file", "", "`file` that holds the URL of the database")
 }
 
 // migrationDatabaseFlag adds --migration-database.
 func migrationDatabaseFlag(flags *pflag.FlagSet, database *string) {
 	flags.StringVar(database, "migration-database", "",
-		"`url` by which migrations reach the same database: past a pooler, or as the role that owns the tables")
+		"`url` by which migrations reach the same database, past a pooler or as the role that owns the tables")
+}
+
+// yesFlag adds --yes to a command that asks first.
+func yesFlag(command *cobra.Command, yes *bool) {
+	command.Flags().BoolVar(yes, "yes", false, "do not ask")
 }
