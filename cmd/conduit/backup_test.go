@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,7 +66,7 @@ func TestBackup(t *testing.T) {
 		go func() {
 			defer close(writing)
 			for range 50 {
-				_, _ = send(t.Context(), http.DefaultClient, "POST "+i.url+"/articles", token, article("Meanwhile"))
+				i.want(t, 201, "POST /articles", token, article("Meanwhile"))
 			}
 		}()
 		if sqlite {

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// TestSettingsAreAsDocumented: docs/settings.md has the flags of `conduit serve --help`, no other, with their defaults.
+// Each has the variable that the rule on the page gives it.
+func TestSettingsAreAsDocumented(t *testing.T) {
+	t.Parallel()
+	page, help := document(t, "settings.md"), shell{}.run(t, "serve --help")
+	documented := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (.*?) ?\\|").FindAllStringSubmatch(page, -1) {
+		documented[row[1]] = row[2]
+	}
+	inWords := map[string]string{"demo": "for `conduit.db`", "issuer": "the public URL, else `conduit`"}
+	serveCommand(nil).Flags().VisitAll(func(flag *pflag.Flag) {
+		named := "CONDUIT_" + strings.ReplaceAll(strings.ToUpper(flag.Name), "-", "_")
+		if !regexp.MustCompile(`(?m)^ +--` + flag.Name + `[ \[].*\(` + named + `\)`).MatchString(help) {
+			t.Errorf("serve --help has no --%s with %s", flag.Name, named)
+		}
+		value, ok := documented[flag.Name]
+		if delete(documented, flag.Name); !ok {
+			t.Errorf("docs/settings.md has no --%s", flag.Name)
+		} else if value == inWords[flag.Name] && value != "" {
+			return
+		}
+		// Durations and lists may be written in other ways: given as the flag, the default changes nothing.
+		if err := flag.Value.Set(strings.Trim(value, "`")); err != nil || flag.Value.String() != flag.DefValue {
+			t.Errorf("docs/settings.md has --%s with the default %s, want %s", flag.Name, value, flag.DefValue)
+		}
+	})
+	for flag := range documented {
+		t.Errorf("docs/settings.md has --%s, which serve has not", flag)
+	}
+}
