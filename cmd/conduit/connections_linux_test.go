@@ -46,8 +46,8 @@ func (i instance) connect(t *testing.T, count int) (held []net.Conn) {
 // serves tells whether a client with this IP address of loopback is served, over a connection of its own.
 func (i instance) serves(ctx context.Context, ipAddress string) bool {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ipAddress)}}
-	client := &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
-	got, err := send(ctx, client, "GET "+i.url+"/tags", "", "")
+	i.client.Transport = &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}
+	got, err := i.send(ctx, "GET /tags", "", "")
 	return err == nil && got.status == http.StatusOK
 }
 

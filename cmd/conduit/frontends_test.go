@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -110,7 +109,7 @@ func TestRehearse(t *testing.T) {
 			}
 			if asked {
 				go func() { // the end does not wait for it
-					_, _ = send(t.Context(), http.DefaultClient, "GET "+i.url+"/tags", "", "", "Prefer", "wait=30")
+					_, _ = i.send(t.Context(), "GET /tags", "", "", "Prefer", "wait=30")
 				}()
 			}
 			wantSame(t, "/healthz", i.outside().want(t, 200, "GET /healthz", ""), test.health)

@@ -69,6 +69,16 @@ func refused(t *testing.T, what string, err error, words string) {
 	}
 }
 
+// wantNone wants none of these words in a text.
+func wantNone(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if strings.Contains(text, word) {
+			t.Errorf("%q is in:\n%s", word, text)
+		}
+	}
+}
+
 // document returns a page of docs/.
 func document(t *testing.T, name string) string {
 	t.Helper()
@@ -140,6 +150,7 @@ type instance struct {
 	url    string // of the API
 	banner string
 	end    func() error // ends it as a signal does, and returns the program's error
+	client http.Client
 }
 
 // serveOn starts an instance, which ends with the test if not before.
@@ -227,10 +238,11 @@ type reply struct {
 	leads  *url.URL // by Location
 }
 
-// send sends a request, which is a method and a URL, and reads the answer. Headers are names and values in turn.
-func send(ctx context.Context, client *http.Client, request, token, body string, headers ...string) (reply, error) {
-	method, target, _ := strings.Cut(request, " ")
-	sent, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
+// send sends a request as "GET /user", with a path of the API, and reads the answer. Headers are names and values in
+// turn.
+func (i instance) send(ctx context.Context, request, token, body string, headers ...string) (reply, error) {
+	method, path, _ := strings.Cut(request, " ")
+	sent, err := http.NewRequestWithContext(ctx, method, i.url+path, strings.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
@@ -241,7 +253,7 @@ func send(ctx context.Context, client *http.Client, request, token, body string,
 	for header := range slices.Chunk(headers, 2) {
 		sent.Header.Set(header[0], header[1])
 	}
-	response, err := client.Do(sent)
+	response, err := i.client.Do(sent)
 	if err != nil {
 		return reply{}, err
 	}
@@ -251,27 +263,34 @@ func send(ctx context.Context, client *http.Client, request, token, body string,
 		errors.Join(err, response.Body.Close())
 }
 
-// do sends a request as "GET /user", with a path of the API.
 func (i instance) do(t *testing.T, request, token, body string, headers ...string) reply {
 	t.Helper()
-	method, path, _ := strings.Cut(request, " ")
-	got, err := send(t.Context(), http.DefaultClient, method+" "+i.url+path, token, body, headers...)
+	got, err := i.send(t.Context(), request, token, body, headers...)
 	must(t, err)
+	return got
+}
+
+// reply sends a request and wants this status.
+func (i instance) reply(t *testing.T, status int, request, token string, body ...string) reply {
+	t.Helper()
+	got := i.do(t, request, token, strings.Join(body, ""))
+	if got.status != status {
+		t.Errorf("%s: %d %.500s, want %d", request, got.status, got.text, status)
+	}
 	return got
 }
 
 // want sends a request, wants this status, and returns the text of the answer.
 func (i instance) want(t *testing.T, status int, request, token string, body ...string) string {
 	t.Helper()
-	got := i.do(t, request, token, strings.Join(body, ""))
-	if got.status != status {
-		t.Errorf("%s: %d %.500s, want %d", request, got.status, got.text, status)
-	}
-	return got.text
+	return i.reply(t, status, request, token, body...).text
 }
 
 // outside is an instance whose paths do not begin at the API.
-func (i instance) outside() instance { return instance{url: i.origin()} }
+func (i instance) outside() instance {
+	i.url = i.origin()
+	return i
+}
 
 // into reads JSON.
 func into[T any](t *testing.T, text string) (value T) {

@@ -15,15 +15,10 @@ import (
 	"time"
 )
 
-// nginx is a real one, with the configuration that docs/proxies.md shows, but for where it listens and TLS.
-type nginx struct {
-	client  *http.Client
-	refused func() string // its log of errors
-}
-
-// startNginx starts one in front of the instances, which may be one twice. Changes of the configuration are pairs: what
-// stands there, and what is to.
-func startNginx(t *testing.T, instances [2]string, changes ...string) nginx {
+// behindNginx starts a real nginx in front of two instances, which may be one twice, and returns what clients reach
+// through it: https://example.com, in the clear. It has the configuration that docs/proxies.md shows, but for where it
+// listens and TLS. Changes of the configuration are pairs: what stands there, and what is to.
+func behindNginx(t *testing.T, instances [2]string, changes ...string) instance {
 	t.Helper()
 	program := os.Getenv("NGINX")
 	if program == "" {
@@ -87,35 +82,15 @@ func startNginx(t *testing.T, instances [2]string, changes ...string) nginx {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	return nginx{
-		client: &http.Client{
-			Transport:     &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 16},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		refused: func() string {
-			text, _ := os.ReadFile(log) // nothing there: nothing refused
-			return string(text)
-		},
-	}
-}
-
-// do asks for a path of https://example.com, in the clear.
-func (n nginx) do(ctx context.Context, request, token, body string) (reply, error) {
-	method, path, _ := strings.Cut(request, " ")
-	return send(ctx, n.client, method+" http://example.com"+path, token, body)
-}
-
-// want asks and wants this status.
-func (n nginx) want(t *testing.T, status int, request, token string, body ...string) reply {
-	t.Helper()
-	got, err := n.do(t.Context(), request, token, strings.Join(body, ""))
-	if err != nil {
-		t.Fatal(err, n.refused())
-	}
-	if got.status != status {
-		t.Errorf("%s: %d %.500s, want %d", request, got.status, got.text, status)
-	}
-	return got
+	t.Cleanup(func() {
+		if text, err := os.ReadFile(log); t.Failed() && err == nil {
+			t.Logf("nginx: %s", text)
+		}
+	})
+	return instance{url: "http://example.com", client: http.Client{
+		Transport:     &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 16},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // TestBehindNginx: everything that names a place names one below the public URL, whether nginx strips its path or not.
@@ -130,7 +105,7 @@ func TestBehindNginx(t *testing.T) {
 		"stripped": {"/blog/ {\n        proxy_pass http://conduit;", "/blog/ {\n        proxy_pass http://conduit/;"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := startNginx(t, [2]string{i.hostPort(), i.hostPort()}, changes...)
+			n := behindNginx(t, [2]string{i.hostPort(), i.hostPort()}, changes...)
 			leads := func(got reply, want string) {
 				t.Helper()
 				to := got.leads
@@ -138,18 +113,18 @@ func TestBehindNginx(t *testing.T) {
 					t.Fatalf("led to %v, want %s", to, want)
 				}
 			}
-			registered := n.want(t, 201, "POST /blog/api/users", "", account(name))
+			registered := n.reply(t, 201, "POST /blog/api/users", "", account(name))
 			leads(registered, "/blog/api/user")
 			token := tokenIn(t, registered.text)
 			n.want(t, 200, "GET "+registered.leads.Path, token)
-			published := n.want(t, 201, "POST /blog/api/articles/", token,
+			published := n.reply(t, 201, "POST /blog/api/articles/", token,
 				fmt.Sprintf(`{"article":{"title":%q,"description":"d","body":"b"}}`, name))
 			leads(published, "/blog/api/articles/"+name)
 			n.want(t, 200, "GET "+published.leads.Path, "")
-			commented := n.want(t, 201, "POST "+published.leads.Path+"/comments", token, `{"comment":{"body":"b"}}`)
+			commented := n.reply(t, 201, "POST "+published.leads.Path+"/comments", token, `{"comment":{"body":"b"}}`)
 			leads(commented, "/blog/api/articles/"+name+"/comments/") // and a number
 			for _, from := range []string{"/blog", "/blog/", "/blog/docs/"} {
-				leads(n.want(t, 302, "GET "+from, ""), "/blog/docs")
+				leads(n.reply(t, 302, "GET "+from, ""), "/blog/docs")
 			}
 			for _, file := range []string{
 				"/blog/docs", "/blog/docs/docs.js", "/blog/avatars/1.svg", "/blog/healthz",
@@ -158,18 +133,18 @@ func TestBehindNginx(t *testing.T) {
 				n.want(t, 200, "GET "+file, "")
 			}
 			n.want(t, 404, "GET /api/tags", "")
-			wantWords(t, n.want(t, 200, "GET /blog/openapi.yaml", "").text, "\n  - url: "+public+"/api\n")
+			wantWords(t, n.want(t, 200, "GET /blog/openapi.yaml", ""), "\n  - url: "+public+"/api\n")
 			for _, place := range []string{
 				"/.well-known/oauth-authorization-server/blog", "/blog/.well-known/oauth-authorization-server",
 			} {
-				wantWords(t, n.want(t, 200, "GET "+place, "").text, `"issuer":"`+public+`"`,
+				wantWords(t, n.want(t, 200, "GET "+place, ""), `"issuer":"`+public+`"`,
 					`"jwks_uri":"`+public+`/.well-known/jwks.json"`)
 			}
 			if changes == nil { // an encoded slash is not lost
-				wantWords(t, n.want(t, 404, "GET /blog/api/profiles/a%2Fb", "").text, `"profile":[`)
+				wantWords(t, n.want(t, 404, "GET /blog/api/profiles/a%2Fb", ""), `"profile":[`)
 			}
 			large := `{"user":"` + strings.Repeat("x", 1<<20+1) + `"}`
-			wantWords(t, n.want(t, 413, "PUT /blog/api/user", token, large).text, `"body":["is too large`)
+			wantWords(t, n.want(t, 413, "PUT /blog/api/user", token, large), `"body":["is too large`)
 		})
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,8 +81,7 @@ func newFleet(t *testing.T, url string) *fleet {
 
 // call sends a request and returns the token in the answer, if there is one.
 func (m *member) call(request, token, body string) (status int, got string, err error) {
-	method, path, _ := strings.Cut(request, " ")
-	answer, err := send(context.Background(), m.Client(), method+" "+m.URL+path, token, body)
+	answer, err := instance{url: m.URL, client: *m.Client()}.send(context.Background(), request, token, body)
 	var with struct{ User struct{ Token string } }
 	_ = json.Unmarshal([]byte(answer.text), &with) // what is no JSON holds no token
 	return answer.status, with.User.Token, err

@@ -14,9 +14,8 @@ import (
 func TestShutdownDelay(t *testing.T) {
 	t.Parallel()
 	i := serveOn(t, "sqlite::memory:", "", "--shutdown-delay=3s")
-	health := i.origin() + "/healthz"
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	get := func(url string) (reply, error) { return send(t.Context(), client, "GET "+url, "", "") }
+	i.client.Transport = &http.Transport{MaxIdleConnsPerHost: 8}
+	health := func() (reply, error) { return i.outside().send(t.Context(), "GET /healthz", "", "") }
 	draining := make(chan struct{})
 	var requests, closed atomic.Int64
 	var workers sync.WaitGroup
@@ -28,7 +27,7 @@ func TestShutdownDelay(t *testing.T) {
 					after++
 				default:
 				}
-				got, err := get(i.url + "/tags")
+				got, err := i.send(t.Context(), "GET /tags", "", "")
 				if err != nil || got.status != http.StatusOK {
 					t.Errorf("%v %v", got, err)
 					return
@@ -41,14 +40,14 @@ func TestShutdownDelay(t *testing.T) {
 		})
 	}
 	for requests.Load() < 500 && !t.Failed() {
-		if got, err := get(health); err != nil || got.status != http.StatusOK {
+		if got, err := health(); err != nil || got.status != http.StatusOK {
 			t.Errorf("before: %v %v", got, err)
 		}
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- i.end() }()
 	for status := 0; status != http.StatusServiceUnavailable; {
-		got, err := get(health)
+		got, err := health()
 		if status = got.status; err != nil {
 			t.Error(err)
 			break
