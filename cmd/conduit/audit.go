@@ -47,7 +47,7 @@ Actions are ` + strings.Join(actionWords(), ", ") + `.`,
 			})
 		},
 	}
-	events.addTo(command.Flags())
+	events.define(command.Flags())
 	command.Flags().IntVar(&limit, "limit", 100, "print at most so many events")
 	command.Flags().BoolVar(&asJSON, "json", false, "print a JSON object a line")
 	command.AddCommand(auditExportCommand(), auditPruneCommand())
@@ -55,10 +55,13 @@ Actions are ` + strings.Join(actionWords(), ", ") + `.`,
 }
 
 // eventFlags say which events are wanted.
-type eventFlags struct{ database, user, action, before string }
+type eventFlags struct {
+	settings
+	user, action, before string
+}
 
-func (e *eventFlags) addTo(flags *pflag.FlagSet) {
-	databaseFlag(flags, &e.database)
+func (e *eventFlags) define(flags *pflag.FlagSet) {
+	e.shareWith(flags, "database", "database-file")
 	flags.StringVar(&e.user, "user", "", "only events by or about this user: a `name`, or user:ID if deleted")
 	flags.Var(oneOf{&e.action, actionWords()}, "action", "only events with this `action`")
 	flags.StringVar(&e.before, "before", "", "only events from before this `time`, "+timesLike)
@@ -78,7 +81,7 @@ func (e *eventFlags) open(cmd *cobra.Command, use func(*store.Store, identity.Ev
 	if filter.Before, err = parseTime(e.before); err != nil {
 		return badSetting("before", err)
 	}
-	return withDatabase(cmd, e.database, func(db *store.Store) error {
+	return e.withDatabase(cmd, func(db *store.Store) error {
 		if filter.UserID, err = findUserID(cmd.Context(), db, e.user); err != nil {
 			return err
 		}

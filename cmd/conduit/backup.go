@@ -9,7 +9,7 @@ import (
 )
 
 func backupCommand() *cobra.Command {
-	var database string
+	var s settings
 	command := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Copy a SQLite database to a new file while servers run",
@@ -22,7 +22,7 @@ in another place.
 For PostgreSQL use pg_dump. docs/backup.md says how to restore either database.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// The schema may be of an older version: a backup comes before an upgrade.
-			db, err := store.Open(database, store.Options{Existing: true})
+			db, err := store.Open(s.Database.URL, store.Options{Existing: true})
 			if err != nil {
 				return badSetting("database", err)
 			}
@@ -36,6 +36,6 @@ For PostgreSQL use pg_dump. docs/backup.md says how to restore either database.`
 			return say(cmd, "%s: %d bytes, without the key-encryption key, which it needs", args[0], size)
 		},
 	}
-	databaseFlag(command.Flags(), &database)
+	s.shareWith(command.Flags(), "database", "database-file")
 	return command
 }

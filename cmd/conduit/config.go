@@ -19,8 +19,8 @@ func variable(flag string) string {
 	return "CONDUIT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// formerly has the old names of flags. The program still accepts them, and their variables.
-var formerly = map[string]string{"network-attempts": "address-attempts"}
+// renamed has the flags that had another name once. The program still accepts those names, and their variables.
+var renamed = map[string]string{"address-attempts": "network-attempts"}
 
 // settingFlags are the flags of the server: they say how an installation is. Flags that say what one command does have
 // no variables. Otherwise a CONDUIT_YES that was set for one command would answer the questions of all.
@@ -50,8 +50,10 @@ func flagsFromEnvironment(command *cobra.Command, getenv func(string) string) er
 			return
 		}
 		value := getenv(variable(flag.Name))
-		if former, renamed := formerly[flag.Name]; renamed {
-			value = cmp.Or(value, getenv(variable(former)))
+		for former, name := range renamed {
+			if name == flag.Name {
+				value = cmp.Or(value, getenv(variable(former)))
+			}
 		}
 		if value = strings.TrimSpace(value); value == "" {
 			return

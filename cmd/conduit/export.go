@@ -37,7 +37,7 @@ func auditExportCommand() *cobra.Command {
 			})
 		},
 	}
-	events.addTo(command.Flags())
+	events.define(command.Flags())
 	command.Flags().StringVar(&output, "output", "",
 		"new `file` to write; an existing one is not replaced (default: standard output)")
 	return command

@@ -14,30 +14,20 @@ import (
 	"conduit/internal/store"
 )
 
-// keySettings are the settings by which a command opens the signing keys. They have the server's names and defaults.
-type keySettings struct {
-	database, keyFile, keyAlgorithm string
-	sessionLifetime, accessLifetime time.Duration
-	getenv                          func(string) string
-}
-
 func keysCommand(getenv func(string) string) *cobra.Command {
-	s := &keySettings{getenv: getenv}
+	s := &settings{}
+	s.Getenv = getenv
 	command := &cobra.Command{
 		Use:   "keys",
 		Short: "List, rotate and revoke signing keys",
 		Long: `List, rotate and revoke the keys that sign tokens. Running instances follow within seconds.
 
 The commands need the server's key-encryption key, from CONDUIT_KEY_ENCRYPTION_KEY or from the file that --key-file
-names.`,
+names. They also need the server's lifetimes, if it does not have the defaults.`,
 	}
-	flags := command.PersistentFlags()
-	databaseFlag(flags, &s.database)
-	flags.StringVar(&s.keyFile, "key-file", "conduit.key", "`file` of the key-encryption key")
-	flags.Var(oneOf{&s.keyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm",
-		"algorithm of a new signing key (default that of the active key)")
-	flags.DurationVar(&s.sessionLifetime, "session-lifetime", 24*time.Hour, "the server's --session-lifetime")
-	flags.DurationVar(&s.accessLifetime, "access-lifetime", 15*time.Minute, "the server's --access-lifetime")
+	s.shareWith(command.PersistentFlags(), "database", "database-file", "key-file", "key-algorithm",
+		"session-lifetime", "access-lifetime")
+	command.PersistentFlags().Lookup("key-algorithm").Usage += " (default that of the active key)"
 	command.AddCommand(&cobra.Command{
 		Use: "list", Short: "List the keys with their states and times", RunE: s.onKeys(listKeys),
 	}, rotateCommand(s), revokeCommand(s), resetCommand(s), resealCommand(s))
@@ -45,17 +35,17 @@ names.`,
 }
 
 // onKeys returns a command that opens the signing keys and does something with them.
-func (s *keySettings) onKeys(action func(*cobra.Command, auditedKeys, []string) error,
+func (s *settings) onKeys(action func(*cobra.Command, auditedKeys, []string) error,
 ) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if s.sessionLifetime <= 0 {
+		if s.SessionLifetime <= 0 {
 			return badSetting("session-lifetime", errors.New("must be positive"))
 		}
 		sealer, err := s.sealer(cmd, s.noKEK)
 		if err != nil {
 			return err
 		}
-		return withDatabase(cmd, s.database, func(db *store.Store) error {
+		return s.withDatabase(cmd, func(db *store.Store) error {
 			keys, err := auth.LoadKeyRing(cmd.Context(), db, sealer, s.options())
 			if err != nil {
 				return app.WithRemedy(err)
@@ -65,22 +55,22 @@ func (s *keySettings) onKeys(action func(*cobra.Command, auditedKeys, []string) 
 	}
 }
 
-func (s *keySettings) options() auth.KeyRingOptions {
+func (s *settings) options() auth.KeyRingOptions {
 	return auth.KeyRingOptions{
-		Algorithm: s.keyAlgorithm, TokenLifetime: max(s.sessionLifetime, s.accessLifetime), Now: time.Now,
+		Algorithm: s.KeyAlgorithm, TokenLifetime: max(s.SessionLifetime, s.Refresh.Access), Now: time.Now,
 	}
 }
 
 // kek returns the server's key-encryption key. If there is no file of it, mayMake says whether one may be made.
-func (s *keySettings) kek(cmd *cobra.Command, mayMake func() error) ([]byte, error) {
+func (s *settings) kek(cmd *cobra.Command, mayMake func() error) ([]byte, error) {
 	if err := s.notInMemory(); err != nil {
 		return nil, err
 	}
-	return app.FindKEK(s.database, s.keyFile, s.getenv("CONDUIT_KEY_ENCRYPTION_KEY"), logOf(cmd), mayMake)
+	return app.FindKEK(s.Database.URL, s.KeyFile, s.Getenv("CONDUIT_KEY_ENCRYPTION_KEY"), logOf(cmd), mayMake)
 }
 
 // sealer opens what the server's key-encryption key has sealed.
-func (s *keySettings) sealer(cmd *cobra.Command, mayMake func() error) (*auth.Sealer, error) {
+func (s *settings) sealer(cmd *cobra.Command, mayMake func() error) (*auth.Sealer, error) {
 	kek, err := s.kek(cmd, mayMake)
 	if err != nil {
 		return nil, err
@@ -88,17 +78,17 @@ func (s *keySettings) sealer(cmd *cobra.Command, mayMake func() error) (*auth.Se
 	return auth.NewSealer(kek)
 }
 
-func (s *keySettings) notInMemory() error {
-	if s.database == app.InMemory {
+func (s *settings) notInMemory() error {
+	if s.Database.URL == app.InMemory {
 		return badSetting("database", errors.New("a database in memory has no keys but those of its own process"))
 	}
 	return nil
 }
 
 // noKEK returns the error for a key-encryption key that is not where the settings say.
-func (s *keySettings) noKEK() error {
+func (s *settings) noKEK() error {
 	return badSetting("key-file", fmt.Errorf(
-		"no key-encryption key: there is no file %s, and CONDUIT_KEY_ENCRYPTION_KEY is not set", s.keyFile))
+		"no key-encryption key: there is no file %s, and CONDUIT_KEY_ENCRYPTION_KEY is not set", s.KeyFile))
 }
 
 // auditedKeys are keys whose changes go to the audit log.
@@ -127,7 +117,7 @@ func listKeys(cmd *cobra.Command, keys auditedKeys, _ []string) error {
 	return table.Flush()
 }
 
-func rotateCommand(s *keySettings) *cobra.Command {
+func rotateCommand(s *settings) *cobra.Command {
 	var now bool
 	command := &cobra.Command{
 		Use:   "rotate",
@@ -159,7 +149,7 @@ until they read them again.`,
 	return command
 }
 
-func revokeCommand(s *keySettings) *cobra.Command {
+func revokeCommand(s *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke KID",
 		Short: "End a key and all its tokens at once",

@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"conduit/internal/app"
-	"conduit/internal/store"
 )
 
 // version is set by the build: -ldflags "-X main.version=…".
@@ -134,18 +133,4 @@ func versionCommand() *cobra.Command {
 // logOf returns the log of a command.
 func logOf(cmd *cobra.Command) *slog.Logger {
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-}
-
-// withDatabase opens the database for a command, whose schema has to be up to date, and closes it afterwards.
-func withDatabase(cmd *cobra.Command, url string, use func(*store.Store) error) error {
-	db, err := app.OpenDatabase(cmd.Context(), app.Database{URL: url}, logOf(cmd))
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err := db.Close(); err != nil {
-			logOf(cmd).Error("closing the database", "error", err)
-		}
-	}()
-	return use(db)
 }

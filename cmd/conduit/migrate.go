@@ -11,13 +11,12 @@ import (
 )
 
 func migrateCommand() *cobra.Command {
-	var database, migrationDatabase string
+	var s settings
 	command := &cobra.Command{Use: "migrate", Short: "Bring the database's schema up to date, or back"}
-	databaseFlag(command.PersistentFlags(), &database)
-	migrationDatabaseFlag(command.PersistentFlags(), &migrationDatabase)
+	s.shareWith(command.PersistentFlags(), "database", "database-file", "migration-database")
 	on := func(action func(*cobra.Command, *store.Store) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, _ []string) error {
-			db, err := openToMigrate(cmd, database, migrationDatabase)
+			db, err := openToMigrate(cmd, s.Database)
 			if err != nil {
 				return err
 			}
@@ -38,11 +37,11 @@ func migrateCommand() *cobra.Command {
 }
 
 // openToMigrate opens a database whatever its schema is. Only "up" makes one that is missing.
-func openToMigrate(cmd *cobra.Command, database, migrationDatabase string) (*store.Store, error) {
-	if migrationDatabase != "" {
-		return app.OpenMigrationDatabase(cmd.Context(), migrationDatabase, logOf(cmd))
+func openToMigrate(cmd *cobra.Command, database app.Database) (*store.Store, error) {
+	if database.MigrationURL != "" {
+		return app.OpenMigrationDatabase(cmd.Context(), database.MigrationURL, logOf(cmd))
 	}
-	db, err := store.Open(database, store.Options{
+	db, err := store.Open(database.URL, store.Options{
 		Log: logOf(cmd), Existing: cmd.Name() != "up", Connections: app.CommandConnections,
 	})
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 )
 
 func auditPruneCommand() *cobra.Command {
-	var database, before string
+	var s settings
+	var before string
 	var olderThan days
 	var yes bool
 	command := &cobra.Command{
@@ -37,7 +38,7 @@ func auditPruneCommand() *cobra.Command {
 			if err := confirm(cmd, yes, loses, "prune", "prune"); err != nil {
 				return err
 			}
-			return withDatabase(cmd, database, func(db *store.Store) error {
+			return s.withDatabase(cmd, func(db *store.Store) error {
 				removed, err := identity.PruneEvents(cmd.Context(), db, identity.ActorCLI, bound, time.Now())
 				if removed > 0 || err == nil {
 					_ = say(cmd, "%d events from before %s are removed", removed, moment(bound))
@@ -46,7 +47,7 @@ func auditPruneCommand() *cobra.Command {
 			})
 		},
 	}
-	databaseFlag(command.Flags(), &database)
+	s.shareWith(command.Flags(), "database", "database-file")
 	command.Flags().StringVar(&before, "before", "", "remove events from before this `time`, "+timesLike)
 	command.Flags().Var(&olderThan, "older-than", "remove events older than this `age`, as 90d or 36h")
 	yesFlag(command, &yes)

@@ -13,7 +13,7 @@ import (
 
 const newKEKVariable = "CONDUIT_NEW_KEY_ENCRYPTION_KEY"
 
-func resealCommand(s *keySettings) *cobra.Command {
+func resealCommand(s *settings) *cobra.Command {
 	var newKeyFile string
 	command := &cobra.Command{
 		Use:   "reseal",
@@ -33,11 +33,11 @@ Then replace them as well: conduit keys rotate --now, and conduit keys revoke fo
 	return command
 }
 
-func (s *keySettings) reseal(cmd *cobra.Command, newKeyFile string) error {
+func (s *settings) reseal(cmd *cobra.Command, newKeyFile string) error {
 	if err := s.notInMemory(); err != nil {
 		return err
 	}
-	given := s.getenv(newKEKVariable)
+	given := s.Getenv(newKEKVariable)
 	switch {
 	case given != "" && newKeyFile != "":
 		return usagef("%s is set and --new-key-file is given: say one", newKEKVariable)
@@ -48,7 +48,7 @@ func (s *keySettings) reseal(cmd *cobra.Command, newKeyFile string) error {
 	if err != nil {
 		return err
 	}
-	return withDatabase(cmd, s.database, func(db *store.Store) error {
+	return s.withDatabase(cmd, func(db *store.Store) error {
 		next, err := newKEK(given, newKeyFile)
 		if err != nil {
 			return err

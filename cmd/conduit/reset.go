@@ -10,7 +10,7 @@ import (
 	"conduit/internal/store"
 )
 
-func resetCommand(s *keySettings) *cobra.Command {
+func resetCommand(s *settings) *cobra.Command {
 	var yes bool
 	command := &cobra.Command{
 		Use:   "reset",
@@ -27,11 +27,11 @@ Stop the servers first. Afterwards a server with another key-encryption key can 
 	return command
 }
 
-func (s *keySettings) reset(cmd *cobra.Command, yes bool) error {
+func (s *settings) reset(cmd *cobra.Command, yes bool) error {
 	if err := s.notInMemory(); err != nil {
 		return err
 	}
-	return withDatabase(cmd, s.database, func(db *store.Store) error {
+	return s.withDatabase(cmd, func(db *store.Store) error {
 		const loses = "This ends all signing keys and everybody's sessions: all have to log in again, and services " +
 			"that keep the public keys refuse the new tokens until they read those again."
 		if err := confirm(cmd, yes, loses, "reset", "reset"); err != nil {

@@ -17,8 +17,8 @@ import (
 )
 
 func seedCommand() *cobra.Command {
+	var s settings
 	var options demo.Options
-	database := app.Database{Migrate: true}
 	command := &cobra.Command{
 		Use:   "seed",
 		Short: "Fill an empty database with demo content",
@@ -36,7 +36,7 @@ Every account has the password "` + demo.Password + `". The first one is ` + dem
 				return badSetting("public-url", errors.New("want a URL like https://conduit.example.com"))
 			}
 			options.PublicURL = strings.TrimRight(options.PublicURL, "/")
-			db, err := app.OpenDatabase(cmd.Context(), database, logOf(cmd))
+			db, err := app.OpenDatabase(cmd.Context(), s.Database, logOf(cmd))
 			if err != nil {
 				return err
 			}
@@ -44,8 +44,7 @@ Every account has the password "` + demo.Password + `". The first one is ` + dem
 		},
 	}
 	flags := command.Flags()
-	databaseFlag(flags, &database.URL)
-	migrationDatabaseFlag(flags, &database.MigrationURL)
+	s.shareWith(flags, "database", "database-file", "migration-database")
 	flags.IntVar(&options.Users, "users", 20, "how many accounts")
 	flags.IntVar(&options.Articles, "articles", 100, "how many articles")
 	flags.Uint64Var(&options.Seed, "seed", 1, "`number` to draw from; another number makes other content")

@@ -43,7 +43,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	if err := s.Check(); err != nil {
 		return err
 	}
-	if s.PasswordPolicy, err = passwordPolicy(s.passwordPolicy); err != nil {
+	if s.PasswordPolicy, err = s.policy(); err != nil {
 		return err
 	}
 	conduit, err := app.Open(ctx, s.Options)

@@ -8,7 +8,7 @@ import (
 )
 
 func sessionsCommand() *cobra.Command {
-	s := accountSettings{policy: standardPolicy} // no password is set here
+	var s settings
 	var user string
 	var all bool
 	command := &cobra.Command{
@@ -17,10 +17,10 @@ func sessionsCommand() *cobra.Command {
 		Long: `List and end sessions. An ended session's tokens are refused from the next request on, by every instance.
 USER is a username or an email.`,
 	}
-	databaseFlag(command.PersistentFlags(), &s.database)
+	s.shareWith(command.PersistentFlags(), "database", "database-file")
 	list := &cobra.Command{
 		Use: "list", Short: "List the sessions that are not over",
-		RunE: s.on(func(o operator) error {
+		RunE: s.onAccounts(func(o operator) error {
 			id, err := userID(o, user)
 			if err != nil {
 				return err
@@ -44,7 +44,7 @@ USER is a username or an email.`,
 			}
 			return nil
 		},
-		RunE: s.on(func(o operator) error {
+		RunE: s.onAccounts(func(o operator) error {
 			if len(o.args) == 1 {
 				err := o.accounts.RevokeSession(o.Context(), o.args[0])
 				if isNotFound(err) {
@@ -64,7 +64,7 @@ USER is a username or an email.`,
 	revoke.Flags().BoolVar(&all, "all", false, "all sessions of everybody")
 	command.AddCommand(list, revoke, &cobra.Command{
 		Use: "purge", Short: "Remove the sessions that are over; servers also do so by themselves",
-		RunE: s.on(func(o operator) error {
+		RunE: s.onAccounts(func(o operator) error {
 			removed, err := o.accounts.PurgeSessions(o.Context())
 			return saying(o.Command, err, "%d sessions removed that were over", removed)
 		}),

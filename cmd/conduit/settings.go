@@ -1,15 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"conduit/internal/app"
+	"conduit/internal/identity"
+	"conduit/internal/store"
+	"conduit/internal/weak"
 )
 
-// settings are the server's, one a flag. docs/settings.md has the table.
+// settings say how an installation is, each by a flag. docs/settings.md has the table.
 type settings struct {
 	app.Options
 	passwordPolicy      string
@@ -20,20 +24,18 @@ type settings struct {
 // addTo makes a flag of each setting.
 func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		for flag, former := range formerly {
-			if name == former {
-				name = flag
-			}
-		}
-		return pflag.NormalizedName(name)
+		return pflag.NormalizedName(cmp.Or(renamed[name], name))
 	})
 	flags.StringVar(&s.Listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on")
 	flags.StringVar(&s.MetricsListen, "metrics-listen", "",
 		"loopback `port`, or HOST:PORT, at which Prometheus finds /metrics; without it there are no metrics")
-	databaseFlag(flags, &s.Database.URL)
+	flags.StringVar(&s.Database.URL, "database", app.DefaultDatabase,
+		"`url` of the database: sqlite:FILE, postgres://… or, for serve, sqlite::memory:")
+	flags.String("database-file", "", "`file` that holds the URL of the database, so that process lists do not show it")
 	flags.IntVar(&s.Database.Connections, "database-connections", 0,
 		"most connections to PostgreSQL; 0 for four for each core, but at least 16 and at most 32")
-	migrationDatabaseFlag(flags, &s.Database.MigrationURL)
+	flags.StringVar(&s.Database.MigrationURL, "migration-database", "",
+		"`url` by which migrations reach the same database, past a pooler or as the role that owns the tables")
 	flags.BoolVar(&s.Database.Migrate, "migrate", true, "bring the database's schema up to date before serving")
 	flags.StringVar(&s.KeyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made if missing")
 	flags.Var(oneOf{&s.KeyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key")
@@ -59,7 +61,9 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		"wrong passwords at once from one network, for accounts that do not know it; 0 for any number")
 	flags.IntVar(&s.RegistrationsPerHour, "registrations-per-hour", 3600,
 		"registrations at once from one network, and as many again over an hour; 0 for any number")
-	policyFlag(flags, &s.passwordPolicy)
+	s.passwordPolicy = "standard"
+	flags.Var(oneOf{&s.passwordPolicy, []string{"standard", "strict"}}, "password-policy",
+		"new passwords have 8 characters; under strict 15, are not common, and hold neither username nor email")
 	flags.BoolVar(&s.RequirePassword, "require-current-password", false,
 		"ask for the current password when the password or the email changes")
 	flags.Var(&s.auditRetention, "audit-retention", "`age` at which events are removed, such as 365d; 0 for never")
@@ -92,17 +96,36 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		"how long requests may take to end after the delay")
 }
 
-// databaseFlag adds --database, and --database-file for a URL that process lists must not show.
-func databaseFlag(flags *pflag.FlagSet, database *string) {
-	flags.StringVar(database, "database", app.DefaultDatabase,
-		"`url` of the database: sqlite:FILE, postgres://… or, for serve, sqlite::memory:")
-	flags.String("database-file", "", "`file` that holds the URL of the database")
+// shareWith gives a command the flags of some settings, so that they have the same names and defaults everywhere.
+func (s *settings) shareWith(flags *pflag.FlagSet, names ...string) {
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	s.addTo(all)
+	for _, name := range names {
+		flags.AddFlag(all.Lookup(name))
+	}
 }
 
-// migrationDatabaseFlag adds --migration-database.
-func migrationDatabaseFlag(flags *pflag.FlagSet, database *string) {
-	flags.StringVar(database, "migration-database", "",
-		"`url` by which migrations reach the same database, past a pooler or as the role that owns the tables")
+// withDatabase opens the database for a command, whose schema has to be up to date, and closes it afterwards.
+func (s *settings) withDatabase(cmd *cobra.Command, use func(*store.Store) error) error {
+	db, err := app.OpenDatabase(cmd.Context(), app.Database{URL: s.Database.URL}, logOf(cmd))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			logOf(cmd).Error("closing the database", "error", err)
+		}
+	}()
+	return use(db)
+}
+
+// policy returns the rules for new passwords. It reads the list of common passwords only if it has to.
+func (s *settings) policy() (identity.PasswordPolicy, error) {
+	if s.passwordPolicy != "strict" {
+		return identity.PasswordPolicy{}, nil
+	}
+	common, err := weak.New()
+	return identity.PasswordPolicy{Strict: true, Common: common}, err
 }
 
 // yesFlag adds --yes to a command that asks first.

@@ -23,20 +23,17 @@ type operator struct {
 	args     []string      // after the user, if there is one
 }
 
-// accountSettings are the settings by which a command opens the accounts.
-type accountSettings struct{ database, policy string }
-
-// on returns a command on accounts.
-func (s *accountSettings) on(action func(operator) error) func(*cobra.Command, []string) error {
+// onAccounts returns a command on accounts.
+func (s *settings) onAccounts(action func(operator) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if s.database == app.InMemory {
+		if s.Database.URL == app.InMemory {
 			return badSetting("database", errors.New("a database in memory is its own process's alone"))
 		}
-		policy, err := passwordPolicy(s.policy)
+		policy, err := s.policy()
 		if err != nil {
 			return err
 		}
-		return withDatabase(cmd, s.database, func(db *store.Store) error {
+		return s.withDatabase(cmd, func(db *store.Store) error {
 			return action(operator{Command: cmd, args: args, accounts: &identity.Accounts{
 				Store: db, Sessions: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}),
 				Policy: policy, Now: time.Now,
@@ -47,8 +44,8 @@ func (s *accountSettings) on(action func(operator) error) func(*cobra.Command, [
 
 // onUser returns a command on the user whom the first argument names. It prints what the action returns, which goes on
 // from the username.
-func (s *accountSettings) onUser(action func(operator) (done string, err error)) func(*cobra.Command, []string) error {
-	return s.on(func(o operator) (err error) {
+func (s *settings) onUser(action func(operator) (done string, err error)) func(*cobra.Command, []string) error {
+	return s.onAccounts(func(o operator) (err error) {
 		if o.user, err = findUser(o.Context(), o.accounts, o.args[0]); err != nil {
 			return err
 		}
@@ -62,7 +59,7 @@ func (s *accountSettings) onUser(action func(operator) (done string, err error))
 }
 
 func usersCommand() *cobra.Command {
-	var s accountSettings
+	var s settings
 	command := &cobra.Command{
 		Use:   "users",
 		Short: "List, create, disable and delete accounts",
@@ -71,7 +68,7 @@ func usersCommand() *cobra.Command {
 USER is a username or an email. A command that needs a password asks for it, or reads it from the first line of
 standard input. Passwords are never arguments, because process lists show those.`,
 	}
-	databaseFlag(command.PersistentFlags(), &s.database)
+	s.shareWith(command.PersistentFlags(), "database", "database-file")
 	add := func(use, short string, run func(*cobra.Command, []string) error) *cobra.Command {
 		added := &cobra.Command{Use: use, Short: short, RunE: run}
 		command.AddCommand(added)
@@ -79,12 +76,12 @@ standard input. Passwords are never arguments, because process lists show those.
 	}
 
 	var search string
-	list := add("list", "List the accounts", s.on(func(o operator) error {
+	list := add("list", "List the accounts", s.onAccounts(func(o operator) error {
 		table := newTable(o.Command, accountColumns)
 		return errors.Join(o.accounts.List(o.Context(), search, table.account), table.Flush())
 	}))
 	list.Flags().StringVar(&search, "search", "", "only accounts with this `text` in the username or email")
-	policyFlag(add("create USERNAME EMAIL", "Create an account", s.on(createUser)).Flags(), &s.policy)
+	s.shareWith(add("create USERNAME EMAIL", "Create an account", s.onAccounts(createUser)).Flags(), "password-policy")
 	add("disable USER", "Shut a user out: no login, and all sessions and tokens end at once",
 		s.onUser(func(o operator) (string, error) {
 			return "is disabled, and all sessions have ended", o.accounts.Disable(o.Context(), o.user)
@@ -102,7 +99,7 @@ standard input. Passwords are never arguments, because process lists show those.
 			}
 			return "is deleted", o.accounts.Delete(o.Context(), o.user)
 		})), &yes)
-	policyFlag(add("set-password USER", "Set a user's password, and end all their sessions",
+	s.shareWith(add("set-password USER", "Set a user's password, and end all their sessions",
 		s.onUser(func(o operator) (string, error) {
 			password, err := askPassword(o.Command)
 			if err != nil {
@@ -110,7 +107,7 @@ standard input. Passwords are never arguments, because process lists show those.
 			}
 			return "has another password, and all sessions have ended",
 				o.accounts.SetPassword(o.Context(), o.user, password)
-		})).Flags(), &s.policy)
+		})).Flags(), "password-policy")
 	setRole := add("set-role USER user|admin", "Set a user's role", s.onUser(func(o operator) (string, error) {
 		return "has the role " + o.args[0], o.accounts.SetRole(o.Context(), o.user, identity.Role(o.args[0]))
 	}))
