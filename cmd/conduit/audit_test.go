@@ -23,7 +23,7 @@ type auditLine struct {
 	Count                                                                   int64
 }
 
-// events reads events of one line each.
+// events reads what `audit --json` printed.
 func events(t *testing.T, text string) (lines []auditLine) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -39,7 +39,7 @@ func TestAudit(t *testing.T) {
 		keyFile := filepath.Join(t.TempDir(), "conduit.key")
 		sh := shell{"CONDUIT_DATABASE": url, "CONDUIT_KEY_FILE": keyFile}
 		heading := regexp.MustCompile(`\ATIME +ACTOR +ACTION +TARGET +IP ADDRESS +REQUEST +USER AGENT\n`)
-		// rows wants rows of the table to have these actors, actions and targets.
+		// rows wants the table to have these actors, actions and targets.
 		rows := func(flags string, want ...string) {
 			t.Helper()
 			table := sh.run(t, "audit "+flags)
@@ -56,7 +56,7 @@ func TestAudit(t *testing.T) {
 			}
 			wantSame(t, "rows of audit "+flags, got, want)
 		}
-		// change runs a command that prints the key it is about first.
+		// change runs a command and returns the first word it prints, which is a key.
 		change := func(command string, more ...string) string {
 			t.Helper()
 			kid, _, _ := strings.Cut(sh.run(t, command, more...), " ")
@@ -106,7 +106,8 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-// TestAuditShowsClients: a client's name is no command to the terminal. A row that stands for many says so.
+// TestAuditShowsClients: the name of a client cannot steer the terminal. A row that stands for many events has their
+// number.
 func TestAuditShowsClients(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
@@ -121,7 +122,7 @@ func TestAuditShowsClients(t *testing.T) {
 	}
 }
 
-// TestAuditExportAndPrune: what is exported before it is pruned is all that goes, in order, also when it is much.
+// TestAuditExportAndPrune: an export holds all events that pruning then removes, in order, also if they are many.
 func TestAuditExportAndPrune(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

@@ -13,7 +13,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// documented runs the shell commands of docs/backup.md that hold a word, in a folder and with variables.
+// documented runs those shell commands of docs/backup.md that hold a word, in a folder and with variables.
 func documented(t *testing.T, word, folder string, variables ...string) string {
 	t.Helper()
 	var script string
@@ -45,8 +45,8 @@ func documented(t *testing.T, word, folder string, variables ...string) string {
 	return string(out)
 }
 
-// TestBackup takes a backup in the midst of writes, loses the database and restores it: what had been answered before
-// the backup is there, and who was logged in still is.
+// TestBackup takes a backup in the midst of writes, loses the database and restores it. Whatever was answered before
+// the backup is there, and users are still logged in.
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -89,7 +89,7 @@ func TestBackup(t *testing.T) {
 		i.want(t, 200, "GET /user", token)
 		i.want(t, 200, "GET /articles/before", token)
 		i.want(t, 404, "GET /articles/after", token)
-		// The rules that triggers and constraints hold came along.
+		// The backup has the triggers and constraints too.
 		i.want(t, 409, "POST /users", "",
 			`{"user":{"username":"JAKE","email":"j@example.com","password":"jakes secret"}}`)
 		documented(t, "sessions revoke --all", folder, "CONDUIT_DATABASE="+url, "CONDUIT_KEY_FILE="+keyFile)
@@ -97,7 +97,7 @@ func TestBackup(t *testing.T) {
 	})
 }
 
-// TestBackupRefuses: it never replaces a file and leaves nothing half-made. No command makes an empty database of a
+// TestBackupRefuses: a backup never replaces a file, and leaves no half of one. No command makes an empty database of a
 // mistyped name.
 func TestBackupRefuses(t *testing.T) {
 	t.Parallel()
@@ -140,7 +140,7 @@ func TestBackupRefuses(t *testing.T) {
 	}
 }
 
-// TestCopyOfTheFileAlone holds docs/backup.md to what it says of a copy without the log beside it.
+// TestCopyOfTheFileAlone: a copy without the log beside it lacks data, as docs/backup.md says.
 func TestCopyOfTheFileAlone(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// limitedProgram starts the program with so many file descriptors, and returns it with its log, a line each.
+// limitedProgram starts the program with so many file descriptors, and returns it with the lines of its log.
 func limitedProgram(t *testing.T, files int, flags ...string) (i instance, log <-chan string) {
 	t.Helper()
 	flags = append([]string{"serve", "--listen=127.0.0.1:0", "--database=sqlite::memory:"}, flags...)
@@ -43,7 +43,7 @@ func (i instance) connect(t *testing.T, count int) (held []net.Conn) {
 	return held
 }
 
-// serves tells whether a client with this IP address of loopback is served, over a connection of its own.
+// serves returns whether a client with this loopback IP address is served, over a connection of its own.
 func (i instance) serves(ctx context.Context, ipAddress string) bool {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ipAddress)}}
 	i.client.Transport = &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}
@@ -51,7 +51,7 @@ func (i instance) serves(ctx context.Context, ipAddress string) bool {
 	return err == nil && got.status == http.StatusOK
 }
 
-// TestOneClientsConnections: who opens as many connections as they can get gets a quarter, and others are served.
+// TestOneClientsConnections: a client that opens all connections it can get gets a quarter, and others are served.
 func TestOneClientsConnections(t *testing.T) {
 	t.Parallel()
 	i, log := limitedProgram(t, 160) // so 80 connections are taken, 20 of one network
@@ -86,8 +86,8 @@ func TestOneClientsConnections(t *testing.T) {
 	}
 }
 
-// TestNoFileDescriptors: whoever allows more connections than there are file descriptors is told, and all goes on
-// afterwards.
+// TestNoFileDescriptors: the log warns once if there are fewer file descriptors than connections allowed. The server
+// goes on afterwards.
 func TestNoFileDescriptors(t *testing.T) {
 	t.Parallel()
 	i, log := limitedProgram(t, 48, "--max-connections=1000", "--max-connections-per-network=1000")

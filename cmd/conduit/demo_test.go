@@ -45,8 +45,8 @@ func TestDemo(t *testing.T) {
 	})
 }
 
-// demoForOthers: everybody knows the password of demo accounts. For others they are served only if somebody asks for
-// it, and no empty database is filled.
+// demoForOthers: everybody knows the password of demo accounts. So a server that others reach serves them only with
+// --demo, and does not fill an empty database.
 func demoForOthers(t *testing.T, url, keyFile string) {
 	for _, flag := range []string{
 		"--public-url=https://conduit.example.com", "--trusted-proxies=10.0.0.0/8", "--listen=0.0.0.0:0",

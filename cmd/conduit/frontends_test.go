@@ -11,7 +11,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// story is what a front end's test may do first thing: everything that comes out is shown to somebody.
+// story does what a front end's test may do first, and returns the answers, which the front end shows.
 func (i instance) story(t *testing.T) (shown []string) {
 	t.Helper()
 	token := i.register(t, "jake")
@@ -40,8 +40,8 @@ func (i instance) articlesCount(t *testing.T) int {
 	return into[struct{ ArticlesCount int }](t, i.want(t, 200, "GET /articles?limit=1", "")).ArticlesCount
 }
 
-// TestSeedRepeats: with a seed the same requests give the same content, ids and times at every start, so that a picture
-// of a front end can be compared with the one before.
+// TestSeedRepeats: with a seed the same requests have the same answers at every start, with ids and times. So pictures
+// of a front end can be compared.
 func TestSeedRepeats(t *testing.T) {
 	t.Parallel()
 	story := func(seed string) []string {
@@ -57,7 +57,7 @@ func TestSeedRepeats(t *testing.T) {
 	}
 }
 
-// TestThrowAway: a database in memory has demo content if it is asked for, whoever can reach it, and else is empty.
+// TestThrowAway: a database in memory has demo content if somebody asks for it, even if others can reach it.
 func TestThrowAway(t *testing.T) {
 	t.Parallel()
 	for flags, want := range map[string]int{
@@ -85,7 +85,7 @@ func TestThrowAway(t *testing.T) {
 	}
 }
 
-// TestRehearse: only where it was asked for, and then said at the start.
+// TestRehearse: a server rehearses only with --rehearse, and its banner then says so.
 func TestRehearse(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -118,8 +118,8 @@ func TestRehearse(t *testing.T) {
 	}
 }
 
-// TestHealth: a script that starts a server can wait for it, and learns what is wrong with one that is not well. It
-// runs beside no other test, which might be given the port that it lets go.
+// TestHealth: a script can wait for a server that it starts, and sees what is wrong with one that is not well. The test
+// is not parallel, because another one might get the port that it frees.
 func TestHealth(t *testing.T) {
 	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)

@@ -26,7 +26,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// asProgram, as a variable, makes the test binary the program, so that tests can kill it.
+// asProgram is a variable that makes the test binary the program, so that tests can kill it.
 const asProgram = "CONDUIT_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -61,14 +61,6 @@ func wantWords(t *testing.T, text string, words ...string) {
 	}
 }
 
-// refused wants an error of one line with these words.
-func refused(t *testing.T, what string, err error, words string) {
-	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("%s: error %v, want one line with %q", what, err, words)
-	}
-}
-
 // wantNone wants none of these words in a text.
 func wantNone(t *testing.T, text string, words ...string) {
 	t.Helper()
@@ -76,6 +68,14 @@ func wantNone(t *testing.T, text string, words ...string) {
 		if strings.Contains(text, word) {
 			t.Errorf("%q is in:\n%s", word, text)
 		}
+	}
+}
+
+// refused wants an error of one line that has these words.
+func refused(t *testing.T, what string, err error, words string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%s: error %v, want one line with %q", what, err, words)
 	}
 }
 
@@ -87,7 +87,7 @@ func document(t *testing.T, name string) string {
 	return string(text)
 }
 
-// shell is the variables with which the program's commands run.
+// shell runs the program's commands, with these environment variables.
 type shell map[string]string
 
 // invoke runs the program, in this process, with arguments and a text on standard input.
@@ -99,7 +99,7 @@ func (s shell) invoke(t *testing.T, stdin string, args ...string) (stdout string
 	return out.String(), err
 }
 
-// try runs a command as it is typed, "CONDUIT_LISTEN=x serve", with more arguments, which may have blanks.
+// try runs a command as one would type it, such as "CONDUIT_LISTEN=x serve". More arguments may have blanks.
 func (s shell) try(t *testing.T, command string, more ...string) (stdout string, err error) {
 	t.Helper()
 	with, words := maps.Clone(s), strings.Fields(command)
@@ -110,7 +110,7 @@ func (s shell) try(t *testing.T, command string, more ...string) (stdout string,
 	return with.invoke(t, "", append(words, more...)...)
 }
 
-// run runs a command that works, and returns its output.
+// run runs a command that has to succeed, and returns its output.
 func (s shell) run(t *testing.T, command string, more ...string) string {
 	t.Helper()
 	out, err := s.try(t, command, more...)
@@ -120,14 +120,14 @@ func (s shell) run(t *testing.T, command string, more ...string) string {
 	return out
 }
 
-// refuses runs a command that is refused in one line with these words.
+// refuses runs a command that has to fail with one line that has these words.
 func (s shell) refuses(t *testing.T, words, command string, more ...string) {
 	t.Helper()
 	_, err := s.try(t, command, more...)
 	refused(t, fmt.Sprint(command, more), err, words)
 }
 
-// logged is a log that can be read while it is written.
+// logged is a log that tests can read while the program writes it.
 type logged struct {
 	mutex sync.Mutex
 	text  strings.Builder
@@ -153,7 +153,7 @@ type instance struct {
 	client http.Client
 }
 
-// serveOn starts an instance, which ends with the test if not before.
+// serveOn starts an instance, which ends with the test at the latest.
 func serveOn(t *testing.T, database, keyFile string, flags ...string) instance {
 	t.Helper()
 	return serveLogging(t, io.Discard, database, keyFile, flags...)
@@ -186,7 +186,7 @@ func ownProcess(t *testing.T, args ...string) *exec.Cmd {
 	return command
 }
 
-// serveInProcess starts an instance in a process, which is killed at the end of the test if it has not ended.
+// serveInProcess starts an instance in a process, which is killed when the test ends.
 func serveInProcess(t *testing.T, command *exec.Cmd) instance {
 	t.Helper()
 	out, err := command.StdoutPipe()
@@ -229,7 +229,7 @@ func (i instance) origin() string { return strings.TrimSuffix(i.url, "/api") }
 // hostPort is where an instance listens.
 func (i instance) hostPort() string { return strings.TrimPrefix(i.origin(), "http://") }
 
-// reply is an answer, read whole.
+// reply is an answer that was read to its end.
 type reply struct {
 	status int
 	header http.Header
@@ -238,8 +238,7 @@ type reply struct {
 	leads  *url.URL // by Location
 }
 
-// send sends a request as "GET /user", with a path of the API, and reads the answer. Headers are names and values in
-// turn.
+// send sends a request such as "GET /user", with a path of the API. Headers are names and values in turn.
 func (i instance) send(ctx context.Context, request, token, body string, headers ...string) (reply, error) {
 	method, path, _ := strings.Cut(request, " ")
 	sent, err := http.NewRequestWithContext(ctx, method, i.url+path, strings.NewReader(body))
@@ -286,7 +285,7 @@ func (i instance) want(t *testing.T, status int, request, token string, body ...
 	return i.reply(t, status, request, token, body...).text
 }
 
-// outside is an instance whose paths do not begin at the API.
+// outside is the same instance for paths that are not below the API.
 func (i instance) outside() instance {
 	i.url = i.origin()
 	return i
@@ -301,7 +300,7 @@ func into[T any](t *testing.T, text string) (value T) {
 	return value
 }
 
-// account is what registers somebody, credentials what logs them in.
+// account is the body of a registration, credentials that of a login.
 func account(name string) string {
 	return fmt.Sprintf(`{"user":{"username":%q,"email":%q,"password":"jakes secret"}}`, name, name+"@example.com")
 }
@@ -310,7 +309,7 @@ func credentials(name string) string {
 	return fmt.Sprintf(`{"user":{"email":%q,"password":"jakes secret"}}`, name+"@example.com")
 }
 
-// tokenIn returns the token of an answer to a registration or a login.
+// tokenIn returns the token in the answer to a registration or a login.
 func tokenIn(t *testing.T, text string) string {
 	t.Helper()
 	token := into[struct{ User struct{ Token string } }](t, text).User.Token
@@ -331,7 +330,7 @@ func (i instance) login(t *testing.T) (token string) {
 	return tokenIn(t, i.want(t, 200, "POST /users/login", "", credentials("jake")))
 }
 
-// execute runs a statement past the program.
+// execute runs a statement on a database without the program.
 func execute(t *testing.T, url, statement string) {
 	t.Helper()
 	driver, source := "pgx", url
@@ -345,7 +344,7 @@ func execute(t *testing.T, url, statement string) {
 	must(t, err)
 }
 
-// isSQLite tells one engine from the other.
+// isSQLite returns whether a URL is that of a SQLite database.
 func isSQLite(url string) bool { return strings.HasPrefix(url, "sqlite:") }
 
 // wantPrivate wants a file that only its owner may read.

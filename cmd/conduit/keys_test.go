@@ -10,7 +10,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// moments is a pattern for a time that a command prints.
+// moments matches a time that a command prints.
 const moments = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ`
 
 // wantMatch wants a pattern to match all of a text.
@@ -30,8 +30,8 @@ func keyOf(t *testing.T, token string) string {
 	return into[struct{ Kid string }](t, string(header)).Kid
 }
 
-// TestKeys goes through an emergency: a key is rotated away, then revoked. Each step is seen by a server that starts
-// after it; that running ones follow is shown in internal/auth and, from outside, by tools/jose.
+// TestKeys goes through an emergency: a key is rotated away, then revoked. A server that starts after a step follows
+// it. That running servers follow is tested in internal/auth and, from outside, by tools/jose.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

@@ -9,7 +9,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestKilledWhileMigrating: whenever a first start is killed, the next one goes on.
+// TestKilledWhileMigrating: wherever a migration is killed, the next one completes it.
 func TestKilledWhileMigrating(t *testing.T) {
 	t.Parallel()
 	const points = 6

@@ -8,8 +8,8 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestLostKeyEncryptionKey: without the key under which a database's keys are sealed nothing starts and no other is
-// made, until somebody decides that it is lost.
+// TestLostKeyEncryptionKey: without the key-encryption key of its database no server starts, and none makes another
+// one, until somebody resets the keys.
 func TestLostKeyEncryptionKey(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

@@ -42,7 +42,7 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
-// TestServe goes through the life of an installation: first start, a restart which keeps accounts, sessions and keys,
+// TestServe goes through the life of an installation: a first start, a restart that keeps accounts, sessions and keys,
 // and a second instance beside the first.
 func TestServe(t *testing.T) {
 	t.Parallel()
@@ -79,7 +79,7 @@ func TestBannerShowsNoPassword(t *testing.T) {
 	}
 }
 
-// TestSeed: the command fills an empty database, and no other.
+// TestSeed: the command fills an empty database only.
 func TestSeed(t *testing.T) {
 	t.Parallel()
 	storetest.EachEmpty(t, func(t *testing.T, url string) {

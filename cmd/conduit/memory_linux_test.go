@@ -52,7 +52,7 @@ func (p *program) peak(t *testing.T) int {
 	return 0
 }
 
-// abandoned sends a request and reads nothing: of the answer, or of what the server waits for.
+// abandoned sends a request, or the beginning of one, and reads no answer.
 func (p *program) abandoned(ctx context.Context, text string) net.Conn {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.hostPort())
 	if err != nil {
@@ -62,8 +62,8 @@ func (p *program) abandoned(ctx context.Context, text string) net.Conn {
 	return conn
 }
 
-// TestMemory attacks the program as 20 accounts would that know all of it: 1,000 requests with the largest bodies, and
-// for the largest answers, which half of the clients do not read. It lives, below 400 MB, and works afterwards.
+// TestMemory attacks the program as 20 accounts with full knowledge of it could: by 1,000 requests with the largest
+// bodies and the largest answers, half of which nobody reads. The program stays below 400 MB and works afterwards.
 func TestMemory(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "conduit")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-o", binary,
@@ -129,7 +129,7 @@ func (p *program) attack(t *testing.T) {
 		)
 	}
 	rand.Shuffle(len(calls), func(i, j int) { calls[i], calls[j] = calls[j], calls[i] })
-	// Half as many again are asked and never read, or begun and never finished.
+	// Half as many more requests get no reader for their answers, or have no end.
 	var held []net.Conn
 	defer func() {
 		for _, conn := range held {
@@ -141,7 +141,7 @@ func (p *program) attack(t *testing.T) {
 	for range 64 {
 		wg.Go(func() {
 			for i := range work {
-				// Any answer will do, and none.
+				// Any answer is right here, and so is none.
 				_, _ = p.send(ctx, calls[i].request, p.tokens[i%20], calls[i].body,
 					"X-Forwarded-For", fmt.Sprintf("192.0.2.%d", 1+i%20))
 			}

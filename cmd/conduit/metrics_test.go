@@ -16,7 +16,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// metered is a server on a database, and what serves its metrics.
+// metered starts a server on a database, and returns also what serves its metrics.
 func metered(t *testing.T, url string, flags ...string) (i, beside instance) {
 	t.Helper()
 	log := &logged{}
@@ -56,7 +56,7 @@ func valueOf(family *dto.MetricFamily, labels map[string]string) (sum float64) {
 	return sum
 }
 
-// TestMetrics goes a way through the API and finds it in the figures, and nothing in them that somebody has sent.
+// TestMetrics uses the API and finds that in the figures. They hold nothing that a client has sent.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -119,8 +119,8 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// TestMetricsAreAsDocumented: the dashboard asks for nothing that a server does not tell, and docs/operations.md lists
-// all that is ours.
+// TestMetricsAreAsDocumented: a server has all metrics that the dashboard asks for, and docs/operations.md lists all
+// that are ours.
 func TestMetricsAreAsDocumented(t *testing.T) {
 	t.Parallel()
 	i, beside := metered(t, storetest.SQLite(t), "--demo=false")
@@ -156,7 +156,7 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 	}
 	for metric := range documented {
 		if families[metric] == nil {
-			t.Errorf("docs/operations.md has %s, which the server does not tell", metric)
+			t.Errorf("docs/operations.md has %s, which the server has not", metric)
 		}
 	}
 
@@ -182,7 +182,7 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 			metric := strings.TrimSuffix(strings.TrimSuffix(filters[0].Value, "_bucket"), "_count")
 			family := families[metric]
 			if filters[0].Label != "__name__" || family == nil {
-				t.Errorf("%s: the server does not tell %s", expression, metric)
+				t.Errorf("%s: the server has no metric %s", expression, metric)
 				return
 			}
 			labels := append(labelsOf(family), "instance", "le")

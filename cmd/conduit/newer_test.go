@@ -10,8 +10,8 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestNewerDatabase: nothing is taken back from under a migration that only a newer version knows, and everybody
-// hears of it.
+// TestNewerDatabase: no migration is taken back while the database has one that only a newer version knows. Commands
+// and the log name that migration.
 func TestNewerDatabase(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -44,8 +44,8 @@ func TestNewerDatabase(t *testing.T) {
 	})
 }
 
-// TestStartWhileReadOnly: an instance whose issuer is known starts while nothing can be written, one with a new issuer
-// does not.
+// TestStartWhileReadOnly: while nothing can be written, an instance with a known issuer starts, and one with a new
+// issuer does not.
 func TestStartWhileReadOnly(t *testing.T) {
 	t.Parallel()
 	url, keyFile := storetest.Postgres(t), filepath.Join(t.TempDir(), "conduit.key")
@@ -60,7 +60,7 @@ func TestStartWhileReadOnly(t *testing.T) {
 		"serve --listen=127.0.0.1:0 --issuer=new")
 }
 
-// setOnDatabase sets a parameter for all connections to come to a PostgreSQL database.
+// setOnDatabase sets a parameter of a PostgreSQL database, for new connections.
 func setOnDatabase(t *testing.T, url, setting string) {
 	t.Helper()
 	execute(t, url, "do $$ begin execute format('alter database %I set "+setting+"', current_database()); end $$")

@@ -17,7 +17,7 @@ import (
 
 // behindNginx starts a real nginx in front of two instances, which may be one twice, and returns what clients reach
 // through it: https://example.com, in the clear. It has the configuration that docs/proxies.md shows, but for where it
-// listens and TLS. Changes of the configuration are pairs: what stands there, and what is to.
+// listens and TLS. Changes of the configuration are pairs of an old and a new text.
 func behindNginx(t *testing.T, instances [2]string, changes ...string) instance {
 	t.Helper()
 	program := os.Getenv("NGINX")
@@ -93,7 +93,7 @@ func behindNginx(t *testing.T, instances [2]string, changes ...string) instance 
 	}}
 }
 
-// TestBehindNginx: everything that names a place names one below the public URL, whether nginx strips its path or not.
+// TestBehindNginx: all links lead below the public URL, whether nginx strips its path or not.
 func TestBehindNginx(t *testing.T) {
 	t.Parallel()
 	const public = "https://example.com/blog"

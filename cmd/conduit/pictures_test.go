@@ -8,8 +8,8 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestDemoPicturesAfterAMove: the server comes back on another port, and every picture that the API names is there. So
-// it is after a settings page has sent an image back as it got it.
+// TestDemoPicturesAfterAMove: when the server has moved to another port, all pictures that the API names are there.
+// They still are after a settings page has sent an image back unchanged.
 func TestDemoPicturesAfterAMove(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

@@ -7,7 +7,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestMigrationDatabase: migrations take another way to the database than requests, for each command that migrates.
+// TestMigrationDatabase: each command that migrates does so by --migration-database, while requests go by --database.
 func TestMigrationDatabase(t *testing.T) {
 	t.Parallel()
 	direct := storetest.EmptyPostgres(t)

@@ -8,8 +8,8 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestResealLogsNobodyOut replaces the key-encryption key twice, by file and by variable: access and refresh tokens of
-// before go on, the former key-encryption key opens nothing, and the audit log says so.
+// TestResealLogsNobodyOut replaces the key-encryption key twice, by file and by variable. Older access and refresh
+// tokens stay good, the former key-encryption key opens nothing, and the audit log has both changes.
 func TestResealLogsNobodyOut(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {

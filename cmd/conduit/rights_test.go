@@ -13,8 +13,8 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestRights runs a server whose role may read and write rows and no more, as docs/postgresql.md sets it up: everything
-// works but migrating, which says what to do.
+// TestRights runs a server whose role may only read and write rows, as docs/postgresql.md sets it up. Everything works
+// except migrations, and their error says what to do.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	owner := storetest.EmptyPostgres(t)

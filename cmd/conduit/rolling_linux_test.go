@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestRollingRestart: two instances behind nginx are restarted in turn under load, and no request is lost, whether it
-// reads or writes.
+// TestRollingRestart: two instances behind nginx are restarted in turn under load, and no request is lost, neither a
+// read nor a write.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -35,7 +35,7 @@ const (
 	login = "POST /api/users/login"
 )
 
-// fleet is instances on one database whose clocks are moved by hand. Each has a clock of its own which is a little off.
+// fleet is instances on one database. The test moves their clocks, each of which is a little off.
 type fleet struct {
 	instances [instanceCount]*member
 	now       atomic.Pointer[time.Time]
@@ -95,8 +95,8 @@ func (m *member) published(t *testing.T) (kids []string) {
 	return kids
 }
 
-// work is somebody who logs in all the time, here and there, and uses their tokens, old and new, at every instance
-// until they expire. Each round waits for its turn.
+// work is a person who logs in again and again, at one instance after the other, and uses old and new tokens at all of
+// them until they expire. Each round waits for its turn.
 func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error) {
 	type held struct {
 		token string
@@ -133,9 +133,8 @@ func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error
 	}
 }
 
-// TestRotationLosesNothing: while keys rotate five times, no login and no token fails at any instance, whoever made the
-// key and whoever noticed last. Each key was published for twice the time that the set may be kept before it signs, and
-// old keys go.
+// TestRotationLosesNothing: while keys rotate five times, no login and no token fails at any instance. Before a key
+// signs it is published for twice the time that others may keep the key set. Old keys go.
 func TestRotationLosesNothing(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -217,7 +216,7 @@ func TestRotationLosesNothing(t *testing.T) {
 		if len(made) != 5 || len(signed) != 6 {
 			t.Errorf("%d rotations made %d keys; %d signed", 5, len(made), len(signed))
 		}
-		// The active one, and those whose tokens are in use still.
+		// The active key, and those whose tokens are still in use.
 		if got := len(f.instances[0].keys.Keys()); got < 2 || got > 3 {
 			t.Errorf("%d keys are left", got)
 		}
@@ -225,8 +224,8 @@ func TestRotationLosesNothing(t *testing.T) {
 	})
 }
 
-// TestRevocation: a revoked key's tokens are refused at once and everywhere, also where the keys have not been read
-// again; whoever signs meanwhile, new tokens are good.
+// TestRevocation: all instances refuse a revoked key's tokens at once, even before they have read the keys again. New
+// tokens are good, whichever instance signs them.
 func TestRevocation(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -247,7 +246,7 @@ func TestRevocation(t *testing.T) {
 		const ok, no = http.StatusOK, http.StatusUnauthorized
 		want("before", stolen, ok, ok, ok)
 
-		// As the command does, from another process.
+		// The command does the same from another process.
 		db := storetest.Open(t, url, store.Options{})
 		sealer, err := auth.NewSealer(kek)
 		must(t, err)

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestSettingsAreAsDocumented: docs/settings.md has the flags of `conduit serve --help`, no other, with their defaults.
-// Each has the variable that the rule on the page gives it.
+// TestSettingsAreAsDocumented: docs/settings.md has exactly the flags of `conduit serve --help`, with their defaults.
+// Each flag has the variable that follows from the rule on that page.
 func TestSettingsAreAsDocumented(t *testing.T) {
 	t.Parallel()
 	page, help := document(t, "settings.md"), shell{}.run(t, "serve --help")
@@ -29,7 +29,7 @@ func TestSettingsAreAsDocumented(t *testing.T) {
 		} else if value == inWords[flag.Name] && value != "" {
 			return
 		}
-		// Durations and lists may be written in other ways: given as the flag, the default changes nothing.
+		// 2m is 2m0s: a documented default is right if the flag changes nothing when it is given.
 		if err := flag.Value.Set(strings.Trim(value, "`")); err != nil || flag.Value.String() != flag.DefValue {
 			t.Errorf("docs/settings.md has --%s with the default %s, want %s", flag.Name, value, flag.DefValue)
 		}

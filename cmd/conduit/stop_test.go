@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestShutdownDelay: whoever keeps connections and heeds /healthz loses no request when an instance stops.
+// TestShutdownDelay: a client that keeps connections and heeds /healthz loses no request when an instance stops.
 func TestShutdownDelay(t *testing.T) {
 	t.Parallel()
 	i := serveOn(t, "sqlite::memory:", "", "--shutdown-delay=3s")
@@ -83,7 +83,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 	<-begun
 	_, err := io.WriteString(feed, `{"user":{"username":"jake","email":"jake@example.com",`)
 	must(t, err)
-	// The first half is on its way; an answer to another request shows that the server had time to take it up.
+	// The first half of the body is sent. An answer to another request shows that the server had time to read it.
 	i.want(t, 401, "GET /user", "")
 	stopped := make(chan error, 1)
 	go func() { stopped <- i.end() }()

@@ -21,7 +21,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// collected is what a collector was sent.
+// collected is what a collector has received.
 type collected struct {
 	mutex sync.Mutex
 	text  strings.Builder // all of it, as it came
@@ -72,8 +72,8 @@ func attributesOf(span *otlp.Span) map[string]string {
 	return texts
 }
 
-// traced is a server in a process of its own, since OpenTelemetry reads the variables of its process. Its log is whole
-// once it was stopped.
+// traced is a server in a process of its own, since OpenTelemetry reads the variables of its process. Its log is
+// complete when it has stopped.
 func traced(t *testing.T, database string, log *logged, variables []string, flags ...string) instance {
 	t.Helper()
 	command := ownProcess(t, append([]string{
@@ -91,14 +91,14 @@ const (
 	strangersSpan  = "b7ad6b7169203331"
 )
 
-// bringing is a call that brings a trace; it returns the answer's Traceresponse.
+// bringing sends a request that brings a trace, and returns the Traceresponse of the answer.
 func (i instance) bringing(t *testing.T, request string) string {
 	t.Helper()
 	traceparent := "00-" + strangersTrace + "-" + strangersSpan + "-01"
 	return i.do(t, request, "", "", "Traceparent", traceparent).header.Get("Traceresponse")
 }
 
-// TestTraces goes a way through the API and finds it in the spans, and nothing in them that somebody has sent.
+// TestTraces uses the API and finds that in the spans. They hold nothing that a client has sent.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, database string) {
@@ -161,7 +161,7 @@ func TestTraces(t *testing.T) {
 	})
 }
 
-// TestTracesOfProxies: what a proxy of ours brings goes on, sampled as it says.
+// TestTracesOfProxies: a trace that a trusted proxy brings goes on, and is sampled if the proxy says so.
 func TestTracesOfProxies(t *testing.T) {
 	t.Parallel()
 	endpoint, spans := collect(t)
@@ -180,7 +180,7 @@ func TestTracesOfProxies(t *testing.T) {
 	}
 }
 
-// TestTracesToNobody: a collector that is away or silent holds up neither requests nor the end.
+// TestTracesToNobody: a collector that is away or silent delays neither requests nor the end of the program.
 func TestTracesToNobody(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")

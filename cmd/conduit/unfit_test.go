@@ -8,8 +8,7 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestUnfitDatabase: a database on which the program would not work as promised is a mistake in the settings, for each
-// command.
+// TestUnfitDatabase: every command takes a database on which the program cannot keep its promises for a wrong setting.
 func TestUnfitDatabase(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
@@ -23,7 +22,7 @@ func TestUnfitDatabase(t *testing.T) {
 	}
 }
 
-// wrongUsage tells whether an error is the caller's mistake, which ends the program with 2.
+// wrongUsage returns whether an error is the caller's mistake, for which the exit code is 2.
 func wrongUsage(err error) bool {
 	_, ok := errors.AsType[*usageError](err)
 	return ok

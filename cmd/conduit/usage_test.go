@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// wantUsage wants a command to be refused as a mistake of whoever typed it, with this message.
+// wantUsage wants a command to be refused as a mistake of its user, with this message.
 func wantUsage(t *testing.T, command, message string) {
 	t.Run(command, func(t *testing.T) {
 		t.Parallel()
@@ -104,7 +104,7 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
-// TestVerbsHaveNoVariables: a variable that was left behind ends nobody's sessions and answers no question.
+// TestVerbsHaveNoVariables: a variable that was left behind ends no sessions and answers no question.
 func TestVerbsHaveNoVariables(t *testing.T) {
 	t.Parallel()
 	file := "sqlite:" + filepath.Join(t.TempDir(), "c.db")

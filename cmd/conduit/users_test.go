@@ -10,13 +10,13 @@ import (
 	"conduit/internal/store/storetest"
 )
 
-// TestAccounts runs a site from the command line, beside a server that has to follow at once.
+// TestAccounts manages accounts from the command line, beside a server that has to follow at once.
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		sh := shell{"CONDUIT_DATABASE": url}
 		server := serveOn(t, url, filepath.Join(t.TempDir(), "conduit.key"), "--demo=false")
-		// typed runs a command with a line on standard input, and wants all of its output to match.
+		// typed runs a command with a line on standard input, and wants its output to match a pattern.
 		typed := func(line, command, pattern string) string {
 			t.Helper()
 			out, err := sh.invoke(t, line, strings.Fields(command)...)
@@ -106,7 +106,7 @@ func TestAccounts(t *testing.T) {
 		login(401, "jake", "jakes secret")
 		login(200, "jake", "jakes other secret")
 
-		// Somebody took another's email for a name.
+		// A username may be another user's email.
 		typed("a secret\n", "users create jake@example.com eve@example.com",
 			`jake@example.com is created, with the id \d+\n`)
 		refuses("", "users delete --yes jake@example.com",
