@@ -39,11 +39,7 @@ Actions are ` + strings.Join(actionWords(), ", ") + `.`,
 				case asJSON:
 					return printJSON(cmd.OutOrStdout(), found)
 				}
-				table := newTable(cmd, eventColumns)
-				for _, event := range found {
-					_ = table.event(event) // Flush has the error
-				}
-				return table.Flush()
+				return printTable(cmd, eventColumns, found, table.event)
 			})
 		},
 	}

@@ -46,7 +46,7 @@ func (s *settings) onKeys(action func(*cobra.Command, auditedKeys, []string) err
 			return err
 		}
 		return s.withDatabase(cmd, func(db *store.Store) error {
-			keys, err := auth.LoadKeyRing(cmd.Context(), db, sealer, s.options())
+			keys, err := auth.LoadKeyRing(cmd.Context(), db, sealer, s.ringOptions())
 			if err != nil {
 				return app.WithRemedy(err)
 			}
@@ -55,7 +55,7 @@ func (s *settings) onKeys(action func(*cobra.Command, auditedKeys, []string) err
 	}
 }
 
-func (s *settings) options() auth.KeyRingOptions {
+func (s *settings) ringOptions() auth.KeyRingOptions {
 	return auth.KeyRingOptions{
 		Algorithm: s.KeyAlgorithm, TokenLifetime: max(s.SessionLifetime, s.Refresh.Access), Now: time.Now,
 	}
@@ -110,11 +110,7 @@ func recordKeys(ctx context.Context, audit identity.AuditStore, changes ...ident
 }
 
 func listKeys(cmd *cobra.Command, keys auditedKeys, _ []string) error {
-	table := newTable(cmd, keyColumns)
-	for _, key := range keys.Keys() {
-		_ = table.key(key) // Flush has the error
-	}
-	return table.Flush()
+	return printTable(cmd, keyColumns, keys.Keys(), table.key)
 }
 
 func rotateCommand(s *settings) *cobra.Command {

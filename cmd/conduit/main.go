@@ -98,12 +98,11 @@ func complete(command *cobra.Command) {
 	if command.RunE == nil {
 		command.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
-	nameVariable := func(flag *pflag.Flag) {
+	command.LocalFlags().VisitAll(func(flag *pflag.Flag) {
 		if hasVariable(command, flag.Name) {
 			flag.Usage += " (" + variable(flag.Name) + ")"
 		}
-	}
-	command.LocalFlags().VisitAll(nameVariable)
+	})
 	for _, below := range command.Commands() {
 		complete(below)
 	}

@@ -88,9 +88,5 @@ func listMigrations(cmd *cobra.Command, db *store.Store) error {
 	if err != nil {
 		return err
 	}
-	table := newTable(cmd, "")
-	for _, migration := range history {
-		_ = table.migration(migration) // Flush has the error
-	}
-	return table.Flush()
+	return printTable(cmd, "", history, table.migration)
 }

@@ -41,7 +41,7 @@ func (s *settings) reset(cmd *cobra.Command, yes bool) error {
 		if err != nil {
 			return err
 		}
-		made, gone, err := auth.ResetKeyRing(cmd.Context(), db, sealer, s.options())
+		made, gone, err := auth.ResetKeyRing(cmd.Context(), db, sealer, s.ringOptions())
 		if err != nil {
 			return err
 		}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -55,6 +57,15 @@ func (t table) row(cells ...any) error {
 	return err
 }
 
+// printTable prints a table of values.
+func printTable[T any](cmd *cobra.Command, heading string, values []T, row func(table, T) error) error {
+	t := newTable(cmd, heading)
+	for _, value := range values {
+		_ = row(t, value) // Flush has the error
+	}
+	return t.Flush()
+}
+
 const accountColumns = "ID\tUSERNAME\tEMAIL\tROLE\tSTATE\tCREATED\tARTICLES"
 
 func (t table) account(account identity.Account) error {
@@ -83,8 +94,8 @@ func (t table) event(event identity.Event) error {
 	if event.Count > 1 {
 		action += fmt.Sprintf(" ×%d", event.Count)
 	}
-	return t.row(moment(event.At), actor, action, event.Target, orDash(event.IPAddress), orDash(event.RequestID),
-		orDash(escaped(event.UserAgent)))
+	return t.row(moment(event.At), actor, action, event.Target, cmp.Or(event.IPAddress, "-"),
+		cmp.Or(event.RequestID, "-"), cmp.Or(escaped(event.UserAgent), "-"))
 }
 
 const keyColumns = "KID\tALGORITHM\tSTATE\tCREATED\tACTIVE FROM\tVERIFIES UNTIL"
@@ -137,17 +148,7 @@ func moment(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z"
 
 // activeFrom is when a key began to sign: not before it was made, even when it took the place of an older one.
 func activeFrom(key auth.KeyInfo) string {
-	if key.ActiveAt.Before(key.CreatedAt) {
-		return moment(key.CreatedAt)
-	}
-	return moment(key.ActiveAt)
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
+	return moment(slices.MaxFunc([]time.Time{key.ActiveAt, key.CreatedAt}, time.Time.Compare))
 }
 
 // printable keeps what clients made up from steering the terminal.
