@@ -68,9 +68,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 	i := serveOn(t, "sqlite::memory:", "")
 	body, feed := io.Pipe()
 	answered := make(chan error, 1)
-	begun := make(chan struct{})
 	go func() {
-		close(begun)
 		response, err := http.Post(i.url+"/users", "application/json", body)
 		if err == nil {
 			err = response.Body.Close()
@@ -80,8 +78,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 		}
 		answered <- err
 	}()
-	<-begun
-	_, err := io.WriteString(feed, `{"user":{"username":"jake","email":"jake@example.com",`)
+	_, err := io.WriteString(feed, `{"user":{"username":"jake","email":"jake@example.com",`) // waits for the reader
 	must(t, err)
 	// The first half of the body is sent. An answer to another request shows that the server had time to read it.
 	i.want(t, 401, "GET /user", "")
