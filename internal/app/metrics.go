@@ -12,9 +12,9 @@ import (
 	"conduit/internal/metrics"
 )
 
-// metricsAddress returns HOST:PORT for the text of --metrics-listen. A port alone is one of loopback, where no stranger
+// metricsHostPort returns the HOST:PORT that --metrics-listen means. A port alone is one of loopback, where no stranger
 // scrapes.
-func metricsAddress(text string) (string, error) {
+func metricsHostPort(text string) (string, error) {
 	if !strings.Contains(text, ":") {
 		text = ":" + text
 	}
@@ -34,11 +34,11 @@ func serveMetrics(ctx context.Context, listen string, m *metrics.Metrics, log *s
 	if listen == "" {
 		return func() {}, nil
 	}
-	address, err := metricsAddress(listen)
+	hostPort, err := metricsHostPort(listen)
 	if err != nil {
 		return nil, wrong("metrics-listen", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", hostPort)
 	if err != nil {
 		return nil, wrong("metrics-listen", err)
 	}

@@ -2,7 +2,7 @@ package app
 
 import "testing"
 
-func TestMetricsAddress(t *testing.T) {
+func TestMetricsHostPort(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"9090": "127.0.0.1:9090", ":9090": "127.0.0.1:9090", "0.0.0.0:9090": "0.0.0.0:9090", "[::]:9090": "[::]:9090",
@@ -10,7 +10,7 @@ func TestMetricsAddress(t *testing.T) {
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			if got, err := metricsAddress(text); got != want || (err == nil) != (want != "") {
+			if got, err := metricsHostPort(text); got != want || (err == nil) != (want != "") {
 				t.Errorf("%q, %v, want %q", got, err, want)
 			}
 		})

@@ -91,7 +91,7 @@ func (o *Options) Check() error {
 	if _, err := LocalURL(o.Listen); err != nil {
 		return wrong("listen", err)
 	}
-	if _, err := metricsAddress(o.MetricsListen); o.MetricsListen != "" && err != nil {
+	if _, err := metricsHostPort(o.MetricsListen); o.MetricsListen != "" && err != nil {
 		return wrong("metrics-listen", err)
 	}
 	if _, err := httpapi.ParsePublicURL(o.PublicURL); err != nil {
