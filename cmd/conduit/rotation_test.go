@@ -31,8 +31,6 @@ const (
 	tokensInUse   = 20 // of each person; 50 sessions are kept
 	peopleAtWork  = 3
 	instanceCount = 3
-
-	login = "POST /api/users/login"
 )
 
 // fleet is instances on one database. The test moves their clocks, each of which is a little off.
@@ -42,7 +40,7 @@ type fleet struct {
 }
 
 type member struct {
-	*httptest.Server
+	instance
 	keys *auth.KeyRing
 }
 
@@ -61,7 +59,7 @@ func newFleet(t *testing.T, url string) *fleet {
 	f.set(time.Date(2026, 2, 18, 3, 22, 56, 637_000_000, time.UTC))
 	for i := range f.instances {
 		off := time.Duration(i-1) * clocksDiffer
-		instance, err := app.Open(context.Background(), app.Options{
+		opened, err := app.Open(context.Background(), app.Options{
 			Store:            storetest.Open(t, url, store.Options{Timeout: 20 * time.Second}),
 			KeyEncryptionKey: base64.StdEncoding.EncodeToString(kek),
 			KeyRotation:      rotationTime, KeySetAge: keySetTime, SessionLifetime: tokenTime, MaxSessions: 50,
@@ -72,19 +70,12 @@ func newFleet(t *testing.T, url string) *fleet {
 			HTTP:    httpapi.Config{Origins: []string{"*"}},
 		})
 		must(t, err)
-		t.Cleanup(instance.Close)
-		f.instances[i] = &member{httptest.NewServer(instance.Handler), instance.Keys}
-		t.Cleanup(f.instances[i].Close)
+		t.Cleanup(opened.Close)
+		server := httptest.NewServer(opened.Handler)
+		t.Cleanup(server.Close)
+		f.instances[i] = &member{instance{url: server.URL + "/api", client: *server.Client()}, opened.Keys}
 	}
 	return f
-}
-
-// call sends a request and returns the token in the answer, if there is one.
-func (m *member) call(request, token, body string) (status int, got string, err error) {
-	answer, err := instance{url: m.URL, client: *m.Client()}.send(context.Background(), request, token, body)
-	var with struct{ User struct{ Token string } }
-	_ = json.Unmarshal([]byte(answer.text), &with) // what is no JSON holds no token
-	return answer.status, with.User.Token, err
 }
 
 func (m *member) published(t *testing.T) (kids []string) {
@@ -97,7 +88,7 @@ func (m *member) published(t *testing.T) (kids []string) {
 
 // work is a person who logs in again and again, at one instance after the other, and uses old and new tokens at all of
 // them until they expire. Each round waits for its turn.
-func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error) {
+func (f *fleet) work(ctx context.Context, name string, turn <-chan struct{}) (requests int, err error) {
 	type held struct {
 		token string
 		until time.Time
@@ -109,20 +100,22 @@ func (f *fleet) work(name string, turn <-chan struct{}) (requests int, err error
 		}
 		if round%5 == 0 { // fewer logins than sessions that are kept, for as long as a token is in use
 			begun := f.clock()
-			status, token, err := f.instances[round/5%instanceCount].call(login, "", credentials(name))
-			if requests++; err != nil || status != http.StatusOK {
-				return requests, errors.Join(fmt.Errorf("logging in: %d", status), err)
+			got, err := f.instances[round/5%instanceCount].send(ctx, "POST /users/login", "", credentials(name))
+			var answer struct{ User struct{ Token string } }
+			err = errors.Join(err, json.Unmarshal([]byte(got.text), &answer))
+			if requests++; err != nil || got.status != http.StatusOK {
+				return requests, errors.Join(fmt.Errorf("logging in: %d", got.status), err)
 			}
-			tokens = append(tokens, held{token, begun.Add(tokenTime - time.Minute)})
+			tokens = append(tokens, held{answer.User.Token, begun.Add(tokenTime - time.Minute)})
 			if len(tokens) > tokensInUse {
 				tokens = slices.Delete(tokens, 1, 2) // the oldest stays to its end
 			}
 		}
 		for i, m := range f.instances {
 			for _, mine := range []held{tokens[0], tokens[len(tokens)-1], tokens[(round+i)%len(tokens)]} {
-				status, _, err := m.call("GET /api/user", mine.token, "")
-				if requests++; (err != nil || status != http.StatusOK) && f.clock().Before(mine.until) {
-					return requests, errors.Join(fmt.Errorf("using a token at instance %d: %d", i, status), err)
+				got, err := m.send(ctx, "GET /user", mine.token, "")
+				if requests++; (err != nil || got.status != http.StatusOK) && f.clock().Before(mine.until) {
+					return requests, errors.Join(fmt.Errorf("using a token at instance %d: %d", i, got.status), err)
 				}
 			}
 		}
@@ -147,12 +140,9 @@ func TestRotationLosesNothing(t *testing.T) {
 		failed := make(chan error, peopleAtWork)
 		for i := range peopleAtWork {
 			name := fmt.Sprint("person", i)
-			status, _, err := f.instances[0].call("POST /api/users", "", account(name))
-			if err != nil || status != http.StatusCreated {
-				t.Fatal(status, err)
-			}
+			f.instances[0].register(t, name)
 			people.Go(func() {
-				n, err := f.work(name, turns)
+				n, err := f.work(t.Context(), name, turns)
 				mutex.Lock()
 				defer mutex.Unlock()
 				requests += n
@@ -230,21 +220,15 @@ func TestRevocation(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		f := newFleet(t, url)
-		status, stolen, err := f.instances[0].call("POST /api/users", "", account("jake"))
-		if err != nil || status != http.StatusCreated {
-			t.Fatal(status, err)
-		}
+		stolen := f.instances[0].register(t, "jake")
 		f.advance(time.Minute)
-		want := func(when, token string, statuses ...int) {
+		everywhere := func(status int, token string) {
 			t.Helper()
-			for i, want := range statuses {
-				if got, _, err := f.instances[i].call("GET /api/user", token, ""); err != nil || got != want {
-					t.Errorf("%s: instance %d says %d, want %d, %v", when, i, got, want, err)
-				}
+			for _, m := range f.instances {
+				m.want(t, status, "GET /user", token)
 			}
 		}
-		const ok, no = http.StatusOK, http.StatusUnauthorized
-		want("before", stolen, ok, ok, ok)
+		everywhere(200, stolen)
 
 		// The command does the same from another process.
 		db := storetest.Open(t, url, store.Options{})
@@ -253,28 +237,20 @@ func TestRevocation(t *testing.T) {
 		operator, err := auth.LoadKeyRing(t.Context(), db, sealer,
 			auth.KeyRingOptions{TokenLifetime: tokenTime, Now: f.clock})
 		must(t, err)
-		kid := operator.Keys()[0].ID
-		replacement, err := operator.Revoke(t.Context(), kid)
+		replacement, err := operator.Revoke(t.Context(), operator.Keys()[0].ID)
 		if err != nil || replacement == nil {
 			t.Fatal(replacement, err)
 		}
 
-		want("revoked", stolen, no, no, no)
-		status, fresh, err := f.instances[0].call(login, "", credentials("jake"))
-		if err != nil || status != ok {
-			t.Fatal(status, err)
-		}
-		want("a token of the replacement", fresh, ok, ok, ok)
+		everywhere(401, stolen)
+		fresh := f.instances[0].login(t)
+		everywhere(200, fresh)
 		f.advance(followTime)
-		want("later", stolen, no, no, no)
-		want("later", fresh, ok, ok, ok)
+		everywhere(401, stolen)
+		everywhere(200, fresh)
 		for i, m := range f.instances {
 			wantSame(t, fmt.Sprintf("what instance %d publishes", i), m.published(t), []string{replacement.ID})
-			status, token, err := m.call(login, "", credentials("jake"))
-			if err != nil || status != ok {
-				t.Fatal(status, err)
-			}
-			want("a login", token, ok, ok, ok)
+			everywhere(200, m.login(t))
 		}
 	})
 }
