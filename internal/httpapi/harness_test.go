@@ -232,17 +232,15 @@ func (s *server) send(t testing.TB, request *http.Request) answer {
 	return got
 }
 
-// want fails the test unless the answer has the status and, if body is not empty, that JSON.
-func (a answer) want(t testing.TB, status int, body string) {
+// want fails the test unless the answer has the status and, if body is not empty, that JSON. It returns the answer.
+func (a answer) want(t testing.TB, status int, body string) answer {
 	t.Helper()
 	if a.status != status {
 		t.Errorf("status %d, want %d; body %s", a.status, status, a.body)
-		return
+	} else if body != "" {
+		wantSame(t, "body", decoded(t, body), decoded(t, a.body))
 	}
-	if body == "" {
-		return
-	}
-	wantSame(t, "body", decoded(t, body), decoded(t, a.body))
+	return a
 }
 
 // wantError is want for errors: fields and what is wrong with them in turn.
