@@ -1,8 +1,6 @@
 package httpapi_test
 
 import (
-	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -27,9 +25,12 @@ func publishing(token, title string, tags ...string) call {
 func (s *server) publish(t testing.TB, token, title string, tags ...string) string {
 	t.Helper()
 	s.clock.Advance(time.Second)
-	got := s.do(t, publishing(token, title, tags...))
-	got.want(t, http.StatusCreated, "")
-	return into[api.ArticleEnvelope](t, got).Article.Slug
+	return s.do(t, publishing(token, title, tags...)).want(t, 201, "").article(t).Slug
+}
+
+func (a answer) article(t testing.TB) api.Article {
+	t.Helper()
+	return into[api.ArticleEnvelope](t, a).Article
 }
 
 // slugs returns the slugs of a list and its total.
@@ -55,11 +56,17 @@ func (a answer) wantSlugs(t testing.TB, total int, want ...string) {
 	}
 }
 
+// refuses is a subtest: the server answers the call with this status, and names these fields and faults in turn.
+func (s *server) refuses(t *testing.T, name string, c call, status int, pairs ...string) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { s.do(t, c).wantError(t, status, pairs...) })
+}
+
 func TestArticleLife(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
+		const path, blank = "/api/articles/how-to-train-your-dragon", "can't be blank"
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
-		created := s.do(t, publishing(jake, "How to train your dragon", "dragons", "training"))
-		created.want(t, 201, "")
+		created := s.do(t, publishing(jake, "How to train your dragon", "dragons", "training")).want(t, 201, "")
 		now := api.Timestamp(s.clock.Now())
 		want := api.Article{
 			Slug: "how-to-train-your-dragon", Title: "How to train your dragon",
@@ -67,15 +74,12 @@ func TestArticleLife(t *testing.T) {
 			TagList: []string{"dragons", "training"}, CreatedAt: now, UpdatedAt: now,
 			Author: api.Profile{Username: "jake", Bio: orNull(""), Image: orNull("")},
 		}
-		wantSame(t, "created", want, into[api.ArticleEnvelope](t, created).Article)
-		const path = "/api/articles/how-to-train-your-dragon"
+		wantSame(t, "created", want, created.article(t))
 		wantSame(t, "Location", path, created.header.Get("Location"))
 		s.do(t, get(path, "")).want(t, 200, created.body)
 		s.do(t, get(path, jake)).want(t, 200, created.body)
 
-		changed := s.do(t, put(path, jake, articleJSON("body", "With two hands")))
-		changed.want(t, 200, "")
-		got := into[api.ArticleEnvelope](t, changed).Article
+		got := s.do(t, put(path, jake, articleJSON("body", "With two hands"))).want(t, 200, "").article(t)
 		if time.Time(got.UpdatedAt).Equal(time.Time(want.UpdatedAt)) {
 			t.Error("a change leaves updatedAt as it was")
 		}
@@ -91,31 +95,29 @@ func TestArticleLife(t *testing.T) {
 			{"others are ignored", `{"article":{"description":"d","slug":"x","author":{},"createdAt":1}}`, []string{}},
 		} {
 			t.Run(step.name, func(t *testing.T) {
-				got := s.do(t, put(path, jake, step.body))
-				got.want(t, 200, "")
-				wantSame(t, "tags", step.tags, into[api.ArticleEnvelope](t, got).Article.TagList)
+				got := s.do(t, put(path, jake, step.body)).want(t, 200, "").article(t)
+				wantSame(t, "tags", step.tags, got.TagList)
 			})
 		}
-		s.do(t, put(path, jake, `{"article":{"tagList":null}}`)).wantError(t, 422, "tagList", "can't be blank")
-		s.do(t, put(path, jake, `{"article":{"title":"","description":null,"body":"  "}}`)).
-			wantError(t, 422, "title", "can't be blank", "description", "can't be blank", "body", "can't be blank")
-		s.do(t, put(path, jake, `{"article":{"body":" \n\u3000"}}`)).wantError(t, 422, "body", "can't be blank")
-		s.do(t, put(path, jane, articleJSON("body", "mine"))).wantError(t, 403, "article", "forbidden")
-		s.do(t, put("/api/articles/unknown", jane, articleJSON("body", "x"))).wantError(t, 404, "article", "not found")
-		s.do(t, del(path, jane)).wantError(t, 403, "article", "forbidden")
-		s.do(t, del("/api/articles/unknown", jane)).wantError(t, 404, "article", "not found")
+		s.refuses(t, "blanks", put(path, jake, `{"article":{"title":"","description":null,"body":"  "}}`),
+			422, "title", blank, "description", blank, "body", blank)
+		s.refuses(t, "a wide blank", put(path, jake, `{"article":{"body":" \n\u3000"}}`), 422, "body", blank)
+		s.refuses(t, "tags null", put(path, jake, `{"article":{"tagList":null}}`), 422, "tagList", blank)
+		mine, unknown := articleJSON("body", "mine"), "/api/articles/unknown"
+		s.refuses(t, "a change by another", put(path, jane, mine), 403, "article", "forbidden")
+		s.refuses(t, "a change of none", put(unknown, jane, mine), 404, "article", "not found")
+		s.refuses(t, "deletion by another", del(path, jane), 403, "article", "forbidden")
+		s.refuses(t, "deletion of none", del(unknown, jane), 404, "article", "not found")
 
 		// All that hangs on it goes with it.
 		s.do(t, post(path+"/favorite", jane)).want(t, 200, "")
 		s.do(t, commenting(jane, want.Slug, "Thanks")).want(t, 201, "")
-		if gone := s.do(t, del(path, jake)); gone.status != 204 || gone.body != "" {
-			t.Errorf("DELETE: %d %q", gone.status, gone.body)
-		}
+		wantSame(t, "answer to the deletion", "", s.do(t, del(path, jake)).want(t, 204, "").body)
 		for _, c := range []call{
 			get(path, jake), get(path+"/comments", ""), post(path+"/favorite", jane), del(path+"/favorite", jane),
-			del(path, jake), put(path, jake, articleJSON("body", "x")),
+			del(path, jake), put(path, jake, mine),
 		} {
-			s.do(t, c).wantError(t, 404, "article", "not found")
+			s.refuses(t, "once deleted: "+c.method+c.path, c, 404, "article", "not found")
 		}
 		s.do(t, get("/api/articles?favorited=jane", "")).wantSlugs(t, 0)
 		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":[]}`)
@@ -124,52 +126,34 @@ func TestArticleLife(t *testing.T) {
 
 func TestArticleRefusals(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		jake := s.register(t, "jake")
-		tags := make([]string, 10_000)
-		for i := range tags {
-			tags[i] = fmt.Sprint(i)
-		}
 		const blank = "can't be blank"
+		jake := s.register(t, "jake")
 		with := func(changes ...any) string {
 			return articleJSON(append([]any{"title", "t", "description", "d", "body", "b"}, changes...)...)
 		}
-		for _, test := range []struct {
-			name, body string
-			errors     []string
-		}{
-			{"title", with("title", ""), []string{"title", blank}},
-			{"description", with("description", ""), []string{"description", blank}},
-			{"body", with("body", ""), []string{"body", blank}},
-			{
-				"all blank", articleJSON("title", "", "description", "\t", "body", " \n", "tagList", []any{" "}),
-				[]string{"title", blank, "description", blank, "body", blank, "tagList", "item 1 " + blank},
-			},
-			{"all missing", `{"article":{}}`, []string{"title", blank, "description", blank, "body", blank}},
-			{
-				"other blanks", articleJSON("title", "\u00a0", "description", "\u2003", "body", "\u3000"),
-				[]string{"title", blank, "description", blank, "body", blank},
-			},
-			{"tags null", with("tagList", nil), []string{"tagList", blank}},
-			{"tags no array", with("tagList", "x"), []string{"tagList", "must be an array"}},
-			{"a number", with("tagList", []any{1, "a"}), []string{"tagList", "item 1 must be a string"}},
-			{"an empty tag", with("tagList", []any{"a", ""}), []string{"tagList", "item 2 " + blank}},
-			{"a blank tag", with("tagList", []any{"a", "  "}), []string{"tagList", "item 2 " + blank}},
-			{"a tag null", with("tagList", []any{"a", nil}), []string{"tagList", "item 2 " + blank}},
-			{"many tags", with("tagList", tags), []string{"tagList", "has too many items (maximum is 50)"}},
-			// Devanagari qa is one character, and two when normalised.
-			{
-				"a long tag", with("tagList", []any{strings.Repeat("\u0958", 64)}),
-				[]string{"tagList", "item 1 is too long (maximum is 64 characters)"},
-			},
-			{
-				"a long title", with("title", strings.Repeat("t", 256)),
-				[]string{"title", "is too long (maximum is 255 characters)"},
-			},
-		} {
-			t.Run(test.name, func(t *testing.T) {
-				s.do(t, post("/api/articles", jake, test.body)).wantError(t, 422, test.errors...)
-			})
+		refuse := func(name, body string, pairs ...string) {
+			s.refuses(t, name, post("/api/articles", jake, body), 422, pairs...)
 		}
+		all := []string{"title", blank, "description", blank, "body", blank}
+		for _, name := range []string{"title", "description", "body"} {
+			refuse(name, with(name, ""), name, blank)
+		}
+		refuse("all missing", `{"article":{}}`, all...)
+		refuse("all blank", articleJSON("title", "", "description", "\t", "body", " \n", "tagList", []any{" "}),
+			append(all, "tagList", "item 1 "+blank)...)
+		refuse("other blanks", articleJSON("title", "\u00a0", "description", "\u2003", "body", "\u3000"), all...)
+		refuse("tags null", with("tagList", nil), "tagList", blank)
+		refuse("tags no array", with("tagList", "x"), "tagList", "must be an array")
+		refuse("a number", with("tagList", []any{1, "a"}), "tagList", "item 1 must be a string")
+		refuse("an empty tag", with("tagList", []any{"a", ""}), "tagList", "item 2 "+blank)
+		refuse("a blank tag", with("tagList", []any{"a", "  "}), "tagList", "item 2 "+blank)
+		refuse("a tag null", with("tagList", []any{"a", nil}), "tagList", "item 2 "+blank)
+		refuse("many tags", with("tagList", make([]string, 10_000)), "tagList", "has too many items (maximum is 50)")
+		// Devanagari qa is one character, and two when normalised.
+		refuse("a long tag", with("tagList", []any{strings.Repeat("\u0958", 64)}),
+			"tagList", "item 1 is too long (maximum is 64 characters)")
+		refuse("a long title", with("title", strings.Repeat("t", 256)),
+			"title", "is too long (maximum is 255 characters)")
 		s.do(t, post("/api/articles", jake, with("body", strings.Repeat("漢", 200_000)+"b"))).want(t, 201, "")
 	})
 }
@@ -178,8 +162,7 @@ func TestTags(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
 		created := s.do(t, publishing(jake, "Tags", "z", " a ", "cafe\u0301", "z", "Z", "caf\u00e9"))
-		tags := into[api.ArticleEnvelope](t, created).Article.TagList
-		wantSame(t, "tags", []string{"z", "a", "caf\u00e9", "Z"}, tags)
+		wantSame(t, "tags", []string{"z", "a", "caf\u00e9", "Z"}, created.article(t).TagList)
 		s.publish(t, jake, "More", "z", "new")
 		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":["z","Z","a","café","new"]}`)
 		s.do(t, get("/api/articles?tag=cafe%CC%81", "")).wantSlugs(t, 1, "tags")
@@ -216,9 +199,8 @@ func TestSlugs(t *testing.T) {
 		}
 
 		rename := func(slug, title string) string {
-			got := s.do(t, put("/api/articles/"+slug, jake, articleJSON("title", title)))
-			got.want(t, 200, "")
-			article := into[api.ArticleEnvelope](t, got).Article
+			t.Helper()
+			article := s.do(t, put("/api/articles/"+slug, jake, articleJSON("title", title))).want(t, 200, "").article(t)
 			wantSame(t, "title", title, article.Title)
 			return article.Slug
 		}
@@ -226,8 +208,7 @@ func TestSlugs(t *testing.T) {
 		wantSame(t, "another comma", "hello-world", rename("hello-world", "Hello: World?"))
 		wantSame(t, "a new title", "goodbye", rename("hello-world", "Goodbye"))
 		for _, slug := range []string{"hello-world", "goodbye"} { // the old one keeps working
-			got := into[api.ArticleEnvelope](t, s.do(t, get("/api/articles/"+slug, ""))).Article
-			wantSame(t, slug, "goodbye", got.Slug)
+			wantSame(t, slug, "goodbye", s.do(t, get("/api/articles/"+slug, "")).article(t).Slug)
 			s.do(t, post("/api/articles/"+slug+"/favorite", jane)).want(t, 200, "")
 			s.do(t, get("/api/articles/"+slug+"/comments", "")).want(t, 200, `{"comments":[],"nextCursor":null}`)
 		}
@@ -243,48 +224,44 @@ func TestSlugs(t *testing.T) {
 func TestFavorites(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake, jane := s.register(t, "jake"), s.register(t, "jane")
-		slug := s.publish(t, jake, "Loved")
-		path := "/api/articles/" + slug
-		want := into[api.ArticleEnvelope](t, s.do(t, get(path, ""))).Article
+		path := "/api/articles/" + s.publish(t, jake, "Loved")
+		want := s.do(t, get(path, "")).article(t)
 		for _, step := range []struct {
+			name      string
 			call      call
 			favorited bool
 			count     int64
 		}{
-			{post(path+"/favorite", jane), true, 1},
-			{post(path+"/favorite", jane), true, 1},
-			{post(path+"/favorite", jake), true, 2},
-			{del(path+"/favorite", jane), false, 1},
-			{del(path+"/favorite", jane), false, 1},
-			{get(path, jake), true, 1},
-			{get(path, jane), false, 1},
-			{get(path, ""), false, 1},
+			{"by jane", post(path+"/favorite", jane), true, 1},
+			{"by jane again", post(path+"/favorite", jane), true, 1},
+			{"by jake", post(path+"/favorite", jake), true, 2},
+			{"no longer by jane", del(path+"/favorite", jane), false, 1},
+			{"still not by jane", del(path+"/favorite", jane), false, 1},
+			{"read by jake", get(path, jake), true, 1},
+			{"read by jane", get(path, jane), false, 1},
+			{"read by nobody", get(path, ""), false, 1},
 		} {
-			s.clock.Advance(time.Minute)
-			want.Favorited, want.FavoritesCount = step.favorited, step.count
-			got := into[api.ArticleEnvelope](t, s.do(t, step.call)).Article
-			wantSame(t, step.call.method+" "+step.call.path, want, got)
+			t.Run(step.name, func(t *testing.T) {
+				s.clock.Advance(time.Minute)
+				want.Favorited, want.FavoritesCount = step.favorited, step.count
+				wantSame(t, "article", want, s.do(t, step.call).article(t))
+			})
 		}
-		s.do(t, post("/api/articles/unknown/favorite", jane)).wantError(t, 404, "article", "not found")
-		s.do(t, post("/api/articles/unknown/favorite", "")).wantError(t, 401, "token", "is missing")
+		const unknown = "/api/articles/unknown/favorite"
+		s.refuses(t, "unknown article", post(unknown, jane), 404, "article", "not found")
+		s.refuses(t, "no token", post(unknown, ""), 401, "token", "is missing")
 	})
 }
 
 func TestStoredVerbatim(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
-		text := "<script>alert(1)</script> & \"quotes\" 'single' \\ \u2028 e\u0301 🦊\r\n\t" +
+		const text = "<script>alert(1)</script> & \"quotes\" 'single' \\ \u2028 e\u0301 🦊\r\n\t" +
 			"'; drop table articles; -- ? $1 ?0 %s"
 		got := s.do(t, post("/api/articles", jake, articleJSON(
 			"title", text, "description", text, "body", text, "tagList", []string{"<b>"},
-		)))
-		got.want(t, 201, "")
-		stored := into[api.ArticleEnvelope](t, s.do(t, get(got.header.Get("Location"), ""))).Article
-		wantSame(t, "title", text, stored.Title)
-		wantSame(t, "description", text, stored.Description)
-		wantSame(t, "body", text, stored.Body)
+		))).want(t, 201, "")
+		stored := s.do(t, get(got.header.Get("Location"), "")).article(t)
+		wantSame(t, "texts", []string{text, text, text}, []string{stored.Title, stored.Description, stored.Body})
 	})
 }
-
-// TestWritersDoNotDeadlock has people change tags, publish, favour and delete all at once: nobody has to be told to try
-// again.
