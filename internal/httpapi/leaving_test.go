@@ -15,30 +15,25 @@ func TestDeleteAccount(t *testing.T) {
 		s.do(t, post("/api/articles/by-jane/favorite", jake)).want(t, 200, "")
 		s.do(t, post("/api/profiles/jake/follow", jane)).want(t, 200, "")
 		s.do(t, commenting(jake, "by-jane", "x")).want(t, 201, "")
-		leave := func(password string) answer {
-			return s.do(t, leaving(jake, password))
-		}
-		leave("wrong").wantError(t, 422, "password", "is not right")
-		leave("").wantError(t, 422, "password", "can't be blank")
+		s.refuses(t, "a wrong password", leaving(jake, "wrong"), 422, "password", "is not right")
+		s.refuses(t, "no password", leaving(jake, ""), 422, "password", "can't be blank")
 		s.do(t, get("/api/user", jake)).want(t, 200, "")
-		leave(password).want(t, 204, "")
+		s.do(t, leaving(jake, password)).want(t, 204, "")
 
-		for _, token := range []string{jake, other} {
-			s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
-		}
-		s.do(t, login("jake@test.com", password)).wantError(t, 401, "credentials", "invalid")
-		s.do(t, get("/api/profiles/jake", "")).wantError(t, 404, "profile", "not found")
+		s.refuses(t, "the token", get("/api/user", jake), 401, "token", "is invalid")
+		s.refuses(t, "that of another session", get("/api/user", other), 401, "token", "is invalid")
+		s.refuses(t, "the password", login("jake@test.com", password), 401, "credentials", "invalid")
+		s.refuses(t, "the profile", get("/api/profiles/jake", ""), 404, "profile", "not found")
 		s.do(t, get("/api/articles", "")).wantSlugs(t, 1, "by-jane")
 		s.do(t, get("/api/articles/feed", jane)).wantSlugs(t, 0)
 		s.do(t, get("/api/tags", "")).want(t, 200, `{"tags":["hers"]}`)
 		s.do(t, get("/api/articles/by-jane/comments", "")).want(t, 200, `{"comments":[],"nextCursor":null}`)
-		if count := s.do(t, get("/api/articles/by-jane", "")).at(t, "article", "favoritesCount"); count != 0.0 {
-			t.Errorf("%v favourites are left", count)
-		}
+		wantSame(t, "favourites left", 0, s.do(t, get("/api/articles/by-jane", "")).article(t).FavoritesCount)
 
 		// The name rests for a while, the email does not.
-		s.do(t, registration("Jake", "new@test.com", password)).wantError(t, 409, "username", "has already been taken")
-		s.do(t, changing(jane, "username", "JAKE")).wantError(t, 409, "username", "has already been taken")
+		const taken = "has already been taken"
+		s.refuses(t, "the name", registration("Jake", "new@test.com", password), 409, "username", taken)
+		s.refuses(t, "the name, to change to", changing(jane, "username", "JAKE"), 409, "username", taken)
 		s.do(t, registration("jack", "jake@test.com", password)).want(t, 201, "")
 		s.clock.Advance(30*24*time.Hour + time.Second)
 		s.do(t, registration("jake", "third@test.com", password)).want(t, 201, "")
@@ -47,8 +42,7 @@ func TestDeleteAccount(t *testing.T) {
 
 // TestGuessingAtOnesOwnPassword: a token alone, found on a desk, is no way around the throttle.
 func TestGuessingAtOnesOwnPassword(t *testing.T) {
-	each(t, func(t *testing.T, s *server) {
-		s.Throttle.PerPair, s.Throttle.PerAccount = 3, 8
+	throttled(t, 3, 8, 20, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
 		for i := range 3 {
 			s.do(t, leaving(jake, fmt.Sprint("guess", i))).wantError(t, 422, "password", "is not right")
@@ -62,10 +56,10 @@ func TestGuessingAtOnesOwnPassword(t *testing.T) {
 func TestDeletingByAnothersPassword(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		stolen := s.register(t, "jake")
-		finish := s.hold(t, leaving(stolen, "of the thief"))
-		s.do(t, changing(stolen, "email", "moved@test.com")).want(t, 200, "")
-		s.do(t, registration("thief", "jake@test.com", "of the thief")).want(t, 201, "")
-		finish().wantError(t, 401, "token", "is invalid")
+		s.doLate(t, leaving(stolen, "of the thief"), func() {
+			s.do(t, changing(stolen, "email", "moved@test.com")).want(t, 200, "")
+			s.do(t, registration("thief", "jake@test.com", "of the thief")).want(t, 201, "")
+		}).wantError(t, 401, "token", "is invalid")
 		s.do(t, login("moved@test.com", password)).want(t, 200, "")
 	})
 }
