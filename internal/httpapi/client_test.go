@@ -11,52 +11,47 @@ import (
 // TestGeneratedClient goes the way of a user with the client that is generated from the contract.
 func TestGeneratedClient(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		ctx := t.Context()
-		var token string
-		client, err := api.NewClientWithResponses(s.URL+"/api", api.WithRequestEditorFn(func(
-			_ context.Context, r *http.Request,
-		) error {
-			if token != "" {
-				r.Header.Set("Authorization", "Bearer "+token)
-			}
-			return nil
-		}))
+		ctx, token := t.Context(), ""
+		client, err := api.NewClientWithResponses(s.URL+"/api",
+			api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+				if token != "" {
+					r.Header.Set("Authorization", "Bearer "+token)
+				}
+				return nil
+			}))
 		if err != nil {
 			t.Fatal(err)
 		}
+		came := func(status int, answer interface{ StatusCode() int }, err error) {
+			t.Helper()
+			if err != nil || answer.StatusCode() != status {
+				t.Fatal(err, answer)
+			}
+		}
+		want := api.User{
+			Username: "jake", Email: "jake@example.com", Bio: orNull("I like to skateboard"), Image: orNull(""),
+		}
 		created, err := client.CreateUserWithResponse(ctx, api.NewUserRequest{User: api.NewUserInput{
-			Username: "jake", Email: "jake@example.com", Password: "jakes secret",
+			Username: want.Username, Email: want.Email, Password: password,
 		}})
-		if err != nil || created.JSON201 == nil {
-			t.Fatal(err, string(created.Body))
-		}
+		came(http.StatusCreated, created, err)
 		loggedIn, err := client.LoginWithResponse(ctx, api.LoginUserRequest{User: api.LoginUserInput{
-			Email: "jake@example.com", Password: "jakes secret",
+			Email: want.Email, Password: password,
 		}})
-		if err != nil || loggedIn.JSON200 == nil {
-			t.Fatal(err, string(loggedIn.Body))
-		}
+		came(http.StatusOK, loggedIn, err)
 		token = loggedIn.JSON200.User.Token
+		want.Token = token
 		updated, err := client.UpdateCurrentUserWithResponse(ctx, api.UpdateUserRequest{User: api.UpdateUserInput{
-			Bio: orNull("I like to skateboard"),
+			Bio: want.Bio,
 		}})
-		if err != nil || updated.JSON200 == nil {
-			t.Fatal(err, string(updated.Body))
-		}
+		came(http.StatusOK, updated, err)
 		read, err := client.GetCurrentUserWithResponse(ctx)
-		if err != nil || read.JSON200 == nil {
-			t.Fatal(err, string(read.Body))
-		}
-		if bio, err := read.JSON200.User.Bio.Get(); err != nil || bio != "I like to skateboard" ||
-			!read.JSON200.User.Image.IsNull() || read.JSON200.User.Token != token {
-			t.Errorf("user %+v", read.JSON200.User)
-		}
-		if out, err := client.LogoutWithResponse(ctx); err != nil || out.StatusCode() != http.StatusNoContent {
-			t.Fatal(err, out)
-		}
+		came(http.StatusOK, read, err)
+		wantSame(t, "user", want, read.JSON200.User)
+		loggedOut, err := client.LogoutWithResponse(ctx)
+		came(http.StatusNoContent, loggedOut, err)
 		refused, err := client.GetCurrentUserWithResponse(ctx)
-		if err != nil || refused.JSON401 == nil || refused.JSON401.Errors["token"][0] != "is invalid" {
-			t.Fatal(err, string(refused.Body))
-		}
+		came(http.StatusUnauthorized, refused, err)
+		wantSame(t, "errors", api.Errors{"token": {"is invalid"}}, refused.JSON401.Errors)
 	})
 }

@@ -174,24 +174,6 @@ func TestContentCodings(t *testing.T) {
 	})
 }
 
-// TestEmptyParameters: forms send all their fields, filled in or not.
-func TestEmptyParameters(t *testing.T) {
-	each(t, func(t *testing.T, s *server) {
-		token := s.register(t, "jake")
-		s.publish(t, token, "Dragons", "dragons")
-		for _, path := range []string{
-			"/api/articles?limit=", "/api/articles?offset=&limit=", "/api/articles?cursor=",
-			"/api/articles?tag=&author=&favorited=", "/api/articles?limit=&tag=dragons&offset=", "/api/articles?limit",
-		} {
-			s.do(t, get(path, token)).wantSlugs(t, 1, "dragons")
-		}
-		s.do(t, get("/api/articles/feed?limit=&offset=", token)).want(t, 200, "")
-		s.do(t, get("/api/articles?limit=&limit=5", token)).wantError(t, 422, "limit", "is given more than once")
-		s.do(t, get("/api/articles?limit=%20", token)).wantError(t, 422, "limit", "must be an integer")
-		s.do(t, get("/api/articles?tag=nothing&limit=", token)).wantSlugs(t, 0) // the others count all the same
-	})
-}
-
 // TestWhatNetHTTPRefuses: it never reaches a handler, and has the shape of all errors all the same.
 func TestWhatNetHTTPRefuses(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
@@ -300,17 +282,6 @@ func TestSlashAtTheEnd(t *testing.T) {
 		s.do(t, get("/api/articles/", token)).wantSlugs(t, 1, "slashed") // reading lists them
 		s.do(t, call{method: "HEAD", path: "/api/articles/", token: token}).want(t, 200, "")
 		s.do(t, get("/api/user/sessions/", token)).want(t, 200, "")
-	})
-}
-
-// TestSemicolonInAQuery: browsers and Angular take it for a character like any other.
-func TestSemicolonInAQuery(t *testing.T) {
-	each(t, func(t *testing.T, s *server) {
-		token := s.register(t, "semi;colon")
-		s.publish(t, token, "Semi", "a;b")
-		for _, query := range []string{"?tag=a;b", "?tag=a%3Bb", "?author=semi;colon", "?author=semi;colon&tag=a;b"} {
-			s.do(t, get("/api/articles"+query, token)).wantSlugs(t, 1, "semi")
-		}
 	})
 }
 
