@@ -200,9 +200,9 @@ func TestSlugs(t *testing.T) {
 
 		rename := func(slug, title string) string {
 			t.Helper()
-			article := s.do(t, put("/api/articles/"+slug, jake, articleJSON("title", title))).want(t, 200, "").article(t)
-			wantSame(t, "title", title, article.Title)
-			return article.Slug
+			got := s.do(t, put("/api/articles/"+slug, jake, articleJSON("title", title))).want(t, 200, "").article(t)
+			wantSame(t, "title", title, got.Title)
+			return got.Slug
 		}
 		wantSame(t, "the same title", "hello-world", rename("hello-world", "Hello, World"))
 		wantSame(t, "another comma", "hello-world", rename("hello-world", "Hello: World?"))

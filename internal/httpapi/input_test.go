@@ -51,7 +51,8 @@ func TestSpoiledBodies(t *testing.T) {
 				bodies := slices.Clone(spoiled)
 				for field := range inner.Value.Properties {
 					for _, value := range spoiledValues {
-						bodies = append(bodies, `{"WRAPPER":{"`+field+`":`+strings.ReplaceAll(value, "FIELD", field)+`}}`)
+						value = strings.ReplaceAll(value, "FIELD", field)
+						bodies = append(bodies, `{"WRAPPER":{"`+field+`":`+value+`}}`)
 					}
 				}
 				names := strings.NewReplacer("WRAPPER", wrapper, "wrapper", strings.ToUpper(wrapper),

@@ -35,19 +35,19 @@ func TestRevokedKeyElsewhere(t *testing.T) {
 			"refresh":       func() string { return there.refresh(t, refresh).tokens(t).AccessToken },
 			"refresh again": func() string { return there.refresh(t, lost).tokens(t).AccessToken },
 		} {
-			there.do(t, get("/api/user", token)).want(t, 200, "")
-			here.revokeSigner(t)
-			if name == "refresh" { // the token comes first, in one run in two
-				there.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
-			}
-			fresh := start()
-			for which, s := range map[string]*server{"here": here, "there": there} {
-				s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
-				if got := s.do(t, get("/api/user", fresh)); got.status != 200 {
-					t.Errorf("%s signs with a revoked key (%s): %d %s", name, which, got.status, got.body)
+			t.Run(name, func(t *testing.T) {
+				there.do(t, get("/api/user", token)).want(t, 200, "")
+				here.revokeSigner(t)
+				if name == "refresh" { // the token comes first, in one run in two
+					there.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
 				}
-			}
-			token = fresh
+				fresh := start()
+				for _, s := range []*server{here, there} {
+					s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
+					s.do(t, get("/api/user", fresh)).want(t, 200, "")
+				}
+				token = fresh
+			})
 		}
 	})
 }
@@ -78,8 +78,7 @@ func TestUnsignedIsUnwritten(t *testing.T) {
 		refresh := s.refreshToken(t)
 		s.clock.Advance(-time.Hour) // so that the key has to be asked for
 		written := func() string {
-			counts := query(t, openPastStore(t, url), `
-select count(*) from users union all select count(*) from sessions
+			counts := query(t, openPastStore(t, url), `select count(*) from users union all select count(*) from sessions
 				union all select count(*) from audit_events union all select refresh_generation from sessions`)
 			slices.Sort(counts)
 			return fmt.Sprint(counts)
@@ -91,9 +90,11 @@ select count(*) from users union all select count(*) from sessions
 			sessionCall("/api/sessions", "email", "jake@test.com", "password", password),
 			sessionCall("/api/sessions/refresh", "refreshToken", refresh),
 		} {
-			if got := s.do(t, c); got.status < 500 {
-				t.Errorf("%s %s without a key: %d %s", c.method, c.path, got.status, got.body)
-			}
+			t.Run(c.path, func(t *testing.T) {
+				if got := s.do(t, c); got.status < 500 {
+					t.Errorf("without a key: %d %s", got.status, got.body)
+				}
+			})
 		}
 		execute(t, url, "alter table hidden_keys rename to signing_keys")
 		wantSame(t, "the database", want, written())
@@ -116,11 +117,8 @@ func TestSessionsWhenTheClockStepsBack(t *testing.T) {
 		var tokens []string
 		for range 3 {
 			tokens = append(tokens, s.do(t, login("jake@test.com", password)).token(t))
-			for i, token := range tokens {
-				if got := s.do(t, get("/api/user", token)); got.status != 200 {
-					t.Fatalf("login %d of %d after the clock stepped back: %d %s", i+1, len(tokens), got.status,
-						got.body)
-				}
+			for _, token := range tokens {
+				s.do(t, get("/api/user", token)).want(t, 200, "")
 			}
 			s.clock.Advance(time.Minute)
 		}
@@ -147,8 +145,7 @@ func TestClockAhead(t *testing.T) {
 func TestTheLongestUnusedSessionEnds(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.Sessions.Max = 3
-		var tokens []string
-		tokens = append(tokens, s.register(t, "jake"))
+		tokens := []string{s.register(t, "jake")}
 		for range 2 {
 			s.clock.Advance(time.Minute)
 			tokens = append(tokens, s.do(t, login("jake@test.com", password)).token(t))
@@ -162,23 +159,18 @@ func TestTheLongestUnusedSessionEnds(t *testing.T) {
 		for _, token := range []string{tokens[0], tokens[2], newest} {
 			s.do(t, get("/api/user", token)).want(t, 200, "")
 		}
-		var told int
+		var evictions []string
 		for _, event := range s.events(t) {
-			if event.Action == identity.SessionEvicted {
-				told++
-				if event.Target != "session:"+evicted || event.ActorID == nil {
-					t.Errorf("event %+v", event)
-				}
+			if event.Action == identity.SessionEvicted && event.ActorID != nil {
+				evictions = append(evictions, event.Target)
 			}
 		}
-		wantSame(t, "evictions are recorded", 1, told)
+		wantSame(t, "evictions are recorded", []string{"session:" + evicted}, evictions)
 		// What is over takes no place.
 		s.clock.Advance(25 * time.Hour)
 		last := s.do(t, login("jake@test.com", password)).token(t)
 		s.do(t, get("/api/user", last)).want(t, 200, "")
-		if got := len(s.events(t)); got != 6 {
-			t.Errorf("%d events, want 4 logins, a registration and an eviction", got)
-		}
+		wantSame(t, "events: 4 logins, a registration and an eviction", 6, len(s.events(t)))
 	})
 }
 
@@ -197,13 +189,8 @@ func TestOneSessionAtMost(t *testing.T) {
 			for i := range calls {
 				calls[i] = login("jake@test.com", password)
 			}
-			if got := s.together(t, calls); got[200] != len(calls) {
-				t.Errorf("logins at once: %v", got)
-			}
-			live, err := s.Store.Sessions(t.Context(), 1, s.clock.Now(), "", 100)
-			if err != nil || len(live) != most {
-				t.Errorf("%d sessions after logins at once, %v, want %d", len(live), err, most)
-			}
+			wantSame(t, "logins at once", map[int]int{200: len(calls)}, s.together(t, calls))
+			wantSame(t, "sessions after them", most, len(s.liveSessions(t)))
 		}
 	})
 }
@@ -222,11 +209,20 @@ func TestSeenSessionsAreKept(t *testing.T) {
 		if err := s.Sessions.WriteDownSeen(t.Context()); err != nil {
 			t.Error(err)
 		}
-		live, err := s.Store.Sessions(t.Context(), 1, s.clock.Now(), "", 100)
-		if err != nil || len(live) != 1 || !live[0].LastSeenAt.Equal(s.clock.Now()) {
-			t.Errorf("sessions %+v, %v", live, err)
+		if live := s.liveSessions(t); len(live) != 1 || !live[0].LastSeenAt.Equal(s.clock.Now()) {
+			t.Errorf("sessions %+v", live)
 		}
 	})
+}
+
+// liveSessions are those of the first user.
+func (s *server) liveSessions(t *testing.T) []identity.AccountSession {
+	t.Helper()
+	live, err := s.Store.Sessions(t.Context(), 1, s.clock.Now(), "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return live
 }
 
 // TestFormerIssuers: tokens from before a change of the issuer are good to their end, on instances with the new
@@ -246,41 +242,32 @@ func TestFormerIssuers(t *testing.T) {
 				s.do(t, get("/api/user", present)).want(t, 200, "")
 			}
 		}
-		refreshed := after.refresh(t, refresh)
-		refreshed.want(t, 200, "")
-		before.do(t, get("/api/user", refreshed.tokens(t).AccessToken)).want(t, 200, "")
+		refreshed := after.refresh(t, refresh).want(t, 200, "").tokens(t).AccessToken
+		before.do(t, get("/api/user", refreshed)).want(t, 200, "")
 
 		session := before.sessionOf(t, former)
-		forge := func(issuer, audience string) string {
-			tokens := auth.NewTokens(after.Keys, auth.TokenOptions{
-				Issuer: issuer, Audience: audience, Now: after.clock.Now,
-			})
-			now := after.clock.Now()
-			token, err := issue(t.Context(), tokens, session.UserID, session.ID, now, now.Add(time.Hour))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return token
+		forged := func(issuer, audience string) answer {
+			t.Helper()
+			return after.do(t, get("/api/user", after.forge(t, after.Keys, issuer, audience, session)))
 		}
-		after.do(t, get("/api/user", forge("conduit", audience))).want(t, 200, "")
-		for _, names := range [][2]string{{"elsewhere", audience}, {"conduit", "elsewhere"}, {audience, "conduit"}} {
-			after.do(t, get("/api/user", forge(names[0], names[1]))).wantError(t, 401, "token", "is invalid")
-		}
+		forged("conduit", audience).want(t, 200, "")
+		forged("elsewhere", audience).wantError(t, 401, "token", "is invalid")
+		forged("conduit", "elsewhere").wantError(t, 401, "token", "is invalid")
+		forged(audience, "conduit").wantError(t, 401, "token", "is invalid")
 		after.clock.Advance(23 * time.Hour)
 		after.do(t, get("/api/user", former)).want(t, 200, "")
-		after.do(t, get("/api/user", forge("conduit", audience))).want(t, 200, "")
+		forged("conduit", audience).want(t, 200, "")
 		after.clock.Advance(399*24*time.Hour + 58*time.Minute)
 		longer := after.do(t, login("jake@test.com", password)).token(t)
 		session = after.sessionOf(t, longer)
-		after.do(t, get("/api/user", forge("conduit", audience))).want(t, 200, "")
+		forged("conduit", audience).want(t, 200, "")
 		after.clock.Advance(23 * time.Minute)
 		after.do(t, get("/api/user", longer)).want(t, 200, "")
-		after.do(t, get("/api/user", forge("conduit", audience))).wantError(t, 401, "token", "is invalid")
+		forged("conduit", audience).wantError(t, 401, "token", "is invalid")
 
 		// What cannot be found out is an outage.
-		other := forge("elsewhere", audience)
 		execute(t, url, "drop table token_issuers")
-		if got := after.do(t, get("/api/user", other)); got.status < 500 {
+		if got := forged("elsewhere", audience); got.status < 500 {
 			t.Errorf("without the issuers: %d %s", got.status, got.body)
 		}
 	})
@@ -302,17 +289,19 @@ func TestShorterLifetime(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range []string{issuer, "renamed"} {
-			tokens := auth.NewTokens(shorter, auth.TokenOptions{
-				Issuer: name, Audience: audience, Issuers: s.Store, Now: s.clock.Now,
-			})
-			if name != issuer {
-				if err := tokens.NoteIssuer(t.Context()); err != nil {
-					t.Fatal(err)
+			t.Run(name, func(t *testing.T) {
+				tokens := auth.NewTokens(shorter, auth.TokenOptions{
+					Issuer: name, Audience: audience, Issuers: s.Store, Now: s.clock.Now,
+				})
+				if name != issuer {
+					if err := tokens.NoteIssuer(t.Context()); err != nil {
+						t.Fatal(err)
+					}
 				}
-			}
-			if _, err := tokens.Verify(t.Context(), token); err != nil {
-				t.Errorf("a token of before, as %s: %v", name, err)
-			}
+				if _, err := tokens.Verify(t.Context(), token); err != nil {
+					t.Errorf("a token of before: %v", err)
+				}
+			})
 		}
 	})
 }
@@ -334,11 +323,7 @@ func TestServerBesideReset(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
-		foreign, err := issue(t.Context(), tokens, 1, "session", s.clock.Now(), s.clock.Now().Add(time.Hour))
-		if err != nil {
-			t.Fatal(err)
-		}
+		foreign := s.forge(t, keys, issuer, audience, identity.Session{UserID: 1, ID: "session"})
 		for _, c := range []call{
 			login("jake@test.com", password), registration("jane", "jane@test.com", password),
 			sessionCall("/api/sessions", "email", "jake@test.com", "password", password),
