@@ -1,11 +1,10 @@
 package httpapi_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -42,13 +41,13 @@ func TestClientsThatGoAway(t *testing.T) {
 	t.Parallel()
 	direct := storetest.Postgres(t)
 	url, proxy := storetest.NewProxy(t, direct)
-	log, counted, spans := make(lines, 100), make(chan string, 100), tracetest.NewSpanRecorder()
+	log, counted, spans := make(lines, 100), make(chan int, 100), tracetest.NewSpanRecorder()
 	db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
 	s := newServerOn(t, db,
 		func(o *app.Options) {
 			o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			o.HTTP.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
-			o.HTTP.OnRequest = func(_ string, status int, _ time.Duration) { counted <- fmt.Sprint("status=", status) }
+			o.HTTP.OnRequest = func(_ string, status int, _ time.Duration) { counted <- status }
 		})
 	token := s.register(t, "jake")
 	log.upToRequest()
@@ -69,76 +68,53 @@ func TestClientsThatGoAway(t *testing.T) {
 		}
 	}
 	nothing := func() {}
-	const upload = "POST /api/articles HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	change := userJSON("bio", "x")
-	length := fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(change))
+	chunk := "2000\r\n" + change
+	const json, chunked = "Content-Type: application/json\r\n", "Transfer-Encoding: chunked\r\n"
+	length := json + fmt.Sprintf("Content-Length: %d\r\n", len(change))
 	for _, gone := range []struct {
-		name, request string
-		before, after func()
-		stay          bool // until the answer begins
-		want          string
+		name, request, headers, body string
+		status                       int // in the log
+		before, after                func()
 	}{
+		{"during a statement", "GET /api/user", "", "", 499, proxy.Freeze, proxy.Thaw},
 		{
-			"during a statement", "GET /api/user HTTP/1.1\r\nHost: x\r\n", proxy.Freeze, proxy.Thaw, false,
-			"method=GET path=/api/user status=499",
+			"during a change", "PUT /api/user", length, change, 499,
+			run("begin; lock table users in exclusive mode"), run("rollback"),
 		},
+		{"during the upload", "POST /api/articles", json + "Content-Length: 9000\r\n", change, 499, nothing, nothing},
+		{"during a chunk", "POST /api/articles", json + chunked, chunk, 499, nothing, nothing},
+		{"during the answer", "GET /api/articles/long", "", "", 200, nothing, nothing},
 		{
-			"during a change", "PUT /api/user HTTP/1.1\r\nHost: x\r\n" + length,
-			run("begin; lock table users in exclusive mode"), run("rollback"), false,
-			"method=PUT path=/api/user status=499",
-		},
-		{
-			"during the upload", upload + "Content-Length: 9000\r\n", nothing, nothing, false,
-			"path=/api/articles status=499",
-		},
-		{
-			"during a chunk", upload + "Transfer-Encoding: chunked\r\n", nothing, nothing, false,
-			"path=/api/articles status=499",
-		},
-		{
-			"during the answer", "GET /api/articles/long HTTP/1.1\r\nHost: x\r\n", nothing, nothing, true,
-			"path=/api/articles/long status=200",
-		},
-		{
-			"during the answer to a change", "POST /api/articles/long/favorite HTTP/1.1\r\nHost: x\r\n" + length,
-			nothing, nothing, true, "path=/api/articles/long/favorite status=200",
+			"during the answer to a change", "POST /api/articles/long/favorite", length, change, 200, nothing, nothing,
 		},
 	} {
-		gone.before()
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		body := change
-		if strings.Contains(gone.request, "chunked") {
-			body = "2000\r\n" + body
-		}
-		if _, err := fmt.Fprintf(conn, "%sAuthorization: Token %s\r\n\r\n%s", gone.request, token, body); err != nil {
-			t.Fatal(err)
-		}
-		if gone.stay {
-			if _, err := bufio.NewReader(conn).Peek(1); err != nil {
+		t.Run(gone.name, func(t *testing.T) {
+			gone.before()
+			conn := s.open(t, "192.0.2.7", token, gone.request, gone.headers)
+			if _, err := io.WriteString(conn, gone.body); err != nil {
 				t.Fatal(err)
 			}
-		}
-		_ = conn.Close()
-		got := log.upToRequest()
-		gone.after()
-		if !strings.Contains(got, gone.want) || !strings.Contains(got, " cut_short=") {
-			t.Errorf("%s: the log lacks %q and why: %s", gone.name, gone.want, got)
-		}
-		ended := spans.Ended() // the span before the figure, and that before the log's line
-		last := ended[len(ended)-1]
-		traced := "status=" + attributesOf(last)["http.response.status_code"]
-		if !strings.HasSuffix(gone.want, traced) || last.Status().Code == codes.Error {
-			t.Errorf("%s: it is traced as %s, %v", gone.name, traced, last.Status())
-		}
-		if counts := <-counted; !strings.HasSuffix(gone.want, counts) {
-			t.Errorf("%s: it counts as %s", gone.name, counts)
-		}
-		if strings.Contains(got, "level=ERROR") || strings.Contains(got, "level=WARN") {
-			t.Errorf("%s: %s", gone.name, got)
-		}
+			if gone.status == 200 {
+				begun(t, conn)
+			}
+			_ = conn.Close()
+			got := log.upToRequest()
+			gone.after()
+			method, path, _ := strings.Cut(gone.request, " ")
+			want := fmt.Sprintf("method=%s path=%s status=%d ", method, path, gone.status)
+			if !strings.Contains(got, want) || !strings.Contains(got, " cut_short=") {
+				t.Errorf("the log lacks %q and why: %s", want, got)
+			}
+			if strings.Contains(got, "level=ERROR") || strings.Contains(got, "level=WARN") {
+				t.Errorf("the log calls it a fault: %s", got)
+			}
+			ended := spans.Ended() // the span before the figure, and that before the log's line
+			last := ended[len(ended)-1]
+			wantSame(t, "traced", fmt.Sprint(gone.status), attributesOf(last)["http.response.status_code"])
+			wantSame(t, "code of the trace", codes.Unset, last.Status().Code)
+			wantSame(t, "counted", gone.status, <-counted)
+		})
 	}
 }
 

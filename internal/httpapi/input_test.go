@@ -16,8 +16,8 @@ import (
 // marker stands in every bad input where a password could; no answer and no log line may hold it.
 const marker = "s3cr3t-mark3r"
 
-// spoiled are bodies that no decoder should take for the contract's, which WRAPPER stands for. What openapi.yaml forbids
-// besides, negative_test.go derives from it.
+// spoiled are bodies that no decoder should take for the contract's, whose only member WRAPPER stands for. What
+// openapi.yaml forbids besides, negative_test.go derives from it.
 var spoiled = []string{
 	marker, `{"WRAPPER":{"password":"` + marker, `{"WRAPPER":-`, `true`, `1e400`, `[["` + marker + `"]]`,
 	`{"wrapper":{}}`, `{"WRAPPER":{},"WRAPPER":{}}`, `{"WRAPPER":{},"ESCAPED":{}}`, `{'WRAPPER':{}}`,

@@ -30,11 +30,7 @@ func eachWithMemory(t *testing.T, bodies, answers int64, test func(t *testing.T,
 // open sends the beginning of a request from an IP address and leaves the connection as it is.
 func (s *server) open(t *testing.T, ipAddress, token, requestLine, headers string) net.Conn {
 	t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
+	conn := s.dial(t)
 	if _, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\nAuthorization: Bearer "+
 		"%s\r\n%s\r\n", requestLine, ipAddress, token, headers); err != nil {
 		t.Fatal(err)
@@ -42,10 +38,17 @@ func (s *server) open(t *testing.T, ipAddress, token, requestLine, headers strin
 	return conn
 }
 
-func comingFrom(ipAddress string, c call) call {
-	c.headers = map[string]string{"X-Forwarded-For": ipAddress}
-	return c
+// begun returns a connection on which an answer has begun to come.
+func begun(t *testing.T, conn net.Conn) *bufio.Reader {
+	t.Helper()
+	reader := bufio.NewReader(conn)
+	if _, err := reader.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	return reader
 }
+
+func comingFrom(ipAddress string, c call) call { return c.with("X-Forwarded-For", ipAddress) }
 
 // long is an article whose text no socket swallows whole.
 func (s *server) long(t *testing.T, token string) {
@@ -54,29 +57,28 @@ func (s *server) long(t *testing.T, token string) {
 	s.do(t, post("/api/articles", token, body)).want(t, 201, "")
 }
 
+// wantBusy checks that somebody is told to come again.
+func wantBusy(t *testing.T, got answer) {
+	t.Helper()
+	if got.wantError(t, 503, "server", "is not available"); got.header.Get("Retry-After") == "" {
+		t.Errorf("no Retry-After: %v", got.header)
+	}
+}
+
 // TestSlowReaders: answers that nobody takes hold memory. One network gets half of it, and what has taken long makes
 // way for others, though not before.
 func TestSlowReaders(t *testing.T) {
 	eachWithMemory(t, 64<<20, 8<<20, func(t *testing.T, s *server, transfers *clock) {
 		jake := s.register(t, "jake")
 		s.long(t, jake)
-		first := bufio.NewReader(s.open(t, "192.0.2.1", jake, "GET /api/articles/long", ""))
-		if _, err := first.Peek(1); err != nil { // it is being answered
-			t.Fatal(err)
-		}
+		first := begun(t, s.open(t, "192.0.2.1", jake, "GET /api/articles/long", ""))
 		read := func(ipAddress string) answer { return s.do(t, comingFrom(ipAddress, get("/api/articles/long", jake))) }
-		refused := read("192.0.2.1")
-		if refused.wantError(t, 503, "server", "is not available"); refused.header.Get("Retry-After") == "" {
-			t.Error("no Retry-After")
-		}
+		wantBusy(t, read("192.0.2.1"))
 		read("192.0.2.2").want(t, 200, "")
-		second := bufio.NewReader(s.open(t, "192.0.2.2", jake, "GET /api/articles/long", ""))
-		if _, err := second.Peek(1); err != nil {
-			t.Fatal(err)
-		}
-		read("192.0.2.3").wantError(t, 503, "server", "is not available")
-		s.do(t, comingFrom("192.0.2.3", call{method: "HEAD", path: "/api/articles/long"})).
-			want(t, 200, "") // takes none
+		second := begun(t, s.open(t, "192.0.2.2", jake, "GET /api/articles/long", ""))
+		wantBusy(t, read("192.0.2.3"))
+		head := call{method: "HEAD", path: "/api/articles/long"} // takes none
+		s.do(t, comingFrom("192.0.2.3", head)).want(t, 200, "")
 		s.do(t, comingFrom("192.0.2.3", get("/api/user", jake))).want(t, 200, "")
 		transfers.Advance(3 * time.Second)
 		read("192.0.2.3").want(t, 200, "")
@@ -108,10 +110,7 @@ func TestLongAnswersAreCharged(t *testing.T) {
 				_, _ = fmt.Fprintf(conn, "GET /openapi.json HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\n\r\n",
 					ipAddress)
 			}
-			reader := bufio.NewReader(conn)
-			if _, err := reader.Peek(1); err != nil {
-				t.Fatal(err)
-			}
+			begun(t, conn)
 		}
 		// Between two answers of a connection somebody else may get one, until the operating system keeps no more of
 		// them.
@@ -121,12 +120,12 @@ func TestLongAnswersAreCharged(t *testing.T) {
 			}
 		}
 		for _, path := range []string{"/openapi.yaml", "/api/profiles/jake", "/docs/swagger-ui.css"} {
-			refused := s.do(t, comingFrom("192.0.2.3", get(path, "")))
-			refused.wantError(t, 503, "server", "is not available")
-			if refused.header.Get("Retry-After") == "" || refused.header.Get("ETag") != "" ||
-				refused.header.Get("Cache-Control") != "no-store" {
-				t.Errorf("%s: %v", path, refused.header)
-			}
+			t.Run(path, func(t *testing.T) {
+				refused := s.do(t, comingFrom("192.0.2.3", get(path, "")))
+				wantBusy(t, refused)
+				wantSame(t, "ETag", "", refused.header.Get("ETag"))
+				wantSame(t, "Cache-Control", "no-store", refused.header.Get("Cache-Control"))
+			})
 		}
 		// What changes something says what it did.
 		s.do(t, comingFrom("192.0.2.3", changing(jake, "image", "x"))).want(t, 200, "")
@@ -145,30 +144,17 @@ func TestSlowWriters(t *testing.T) {
 		var slow []*bufio.Reader
 		for _, ipAddress := range []string{"192.0.2.1", "192.0.2.2"} {
 			reader := bufio.NewReader(s.open(t, ipAddress, jake, "POST /api/articles", headers))
-			// it is being read
-			if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, " 100 ") {
-				t.Fatal(line, err)
-			}
+			next(t, reader).want(t, http.StatusContinue, "") // it is being read
 			slow = append(slow, reader)
 		}
 		publish := comingFrom("192.0.2.3", publishing(jake, "New"))
 		publish.body += strings.Repeat(" ", 20_000)
-		s.do(t, publish).wantError(t, 503, "server", "is not available")
+		wantBusy(t, s.do(t, publish))
 		s.do(t, comingFrom("192.0.2.3", publishing(jake, "Small"))).want(t, 201, "")
 		transfers.Advance(3 * time.Second)
 		s.do(t, publish).want(t, 201, "")
 		for _, reader := range slow {
-			if _, err := reader.ReadString('\n'); err != nil { // the line behind 100 Continue
-				t.Fatal(err)
-			}
-			response, err := http.ReadResponse(reader, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = response.Body.Close()
-			if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
-				t.Errorf("a body that was broken off: %d %v", response.StatusCode, response.Header)
-			}
+			wantBusy(t, next(t, reader)) // its body was broken off
 		}
 	})
 }
@@ -183,14 +169,13 @@ func TestMemoryComesBack(t *testing.T) {
 		for range 6 {
 			for _, c := range []call{
 				get("/api/articles/long", ""), get("/api/articles/unknown", ""), get("/api/articles?limit=100", jake),
-				get("/api/articles/feed", jake),
-				get("/api/articles?limit=20&cursor=x", jake), get("/api/articles/long/comments", ""),
-				post("/api/articles/long/favorite", jake),
+				get("/api/articles/feed", jake), get("/api/articles?limit=20&cursor=x", jake),
+				get("/api/articles/long/comments", ""), post("/api/articles/long/favorite", jake),
 				del("/api/articles/unknown/favorite", jake),
 				put("/api/articles/unknown", jake, articleJSON("body", "x")),
 				get("/api/articles/long", "").with("If-None-Match", tag),
-				post("/api/articles", jake, padding+"{"), post("/api/articles", jake, padding+padding+padding),
 				get("/api/articles/long", "").with("Accept-Encoding", "gzip"),
+				post("/api/articles", jake, padding+"{"), post("/api/articles", jake, padding+padding+padding),
 			} {
 				if got := s.do(t, c); got.status >= 500 {
 					t.Fatalf("%s %s: %d %s", c.method, c.path, got.status, got.body)
