@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,20 +17,13 @@ import (
 func (s *server) seenFrom(t *testing.T, header http.Header) string {
 	t.Helper()
 	guess := login("nobody@test.com", "wrong")
-	request, err := http.NewRequestWithContext(t.Context(), guess.method, s.URL+guess.path,
-		strings.NewReader(guess.body))
+	request, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+guess.path, strings.NewReader(guess.body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header = header.Clone()
 	request.Header.Set("Content-Type", "application/json")
-	response, err := s.Client().Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusUnauthorized {
-		t.Fatal(response.StatusCode, err)
-	}
+	s.send(t, request).want(t, http.StatusUnauthorized, "")
 	events, err := s.Store.Events(t.Context(), identity.EventFilter{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -142,13 +136,7 @@ func TestForwarded(t *testing.T) {
 		{"both, and the other is empty", lines{" , "}, lines{"for=192.0.2.7"}, "192.0.2.7"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			header := http.Header{}
-			if test.forwardedFor != nil {
-				header["X-Forwarded-For"] = test.forwardedFor
-			}
-			if test.header != nil {
-				header["Forwarded"] = test.header
-			}
+			header := http.Header{"X-Forwarded-For": test.forwardedFor, "Forwarded": test.header}
 			wantSame(t, "the client", test.want, s.seenFrom(t, header))
 		})
 	}
@@ -163,38 +151,36 @@ func TestForwardedByStrangers(t *testing.T) {
 		"X-Forwarded-For": "192.0.2.7, marker", "Forwarded": "for=192.0.2.7;host=marker",
 	} {
 		for _, trusted := range [][]string{nil, {"10.0.0.0/8"}} {
-			s := behindProxies(t, trusted...)
-			if got := s.seenFrom(t, http.Header{}); got != "127.0.0.1" ||
-				strings.Contains(s.log.String(), "level=WARN") {
-				t.Errorf("without a header: %s, %s", got, s.log)
-			}
-			for range 3 {
-				if got := s.seenFrom(t, http.Header{header: {value}}); got != "127.0.0.1" {
-					t.Errorf("%s is believed: %s", header, got)
+			t.Run(fmt.Sprint(header, " beside ", trusted), func(t *testing.T) {
+				s := behindProxies(t, trusted...)
+				wantSame(t, "the client without a header", "127.0.0.1", s.seenFrom(t, http.Header{}))
+				wantSame(t, "warnings without a header", 0, strings.Count(s.log.String(), "level=WARN"))
+				for range 3 {
+					wantSame(t, "the client", "127.0.0.1", s.seenFrom(t, http.Header{header: {value}}))
 				}
-			}
-			log := s.log.String()
-			if strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "--trusted-proxies") ||
-				!strings.Contains(log, "peer=127.0.0.1") || strings.Contains(log, "marker") {
-				t.Errorf("%s: the log has %s", header, log)
-			}
+				log := s.log.String()
+				wantSame(t, "warnings", 1, strings.Count(log, "level=WARN"))
+				if !strings.Contains(log, "--trusted-proxies") || !strings.Contains(log, "peer=127.0.0.1") {
+					t.Errorf("the log does not say what to do: %s", log)
+				}
+				if strings.Contains(log, "marker") {
+					t.Errorf("the log has what was sent: %s", log)
+				}
+			})
 		}
 	}
 }
 
 func TestParseProxies(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"10.0.0.0/8", "10.1.2.3", "::1", "fd00::/8", "::ffff:10.0.0.0/104", " 10.0.0.0/8 "} {
-		if _, err := httpapi.ParseProxies([]string{good}); err != nil {
-			t.Errorf("%q: %v", good, err)
-		}
-	}
-	for _, bad := range []string{
-		"", "localhost", "10.0.0.0/33", "10.0.0", "fe80::1%eth0", "fe80::%eth0/64", "::ffff:10.0.0.0/90",
-		"10.0.0.0/8/8",
+	for network, good := range map[string]bool{
+		"10.0.0.0/8": true, "10.1.2.3": true, "::1": true, "fd00::/8": true, "::ffff:10.0.0.0/104": true,
+		" 10.0.0.0/8 ": true,
+		"":             false, "localhost": false, "10.0.0.0/33": false, "10.0.0": false, "fe80::1%eth0": false,
+		"fe80::%eth0/64": false, "::ffff:10.0.0.0/90": false, "10.0.0.0/8/8": false,
 	} {
-		if proxies, err := httpapi.ParseProxies([]string{bad}); err == nil {
-			t.Errorf("%q is read as %v", bad, proxies)
+		if proxies, err := httpapi.ParseProxies([]string{network}); (err == nil) != good {
+			t.Errorf("%q is read as %v, %v", network, proxies, err)
 		}
 	}
 }

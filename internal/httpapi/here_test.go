@@ -54,19 +54,9 @@ func TestHereOnly(t *testing.T) {
 				if test.header == "Host" {
 					request.Host = test.value
 				}
-				response, err := s.Client().Do(request)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := response.Body.Close(); err != nil {
-					t.Fatal(err)
-				}
-				if here := response.StatusCode != http.StatusForbidden; here != test.here {
-					t.Errorf("GET %s: %d", path, response.StatusCode)
-				}
-				if response.Header.Get("Access-Control-Allow-Origin") == "" {
-					t.Errorf("GET %s: a page cannot read the answer", path)
-				}
+				got := s.send(t, request)
+				wantSame(t, path+" is refused", !test.here, got.status == http.StatusForbidden)
+				wantSame(t, path+": who may read it", "*", got.header.Get("Access-Control-Allow-Origin"))
 			}
 		})
 	}
