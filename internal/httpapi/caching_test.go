@@ -37,9 +37,6 @@ func TestCaching(t *testing.T) {
 				s.wantUnchanged(t, get(path, jake), got)
 			})
 		}
-		list := s.do(t, get("/api/articles", jake)).header.Get("ETag")
-		s.do(t, post("/api/articles/cached/favorite", jake)).want(t, 200, "")
-		s.do(t, get("/api/articles", jake).with("If-None-Match", list)).want(t, 200, "")
 		s.do(t, get("/api/articles/unknown", "").with("If-None-Match", "*")).want(t, 404, "")
 	})
 }

@@ -152,17 +152,14 @@ func TestWhatNetHTTPRefuses(t *testing.T) {
 // TestLargeBodies: TestBodyLimits has the limits of all operations.
 func TestLargeBodies(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		const message = "is too large (maximum is 16384 bytes)"
 		s.register(t, "jake")
 		padded := login("jake@test.com", password)
 		padded.body += strings.Repeat(" ", 16<<10-len(padded.body))
 		s.do(t, padded).want(t, 200, "")
-		padded.body += strings.Repeat(" ", 5<<20)
-		s.do(t, padded).wantError(t, 413, "body", message)
 		// Without a length in advance the reader has to notice.
 		s.raw(t, "POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
 			"Transfer-Encoding: chunked\r\n\r\n200000\r\n"+strings.Repeat("x", 0x200000)+"\r\n0\r\n\r\n").
-			wantError(t, 413, "body", message)
+			wantError(t, 413, "body", "is too large (maximum is 16384 bytes)")
 	})
 }
 

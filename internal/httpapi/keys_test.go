@@ -151,10 +151,10 @@ func TestTheLongestUnusedSessionEnds(t *testing.T) {
 			s.clock.Advance(time.Minute)
 			tokens = append(tokens, s.do(t, login("jake@test.com", password)).token(t))
 		}
+		evicted := s.sessionOf(t, tokens[1]).ID
 		s.clock.Advance(time.Minute)
 		s.do(t, get("/api/user", tokens[0])).want(t, 200, "") // noted, not yet written down
 		s.clock.Advance(time.Minute)
-		evicted := s.sessionOf(t, tokens[1]).ID
 		newest := s.do(t, login("jake@test.com", password)).token(t)
 		s.do(t, get("/api/user", tokens[1])).wantError(t, 401, "token", "is invalid")
 		for _, token := range []string{tokens[0], tokens[2], newest} {
