@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +12,8 @@ import (
 func articleJSON(pairs ...any) string { return wrapped("article", pairs) }
 
 func publishing(token, title string, tags ...string) call {
-	if tags == nil {
-		tags = []string{}
-	}
-	return post("/api/articles", token, articleJSON(
-		"title", title, "description", "About "+title, "body", "Body of "+title, "tagList", tags,
-	))
+	return post("/api/articles", token, articleJSON("title", title, "description", "About "+title,
+		"body", "Body of "+title, "tagList", append([]string{}, tags...)))
 }
 
 // publish creates an article and returns its slug. Each is a second younger than the one before.
@@ -48,12 +43,9 @@ func (a answer) slugs(t testing.TB) (slugs []string, total int) {
 
 func (a answer) wantSlugs(t testing.TB, total int, want ...string) {
 	t.Helper()
-	if a.want(t, 200, ""); a.status != 200 {
-		return
-	}
-	if got, count := a.slugs(t); !slices.Equal(got, want) || count != total {
-		t.Errorf("got %v of %d, want %v of %d", got, count, want, total)
-	}
+	got, count := a.want(t, 200, "").slugs(t)
+	wantSame(t, "slugs", want, got)
+	wantSame(t, "total", total, count)
 }
 
 // refuses is a subtest: the server answers the call with this status, and names these fields and faults in turn.

@@ -65,15 +65,15 @@ func TestForgedWithTheRealKey(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		session := s.sessionOf(t, s.register(t, "jake"))
 		s.register(t, "mallory")
-		s.do(t, get("/api/user", s.forge(t, s.Keys, issuer, audience, session))).want(t, 200, "")
+		s.do(t, get("/api/user", s.forge(t, issuer, audience, session))).want(t, 200, "")
 		ofAnother, unknown := session, session
 		ofAnother.UserID++
 		unknown.ID = "NOSUCHSESSION"
 		for name, token := range map[string]string{
-			"another user":     s.forge(t, s.Keys, issuer, audience, ofAnother),
-			"no session":       s.forge(t, s.Keys, issuer, audience, unknown),
-			"another issuer":   s.forge(t, s.Keys, "elsewhere", audience, session),
-			"another audience": s.forge(t, s.Keys, issuer, "others", session),
+			"another user":     s.forge(t, issuer, audience, ofAnother),
+			"no session":       s.forge(t, issuer, audience, unknown),
+			"another issuer":   s.forge(t, "elsewhere", audience, session),
+			"another audience": s.forge(t, issuer, "others", session),
 		} {
 			s.refuses(t, name, get("/api/user", token), 401, "token", "is invalid")
 		}
@@ -90,7 +90,7 @@ func TestExpiredSessionIsRemoved(t *testing.T) {
 				session := s.sessionOf(t, token)
 				s.clock.Advance(25 * time.Hour)
 				if forged {
-					token = s.forge(t, s.Keys, issuer, audience, session)
+					token = s.forge(t, issuer, audience, session)
 				}
 				s.do(t, get("/api/user", token)).wantError(t, 401, "token", "has expired")
 				if _, err := s.Store.Session(t.Context(), session.ID, s.Keys.Keys()[0].ID); err == nil {
@@ -126,11 +126,11 @@ func (s *server) disable(t *testing.T, name string) {
 	}
 }
 
-// forge signs a token for a session that is good for an hour.
-func (s *server) forge(t *testing.T, keys *auth.KeyRing, issuer, audience string, session identity.Session) string {
+// forge signs a token for a session with the key of the server that is good for an hour.
+func (s *server) forge(t *testing.T, issuer, audience string, session identity.Session) string {
 	t.Helper()
 	now := s.clock.Now()
-	tokens := auth.NewTokens(keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
+	tokens := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
 	_, sign, err := tokens.Signer(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -14,17 +14,19 @@ import (
 	"conduit/internal/contract"
 )
 
-// observed is a handler below the outermost layer alone.
-func observed(handler http.HandlerFunc) http.Handler {
-	return observe(handler, Config{Log: slog.New(slog.DiscardHandler), Now: time.Now})
+// observed has a handler answer below the outermost layer alone.
+func observed(t *testing.T, handler http.HandlerFunc) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	observe(handler, Config{Log: slog.New(slog.DiscardHandler), Now: time.Now}).
+		ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	return w
 }
 
 // TestPanicIsAnAnswer: a fault in a handler is a 500 in the one shape, and the server goes on.
 func TestPanicIsAnAnswer(t *testing.T) {
 	t.Parallel()
-	w := httptest.NewRecorder()
-	observed(func(http.ResponseWriter, *http.Request) { panic("secret detail") }).
-		ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	w := observed(t, func(http.ResponseWriter, *http.Request) { panic("secret detail") })
 	if w.Code != http.StatusInternalServerError || w.Body.String() != `{"errors":{"server":["internal error"]}}` {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
@@ -38,10 +40,10 @@ func TestPanicAfterHalfAnAnswer(t *testing.T) {
 			t.Error("the connection was not broken")
 		}
 	}()
-	observed(func(w http.ResponseWriter, _ *http.Request) {
+	observed(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		panic("x")
-	}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	})
 }
 
 // TestBrokenContract: an answer that breaks the contract is in the log, and counted at /healthz.
@@ -66,9 +68,8 @@ func TestBrokenContract(t *testing.T) {
 	if told != broke {
 		t.Errorf("told %+v", told)
 	}
-	const want = `{"status":"ok","responses":{"checked":7,"violations":1}}`
-	if w.Body.String() != want {
-		t.Errorf("/healthz says %s, want %s", w.Body, want)
+	if got := w.Body.String(); got != `{"status":"ok","responses":{"checked":7,"violations":1}}` {
+		t.Errorf("/healthz says %s", got)
 	}
 	if !strings.Contains(log.String(), `operation=getTags status=200 reason="/tags breaks required" violations=1`) {
 		t.Errorf("logged %s", &log)

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"testing"
@@ -186,10 +187,7 @@ func TestOneSessionAtMost(t *testing.T) {
 		for _, most := range []int{1, 1, 1, 2, 2, 2} {
 			s.Sessions.Max = most
 			s.clock.Advance(time.Second)
-			calls := make([]call, 6)
-			for i := range calls {
-				calls[i] = login("jake@test.com", password)
-			}
+			calls := slices.Repeat([]call{login("jake@test.com", password)}, 6)
 			wantSame(t, "logins at once", map[int]int{200: len(calls)}, s.together(t, calls))
 			wantSame(t, "sessions after them", most, len(s.liveSessions(t)))
 		}
@@ -249,7 +247,7 @@ func TestFormerIssuers(t *testing.T) {
 		session := before.sessionOf(t, former)
 		forged := func(issuer, audience string) answer {
 			t.Helper()
-			return after.do(t, get("/api/user", after.forge(t, after.Keys, issuer, audience, session)))
+			return after.do(t, get("/api/user", after.forge(t, issuer, audience, session)))
 		}
 		forged("conduit", audience).want(t, 200, "")
 		forged("elsewhere", audience).wantError(t, 401, "token", "is invalid")
@@ -279,29 +277,12 @@ func TestShorterLifetime(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token := s.register(t, "jake")
 		s.clock.Advance(3 * time.Hour)
-		sealer, err := auth.NewSealer(kek)
-		if err != nil {
-			t.Fatal(err)
-		}
-		shorter, err := auth.OpenKeyRing(t.Context(), s.Store, sealer, auth.KeyRingOptions{
-			TokenLifetime: time.Hour, Now: s.clock.Now,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, name := range []string{issuer, "renamed"} {
 			t.Run(name, func(t *testing.T) {
-				tokens := auth.NewTokens(shorter, auth.TokenOptions{
-					Issuer: name, Audience: audience, Issuers: s.Store, Now: s.clock.Now,
+				shorter := newServerOn(t, s.Store, func(o *app.Options) {
+					o.SessionLifetime, o.Issuer, o.Now = time.Hour, name, s.clock.Now
 				})
-				if name != issuer {
-					if err := tokens.NoteIssuer(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if _, err := tokens.Verify(t.Context(), token); err != nil {
-					t.Errorf("a token of before: %v", err)
-				}
+				shorter.do(t, get("/api/user", token)).want(t, 200, "")
 			})
 		}
 	})
@@ -312,7 +293,8 @@ func TestShorterLifetime(t *testing.T) {
 func TestServerBesideReset(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		old := s.register(t, "jake")
-		sealer, err := auth.NewSealer(bytes.Repeat([]byte{8}, 32))
+		another := bytes.Repeat([]byte{8}, 32)
+		sealer, err := auth.NewSealer(another)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,11 +302,10 @@ func TestServerBesideReset(t *testing.T) {
 		if _, _, err := auth.ResetKeyRing(t.Context(), s.Store, sealer, options); err != nil {
 			t.Fatal(err)
 		}
-		keys, err := auth.OpenKeyRing(t.Context(), s.Store, sealer, options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		foreign := s.forge(t, keys, issuer, audience, identity.Session{UserID: 1, ID: "session"})
+		beside := newServerOn(t, s.Store, func(o *app.Options) {
+			o.KeyEncryptionKey = base64.StdEncoding.EncodeToString(another)
+		})
+		foreign := beside.do(t, login("jake@test.com", password)).token(t)
 		for _, c := range []call{
 			login("jake@test.com", password), registration("jane", "jane@test.com", password),
 			sessionCall("/api/sessions", "email", "jake@test.com", "password", password),

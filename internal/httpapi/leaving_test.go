@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -67,11 +68,7 @@ func TestDeletingByAnothersPassword(t *testing.T) {
 func TestOneOfManyDeletions(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
-		var calls []call
-		for range 10 {
-			calls = append(calls, leaving(jake, password))
-		}
-		if got := s.together(t, calls); got[204] != 1 || got[204]+got[401]+got[422] != 10 {
+		if got := s.together(t, slices.Repeat([]call{leaving(jake, password)}, 10)); got[204] != 1 || got[204]+got[401]+got[422] != 10 {
 			t.Errorf("ten deletions of one account: %v", got)
 		}
 	})
