@@ -126,12 +126,18 @@ func (s *server) disable(t *testing.T, name string) {
 	}
 }
 
+// tokensOf signs and verifies with the server's keys, and remembers nothing that the server has seen.
+func (s *server) tokensOf(issuer, audience string) *auth.Tokens {
+	return auth.NewTokens(s.Keys, auth.TokenOptions{
+		Issuer: issuer, Audience: audience, Issuers: s.Store, Now: s.clock.Now,
+	})
+}
+
 // forge signs a token for a session with the key of the server that is good for an hour.
 func (s *server) forge(t *testing.T, issuer, audience string, session identity.Session) string {
 	t.Helper()
 	now := s.clock.Now()
-	tokens := auth.NewTokens(s.Keys, auth.TokenOptions{Issuer: issuer, Audience: audience, Now: s.clock.Now})
-	_, sign, err := tokens.Signer(t.Context())
+	_, sign, err := s.tokensOf(issuer, audience).Signer(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +151,7 @@ func (s *server) forge(t *testing.T, issuer, audience string, session identity.S
 // sessionOf returns the session that a token names.
 func (s *server) sessionOf(t *testing.T, token string) identity.Session {
 	t.Helper()
-	presented, err := s.Sessions.Tokens.Verify(t.Context(), token)
+	presented, err := s.tokensOf(issuer, audience).Verify(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
 	}

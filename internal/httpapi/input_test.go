@@ -178,6 +178,7 @@ func (s *server) dial(t *testing.T) net.Conn {
 func (s *server) raw(t *testing.T, request string) answer {
 	t.Helper()
 	conn := s.dial(t)
+	defer func() { _ = conn.Close() }()
 	go func() { _, _ = conn.Write([]byte(request)) }() // the server may answer before it has read everything
 	return next(t, bufio.NewReader(conn))
 }
