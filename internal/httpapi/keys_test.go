@@ -26,13 +26,11 @@ func TestRevokedKeyElsewhere(t *testing.T) {
 		token := there.register(t, "jake")
 		refresh, lost := there.refreshToken(t), there.refreshToken(t)
 		there.refresh(t, lost).want(t, 200, "")
+		withRefresh := sessionCall("/api/sessions", "email", "jake@test.com", "password", password)
 		for name, start := range map[string]func() string{
-			"login":        func() string { return there.do(t, login("jake@test.com", password)).token(t) },
-			"registration": func() string { return there.register(t, "jane") },
-			"session": func() string {
-				return there.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).
-					tokens(t).AccessToken
-			},
+			"login":         func() string { return there.do(t, login("jake@test.com", password)).token(t) },
+			"registration":  func() string { return there.register(t, "jane") },
+			"session":       func() string { return there.do(t, withRefresh).tokens(t).AccessToken },
 			"refresh":       func() string { return there.refresh(t, refresh).tokens(t).AccessToken },
 			"refresh again": func() string { return there.refresh(t, lost).tokens(t).AccessToken },
 		} {

@@ -68,7 +68,8 @@ func TestDeletingByAnothersPassword(t *testing.T) {
 func TestOneOfManyDeletions(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
-		if got := s.together(t, slices.Repeat([]call{leaving(jake, password)}, 10)); got[204] != 1 || got[204]+got[401]+got[422] != 10 {
+		got := s.together(t, slices.Repeat([]call{leaving(jake, password)}, 10))
+		if got[204] != 1 || got[204]+got[401]+got[422] != 10 {
 			t.Errorf("ten deletions of one account: %v", got)
 		}
 	})

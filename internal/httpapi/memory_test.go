@@ -11,17 +11,14 @@ import (
 	"time"
 
 	"conduit/internal/app"
-	"conduit/internal/store"
-	"conduit/internal/store/storetest"
 )
 
 // eachWithMemory is each for servers with little memory for bodies and answers, and a clock of its own for transfers.
 func eachWithMemory(t *testing.T, bodies, answers int64, test func(t *testing.T, s *server, transfers *clock)) {
 	t.Helper()
-	t.Parallel()
-	storetest.Each(t, func(t *testing.T, db *store.Store) {
+	each(t, func(t *testing.T, s *server) {
 		transfers := &clock{now: time.Date(2026, 2, 18, 0, 0, 0, 0, time.UTC)}
-		test(t, newServerOn(t, db, func(o *app.Options) {
+		test(t, newServerOn(t, s.Store, func(o *app.Options) {
 			o.HTTP.BodyMemory, o.HTTP.AnswerMemory, o.HTTP.Now = bodies, answers, transfers.Now
 		}), transfers)
 	})
@@ -174,8 +171,8 @@ func TestMemoryComesBack(t *testing.T) {
 				del("/api/articles/unknown/favorite", jake),
 				put("/api/articles/unknown", jake, articleJSON("body", "x")),
 				get("/api/articles/long", "").with("If-None-Match", tag),
-				get("/api/articles/long", "").with("Accept-Encoding", "gzip"),
 				post("/api/articles", jake, padding+"{"), post("/api/articles", jake, padding+padding+padding),
+				get("/api/articles/long", "").with("Accept-Encoding", "gzip"),
 			} {
 				if got := s.do(t, c); got.status >= 500 {
 					t.Fatalf("%s %s: %d %s", c.method, c.path, got.status, got.body)

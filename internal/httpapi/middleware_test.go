@@ -89,7 +89,8 @@ func TestSecurityHeaders(t *testing.T) {
 func TestServerMetadata(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		const path = "/.well-known/oauth-authorization-server"
-		got := s.do(t, get(path, "")).want(t, 200, `{"issuer":"https://conduit.test","jwks_uri":"https://conduit.test/.well-known/jwks.json",
+		got := s.do(t, get(path, "")).want(t, 200, `{"issuer":"https://conduit.test",
+			"jwks_uri":"https://conduit.test/.well-known/jwks.json",
 			"grant_types_supported":[],"response_types_supported":[]}`)
 		s.wantUnchanged(t, get(path, ""), got)
 		s.refuses(t, "another issuer's", get(path+"/blog", ""), 404, "route", "not found")
