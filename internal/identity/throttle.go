@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math"
+	"net/netip"
+	"sync"
 	"time"
 
 	"conduit/internal/errs"
@@ -279,6 +281,67 @@ func (t *Throttle) turn(ctx context.Context, email string, client Client) (leave
 	return t.turns.take(ctx, t.hash("pair", t.account(email), networksOf(client.IPAddress)[0]), t.PerPair, turnQueue)
 }
 
+// turns lets few attempts go ahead at a time, since each is counted before its outcome is known. Without it, eight
+// browsers that log in as one person in the same moment would be more than are free, even with the right password. With
+// it they wait for those before them, whose success takes their count back. Guesses wait as well, and are then refused.
+// Few of the attempts that are counted in the same rows go to the database at a time.
+type turns struct {
+	mutex sync.Mutex
+	of    map[string]*turn
+}
+
+type turn struct {
+	places chan struct{}
+	users  int // who wait for a place or have one
+}
+
+// How long an attempt waits for a turn, and how many wait at one account. A turn is a courtesy: an attempt that gets
+// none goes ahead all the same, and is counted.
+const (
+	turnWait  = 10 * time.Second
+	turnQueue = 64
+)
+
+// take waits for one of so many places under a key, no longer than ctx lasts, and not at all if too many wait already.
+// The function it returns frees the place.
+func (t *turns) take(ctx context.Context, key string, places, queue int) (leave func()) {
+	t.mutex.Lock()
+	mine := t.of[key]
+	if mine == nil {
+		mine = &turn{places: make(chan struct{}, places)}
+		if t.of == nil {
+			t.of = map[string]*turn{}
+		}
+		t.of[key] = mine
+	}
+	mine.users++
+	wait := turnWait
+	if mine.users > cap(mine.places)+queue {
+		wait = 0
+	}
+	t.mutex.Unlock()
+
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	taken := false
+	select {
+	case mine.places <- struct{}{}:
+		taken = true
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return func() {
+		if taken {
+			<-mine.places
+		}
+		t.mutex.Lock()
+		defer t.mutex.Unlock()
+		if mine.users--; mine.users == 0 {
+			delete(t.of, key)
+		}
+	}
+}
+
 // refused records a refusal and returns it. If it cannot be recorded, it returns that error instead.
 func (t *Throttle) refused(ctx context.Context, refusal error, s sighting) error {
 	if err := t.note(ctx, s); err != nil {
@@ -298,4 +361,40 @@ func (t *Throttle) hash(parts ...string) string {
 		sum.Write([]byte{0}) // which no part holds
 	}
 	return parts[0] + ":" + hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// nat64 is where IPv4 clients come from when a translator stands before a server with IPv6 only (RFC 6052 §2.1).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// Network returns the narrowest network that the client is counted by.
+func (c Client) Network() string { return networksOf(c.IPAddress)[0] }
+
+// networksOf returns the networks that an IP address is counted by, the narrowest first. That is what one customer has
+// at least: an IPv4 address or an IPv6 /64. In IPv6 a customer can also have a /56 or a /48 (RIPE-690 §4.2), so these
+// follow. A text that is no IP address is its own network, the empty one too.
+func networksOf(ipAddress string) []string {
+	parsed, err := netip.ParseAddr(ipAddress)
+	if err != nil {
+		return []string{ipAddress}
+	}
+	parsed = parsed.Unmap().WithZone("")
+	if nat64.Contains(parsed) {
+		bytes := parsed.As16()
+		parsed = netip.AddrFrom4([4]byte(bytes[12:]))
+	}
+	if parsed.Is4() {
+		return []string{parsed.String()}
+	}
+	networks := make([]string, 3)
+	for i, bits := range []int{64, 56, 48} {
+		prefix, _ := parsed.Prefix(bits) // never fails for so few of 128 bits
+		networks[i] = prefix.String()
+	}
+	return networks
+}
+
+// widest returns the widest network that an IP address is counted by.
+func widest(ipAddress string) string {
+	networks := networksOf(ipAddress)
+	return networks[len(networks)-1]
 }
