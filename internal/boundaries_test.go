@@ -48,12 +48,14 @@ var rules = map[string]struct {
 		noHTTP: true},
 	"conduit/internal/httpapi": {may: []string{
 		"conduit", "conduit/api", "conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog",
-		"conduit/internal/contract", "conduit/internal/docs",
-		"github.com/getkin/kin-openapi/", "github.com/oapi-codegen/", "github.com/rs/cors",
-		"github.com/klauspost/compress/gzhttp",
-		"golang.org/x/sync/semaphore",
+		"conduit/internal/contract", "conduit/internal/docs", "conduit/internal/transport", "conduit/internal/proxies",
+		"github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
 		"go.opentelemetry.io/otel/",
 	}},
+	"conduit/internal/transport": {may: []string{
+		"conduit/internal/errs", "conduit/internal/identity", "conduit/internal/proxies", "golang.org/x/sync/semaphore",
+	}},
+	"conduit/internal/proxies": {},
 	"conduit/internal/contract": {may: []string{
 		"conduit/internal/errs", "github.com/getkin/kin-openapi/", "github.com/go-json-experiment/json/",
 		"github.com/goccy/go-yaml",

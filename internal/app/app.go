@@ -21,6 +21,7 @@ import (
 	"conduit/internal/httpapi"
 	"conduit/internal/identity"
 	"conduit/internal/metrics"
+	"conduit/internal/proxies"
 	"conduit/internal/store"
 )
 
@@ -103,7 +104,7 @@ func (a *App) open(ctx context.Context) error {
 	}
 	o.HTTP.Public, o.HTTP.Issuer, o.HTTP.Version = public, o.Issuer, o.Version
 	o.HTTP.Tracer = cmp.Or(o.HTTP.Tracer, tracer)
-	if o.HTTP.TrustedProxies, err = httpapi.ParseProxies(o.TrustedProxies); err != nil {
+	if o.HTTP.TrustedProxies, err = proxies.Parse(o.TrustedProxies); err != nil {
 		return wrong("trusted-proxies", err)
 	}
 	if err := a.openHandler(ctx, newID); err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"conduit/internal/auth"
-	"conduit/internal/httpapi"
 	"conduit/internal/identity"
+	"conduit/internal/transport"
 )
 
 // Serve answers requests, and does what is due from time to time, until ctx ends. Then it waits for requests under way,
@@ -74,8 +74,8 @@ func (a *App) listenAndServe(ctx context.Context) error {
 	}
 	failed := make(chan error, 1)
 	total, perNetwork := o.connections()
-	limits := httpapi.Connections{Total: total, PerNetwork: perNetwork, Proxies: o.HTTP.TrustedProxies, Log: log}
-	go func() { failed <- server.Serve(limits.Limit(httpapi.Listener(a.listener, o.HTTP.Origins))) }()
+	limits := transport.Connections{Total: total, PerNetwork: perNetwork, Proxies: o.HTTP.TrustedProxies, Log: log}
+	go func() { failed <- server.Serve(limits.Limit(transport.Listener(a.listener, o.HTTP.Origins))) }()
 	select {
 	case err := <-failed:
 		return err

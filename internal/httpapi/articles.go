@@ -67,7 +67,7 @@ func (h *handlers) CreateArticle(
 	}
 	return api.CreateArticle201JSONResponse{
 		Body:    articleEnvelope(article),
-		Headers: api.CreateArticle201ResponseHeaders{Location: base + "/articles/" + article.Slug},
+		Headers: api.CreateArticle201ResponseHeaders{Location: located("/articles/" + article.Slug)},
 	}, nil
 }
 

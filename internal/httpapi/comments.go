@@ -39,7 +39,7 @@ func (h *handlers) CreateArticleComment(
 	return api.CreateArticleComment201JSONResponse{
 		Body: api.CommentEnvelope{Comment: commentOf(comment)},
 		Headers: api.CreateArticleComment201ResponseHeaders{
-			Location: base + "/articles/" + request.Slug + "/comments/" + strconv.FormatInt(comment.ID, 10),
+			Location: located("/articles/" + request.Slug + "/comments/" + strconv.FormatInt(comment.ID, 10)),
 		},
 	}, nil
 }

@@ -2,15 +2,20 @@ package httpapi
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
+	"regexp"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
-	"conduit/api"
 	"conduit/internal/blog"
 	"conduit/internal/contract"
 	"conduit/internal/identity"
+	"conduit/internal/proxies"
 )
 
 // Config is what the server is made of.
@@ -39,7 +44,7 @@ type Config struct {
 	BodyTime time.Duration
 	BodyRate int
 
-	TrustedProxies Proxies // whose X-Forwarded-For and Forwarded count
+	TrustedProxies proxies.Trusted // whose X-Forwarded-For and Forwarded count
 
 	// Tracer makes a span of each request; nil for none.
 	Tracer trace.Tracer
@@ -80,8 +85,56 @@ const (
 	serverMetadata = "/.well-known/oauth-authorization-server"
 )
 
-// handlers has the strict methods, in files by noun. Add one here and there when the compiler says that
-// api.StrictServerInterface is not implemented: see CONTRIBUTING.md, "To add an endpoint".
-type handlers struct{ Config }
+// PublicURL is where others reach the server, through a proxy and perhaps below a path. It has no slash at its end, and
+// is empty if it is not known.
+type PublicURL string
 
-var _ api.StrictServerInterface = (*handlers)(nil)
+// plainPath matches a path in which nothing has to be escaped, so that everybody on the way reads the same.
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
+
+// ownPaths are the paths below which the server has something itself.
+var ownPaths = []string{
+	base, "/.well-known", "/avatars", "/docs", "/healthz", "/livez", "/openapi.json", "/openapi.yaml", "/readyz",
+}
+
+// ParsePublicURL reads a URL like https://example.com/blog.
+func ParsePublicURL(text string) (PublicURL, error) {
+	if text == "" {
+		return "", nil
+	}
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" || parsed.User != nil ||
+		strings.ContainsAny(text, "?#") {
+		return "", errors.New("want a URL like https://conduit.example.com or https://example.com/blog")
+	}
+	public := PublicURL(strings.TrimRight(text, "/"))
+	prefix := public.prefix()
+	if !plainPath.MatchString(prefix) {
+		return "", fmt.Errorf("its path %s is not made of plain names: want one like https://example.com/blog", prefix)
+	}
+	for _, own := range ownPaths {
+		if strings.HasPrefix(prefix+"/", own+"/") {
+			return "", fmt.Errorf("%s is what the server has below its URL: want the URL without it", own)
+		}
+	}
+	return public, nil
+}
+
+// prefix returns the path of the URL: "", or one like "/blog".
+func (p PublicURL) prefix() string {
+	parsed, err := url.Parse(string(p))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimRight(parsed.EscapedPath(), "/")
+}
+
+// isStopping reports whether the server is about to stop.
+func (c Config) isStopping() bool {
+	select {
+	case <-c.Stopping:
+		return true
+	default:
+		return false
+	}
+}

@@ -8,7 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"conduit/internal/httpapi"
+	"conduit/internal/proxies"
+	"conduit/internal/transport"
 )
 
 // arrivals is a listener to which connections come from IP addresses.
@@ -36,14 +37,14 @@ func (a arrivals) Accept() (net.Conn, error) {
 // TestNetworksOfConnections: they are counted like clients are, and trusted proxies bring those of many.
 func TestNetworksOfConnections(t *testing.T) {
 	t.Parallel()
-	proxies, err := httpapi.ParseProxies([]string{"192.0.2.1"})
+	trusted, err := proxies.Parse([]string{"192.0.2.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := &syncBuffer{}
 	listener := arrivals{from: make(chan string, 100)}
-	limited := httpapi.Connections{
-		Total: 10, PerNetwork: 2, Proxies: proxies, Log: slog.New(slog.NewTextHandler(log, nil)),
+	limited := transport.Connections{
+		Total: 10, PerNetwork: 2, Proxies: trusted, Log: slog.New(slog.NewTextHandler(log, nil)),
 	}.Limit(listener)
 	open := map[string][]net.Conn{}
 	arrive := func(want int, from ...string) {

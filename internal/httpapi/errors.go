@@ -58,7 +58,7 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	status := cmp.Or(statuses[refusal.Kind], http.StatusInternalServerError)
 	switch {
 	case status < http.StatusInternalServerError:
-	case r.Context().Err() == nil || request.brokenOff():
+	case r.Context().Err() == nil || request.memory.BrokenOff():
 		log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.Int("status", status),
 			slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.String("error", err.Error()),
 			request.named())
@@ -79,6 +79,11 @@ func sendError(w http.ResponseWriter, status int, fields errs.Fields, wait time.
 	}
 	writeJSON(w, status, errorBody{Errors: fields})
 }
+
+const (
+	missingToken          = "is missing"
+	invalidTokenChallenge = `Bearer realm="conduit", error="invalid_token"`
+)
 
 // challenge returns how to authenticate (RFC 6750 §3). It has an error code only if a token was sent.
 func challenge(fields errs.Fields) string {

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"conduit/internal/app"
-	"conduit/internal/httpapi"
 	"conduit/internal/identity"
+	"conduit/internal/proxies"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -182,8 +182,8 @@ func TestParseProxies(t *testing.T) {
 		},
 	} {
 		for _, network := range networks {
-			if proxies, err := httpapi.ParseProxies([]string{network}); (err == nil) != good {
-				t.Errorf("%q is read as %v, %v", network, proxies, err)
+			if trusted, err := proxies.Parse([]string{network}); (err == nil) != good {
+				t.Errorf("%q is read as %v, %v", network, trusted, err)
 			}
 		}
 	}

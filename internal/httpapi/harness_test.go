@@ -27,6 +27,7 @@ import (
 	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
+	"conduit/internal/transport"
 )
 
 // server is the real program on a real database, listening on loopback. Every answer of it is checked against the
@@ -129,7 +130,7 @@ func newServerOn(t testing.TB, db *store.Store, adjust ...func(*app.Options)) *s
 	}
 	t.Cleanup(s.App.Close)
 	s.Server = httptest.NewUnstartedServer(s.Handler)
-	s.Listener = httpapi.Listener(s.Listener, options.HTTP.Origins)
+	s.Listener = transport.Listener(s.Listener, options.HTTP.Origins)
 	s.Start()
 	t.Cleanup(s.Server.Close)
 	return s

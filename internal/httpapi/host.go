@@ -2,19 +2,22 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"conduit/internal/contract"
 	"conduit/internal/errs"
 	"conduit/internal/identity"
+	"conduit/internal/transport"
 )
 
 // host does what the contract does not describe: it finds out who is calling, reads bodies and shows errors.
 type host struct {
 	config  Config
-	pace    pace
+	pace    transport.Pace
 	answers *contract.Counts
 }
 
@@ -37,7 +40,42 @@ func (h *host) Authenticate(w http.ResponseWriter, r *http.Request, required boo
 	return err
 }
 
-func (h *host) Made(r *http.Request, size int) { requestFrom(r.Context()).made(int64(size)) }
+// ReadBody reads a body. A large one takes memory that all requests share.
+func (h *host) ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	request, size := requestFrom(r.Context()), r.ContentLength
+	if size < 0 {
+		size = limit
+	}
+	if size > contract.SmallBody {
+		if err := request.memory.TakeForBody(r.Context(), storedMemory*size); err != nil {
+			return nil, err
+		}
+	}
+	text, err := h.pace.Read(w, r, &request.memory, limit, min(size, contract.SmallBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return text, nil
+	case errors.As(err, &tooLarge):
+		return nil, contract.TooLarge(limit)
+	case request.memory.BrokenOff():
+		return nil, errs.Unavailable(err)
+	case transport.TooSlow(err):
+		w.Header().Set("Connection", "close") // RFC 9110 §15.5.9
+		return nil, errs.New(errs.KindTooSlow, "body", "did not come in time")
+	case transport.HungUp(err):
+		request.gone = err
+	}
+	return nil, errs.New(errs.KindUnreadable, "body", "could not be read")
+}
+
+// Made keeps only the memory that an answer of so many bytes needs while it is sent.
+func (h *host) Made(r *http.Request, size int) {
+	if size >= minGzip {
+		size += gzipMemory
+	}
+	requestFrom(r.Context()).memory.Shrink(int64(size))
+}
 
 func (h *host) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeError(w, r, h.config.Log, err)
@@ -55,4 +93,38 @@ func (h *host) broken(r *http.Request, v contract.Violation) {
 
 func (h *host) Refuse(w http.ResponseWriter, status int, fields errs.Fields) {
 	sendError(w, status, fields, 2*time.Second)
+}
+
+// tokenRefused reports whether an error is a refusal of the token, and returns its message.
+func tokenRefused(err error) (message string, ok bool) {
+	refusal, ok := errors.AsType[*errs.Error](err)
+	if !ok || refusal.Kind != errs.KindUnauthenticated {
+		return "", false
+	}
+	return refusal.Fields["token"][0], true
+}
+
+// authenticated returns the caller whom the request's token names. The error is Unauthenticated if there is no token or
+// a bad one, and another if it could not be checked. A token in the query or in a cookie does not count: RFC 6750 §2.3
+// warns of the first, and the second would allow cross-site request forgery.
+func authenticated(r *http.Request, users *identity.Users) (identity.Caller, error) {
+	token, err := bearerToken(r.Header["Authorization"])
+	if err != nil {
+		return identity.Caller{}, err
+	}
+	return users.Authenticate(r.Context(), token)
+}
+
+// bearerToken returns the token in the Authorization headers. The scheme is "Bearer", as the contract says, or "Token",
+// as RealWorld's own clients send it. More than one header, another scheme, or a scheme alone is a bad token.
+func bearerToken(headers []string) (string, error) {
+	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
+		return "", errs.Unauthenticated("token", missingToken)
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	token = strings.TrimLeft(token, " ") // RFC 9110 §11.4 allows more than one blank
+	if len(headers) > 1 || token == "" || !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "Token") {
+		return "", errs.Unauthenticated("token", "is invalid")
+	}
+	return token, nil
 }

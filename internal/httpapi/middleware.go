@@ -7,13 +7,20 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 	"regexp"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/rs/cors"
+
+	"conduit/internal/errs"
+	"conduit/internal/identity"
+	"conduit/internal/proxies"
+	"conduit/internal/transport"
 )
 
 // saneID matches what a client may call its request, which is nothing that could forge a line in somebody's log.
@@ -22,15 +29,15 @@ var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
 // observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
 func observe(next http.Handler, config Config) http.Handler {
 	log, now, prefix := config.Log, config.Now, config.Public.prefix()
-	clients := &clients{proxies: config.TrustedProxies, log: log}
+	clients := &proxies.Clients{Trusted: config.TrustedProxies, Log: log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked := &request{client: clients.of(r)}
+		asked := &requestState{client: identity.Client{IPAddress: clients.IPAddress(r), UserAgent: r.UserAgent()}}
 		// Only our id is unique. Clients may give one id to any number of requests.
 		asked.client.RequestID = rand.Text()
 		if id := r.Header.Get("X-Request-Id"); saneID.MatchString(id) {
 			asked.client.ClientRequestID = id
 		}
-		r = asked.begin(w, r, config.Tracer, clients.believe(r))
+		r = asked.begin(w, r, config.Tracer, config.TrustedProxies.Have(proxies.Peer(r.RemoteAddr)))
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, asked))
 		answer := &answerWriter{ResponseWriter: w, prefix: prefix}
 		asked.answer = answer
@@ -65,57 +72,14 @@ func observe(next http.Handler, config Config) http.Handler {
 	})
 }
 
-// answerWriter notes the status and whether the answer could be sent, and completes two headers: the generated code
-// names the media type without the charset, and handlers do not know below which path others reach the server.
-type answerWriter struct {
-	http.ResponseWriter
-	prefix string
-	status int
-	failed error
-}
-
-func (a *answerWriter) WriteHeader(status int) {
-	if a.status == 0 && status >= http.StatusOK {
-		a.status = status
-		if header := a.Header(); header.Get("Content-Type") == "application/json" {
-			header.Set("Content-Type", "application/json; charset=utf-8")
-		}
-		if location := a.Header().Get("Location"); strings.HasPrefix(location, "/") {
-			a.Header().Set("Location", a.prefix+location)
-		}
-	}
-	a.ResponseWriter.WriteHeader(status)
-}
-
-func (a *answerWriter) Write(text []byte) (int, error) {
-	if a.status == 0 {
-		a.WriteHeader(http.StatusOK)
-	}
-	n, err := a.ResponseWriter.Write(text)
-	a.failed = cmp.Or(a.failed, err)
-	return n, err
-}
-
-// Unwrap lets http.ResponseController through.
-func (a *answerWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
 // draining makes clients and proxies open new connections, to another instance, once this one is about to stop.
-func draining(next http.Handler, stopping <-chan struct{}) http.Handler {
+func draining(next http.Handler, config Config) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isClosed(stopping) {
+		if config.isStopping() {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func isClosed(signal <-chan struct{}) bool {
-	select {
-	case <-signal:
-		return true
-	default:
-		return false
-	}
 }
 
 const noStore = "no-store"
@@ -156,9 +120,6 @@ func crossOrigin(next http.Handler, origins []string) http.Handler {
 	}).Handler(next)
 }
 
-// minGzip is the length from which an answer is compressed, in bytes.
-const minGzip = 2048
-
 // compressed gzips large answers for clients that take them. No answer mixes a secret with what an attacker could have
 // chosen (BREACH): tokens travel in a header that other pages cannot send.
 func compressed(next http.Handler) http.Handler {
@@ -168,4 +129,130 @@ func compressed(next http.Handler) http.Handler {
 		panic(err) // the options are fixed
 	}
 	return wrap(next)
+}
+
+// hereOnly refuses requests from other machines. A server with accounts whose password everybody knows listens on
+// loopback, but a tunnel or a proxy there may forward requests from elsewhere.
+func hereOnly(next http.Handler, log *slog.Logger) http.Handler {
+	var warned sync.Once
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if proxies.Here(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		warned.Do(func() {
+			log.Warn("somebody from elsewhere was refused: this server has demo accounts, whose password everybody " +
+				"knows; --demo (CONDUIT_DEMO=true) serves them to others too")
+		})
+		writeError(w, r, log, notHere)
+	})
+}
+
+var notHere = errs.New(errs.KindForbidden, "server",
+	"has demo accounts and is for its own machine only; start it with --demo to serve others")
+
+// belowPath strips the path of the public URL from requests, for proxies that leave it there. It leaves requests alone
+// whose proxy has stripped it.
+func belowPath(next http.Handler, prefix string) http.Handler {
+	if prefix == "" {
+		return next
+	}
+	stripped := http.StripPrefix(prefix, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch escaped := r.URL.EscapedPath(); {
+		case escaped == prefix && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+			redirectTo(path.Base(prefix)+"/docs").ServeHTTP(w, r)
+		case strings.HasPrefix(escaped, prefix+"/"):
+			stripped.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// redirectTo redirects to a relative URL, so that it stays below whatever path a proxy has put before it.
+// [http.Redirect] would make it absolute.
+func redirectTo(relative string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", relative)
+		w.WriteHeader(http.StatusFound)
+	})
+}
+
+// bounded lets requests take memory, and releases it when they have been answered and the answer is compressed.
+func bounded(next http.Handler, bodies, answers *transport.Memory) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request := requestFrom(r.Context())
+		request.memory = transport.NewShare(w, bodies, answers, request.client.Network)
+		defer request.memory.End()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// charged takes memory for an answer to a read that is long enough to be compressed, before it is sent, unless memory
+// was taken before it was made. If there is none, the answer is 503. A change that was made is never answered so. Its
+// answer is short, and goes out as it is if need be, since compressing costs the most.
+func charged(next http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.Header().Set(gzhttp.HeaderNoCompression, "change")
+			next.ServeHTTP(w, r)
+			return
+		}
+		answer := &chargedAnswer{ResponseWriter: w, request: r, log: log}
+		next.ServeHTTP(answer, r)
+		if answer.status != 0 && !answer.begun { // without a body
+			answer.ResponseWriter.WriteHeader(answer.status)
+		}
+	})
+}
+
+type chargedAnswer struct {
+	http.ResponseWriter
+	request *http.Request
+	log     *slog.Logger
+	status  int
+	begun   bool
+	refused bool
+}
+
+// WriteHeader implements [http.ResponseWriter]. The status waits for the first bytes of the body, which decide.
+func (c *chargedAnswer) WriteHeader(status int) {
+	if status < http.StatusOK {
+		c.ResponseWriter.WriteHeader(status)
+	} else if c.status == 0 {
+		c.status = status
+	}
+}
+
+// Write implements [http.ResponseWriter]. Our answers are written in one piece.
+func (c *chargedAnswer) Write(text []byte) (int, error) {
+	if c.refused {
+		return len(text), nil
+	}
+	if !c.begun {
+		c.begun = true
+		if err := c.charge(int64(len(text))); err != nil {
+			c.refused = true
+			header := c.Header()
+			header.Del("Content-Encoding")
+			header.Del("ETag")
+			header.Set("Cache-Control", noStore)
+			writeError(c.ResponseWriter, c.request, c.log, err)
+			return len(text), nil
+		}
+		c.ResponseWriter.WriteHeader(cmp.Or(c.status, http.StatusOK))
+	}
+	return c.ResponseWriter.Write(text)
+}
+
+// Unwrap lets http.ResponseController through.
+func (c *chargedAnswer) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+func (c *chargedAnswer) charge(size int64) error {
+	memory := &requestFrom(c.request.Context()).memory
+	if size < minGzip || memory.HasForAnswer() {
+		return nil
+	}
+	return memory.TakeForAnswer(c.request.Context(), size+gzipMemory)
 }

@@ -29,7 +29,7 @@ type readiness struct {
 
 // ServeHTTP implements [http.Handler].
 func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if isClosed(p.config.Stopping) {
+	if p.config.isStopping() {
 		sendError(w, http.StatusServiceUnavailable, errs.Fields{"server": {"is stopping"}}, time.Second)
 		return
 	}
@@ -85,7 +85,7 @@ func health(config Config, answers *contract.Counts) http.HandlerFunc {
 		Responses *counted `json:"responses,omitempty"`
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		if isClosed(config.Stopping) {
+		if config.isStopping() {
 			sendError(w, http.StatusServiceUnavailable, errs.Fields{"server": {"is stopping"}}, time.Second)
 			return
 		}

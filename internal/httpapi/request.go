@@ -5,16 +5,18 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"conduit/internal/contract"
 	"conduit/internal/identity"
+	"conduit/internal/transport"
 )
 
-// request is what is known of a request so far. It is in the context from the outermost layer on. Inner layers complete
+// requestState is what is known of a request so far. It is in the context from the outermost layer on. Inner layers complete
 // this one value, since each further context would cost a copy of the http.Request.
-type request struct {
+type requestState struct {
 	contract.Exchange
 
 	span    trace.Span
@@ -26,23 +28,21 @@ type request struct {
 	answer *answerWriter
 	gone   error // what failed because the client had gone away before there was an answer
 
-	control         *http.ResponseController
-	bodies, answers *memory
-	leases          []*lease // what it holds of them
+	memory transport.Share // what it has taken
 }
 
 type requestKey struct{}
 
-func requestFrom(ctx context.Context) *request {
-	r, ok := ctx.Value(requestKey{}).(*request)
+func requestFrom(ctx context.Context) *requestState {
+	r, ok := ctx.Value(requestKey{}).(*requestState)
 	if !ok {
-		panic("httpapi: the request did not come through observe")
+		panic("httpapi: the request did not come through the outermost layer")
 	}
 	return r
 }
 
 // named returns what names the request in the log: our id, and, if it has these, the client's and the trace's.
-func (r *request) named() slog.Attr {
+func (r *requestState) named() slog.Attr {
 	names := []any{slog.String("request_id", r.client.RequestID)}
 	if r.client.ClientRequestID != "" {
 		names = append(names, slog.String("client_request_id", r.client.ClientRequestID))
@@ -58,7 +58,7 @@ func (r *request) named() slog.Attr {
 const clientGone = 499
 
 // status returns the status for the log.
-func (r *request) status() int {
+func (r *requestState) status() int {
 	if r.gone != nil {
 		return clientGone
 	}
@@ -66,16 +66,50 @@ func (r *request) status() int {
 }
 
 // cutShort returns, for the log, why the client has no answer, or half of one.
-func (r *request) cutShort() slog.Attr {
+func (r *requestState) cutShort() slog.Attr {
 	if err := cmp.Or(r.gone, r.answer.failed); err != nil {
 		return slog.String("cut_short", err.Error())
 	}
 	return slog.Attr{}
 }
 
-// callerFrom returns the caller of the request. There always is one, authenticated or anonymous. An anonymous one does
-// not reach operations that require a token.
-func callerFrom(ctx context.Context) identity.Caller { return requestFrom(ctx).caller }
+// answerWriter notes the status and whether the answer could be sent, and completes two headers: the generated code
+// names the media type without the charset, and handlers do not know below which path others reach the server.
+type answerWriter struct {
+	http.ResponseWriter
+	prefix string
+	status int
+	failed error
+}
 
-// clientFrom returns where the request comes from.
-func clientFrom(ctx context.Context) identity.Client { return requestFrom(ctx).client }
+func (a *answerWriter) WriteHeader(status int) {
+	if a.status == 0 && status >= http.StatusOK {
+		a.status = status
+		if header := a.Header(); header.Get("Content-Type") == "application/json" {
+			header.Set("Content-Type", "application/json; charset=utf-8")
+		}
+		if location := a.Header().Get("Location"); strings.HasPrefix(location, "/") {
+			a.Header().Set("Location", a.prefix+location)
+		}
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answerWriter) Write(text []byte) (int, error) {
+	if a.status == 0 {
+		a.WriteHeader(http.StatusOK)
+	}
+	n, err := a.ResponseWriter.Write(text)
+	a.failed = cmp.Or(a.failed, err)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController through.
+func (a *answerWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// What an answer or a body takes beside what a handler has asked for, in bytes.
+const (
+	minGzip      = 2048    // the length from which an answer is compressed
+	gzipMemory   = 1 << 20 // for compressing it while it is sent
+	storedMemory = 8       // times the size of a body: as it came, decoded, as SQL, and as it is shown again
+)

@@ -2,20 +2,36 @@
 // renders what that returns.
 //
 // Handlers translate and nothing else: an "if" about Conduit belongs to identity or blog. The package knows no SQL and
-// no database. Start reading at [New], which shows the way of a request on one screen; then contract.go.
+// no database. Start reading at [New], which shows the way of a request on one screen; then host.go.
 package httpapi
 
 import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	openapi "conduit"
 	"conduit/api"
 	"conduit/internal/contract"
 	"conduit/internal/docs"
+	"conduit/internal/transport"
+)
+
+// How much memory all requests together may take for bodies and for answers, in bytes, unless [Config] says otherwise.
+// What a small body or a small answer takes is not counted: it is less than what its connection costs anyway.
+const (
+	bodyMemory   = 32 << 20
+	answerMemory = 48 << 20
+)
+
+// How slow an upload may be, unless [Config] says otherwise; see [transport.Pace].
+const (
+	bodyTime = 20 * time.Second
+	bodyRate = 4 << 10 // bytes a second
 )
 
 // New returns the whole server as a handler. It fails if the contract and the generated code do not fit.
@@ -32,7 +48,9 @@ func New(config Config) (*Server, error) {
 	atLeast := func(words string) string { return strings.Replace(words, "8", strconv.Itoa(least), 1) }
 	changed.Pattern = atLeast(changed.Pattern)
 	changed.Extensions[message] = atLeast(changed.Extensions[message].(string))
-	host := &host{config: config, pace: pace{cmp.Or(config.BodyTime, bodyTime), cmp.Or(config.BodyRate, bodyRate)}}
+	host := &host{config: config, pace: transport.Pace{
+		Time: cmp.Or(config.BodyTime, bodyTime), Rate: cmp.Or(config.BodyRate, bodyRate),
+	}}
 	held := contract.Config{
 		Document: document, Base: base, Version: config.Version, Host: host,
 		Rehearse: config.Rehearse, BodyTime: bodyTime, Stopping: config.Stopping, OnAnswer: config.OnAnswer,
@@ -60,18 +78,25 @@ func New(config Config) (*Server, error) {
 	}
 	beside(operations, host)
 
-	handler := below(operations, config.Public.prefix())
+	handler := belowPath(operations, config.Public.prefix())
 	handler = compressed(charged(handler, config.Log))
 	if config.HereOnly {
 		handler = hereOnly(handler, config.Log)
 	}
 	handler = crossOrigin(handler, config.Origins)
 	handler = secure(handler)
-	bodies := newMemory(cmp.Or(config.BodyMemory, bodyMemory), config.Now)
-	answers := newMemory(cmp.Or(config.AnswerMemory, answerMemory), config.Now)
+	bodies := transport.NewMemory(cmp.Or(config.BodyMemory, bodyMemory), config.Now)
+	answers := transport.NewMemory(cmp.Or(config.AnswerMemory, answerMemory), config.Now)
 	handler = bounded(handler, bodies, answers)
-	handler = draining(handler, config.Stopping)
+	handler = draining(handler, config)
 	return &Server{observe(handler, config), &operations.Counts, bodies, answers}, nil
+}
+
+// issuedUnder reports whether the rest of a well-known path is the path of the issuer (RFC 8414 §3.1): the metadata of
+// https://example.com/blog is at https://example.com/.well-known/oauth-authorization-server/blog.
+func issuedUnder(issuer, rest string) bool {
+	parsed, err := url.Parse(issuer)
+	return err == nil && parsed.Host != "" && rest != "" && strings.Trim(parsed.Path, "/") == rest
 }
 
 // beside mounts what is not in the contract, or not at this path.
@@ -110,11 +135,32 @@ func beside(operations *contract.Mux, host *host) {
 	operations.Mount("GET /docs/{$}", redirectTo("../docs"))
 }
 
+// avatar answers GET /avatars/{file} with a picture for a demo account, drawn from its number. So demo content looks
+// alive without requests to anybody else's server.
+func avatar(w http.ResponseWriter, r *http.Request) bool {
+	name, isSVG := strings.CutSuffix(r.PathValue("file"), ".svg")
+	number, err := strconv.ParseUint(name, 10, 32)
+	if !isSVG || err != nil || strconv.FormatUint(number, 10) != name {
+		return false
+	}
+	// With steps of the golden angle, neighbours have colours far apart.
+	hue := number * 137 % 360
+	header := w.Header()
+	header.Set("Content-Type", "image/svg+xml")
+	header.Set("Cache-Control", "public, max-age=86400")
+	header.Set("Cross-Origin-Resource-Policy", "cross-origin") // for front ends on other origins
+	_, _ = fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96" width="96" height="96">`+
+		`<rect width="96" height="96" fill="hsl(%d 60%% 80%%)"/>`+
+		`<circle cx="48" cy="%d" r="18" fill="hsl(%d 55%% 40%%)"/>`+
+		`<path d="M12 96a36 %d 0 0 1 72 0z" fill="hsl(%d 55%% 40%%)"/></svg>`, hue, 34+number%5, hue, 30+number%9, hue)
+	return true
+}
+
 // Server answers requests, and has a few figures of what it does.
 type Server struct {
 	http.Handler
 	checks          *contract.Counts
-	bodies, answers *memory
+	bodies, answers *transport.Memory
 }
 
 // Checked returns how many answers were checked against the contract; zero unless that was asked for.
@@ -124,7 +170,7 @@ func (s *Server) Checked() int64 { return s.checks.Checked.Load() }
 func (s *Server) Violations() int64 { return s.checks.Violations.Load() }
 
 // BodyMemory returns how many bytes requests have taken for bodies, and how many they may.
-func (s *Server) BodyMemory() (taken, most int64) { return s.bodies.taken.Load(), s.bodies.size }
+func (s *Server) BodyMemory() (taken, most int64) { return s.bodies.Figures() }
 
 // AnswerMemory returns how many bytes requests have taken for answers, and how many they may.
-func (s *Server) AnswerMemory() (taken, most int64) { return s.answers.taken.Load(), s.answers.size }
+func (s *Server) AnswerMemory() (taken, most int64) { return s.answers.Figures() }

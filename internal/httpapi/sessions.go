@@ -58,7 +58,7 @@ func (h *handlers) CreateSession(
 	}
 	return api.CreateSession201JSONResponse{
 		Body:    tokensEnvelope(grant),
-		Headers: api.CreateSession201ResponseHeaders{Location: base + "/user/sessions/" + grant.Session.ID},
+		Headers: api.CreateSession201ResponseHeaders{Location: located("/user/sessions/" + grant.Session.ID)},
 	}, nil
 }
 

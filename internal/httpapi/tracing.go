@@ -16,7 +16,7 @@ import (
 // what is recorded, or writes into other traces.
 //
 // It is not otelhttp, which always records paths, IP addresses and user agents as they were sent.
-func (r *request) begin(w http.ResponseWriter, in *http.Request, tracer trace.Tracer, believed bool) *http.Request {
+func (r *requestState) begin(w http.ResponseWriter, in *http.Request, tracer trace.Tracer, believed bool) *http.Request {
 	if tracer == nil {
 		return in
 	}
@@ -38,7 +38,7 @@ func (r *request) begin(w http.ResponseWriter, in *http.Request, tracer trace.Tr
 
 // end names the span after the operation, and ends it. The status is the log's, so a client that went away is no
 // failure here either.
-func (r *request) end(method string, status int) {
+func (r *requestState) end(method string, status int) {
 	if r.span == nil {
 		return
 	}

@@ -22,7 +22,7 @@ func (h *handlers) CreateUser(
 	}
 	return api.CreateUser201JSONResponse{
 		Body:    userEnvelope(caller),
-		Headers: api.CreateUser201ResponseHeaders{Location: base + "/user"},
+		Headers: api.CreateUser201ResponseHeaders{Location: located("/user")},
 	}, nil
 }
 

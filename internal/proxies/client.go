@@ -1,4 +1,6 @@
-package httpapi
+// Package proxies finds out who is behind the proxies of a request. Headers that a proxy sets can be written by anybody,
+// so they count only if a trusted proxy sent them. The package knows nothing of what requests ask for.
+package proxies
 
 import (
 	"errors"
@@ -9,16 +11,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"conduit/internal/identity"
 )
 
-// Proxies are the networks of trusted proxies.
-type Proxies []netip.Prefix
+// Trusted are the networks of trusted proxies.
+type Trusted []netip.Prefix
 
-// ParseProxies reads networks ("10.0.0.0/8") and single IP addresses.
-func ParseProxies(networks []string) (Proxies, error) {
-	var proxies Proxies
+// Parse reads networks ("10.0.0.0/8") and single IP addresses.
+func Parse(networks []string) (Trusted, error) {
+	var trusted Trusted
 	for _, network := range networks {
 		network = strings.TrimSpace(network)
 		prefix, err := netip.ParsePrefix(network)
@@ -31,13 +31,24 @@ func ParseProxies(networks []string) (Proxies, error) {
 		if err != nil {
 			return nil, errors.New("want networks or IP addresses like 10.0.0.0/8, by commas")
 		}
-		proxies = append(proxies, prefix.Masked())
+		trusted = append(trusted, prefix.Masked())
 	}
-	return proxies, nil
+	return trusted, nil
 }
 
-func (p Proxies) believed(ip netip.Addr) bool {
-	return slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(ip) })
+// Have reports whether an IP address is a trusted proxy's.
+func (t Trusted) Have(ip netip.Addr) bool {
+	return slices.ContainsFunc(t, func(network netip.Prefix) bool { return network.Contains(ip) })
+}
+
+// Peer returns the IP address of one end of a connection, given with its port. A Unix socket has none: it gets the zero
+// Addr.
+func Peer(ipAndPort string) netip.Addr {
+	peer, err := netip.ParseAddrPort(ipAndPort)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return plain(peer.Addr())
 }
 
 // The headers in which proxies say whom they forward.
@@ -46,56 +57,46 @@ const (
 	forwarded    = "Forwarded" // RFC 7239
 )
 
-// clients tells where requests come from.
+// Clients finds out where requests come from.
 // No library does: of the 74 forms in its test realclientip-go misreads 18; chi, echo, gin and xff misread 35 and more.
-type clients struct {
-	proxies            Proxies
-	log                *slog.Logger
+type Clients struct {
+	Trusted Trusted
+	Log     *slog.Logger
+
 	unknown, disagreed sync.Once // each is worth one line, and clients can cause any number
 }
 
-// of returns where a request comes from.
-func (c *clients) of(r *http.Request) identity.Client {
-	client := identity.Client{UserAgent: r.UserAgent()}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return client // a Unix socket has no IP address
+// IPAddress returns the one that a request comes from, or "" if its peer has none.
+func (c *Clients) IPAddress(r *http.Request) string {
+	if peer := Peer(r.RemoteAddr); peer.IsValid() {
+		return c.behind(peer, r.Header).String()
 	}
-	client.IPAddress = c.behind(plain(peer.Addr()), r.Header).String()
-	return client
-}
-
-// believe reports whether the peer of a request is a trusted proxy.
-func (c *clients) believe(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && c.proxies.believed(plain(peer.Addr()))
+	return ""
 }
 
 // behind returns who is behind the peer of a connection. A proxy sets one of the two headers, as a rule, and hands on
 // whatever a client wrote into the other, so that they are believed together only if they say the same. Else it is the
 // peer.
-func (c *clients) behind(peer netip.Addr, header http.Header) netip.Addr {
+func (c *Clients) behind(peer netip.Addr, header http.Header) netip.Addr {
 	var named []netip.Addr
 	for name, parse := range map[string]func(string) netip.Addr{forwardedFor: parseNode, forwarded: parseElement} {
 		if lines := header[name]; !blank(lines) {
-			named = append(named, c.proxies.last(peer, hopsOf(lines, parse)))
+			named = append(named, c.Trusted.last(peer, hopsOf(lines, parse)))
 		}
 	}
 	switch {
 	case len(named) == 0:
 		return peer
-	case !c.proxies.believed(peer):
+	case !c.Trusted.Have(peer):
 		c.unknown.Do(func() {
-			c.log.Warn("a request says that it was forwarded, and its peer is no trusted proxy, so the peer is taken "+
-				"for "+
-				"the client: if that is a proxy of yours, name its network in --trusted-proxies "+
-				"(CONDUIT_TRUSTED_PROXIES)",
-				"peer", peer.String())
+			c.Log.Warn("a request says that it was forwarded, and its peer is no trusted proxy, so the peer is taken "+
+				"for the client: if that is a proxy of yours, name its network in --trusted-proxies "+
+				"(CONDUIT_TRUSTED_PROXIES)", "peer", peer.String())
 		})
 		return peer
 	case len(slices.Compact(named)) > 1:
 		c.disagreed.Do(func() {
-			c.log.Warn("a request has the headers X-Forwarded-For and Forwarded, which name different clients, so the "+
+			c.Log.Warn("a request has the headers X-Forwarded-For and Forwarded, which name different clients, so the "+
 				"proxy is taken for the client: let it remove the header that it does not set", "peer", peer.String())
 		})
 		return peer
@@ -105,10 +106,10 @@ func (c *clients) behind(peer netip.Addr, header http.Header) netip.Addr {
 
 // last goes back along the hops and returns the first that is no trusted proxy, since anybody can have written what
 // stands before it. If a hop cannot be read, it returns the proxy that wrote it.
-func (p Proxies) last(peer netip.Addr, hops iter.Seq[netip.Addr]) netip.Addr {
+func (t Trusted) last(peer netip.Addr, hops iter.Seq[netip.Addr]) netip.Addr {
 	client := peer
 	for hop := range hops {
-		if !p.believed(client) || !hop.IsValid() {
+		if !t.Have(client) || !hop.IsValid() {
 			break
 		}
 		client = hop

@@ -1,43 +1,18 @@
-package httpapi
+package proxies
 
 import (
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
-
-	"conduit/internal/errs"
 )
 
-// hereOnly refuses requests from other machines. A server with accounts whose password everybody knows listens on
-// loopback, but a tunnel or a proxy there may forward requests from elsewhere.
-func hereOnly(next http.Handler, log *slog.Logger) http.Handler {
-	var warned sync.Once
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isHere(r) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		warned.Do(func() {
-			log.Warn("somebody from elsewhere was refused: this server has demo accounts, whose password everybody " +
-				"knows; --demo (CONDUIT_DEMO=true) serves them to others too")
-		})
-		writeError(w, r, log, notHere)
-	})
-}
-
-var notHere = errs.New(errs.KindForbidden, "server",
-	"has demo accounts and is for its own machine only; start it with --demo to serve others")
-
-// isHere reports whether a request was made on this machine, as far as that can be known: its peer, everybody who is
+// Here reports whether a request was made on this machine, as far as that can be known: its peer, everybody who is
 // said to have sent or forwarded it, and the host that it asks for are loopback. Requests that a development server on
 // this machine forwards pass, for all of these are loopback.
-func isHere(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !plain(peer.Addr()).IsLoopback() || !isLocalHost(r.Host) {
+func Here(r *http.Request) bool {
+	if !Peer(r.RemoteAddr).IsLoopback() || !isLocalHost(r.Host) {
 		return false
 	}
 	hops := slices.Collect(hopsOf(r.Header[forwarded], parseElement))

@@ -1,16 +1,19 @@
-package httpapi
+// Package transport bounds what clients may take of the machine: connections, memory, and time for a body. Every bound
+// also holds for one network, so that no client keeps others out. The package knows nothing of the contract: who calls
+// it passes what it needs to know.
+package transport
 
 import (
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"syscall"
 	"time"
 
 	"conduit/internal/identity"
+	"conduit/internal/proxies"
 )
 
 // Connections bounds how many connections are open at a time, in all and from one network, so that nobody keeps others
@@ -18,7 +21,7 @@ import (
 // knows no networks, and when all places are taken it lets new clients wait without a word.
 type Connections struct {
 	Total, PerNetwork int
-	Proxies           Proxies
+	Proxies           proxies.Trusted
 	Log               *slog.Logger
 }
 
@@ -69,11 +72,11 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 // networkOf returns the network that a connection is counted by. It is empty for proxies and for sockets without an IP
 // address.
 func (l *limitedListener) networkOf(conn net.Conn) string {
-	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil || l.limits.Proxies.believed(plain(peer.Addr())) {
+	peer := proxies.Peer(conn.RemoteAddr().String())
+	if !peer.IsValid() || l.limits.Proxies.Have(peer) {
 		return ""
 	}
-	return identity.Client{IPAddress: plain(peer.Addr()).String()}.Network()
+	return identity.Client{IPAddress: peer.String()}.Network()
 }
 
 // enter counts a connection, or returns why there is no place for it.

@@ -1,4 +1,4 @@
-package httpapi
+package transport
 
 import (
 	"bytes"
@@ -79,7 +79,7 @@ func (c *unreadConn) refusal(status int) []byte {
 	case http.StatusServiceUnavailable:
 		field, message = "server", "has too many connections"
 	}
-	body, err := json.Marshal(errorBody{Errors: errs.Fields{field: {message}}})
+	body, err := json.Marshal(map[string]errs.Fields{"errors": {field: {message}}})
 	if err != nil {
 		panic(err) // text always marshals
 	}
