@@ -15,11 +15,8 @@ import (
 // for the person it is for, and ask again each time.
 func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		known := &known{
-			salt: o.mux.config.Version,
-			tags: r.Header.Values("If-None-Match"),
-			head: r.Method == http.MethodHead,
-		}
+		tags := r.Header.Values("If-None-Match")
+		known := &known{salt: o.mux.config.Version, tags: tags, head: r.Method == http.MethodHead}
 		o.host.Exchange(r.Context()).known = known
 		held := &heldAnswer{ResponseWriter: w, status: http.StatusOK}
 		next(held, r)

@@ -143,12 +143,11 @@ func (p preferred) hold(w http.ResponseWriter, r *http.Request, config Config) e
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.wait + config.BodyTime))
 	select {
 	case <-time.After(p.wait):
-		return nil
 	case <-config.Stopping:
-		return nil
 	case <-r.Context().Done():
 		return context.Cause(r.Context())
 	}
+	return nil
 }
 
 // write answers as an operation would. Errors have the usual shape and headers, other answers those of the contract.

@@ -20,8 +20,7 @@ func (h *handlers) GetJwks(context.Context, api.GetJwksRequestObject) (api.GetJw
 		return nil, fmt.Errorf("public keys: %w", err)
 	}
 	return api.GetJwks200JSONResponse{
-		Body:    set,
-		Headers: api.GetJwks200ResponseHeaders{CacheControl: h.keysCacheControl()},
+		Body: set, Headers: api.GetJwks200ResponseHeaders{CacheControl: h.keysCacheControl()},
 	}, nil
 }
 

@@ -16,11 +16,8 @@ import (
 // userEnvelope shows callers themselves, with their token.
 func userEnvelope(caller identity.Caller) api.UserEnvelope {
 	return api.UserEnvelope{User: api.User{
-		Username: caller.User.Username,
-		Email:    caller.User.Email,
-		Token:    caller.Token,
-		Bio:      orNull(caller.User.Bio),
-		Image:    orNull(caller.User.Image),
+		Username: caller.User.Username, Email: caller.User.Email, Token: caller.Token, Bio: orNull(caller.User.Bio),
+		Image: orNull(caller.User.Image),
 	}}
 }
 
@@ -34,9 +31,7 @@ func orNull(text *string) nullable.Nullable[string] {
 
 func profileShown(profile blog.Profile) api.Profile {
 	return api.Profile{
-		Username:  profile.Username,
-		Bio:       orNull(profile.Bio),
-		Image:     orNull(profile.Image),
+		Username: profile.Username, Bio: orNull(profile.Bio), Image: orNull(profile.Image),
 		Following: profile.Following,
 	}
 }
@@ -52,36 +47,23 @@ func profileEnvelope(profile blog.Profile) api.ProfileEnvelope {
 
 func articleEnvelope(article blog.ArticleView) api.ArticleEnvelope {
 	return api.ArticleEnvelope{Article: api.Article{
-		Slug:           article.Slug,
-		Title:          article.Title,
-		Description:    article.Description,
-		Body:           article.Body,
-		TagList:        orEmpty(article.TagList),
-		CreatedAt:      api.Timestamp(article.CreatedAt),
-		UpdatedAt:      api.Timestamp(article.UpdatedAt),
-		Favorited:      article.Favorited,
-		FavoritesCount: article.FavoritesCount,
-		Author:         profileShown(article.Author),
+		Slug: article.Slug, Title: article.Title, Description: article.Description, Body: article.Body,
+		TagList: orEmpty(article.TagList), CreatedAt: api.Timestamp(article.CreatedAt),
+		UpdatedAt: api.Timestamp(article.UpdatedAt), Favorited: article.Favorited,
+		FavoritesCount: article.FavoritesCount, Author: profileShown(article.Author),
 	}}
 }
 
 func articleList(page blog.ArticlePage) api.ArticleList {
 	list := api.ArticleList{
-		Articles:      make([]api.ArticleSummary, len(page.Articles)),
-		ArticlesCount: page.Total,
-		NextCursor:    orNull(nil),
+		Articles: make([]api.ArticleSummary, len(page.Articles)), ArticlesCount: page.Total, NextCursor: orNull(nil),
 	}
 	for i, article := range page.Articles {
 		list.Articles[i] = api.ArticleSummary{
-			Slug:           article.Slug,
-			Title:          article.Title,
-			Description:    article.Description,
-			TagList:        orEmpty(article.TagList),
-			CreatedAt:      api.Timestamp(article.CreatedAt),
-			UpdatedAt:      api.Timestamp(article.UpdatedAt),
-			Favorited:      article.Favorited,
-			FavoritesCount: article.FavoritesCount,
-			Author:         profileSummary(article.Author),
+			Slug: article.Slug, Title: article.Title, Description: article.Description,
+			TagList: orEmpty(article.TagList), CreatedAt: api.Timestamp(article.CreatedAt),
+			UpdatedAt: api.Timestamp(article.UpdatedAt), Favorited: article.Favorited,
+			FavoritesCount: article.FavoritesCount, Author: profileSummary(article.Author),
 		}
 	}
 	if page.Next != nil {
@@ -93,11 +75,8 @@ func articleList(page blog.ArticlePage) api.ArticleList {
 
 func commentOf(comment blog.CommentView) api.Comment {
 	return api.Comment{
-		Id:        comment.ID,
-		Body:      comment.Body,
-		CreatedAt: api.Timestamp(comment.CreatedAt),
-		UpdatedAt: api.Timestamp(comment.UpdatedAt),
-		Author:    profileSummary(comment.Author),
+		Id: comment.ID, Body: comment.Body, CreatedAt: api.Timestamp(comment.CreatedAt),
+		UpdatedAt: api.Timestamp(comment.UpdatedAt), Author: profileSummary(comment.Author),
 	}
 }
 
@@ -123,13 +102,9 @@ func orEmpty(list []string) []string {
 
 func sessionOf(session identity.Session, caller identity.Caller) api.Session {
 	return api.Session{
-		Id:         session.ID,
-		CreatedAt:  api.Timestamp(session.CreatedAt),
-		LastSeenAt: api.Timestamp(session.LastSeenAt),
-		ExpiresAt:  api.Timestamp(session.ExpiresAt),
-		IpAddress:  session.IPAddress,
-		UserAgent:  session.UserAgent,
-		Current:    session.ID == caller.Session.ID,
+		Id: session.ID, CreatedAt: api.Timestamp(session.CreatedAt), LastSeenAt: api.Timestamp(session.LastSeenAt),
+		ExpiresAt: api.Timestamp(session.ExpiresAt), IpAddress: session.IPAddress, UserAgent: session.UserAgent,
+		Current: session.ID == caller.Session.ID,
 	}
 }
 
@@ -142,10 +117,8 @@ func noticeOf(event identity.Event) api.Notice {
 
 func tokensEnvelope(grant identity.Grant) api.SessionTokensEnvelope {
 	return api.SessionTokensEnvelope{Session: api.SessionTokens{
-		Id:                    grant.Session.ID,
-		AccessToken:           grant.AccessToken,
-		AccessTokenExpiresAt:  api.Timestamp(grant.AccessExpiresAt),
-		RefreshToken:          grant.RefreshToken,
+		Id: grant.Session.ID, AccessToken: grant.AccessToken,
+		AccessTokenExpiresAt: api.Timestamp(grant.AccessExpiresAt), RefreshToken: grant.RefreshToken,
 		RefreshTokenExpiresAt: api.Timestamp(grant.Session.ExpiresAt),
 	}}
 }

@@ -21,8 +21,7 @@ func (h *handlers) CreateUser(
 		return nil, err
 	}
 	return api.CreateUser201JSONResponse{
-		Body:    userEnvelope(caller),
-		Headers: api.CreateUser201ResponseHeaders{Location: located("/user")},
+		Body: userEnvelope(caller), Headers: api.CreateUser201ResponseHeaders{Location: located("/user")},
 	}, nil
 }
 
