@@ -109,9 +109,9 @@ func tokenRefused(err error) (message string, ok bool) {
 }
 
 // bearerToken returns the token in the Authorization headers. The scheme is "Bearer", as the contract says, or "Token",
-// as RealWorld's own clients send it. More than one header, another scheme, or a scheme alone is a bad token. One in the
-// query or in a cookie does not count: RFC 6750 §2.3 warns of the first, and the second would allow cross-site request
-// forgery.
+// as RealWorld's own clients send it. More than one header, another scheme, or a scheme alone is a bad token. One in
+// the query or in a cookie does not count: RFC 6750 §2.3 warns of the first, and the second would allow cross-site
+// request forgery.
 func bearerToken(headers []string) (string, error) {
 	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
 		return "", errs.Unauthenticated("token", missingToken)

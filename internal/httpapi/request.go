@@ -18,8 +18,8 @@ import (
 	"conduit/internal/transport"
 )
 
-// requestState is what is known of a request so far. It is in the context from the outermost layer on. Inner layers complete
-// this one value, since each further context would cost a copy of the http.Request.
+// requestState is what is known of a request so far. It is in the context from the outermost layer on. Inner layers
+// complete this one value, since each further context would cost a copy of the http.Request.
 type requestState struct {
 	contract.Exchange
 
@@ -82,7 +82,9 @@ func (r *requestState) cutShort() slog.Attr {
 // what is recorded, or writes into other traces.
 //
 // It is not otelhttp, which always records paths, IP addresses and user agents as they were sent.
-func (r *requestState) begin(w http.ResponseWriter, in *http.Request, tracer trace.Tracer, believed bool) *http.Request {
+func (r *requestState) begin(
+	w http.ResponseWriter, in *http.Request, tracer trace.Tracer, believed bool,
+) *http.Request {
 	if tracer == nil {
 		return in
 	}

@@ -1,5 +1,5 @@
-// Package proxies finds out who is behind the proxies of a request. Headers that a proxy sets can be written by anybody,
-// so they count only if a trusted proxy sent them. The package knows nothing of what requests ask for.
+// Package proxies finds out who is behind the proxies of a request. Anybody can write the headers that a proxy sets, so
+// they count only if a trusted proxy sent them. The package knows nothing of what requests ask for.
 package proxies
 
 import (

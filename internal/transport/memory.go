@@ -163,7 +163,8 @@ type Share struct {
 	leases          []*lease
 }
 
-// NewShare returns an empty share, for the request that w answers. It asks for the client's network when it takes memory.
+// NewShare returns an empty share, for the request that w answers. It asks for the client's network when memory is
+// taken.
 func NewShare(w http.ResponseWriter, bodies, answers *Memory, network func() string) Share {
 	return Share{bodies: bodies, answers: answers, network: network, control: http.NewResponseController(w)}
 }
