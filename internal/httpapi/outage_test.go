@@ -322,7 +322,7 @@ type counting struct {
 }
 
 func (c *counting) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	if strings.HasPrefix(strings.ToLower(data.SQL), c.words) {
+	if strings.HasPrefix(strings.TrimSpace(strings.ToLower(data.SQL)), c.words) {
 		c.count.Add(1)
 	}
 	return ctx
