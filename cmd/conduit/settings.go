@@ -43,6 +43,8 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&s.Issuer, "issuer", "", "`name` in the iss claim of tokens (default the public URL, or conduit)")
 	flags.StringVar(&s.Audience, "audience", "conduit", "`name` in the aud claim of tokens")
 	flags.DurationVar(&s.SessionLifetime, "session-lifetime", 24*time.Hour, "how long a RealWorld login lasts")
+	flags.DurationVar(&s.SessionLease, "session-lease", store.MostLease,
+		"how long sessions are trusted after the log of endings was read; 0 asks the database for each request")
 	flags.DurationVar(&s.Refresh.Access, "access-lifetime", 15*time.Minute,
 		"how long an access token lasts that comes with a refresh token")
 	flags.DurationVar(&s.Refresh.Idle, "refresh-idle", 7*24*time.Hour,

@@ -118,7 +118,7 @@ func (a *App) openStore(ctx context.Context, tracer trace.Tracer) (err error) {
 	o := &a.options
 	if a.Store = o.Store; a.Store == nil {
 		o.Database.Connections = cmp.Or(o.Database.Connections, store.DefaultConnections())
-		o.Database.Spans = tracer
+		o.Database.Spans, o.Database.lease = tracer, o.SessionLease
 		if a.Store, err = OpenDatabase(ctx, o.Database, o.Log); err != nil {
 			return err
 		}
@@ -273,6 +273,7 @@ func (a *App) openMetrics(ctx context.Context) error {
 	a.figures.Passwords(a.passwords)
 	a.figures.Keys(a.Keys, a.options.KeyRotation)
 	a.figures.Server(a.server)
+	a.figures.Recall(a.Store.Recalled())
 	stop, err := serveMetrics(ctx, a.options.MetricsListen, a.figures, a.options.Log)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -20,6 +21,8 @@ type Database struct {
 	Connections  int          // at most; 0 for as few as a command needs
 	Migrate      bool         // whether the schema is brought up to date
 	Spans        trace.Tracer // of statements; nil for none
+
+	lease time.Duration // for how long sessions are remembered
 }
 
 // CommandConnections are enough for a command, which does one thing after the other. Servers beside it have most of the
@@ -30,6 +33,7 @@ const CommandConnections = 2
 func OpenDatabase(ctx context.Context, o Database, log *slog.Logger) (*store.Store, error) {
 	db, err := store.Open(o.URL, store.Options{
 		Log: log, Existing: !o.Migrate, Connections: cmp.Or(o.Connections, CommandConnections), Spans: o.Spans,
+		Lease: o.lease,
 	})
 	if err != nil {
 		return nil, wrong("database", err)

@@ -40,6 +40,7 @@ type Options struct {
 	KeySetAge             time.Duration // for how long others may keep the public keys
 	Issuer, Audience      string
 	SessionLifetime       time.Duration
+	SessionLease          time.Duration
 	Refresh               identity.RefreshLimits
 	MaxSessions           int
 	LoginAttempts         int
@@ -117,6 +118,8 @@ func (o *Options) Check() error {
 		{"refresh-absolute", lifetime(o.Refresh.Absolute), lifetimes},
 		{"refresh-grace", o.Refresh.Grace >= 0 && o.Refresh.Grace <= 5*time.Minute,
 			"want 0 to 5m: for so long a stolen token goes unnoticed"},
+		{"session-lease", o.SessionLease >= 0 && o.SessionLease <= store.MostLease,
+			fmt.Sprintf("want 0 to %v: who ends a session waits that long", store.MostLease)},
 		{"login-attempts", attempts(o.LoginAttempts), most},
 		{"account-attempts", attempts(o.AccountAttempts), most},
 		{"network-attempts", attempts(o.NetworkAttempts), most},

@@ -155,7 +155,8 @@ func (s *server) sessionOf(t *testing.T, token string) identity.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, _, err := s.Store.SessionWithUser(t.Context(), presented.SessionID, presented.KeyID)
+	session, _, err := s.Store.SessionWithUser(t.Context(),
+		identity.Presented{SessionID: presented.SessionID, KeyID: presented.KeyID})
 	if err != nil {
 		t.Fatal(err)
 	}

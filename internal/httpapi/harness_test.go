@@ -94,6 +94,9 @@ func each(t *testing.T, test func(t *testing.T, s *server)) {
 // newServer starts a server on the database at url.
 func newServer(t testing.TB, url string, options store.Options) *server {
 	t.Helper()
+	if options.Lease == 0 {
+		options.Lease = store.MostLease
+	}
 	return newServerOn(t, storetest.Open(t, url, options))
 }
 

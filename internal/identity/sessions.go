@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"conduit/internal/errs"
@@ -72,10 +73,12 @@ type SessionStore interface {
 	// ended. Of the sessions that are not over by now it ends those unused longest. It ends none if the session given
 	// was evicted itself.
 	EvictSessions(ctx context.Context, session Session, keep int, now time.Time) (ended []string, err error)
-	// SessionWithUser returns a session and its user by one query; NotFound("session") if it is not there, or the key
-	// with this kid does not count. Each request calls it, so it reads no more than requests need: ids, expiry, names,
-	// bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled.
-	SessionWithUser(ctx context.Context, id, kid string) (Session, User, error)
+	// SessionWithUser returns the session that a token names and its user; NotFound("session") if it is not there, or
+	// the token's key does not count. Each request calls it, so it reads no more than requests need: ids, expiry, names,
+	// bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled. What it
+	// returns may be remembered, but never after EndSession, EndSessions, EvictSessions or a method of [UserStore] has
+	// returned that ends or changes it, at whichever instance.
+	SessionWithUser(ctx context.Context, token Presented) (Session, User, error)
 	// Sessions returns up to limit sessions that are not over by now, of one user, or of everybody for the id 0. They
 	// come in the order of their ids and have ids above after.
 	Sessions(ctx context.Context, userID int64, now time.Time, after string, limit int) ([]AccountSession, error)
@@ -100,9 +103,22 @@ type SessionStore interface {
 	Session(ctx context.Context, id, kid string) (Session, error)
 	// SweepSessions removes up to limit sessions that are over by now, and returns how many.
 	SweepSessions(ctx context.Context, now time.Time, limit int) (int, error)
+	// SweepRevocations removes up to limit notes of endings and changes that every instance has read, and returns how
+	// many.
+	SweepRevocations(ctx context.Context, limit int) (int, error)
 	// Lease lends a name to one caller at a time, until the time given. It returns false if somebody has the name at
 	// now.
 	Lease(ctx context.Context, name string, now, until time.Time) (bool, error)
+}
+
+// Recall counts what came of looking sessions up.
+type Recall struct {
+	Hits   atomic.Int64 // nothing was asked
+	Misses atomic.Int64 // it was not remembered
+	Stale  atomic.Int64 // the lease had run out
+	Polls  atomic.Int64 // readings of the revocation log
+	Failed atomic.Int64 // of which failed
+	Waits  atomic.Int64 // answers that were held back
 }
 
 // Tokens makes and reads the access tokens of sessions.
@@ -224,10 +240,25 @@ type Presented struct {
 	UserID                      int64
 }
 
+// with reports whether the token came with the refresh token at this place of its session's chain.
+func (p Presented) with(generation int64) bool { return strings.HasSuffix(p.ID, mark(generation)) }
+
+// Newest reports whether the token is as new as what is known of its session, so that nothing is left to be noted of
+// its use.
+func (p Presented) Newest(session Session) bool {
+	return session.RefreshGeneration == nil || p.with(*session.RefreshGeneration) && refreshNoted(session)
+}
+
+// refreshNoted reports whether a use of an access token that came with the newest refresh token has been noted, or
+// need not be: before the first refresh token none came that could be presented again.
+func refreshNoted(session Session) bool {
+	return session.RefreshUsed || *session.RefreshGeneration == 0
+}
+
 // resume returns the caller of a token. The session must be there and not be over, the key must count, and the user
 // must be the token's and active. A session that is over is removed on sight.
 func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) {
-	session, user, err := s.Store.SessionWithUser(ctx, token.SessionID, token.KeyID)
+	session, user, err := s.Store.SessionWithUser(ctx, token)
 	switch {
 	case errs.Is(err, errs.KindNotFound):
 		return Caller{}, errs.Unauthenticated("token", "is invalid")
@@ -241,9 +272,7 @@ func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) 
 		}
 		return Caller{}, errs.Unauthenticated("token", "has expired")
 	}
-	// The first refresh token does not matter: none came before it that could be presented again.
-	at := session.RefreshGeneration
-	if at != nil && *at > 0 && !session.RefreshUsed && strings.HasSuffix(token.ID, mark(*at)) {
+	if at := session.RefreshGeneration; at != nil && token.with(*at) && !refreshNoted(session) {
 		if err := s.Store.UseRefresh(ctx, session.ID, *at); err != nil {
 			return Caller{}, err
 		}

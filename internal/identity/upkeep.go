@@ -143,6 +143,9 @@ func (u Upkeep) Sweep(ctx context.Context) {
 	}
 	u.report(err)
 	u.report(u.Throttle.Sweep(ctx))
+	u.report(sweep(ctx, u.Now(), func(ctx context.Context, _ time.Time, limit int) (int, error) {
+		return u.Sessions.Store.SweepRevocations(ctx, limit)
+	}))
 	u.report(sweep(ctx, u.Now(), u.Users.SweepNames))
 	if u.AuditRetention > 0 {
 		now := u.Now()

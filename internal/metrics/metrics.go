@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -154,6 +155,24 @@ func (m *Metrics) Server(server interface {
 		m.figure("conduit_request_memory_limit_bytes", "Memory that requests may take together, by kind.", labels,
 			func() float64 { _, most := memory(); return float64(most) })
 	}
+}
+
+// Recall shows how often who has a session was remembered, and what that takes.
+func (m *Metrics) Recall(recall *identity.Recall) {
+	for outcome, count := range map[string]*atomic.Int64{
+		"hit": &recall.Hits, "miss": &recall.Misses, "stale": &recall.Stale,
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "conduit_session_lookups_total",
+			Help: "Lookups of sessions: remembered (hit), asked for (miss), or asked for since the log of endings was " +
+				"not read in time (stale).",
+			ConstLabels: prometheus.Labels{"outcome": outcome},
+		}, func() float64 { return float64(count.Load()) }))
+	}
+	m.count("conduit_revocation_polls_total", "Readings of the log of endings.", recall.Polls.Load)
+	m.count("conduit_revocation_polls_failed_total", "Readings of the log of endings that failed.", recall.Failed.Load)
+	m.count("conduit_revocation_waits_total", "Answers held back until no instance trusts what they end.",
+		recall.Waits.Load)
 }
 
 // Keys shows the signing keys. Rotation is the age at which another key follows the active one, 0 for never.

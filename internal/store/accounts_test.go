@@ -91,7 +91,7 @@ func TestNobodyIsNoOperator(t *testing.T) {
 				})
 			}
 		}
-		if _, _, err := db.SessionWithUser(ctx, "S1", kid); err != nil {
+		if _, _, err := db.SessionWithUser(ctx, presented("S1")); err != nil {
 			t.Errorf("the session is gone: %v", err)
 		}
 	})

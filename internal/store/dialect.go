@@ -46,6 +46,14 @@ func (d dialect) millisecondAfter(moment string) string {
 	return "strftime('%Y-%m-%d %H:%M:%f', " + moment + ", '+0.001 seconds') || '+00:00'"
 }
 
+// hourAgo is the moment an hour ago, by the database's clock.
+func (d dialect) hourAgo() string {
+	if d.postgres {
+		return "clock_timestamp() - interval '1 hour'"
+	}
+	return "datetime('now', '-1 hour')"
+}
+
 // pruning makes the trigger of the audit log allow that events from before a moment are deleted, until end is called or
 // the transaction ends.
 func (d dialect) pruning(ctx context.Context, tx bun.Tx, before time.Time) (end func() error, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -110,7 +111,8 @@ func (s *Store) UsedIssuers(ctx context.Context) ([]auth.UsedIssuer, error) {
 func (s *Store) ChangeSigningKeys(
 	ctx context.Context, decide func(keys []auth.StoredKey, root []byte) (auth.KeyChanges, error),
 ) error {
-	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	revoked := false
+	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		// Rows that do not exist yet cannot be locked, so the table is. Others can read it and not change it.
 		if err := s.dialect.exclude(ctx, tx, "lock table signing_keys in share row exclusive mode"); err != nil {
 			return err
@@ -130,6 +132,8 @@ func (s *Store) ChangeSigningKeys(
 		if err := putRoot(ctx, tx, changes.Root); err != nil {
 			return err
 		}
+		revoked = len(changes.Delete) > 0 ||
+			slices.ContainsFunc(changes.Put, func(key auth.StoredKey) bool { return key.RevokedAt != nil })
 		for _, key := range changes.Put {
 			row := keyRow{keyColumns: keyColumns(key)}
 			if _, err := tx.NewInsert().Model(&row).On("conflict (id) do update").
@@ -145,4 +149,8 @@ func (s *Store) ChangeSigningKeys(
 		_, err = tx.NewDelete().Model((*keyRow)(nil)).Where("id in (?)", bun.List(changes.Delete)).Exec(ctx)
 		return err
 	})
+	if revoked {
+		return s.lease.promise(err)
+	}
+	return err
 }

@@ -112,6 +112,9 @@ func (s *Store) EvictSessions(
 		return tx.NewRaw("delete from sessions where id in (?) and "+sessionThere+" returning id",
 			live().Where("id not in (?)", newest), session.ID).Scan(ctx, &ended)
 	})
+	if len(ended) > 0 {
+		err = s.lease.promise(err)
+	}
 	return ended, err
 }
 
@@ -132,7 +135,15 @@ select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessi
    and exists (select 1 from signing_keys where signing_keys.id = $2 and signing_keys.revoked_at is null)`
 
 // SessionWithUser implements [identity.SessionStore].
-func (s *Store) SessionWithUser(ctx context.Context, id, kid string) (identity.Session, identity.User, error) {
+func (s *Store) SessionWithUser(
+	ctx context.Context, token identity.Presented,
+) (identity.Session, identity.User, error) {
+	return s.lease.recall(ctx, token, func() (identity.Session, identity.User, error) {
+		return s.sessionWithUser(ctx, token.SessionID, token.KeyID)
+	})
+}
+
+func (s *Store) sessionWithUser(ctx context.Context, id, kid string) (identity.Session, identity.User, error) {
 	session := identity.Session{ID: id}
 	var user identity.User
 	err := s.retry(ctx, func(ctx context.Context) error {
@@ -166,7 +177,7 @@ func (s *Store) Session(ctx context.Context, id, kid string) (identity.Session, 
 // EndSession implements [identity.SessionStore].
 func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) error {
 	lost := false // whether the answer to a try may have been lost
-	return s.retry(ctx, func(ctx context.Context) error {
+	return s.lease.promise(s.retry(ctx, func(ctx context.Context) error {
 		query := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Returning("id")
 		if !by.Operator() {
 			query.Where("user_id = ?", by.UserID).Where(sessionThere, by.ID)
@@ -186,7 +197,7 @@ func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) 
 		}
 		lost = lost || err != nil && !inTheWay(err)
 		return err
-	})
+	}))
 }
 
 // EndSessions implements [identity.SessionStore].
@@ -212,7 +223,7 @@ func (s *Store) EndSessions(ctx context.Context, by identity.Session, limit int)
 		}
 		return stillThere(ctx, tx, by.ID)
 	})
-	return int(ended), err
+	return int(ended), s.lease.promise(err)
 }
 
 // sessionThere is the condition on all that a session writes. The session was there when the request began, but may

@@ -45,7 +45,7 @@ func BenchmarkSessionWithUser(b *testing.B) {
 				fill(b, url, "session", "2027-01-01 00:00:00+00:00", rows)
 				b.ResetTimer()
 				for n := range b.N {
-					_, _, err := db.SessionWithUser(context.Background(), fmt.Sprint("session", 1+n*7919%rows), kid)
+					_, _, err := db.SessionWithUser(context.Background(), presented(fmt.Sprint("session", 1+n*7919%rows)))
 					must(b, err)
 				}
 			})
@@ -63,7 +63,7 @@ func BenchmarkSweep(b *testing.B) {
 			var took []time.Duration
 			for !until() {
 				began := time.Now()
-				_, _, err := db.SessionWithUser(context.Background(), "S1", kid)
+				_, _, err := db.SessionWithUser(context.Background(), presented("S1"))
 				must(b, err)
 				took = append(took, time.Since(began))
 			}

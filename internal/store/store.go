@@ -54,6 +54,9 @@ type Options struct {
 	Log *slog.Logger
 	// Connections bounds how many PostgreSQL gets; 0 for the default. One more is opened where one of them is silent.
 	Connections int
+	// Lease is how long sessions that are remembered are trusted, [MostLease] at most. Without a positive one nothing is
+	// remembered.
+	Lease time.Duration
 	// Existing refuses a SQLite file that is not there, so that a mistyped name does not become an empty database.
 	Existing bool
 }
@@ -77,6 +80,8 @@ type Store struct {
 	spans         *spans      // SQLite's; nil for none
 	told          func(events ...identity.Event)
 	sessionUser   fixedQuery
+	polls         *sql.DB // by which the revocation log is read
+	lease         *lease
 	probe         writeProbe
 }
 
@@ -96,9 +101,13 @@ func Open(rawURL string, options Options) (*Store, error) {
 	case scheme == "sqlite" && strings.HasPrefix(rest, "//"):
 		return nil, errors.New("a file is named by sqlite:FILE, without //")
 	case scheme == "sqlite" && rest != "":
-		return s, s.openSQLite(rest, options)
+		err := s.openSQLite(rest, options)
+		s.lease = newLease(s, options)
+		return s, err
 	case scheme == "postgres" || scheme == "postgresql":
-		return s, s.openPostgres(rawURL, options)
+		err := s.openPostgres(rawURL, options)
+		s.lease = newLease(s, options)
+		return s, err
 	}
 	return nil, errors.New("want sqlite:FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE")
 }
@@ -149,6 +158,12 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	db := bun.NewDB(pool, pgdialect.New())
 	s.writes, s.reads = db, db
+	// A connection of its own: where requests wait for one, the log is read all the same.
+	polling := config.Copy()
+	polling.Tracer = nil
+	s.polls = sql.OpenDB(connector{stdlib.GetConnector(*polling, stdlib.OptionAfterConnect(readBytea)), s})
+	s.polls.SetMaxOpenConns(1)
+	s.polls.SetConnMaxIdleTime(5 * time.Minute)
 	return nil
 }
 
@@ -202,10 +217,13 @@ func (s *Store) openSQLite(file string, options Options) error {
 	}
 	if file == ":memory:" {
 		s.reads = s.writes // each connection would have a database of its own
+		s.polls = s.reads.DB
 		return nil
 	}
 	s.maxIdle = max(4, runtime.GOMAXPROCS(0))
-	s.reads, err = open(s.maxIdle, "query_only(1)")
+	if s.reads, err = open(s.maxIdle, "query_only(1)"); err == nil {
+		s.polls = s.reads.DB
+	}
 	return err
 }
 
@@ -231,11 +249,15 @@ func (s *Store) Pools() map[string]*sql.DB {
 
 // Close closes the connections.
 func (s *Store) Close() error {
+	forgotten := s.lease.close()
 	s.sessionUser.close()
+	if s.dialect.postgres {
+		return errors.Join(s.polls.Close(), s.writes.Close())
+	}
 	if s.reads == s.writes {
 		return s.writes.Close()
 	}
-	return errors.Join(s.reads.Close(), s.writes.Close())
+	return errors.Join(forgotten, s.reads.Close(), s.writes.Close())
 }
 
 // String names the database for people, without secrets.

@@ -55,6 +55,11 @@ func newSession(id string) identity.Session {
 // kid names the key that addKey adds.
 const kid = "K1"
 
+// presented is what a token of a session says.
+func presented(sessionID string) identity.Presented {
+	return identity.Presented{SessionID: sessionID, KeyID: kid}
+}
+
 // addKey adds a signing key, without which no session begins.
 func addKey(t testing.TB, db *store.Store) {
 	t.Helper()
@@ -104,7 +109,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		found, err := db.UserByEmail(ctx, identity.Fold("ÆRØ@TEST.com"))
 		must(t, err)
 		wantSame(t, "UserByEmail", user, found)
-		session, found, err := db.SessionWithUser(ctx, "S1", kid)
+		session, found, err := db.SessionWithUser(ctx, presented("S1"))
 		must(t, err)
 		user.PasswordHash, user.CreatedAt, user.UpdatedAt, user.Role = "", time.Time{}, time.Time{}, ""
 		wantSame(t, "session", identity.Session{ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour)}, session)
@@ -118,7 +123,7 @@ func TestWhoIsNotFound(t *testing.T) {
 		ctx, user := t.Context(), jake(t, db)
 		must(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
 		wantNotFound(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
-		_, _, err := db.SessionWithUser(ctx, "S1", kid)
+		_, _, err := db.SessionWithUser(ctx, presented("S1"))
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")
 		wantNotFound(t, err)
@@ -161,7 +166,7 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 			}); !errors.Is(err, refused) {
 			t.Errorf("error %v, want the closure's", err)
 		}
-		if _, user, err := db.SessionWithUser(ctx, "S1", kid); err != nil || user.Username != "jake" {
+		if _, user, err := db.SessionWithUser(ctx, presented("S1")); err != nil || user.Username != "jake" {
 			t.Errorf("after a refused change: %v, %v", user, err)
 		}
 	})
@@ -408,7 +413,7 @@ func TestMemory(t *testing.T) {
 			if _, err := db.CreateUser(t.Context(), newUser(name), newSession(name), kid, registered); err != nil {
 				t.Error(err)
 			}
-			if _, _, err := db.SessionWithUser(t.Context(), name, kid); err != nil {
+			if _, _, err := db.SessionWithUser(t.Context(), presented(name)); err != nil {
 				t.Error(err)
 			}
 		})

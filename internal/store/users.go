@@ -92,7 +92,7 @@ func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
 func (s *Store) DeleteUser(
 	ctx context.Context, by identity.Session, reserve time.Time, happened identity.Event,
 ) error {
-	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.lease.promise(s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
 			return err
 		}
@@ -110,7 +110,7 @@ func (s *Store) DeleteUser(
 			return err
 		}
 		return insertEvents(ctx, tx, happened)
-	}), happened)
+	}), happened))
 }
 
 // gone turns sql.ErrNoRows into SessionOver for a session, whose user is gone with it, and into NotFound for an
@@ -208,7 +208,7 @@ func (s *Store) UpdateUser(
 		}
 		return insertEvents(ctx, tx, outcome.Events...)
 	})
-	if err = s.tell(err, outcome.Events...); err != nil {
+	if err = s.lease.promise(s.tell(err, outcome.Events...)); err != nil {
 		return identity.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil

@@ -44,7 +44,9 @@ func each(t *testing.T, test func(t *testing.T, url string), sqlite, postgres fu
 // tests at once may be slow.
 func Each(t *testing.T, test func(t *testing.T, db *store.Store)) {
 	t.Helper()
-	EachURL(t, func(t *testing.T, url string) { test(t, Open(t, url, store.Options{Timeout: patience})) })
+	EachURL(t, func(t *testing.T, url string) {
+		test(t, Open(t, url, store.Options{Timeout: patience, Lease: store.MostLease}))
+	})
 }
 
 // SQLite returns the URL of a fresh file that has the schema.

@@ -1,0 +1,52 @@
+-- What servers remember of sessions and users is good until a row here says that it has changed. Triggers write the
+-- rows, in the transaction of the change: no statement can forget to, by whichever program it comes.
+
+create table revocations (
+    id         bigint generated always as identity primary key,
+    xid        xid8 not null default pg_current_xact_id(),  -- of the change: ids do not become visible in their order
+    session_id text,                                        -- the session that has ended
+    user_id    bigint,                                      -- or the user who has changed; neither: all may have
+    at         timestamptz not null default clock_timestamp()
+);
+
+create index revocations_xid on revocations (xid);
+create index revocations_at on revocations (at);
+
+create function revoke_sessions() returns trigger language plpgsql as $$
+begin
+    insert into revocations (session_id) select id from gone;
+    return null;
+end $$;
+
+create trigger sessions_revoked after delete on sessions
+    referencing old table as gone
+    for each statement execute function revoke_sessions();
+
+-- What changes is compared here and not in the trigger: no column could be given another type then.
+create function revoke_user() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'DELETE'
+       or row(old.username, old.email, old.bio, old.image, old.role, old.disabled_at)
+          is distinct from row(new.username, new.email, new.bio, new.image, new.role, new.disabled_at) then
+        insert into revocations (user_id) values (old.id);
+    end if;
+    return null;
+end $$;
+
+create trigger users_revoked after update on users
+    for each row execute function revoke_user();
+
+create trigger users_gone after delete on users
+    for each row execute function revoke_user();
+
+create function revoke_all() returns trigger language plpgsql as $$
+begin
+    insert into revocations default values;
+    return null;
+end $$;
+
+create trigger signing_keys_revoked after update on signing_keys
+    for each row execute function revoke_all();
+
+create trigger signing_keys_gone after delete on signing_keys
+    for each row execute function revoke_all();

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// The revocation log says which sessions have ended and which users have changed. Triggers write it, so a row becomes
+// visible with the change that it is about. What is here reads it and keeps it short.
+
+// logPosition is how far the log was read.
+type logPosition struct {
+	through string // PostgreSQL: changes with this transaction id or a later one may be unread; SQLite: the last row
+	server  string // which run of which server, on which timeline, has answered; empty for SQLite
+	at      int64  // by the database's clock, in seconds
+	others  bool   // whether another process with this SQLite database remembers sessions too
+	proves  bool   // whether a standby had to confirm the reading
+}
+
+// revocation is a row of the log. A session has ended, or a user has changed; or, with neither, all may have.
+type revocation struct {
+	id        int64
+	sessionID sql.NullString
+	userID    sql.NullInt64
+}
+
+// mostRevocations is how many rows are read at a time. Where there are more, everything is forgotten.
+const mostRevocations = 1000
+
+// revocationsSQL reads the log of PostgreSQL from a transaction id on. Row ids would not do: a row with a lower one may
+// become visible later. It fails on a standby, which may be behind. A primary that has synchronous standbys has one of
+// them confirm a message in its log: a primary that was cut off, and has perhaps been replaced, gets no such answer.
+const revocationsSQL = `
+with head as materialized (
+    select pg_snapshot_xmin(pg_current_snapshot())::text as through,
+           left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || pg_postmaster_start_time() as server,
+           extract(epoch from clock_timestamp())::bigint as clock,
+           case when current_setting('synchronous_standby_names') = '' then ''
+                else set_config('synchronous_commit', 'on', true)
+                  || pg_logical_emit_message(true, 'conduit', 'fresh') end as proof)
+select through, server, clock, false, proof <> '', id, session_id, user_id
+  from head
+  left join revocations on xid >= coalesce(nullif($1, ''), through)::xid8
+ order by id
+ limit $2`
+
+// sqliteRevocationsSQL is the same for SQLite, which makes rows visible in the order of their ids.
+const sqliteRevocationsSQL = `
+with head as (select coalesce(max(id), 0) as through from revocations)
+select through, '', unixepoch(), exists (select 1 from leases where name like 'memory %' and name <> $3 and until > $4),
+       false, id, session_id, user_id
+  from head
+  left join revocations on id > cast(coalesce(nullif($1, ''), through) as integer)
+ order by id
+ limit $2`
+
+// revocations returns rows of the log that may be new since it was read up to a position, and the next position. Some
+// may have been returned before.
+func (s *Store) revocations(ctx context.Context, since, name string) (
+	next logPosition, rows []revocation, err error,
+) {
+	query, args := sqliteRevocationsSQL, []any{since, mostRevocations, name, time.Now().UTC()}
+	if s.dialect.postgres {
+		query, args = revocationsSQL, []any{hot, since, mostRevocations}
+	}
+	found, err := s.polls.QueryContext(ctx, query, args...)
+	if err != nil {
+		return next, nil, err
+	}
+	defer func() { err = closed(found, err) }()
+	for found.Next() {
+		var id sql.NullInt64
+		var row revocation
+		if err := found.Scan(&next.through, &next.server, &next.at, &next.others, &next.proves, &id, &row.sessionID,
+			&row.userID); err != nil {
+			return next, nil, err
+		}
+		if row.id = id.Int64; id.Valid {
+			rows = append(rows, row)
+		}
+	}
+	return next, rows, nil
+}
+
+// closed returns the error of reading rows, or, if there was none, that of their end: a commit that was refused.
+func closed(rows *sql.Rows, err error) error {
+	if ended := rows.Close(); err == nil {
+		err = ended
+	}
+	if err == nil {
+		err = rows.Err()
+	}
+	return err
+}
+
+// SweepRevocations implements [identity.SessionStore]. It goes by the database's clock.
+func (s *Store) SweepRevocations(ctx context.Context, limit int) (int, error) {
+	var swept int64
+	err := s.retry(ctx, func(ctx context.Context) error {
+		result, err := s.writes.NewRaw("delete from revocations where id in (select id from revocations where at < "+
+			s.dialect.hourAgo()+" order by at limit ?)", limit).Exec(ctx)
+		if err == nil {
+			swept, err = result.RowsAffected()
+		}
+		return err
+	})
+	return int(swept), err
+}
