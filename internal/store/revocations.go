@@ -96,14 +96,6 @@ func closed(rows *sql.Rows, err error) error {
 
 // SweepRevocations implements [identity.SessionStore]. It goes by the database's clock.
 func (s *Store) SweepRevocations(ctx context.Context, limit int) (int, error) {
-	var swept int64
-	err := s.retry(ctx, func(ctx context.Context) error {
-		result, err := s.writes.NewRaw("delete from revocations where id in (select id from revocations where at < "+
-			s.dialect.hourAgo()+" order by at limit ?)", limit).Exec(ctx)
-		if err == nil {
-			swept, err = result.RowsAffected()
-		}
-		return err
-	})
-	return int(swept), err
+	return s.change(ctx, s.writes.NewRaw("delete from revocations where id in (select id from revocations where at < "+
+		s.dialect.hourAgo()+" order by at limit ?)", limit))
 }

@@ -163,7 +163,10 @@ func (s *Store) sessionWithUser(ctx context.Context, id, kid string) (identity.S
 
 // EndExpired implements [identity.SessionStore].
 func (s *Store) EndExpired(ctx context.Context, id string, now time.Time) error {
-	_, err := s.change(ctx, s.writes.NewRaw("delete from sessions where id = ? and expires_at <= ?", id, now))
+	ended, err := s.change(ctx, s.writes.NewRaw("delete from sessions where id = ? and expires_at <= ?", id, now))
+	if ended > 0 {
+		_ = s.lease.poll(time.Now()) // this instance forgets it now, the others soon: it is over for all
+	}
 	return err
 }
 
