@@ -111,7 +111,7 @@ func TestStatements(t *testing.T) {
 		{"public keys", get("/.well-known/jwks.json", ""), 0},
 		{"profile", get("/api/profiles/other", token), 1},
 		{"follow", post("/api/profiles/other/follow", token), 2},
-		{"publish", publishing(token, "New", "a", "b"), 7},
+		{"publish", publishing(token, "New", "a", "b"), 6},
 		{"article", get("/api/articles/known", token), 1},
 		{"article, anonymous", get("/api/articles/known", ""), 1},
 		{"favourite", post("/api/articles/known/favorite", token), 2},

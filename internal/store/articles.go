@@ -4,9 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -110,9 +110,6 @@ func (s *Store) CreateArticle(
 ) (blog.Article, error) {
 	row := articleRow{articleColumns: articleColumns(article)}
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := s.shareSums(ctx, tx); err != nil {
-			return err
-		}
 		row.ID, row.Slug = 0, ""
 		if _, err := tx.NewInsert().Model(&row).Returning("id").Exec(ctx); err != nil {
 			return err
@@ -132,17 +129,74 @@ func (s *Store) CreateArticle(
 	return row.article(), err
 }
 
-// sumsLock is the key of an advisory lock in PostgreSQL, any number. Triggers keep sums of articles by author, tag and
-// favourite. Transactions that publish touch the sums in one order, in which they wait for each other and do not
-// deadlock: they share the lock. Those that change tags or delete touch them in another: they have it to themselves.
-const sumsLock = 0x636f6e6475697401
+// Triggers keep sums: of articles by author, in all and by tag, and of favourites by article and by user. Transactions
+// that touch the same sums wait for each other, and do not deadlock as long as all touch them in one order:
+//
+//	articles, users, article_totals, tags; within each by its key
+//
+// To publish and to mark a favourite touch them so by themselves. What touches them in another order, or many of them,
+// locks them before.
 
-func (s *Store) shareSums(ctx context.Context, tx bun.Tx) error {
-	return s.dialect.exclude(ctx, tx, fmt.Sprintf("select pg_advisory_xact_lock_shared(%d)", sumsLock))
+// lockSums locks the sums that change with articles which were locked already, in PostgreSQL. doomed is a subquery with
+// their ids.
+func (s *Store) lockSums(ctx context.Context, tx bun.Tx, doomed string, args ...any) error {
+	if !s.dialect.postgres {
+		return nil
+	}
+	for _, query := range []string{
+		`select from users
+		  where id in (select author_id from articles where id in (` + doomed + `)
+		               union all
+		               select user_id from favorites where article_id in (` + doomed + `))
+		  order by id for no key update`,
+		"select from article_totals where shard in (select id % 16 from articles where id in (" + doomed +
+			")) order by shard for no key update",
+		"select from tags where tag in (select tag from article_tags where article_id in (" + doomed +
+			")) order by tag for no key update",
+	} {
+		var all []any
+		for range strings.Count(query, doomed) {
+			all = append(all, args...)
+		}
+		if _, err := tx.NewRaw(query, all...).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (s *Store) ownSums(ctx context.Context, tx bun.Tx) error {
-	return s.dialect.exclude(ctx, tx, fmt.Sprintf("select pg_advisory_xact_lock(%d)", sumsLock))
+// retag replaces the tags by which an article is found.
+func (s *Store) retag(ctx context.Context, tx bun.Tx, row articleRow, former []string) error {
+	old, now := articleRow{articleColumns: articleColumns{ID: row.ID, TagList: former}}.tagRows(), row.tagRows()
+	gone, added := without(old, now), without(now, old)
+	touched := append(slices.Clone(gone), added...)
+	if len(touched) > 1 && s.dialect.postgres {
+		if _, err := tx.NewRaw("select from tags where tag in (?) order by tag for no key update",
+			bun.List(tagsOf(touched))).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	if len(gone) > 0 {
+		if _, err := tx.NewRaw("delete from article_tags where article_id = ? and tag in (?)", row.ID,
+			bun.List(tagsOf(gone))).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	return importRows(ctx, tx, added)
+}
+
+func tagsOf(rows []articleTagRow) []string {
+	return each(rows, func(row articleTagRow) string { return row.Tag })
+}
+
+// without returns the rows with tags that others do not have.
+func without(rows, others []articleTagRow) (left []articleTagRow) {
+	for _, row := range rows {
+		if !slices.ContainsFunc(others, func(other articleTagRow) bool { return other.Tag == row.Tag }) {
+			left = append(left, row)
+		}
+	}
+	return left
 }
 
 // takeSlug sets the slug of an article to the first that is free or already its own. It waits for a transaction that is
@@ -179,11 +233,8 @@ func (r articleRow) tagRows() []articleTagRow {
 	})
 }
 
-// lockArticle loads an article for a change, and keeps others from changing sums until the transaction ends.
+// lockArticle loads an article for a change, and keeps others from changing it until the transaction ends.
 func (s *Store) lockArticle(ctx context.Context, tx bun.Tx, slug string) (row articleRow, err error) {
-	if err := s.ownSums(ctx, tx); err != nil {
-		return row, err
-	}
 	query := tx.NewSelect().Model(&row).Where("id = "+slugSQL, slug)
 	return row, missing(s.dialect.locking(query, "update").Scan(ctx), "article")
 }
@@ -203,20 +254,15 @@ func (s *Store) UpdateArticle(
 		if err != nil {
 			return err
 		}
-		tagsChanged := !slices.Equal(article.TagList, row.TagList)
+		former := row.TagList
 		row.articleColumns = articleColumns(article)
 		if slugs != nil {
 			if err := takeSlug(ctx, tx, &row, slugs); err != nil {
 				return err
 			}
 		}
-		if tagsChanged {
-			if _, err := tx.NewRaw("delete from article_tags where article_id = ?", row.ID).Exec(ctx); err != nil {
-				return err
-			}
-			if err := importRows(ctx, tx, row.tagRows()); err != nil {
-				return err
-			}
+		if err := s.retag(ctx, tx, row, former); err != nil {
+			return err
 		}
 		updated = row.article()
 		// The trigger keeps the count of favourites, which may have moved since.
@@ -236,13 +282,17 @@ func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow f
 		if err := allow(row.article()); err != nil {
 			return err
 		}
+		if err := s.lockSums(ctx, tx, "select ?::bigint", row.ID); err != nil {
+			return err
+		}
 		return written(tx.NewDelete().Model(&row).WherePK().Where(sessionThere, session).Exec(ctx))
 	})
 }
 
 // SetFavorite implements [blog.ArticleStore].
 func (s *Store) SetFavorite(ctx context.Context, session identity.Session, slug string, favorite bool) error {
-	query := "delete from favorites where user_id = ? and article_id = " + slugSQL + " and " + sessionThere
+	query := "delete from favorites where user_id = ? and article_id = (select id from articles where id = " + slugSQL +
+		s.dialect.locks("no key update") + ") and " + sessionThere
 	if favorite {
 		query = `
 insert into favorites (user_id, article_id, created_at)

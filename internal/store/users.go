@@ -93,7 +93,7 @@ func (s *Store) DeleteUser(
 	ctx context.Context, by identity.Session, reserve time.Time, happened identity.Event,
 ) error {
 	return s.lease.promise(s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := s.ownSums(ctx, tx); err != nil { // the user's articles go with them
+		if err := s.lockContent(ctx, tx, by.UserID); err != nil { // which goes with the user
 			return err
 		}
 		// The session is a condition, for one that has ended meanwhile deletes nothing.
@@ -111,6 +111,24 @@ func (s *Store) DeleteUser(
 		}
 		return insertEvents(ctx, tx, happened)
 	}), happened))
+}
+
+// lockContent locks the articles of a user, those that are favourites of theirs, and the sums that change with them.
+func (s *Store) lockContent(ctx context.Context, tx bun.Tx, userID int64) error {
+	if !s.dialect.postgres {
+		return nil
+	}
+	if _, err := tx.NewRaw(`
+select from articles
+ where author_id = ? or id in (select article_id from favorites where user_id = ?)
+ order by id for update`, userID, userID).Exec(ctx); err != nil {
+		return err
+	}
+	// Whole, and before other users: a weaker lock would have to become this one while others hold their own.
+	if _, err := tx.NewRaw("select from users where id = ? for update", userID).Exec(ctx); err != nil {
+		return err
+	}
+	return s.lockSums(ctx, tx, "select id from articles where author_id = ?", userID)
 }
 
 // gone turns sql.ErrNoRows into SessionOver for a session, whose user is gone with it, and into NotFound for an

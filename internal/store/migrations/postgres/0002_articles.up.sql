@@ -90,7 +90,7 @@ insert into article_totals (shard) select generate_series(0, 15);
 
 -- The triggers see all rows of a statement at once: row by row, a bulk insert would leave as many versions of the same sums
 -- behind, and each update would have to walk past them. That transactions which touch the same sums do not deadlock is seen
--- to by the program, which lets changes and deletions of articles take turns (internal/store/articles.go, sumsLock).
+-- to by the program, which has all touch them in one order (internal/store/articles.go).
 
 create function count_articles() returns trigger language plpgsql as $$
 begin
