@@ -165,24 +165,46 @@ func (s *Store) lockSums(ctx context.Context, tx bun.Tx, doomed string, args ...
 	return nil
 }
 
-// retag replaces the tags by which an article is found.
-func (s *Store) retag(ctx context.Context, tx bun.Tx, row articleRow, former []string) error {
+// dropTags removes tags that no article has any more, if the change with which they may have become so has happened.
+// It leaves alone what somebody is changing just now: the next one will do.
+func (s *Store) dropTags(ctx context.Context, err error) error {
+	if err != nil || !s.dialect.postgres {
+		return err
+	}
+	_, dropping := s.change(ctx, s.writes.NewRaw("delete from tags where tag in (select tag from tags "+
+		"where articles_count = 0 order by tag limit 1000 for update skip locked)"))
+	if dropping != nil {
+		s.log.Warn("tags that no article has are still there", "error", dropping)
+	}
+	return nil
+}
+
+// retag replaces the tags by which an article is found, and returns whether it lost some.
+func (s *Store) retag(ctx context.Context, tx bun.Tx, row articleRow, former []string) (lost bool, err error) {
 	old, now := articleRow{articleColumns: articleColumns{ID: row.ID, TagList: former}}.tagRows(), row.tagRows()
 	gone, added := without(old, now), without(now, old)
-	touched := append(slices.Clone(gone), added...)
-	if len(touched) > 1 && s.dialect.postgres {
-		if _, err := tx.NewRaw("select from tags where tag in (?) order by tag for no key update",
-			bun.List(tagsOf(touched))).Exec(ctx); err != nil {
-			return err
+	if len(gone) > 0 && len(added) > 0 && s.dialect.postgres {
+		// Also those that nobody has used yet: somebody else may be about to.
+		touched := slices.Sorted(slices.Values(append(tagsOf(gone), tagsOf(added)...)))
+		rows := each(touched, func(tag string) tagRow { return tagRow{Tag: tag} })
+		if _, err := tx.NewInsert().Model(&rows).On("conflict (tag) do update").
+			Set("articles_count = tag.articles_count").Exec(ctx); err != nil {
+			return false, err
 		}
 	}
 	if len(gone) > 0 {
 		if _, err := tx.NewRaw("delete from article_tags where article_id = ? and tag in (?)", row.ID,
 			bun.List(tagsOf(gone))).Exec(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return importRows(ctx, tx, added)
+	return len(gone) > 0, importRows(ctx, tx, added)
+}
+
+type tagRow struct {
+	bun.BaseModel `bun:"table:tags,alias:tag"`
+	Tag           string
+	ArticlesCount int64
 }
 
 func tagsOf(rows []articleTagRow) []string {
@@ -244,6 +266,7 @@ func (s *Store) UpdateArticle(
 	ctx context.Context, session, slug string, change func(*blog.Article) (iter.Seq[string], error),
 ) (blog.Article, error) {
 	var updated blog.Article
+	retagged := false
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		row, err := s.lockArticle(ctx, tx, slug)
 		if err != nil {
@@ -261,7 +284,7 @@ func (s *Store) UpdateArticle(
 				return err
 			}
 		}
-		if err := s.retag(ctx, tx, row, former); err != nil {
+		if retagged, err = s.retag(ctx, tx, row, former); err != nil {
 			return err
 		}
 		updated = row.article()
@@ -269,12 +292,15 @@ func (s *Store) UpdateArticle(
 		return written(tx.NewUpdate().Model(&row).ExcludeColumn("id", "favorites_count", "created_at", "author_id").
 			WherePK().Where(sessionThere, session).Exec(ctx))
 	})
+	if retagged {
+		err = s.dropTags(ctx, err)
+	}
 	return updated, err
 }
 
 // DeleteArticle implements [blog.ArticleStore].
 func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow func(blog.Article) error) error {
-	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.dropTags(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		row, err := s.lockArticle(ctx, tx, slug)
 		if err != nil {
 			return err
@@ -286,7 +312,7 @@ func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow f
 			return err
 		}
 		return written(tx.NewDelete().Model(&row).WherePK().Where(sessionThere, session).Exec(ctx))
-	})
+	}))
 }
 
 // SetFavorite implements [blog.ArticleStore].
@@ -309,7 +335,8 @@ select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessio
 func (s *Store) Tags(ctx context.Context, used, newest int) (tags []string, err error) {
 	err = s.retry(ctx, func(ctx context.Context) error {
 		byUse := func() *bun.SelectQuery {
-			return s.reads.NewSelect().Table("tags").Column("tag").Order("articles_count desc", "tag")
+			return s.reads.NewSelect().Table("tags").Column("tag").Where("articles_count > 0").
+				Order("articles_count desc", "tag")
 		}
 		tags = nil
 		if err := byUse().Limit(int64(used+newest)+1).Scan(ctx, &tags); err != nil || len(tags) <= used+newest {

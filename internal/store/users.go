@@ -92,7 +92,7 @@ func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
 func (s *Store) DeleteUser(
 	ctx context.Context, by identity.Session, reserve time.Time, happened identity.Event,
 ) error {
-	return s.lease.promise(s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.lease.promise(s.dropTags(ctx, s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.lockContent(ctx, tx, by.UserID); err != nil { // which goes with the user
 			return err
 		}
@@ -110,7 +110,7 @@ func (s *Store) DeleteUser(
 			return err
 		}
 		return insertEvents(ctx, tx, happened)
-	}), happened))
+	}), happened)))
 }
 
 // lockContent locks the articles of a user, those that are favourites of theirs, and the sums that change with them.

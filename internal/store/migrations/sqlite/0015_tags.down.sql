@@ -1,0 +1,3 @@
+-- Loses nothing.
+
+select 1;
