@@ -254,9 +254,10 @@ func (l *lease) note(ctx context.Context) error {
 	if l.store.dialect.postgres || l.trust <= 0 || l.noted.Sub(now) > notedFor/2 {
 		return nil
 	}
-	_, err := l.store.Lease(ctx, l.name, now, now.Add(notedFor))
+	until := now.Add(notedFor)
+	_, err := l.store.Lease(ctx, l.name, until, until) // as of then, for it is renewed before it runs out
 	if err == nil {
-		l.noted = now.Add(notedFor)
+		l.noted = until
 	}
 	return err
 }
