@@ -201,3 +201,25 @@ func TestPrimaryThatWasCutOff(t *testing.T) {
 		})
 	}
 }
+
+// TestPrimaryThatWasLeft: after a failover new connections reach the new primary, while those that are open stay with
+// the former one, which nobody stopped. What the former one knows counts no more once the log of the new one is read.
+func TestPrimaryThatWasLeft(t *testing.T) {
+	t.Parallel()
+	pair := storetest.NewPair(t)
+	url, door := storetest.NewProxy(t, pair.Primary)
+	here := newServer(t, url, store.Options{Timeout: 5 * time.Second})
+	token := here.register(t, "jake")
+	for range 2 {
+		here.do(t, get("/api/user", token)).want(t, 200, "")
+	}
+	pair.Link.Freeze()
+	pair.Promote(t)
+	door.Move(pair.Standby)
+	newServer(t, pair.Standby, store.Options{}).do(t, post("/api/users/logout", token)).want(t, 204, "")
+	got := here.do(t, get("/api/user", token))
+	for got.status == http.StatusServiceUnavailable {
+		got = here.do(t, get("/api/user", token))
+	}
+	wantSame(t, "status", http.StatusUnauthorized, got.status)
+}

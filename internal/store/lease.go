@@ -272,6 +272,9 @@ func (l *lease) apply(next logPosition, rows []revocation) {
 	if l.trust <= 0 {
 		return
 	}
+	if l.last.through != "" && next.server != l.last.server {
+		l.store.servers.Add(1)
+	}
 	l.filling.Lock()
 	defer l.filling.Unlock()
 	seen := make(map[int64]bool, len(rows))

@@ -35,16 +35,18 @@ type connector struct {
 }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	servers := c.store.servers.Load()
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &notingConn{conn.(*stdlib.Conn), c.store}, nil
+	return &notingConn{conn.(*stdlib.Conn), c.store, servers}, nil
 }
 
 type notingConn struct {
 	*stdlib.Conn
-	store *Store
+	store   *Store
+	servers int64 // how many there had been when it was made
 }
 
 // note notes in a try that this connection has its next statement. It returns the try; nil outside of one.
@@ -56,10 +58,14 @@ func (c *notingConn) note(ctx context.Context) *try {
 	return t
 }
 
-// ResetSession is called before a connection is used again. It asks one that was idle for a sign of life.
+// ResetSession is called before a connection is used again. It asks one that was idle for a sign of life. One that is
+// older than the change of servers is used no more: it may lead to the former primary.
 func (c *notingConn) ResetSession(ctx context.Context) error {
 	t := c.note(ctx)
 	err := c.Conn.ResetSession(ctx)
+	if c.servers != c.store.servers.Load() {
+		err = driver.ErrBadConn
+	}
 	if t != nil && err != nil {
 		t.backend.Store(0) // the try gets another connection
 	}

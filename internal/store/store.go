@@ -82,6 +82,7 @@ type Store struct {
 	sessionUser   fixedQuery
 	polls         *sql.DB // by which the revocation log is read
 	lease         *lease
+	servers       atomic.Int64 // how often another server than before was found at the other end
 	probe         writeProbe
 }
 

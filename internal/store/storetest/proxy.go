@@ -115,6 +115,17 @@ func (p *Proxy) lose(requests bool) {
 	})
 }
 
+// Move sends new connections to the server of another URL, as a name or an IP address that has moved does. Those that
+// are open stay with the former server.
+func (p *Proxy) Move(direct string) {
+	p.t.Helper()
+	config, err := pgconn.ParseConfig(direct)
+	if err != nil {
+		p.t.Fatalf("proxy: %v", err)
+	}
+	p.turn(func() { p.network, p.server = pgconn.NetworkAddress(config.Host, config.Port) })
+}
+
 // Pool makes new connections report other process ids than those of the server, as poolers do.
 func (p *Proxy) Pool() { p.turn(func() { p.pooling = true }) }
 
@@ -139,7 +150,10 @@ func (p *Proxy) accept(listener net.Listener) {
 
 // forward connects a client with the server. If the server is really down, the client sees a connection that ends.
 func (p *Proxy) forward(l *link) {
-	server, err := net.DialTimeout(p.network, p.server, patience)
+	p.mutex.Lock()
+	network, address := p.network, p.server
+	p.mutex.Unlock()
+	server, err := net.DialTimeout(network, address, patience)
 	p.turn(func() {
 		if l.server = server; err != nil || l.ended {
 			p.end(l)
