@@ -265,7 +265,7 @@ func (l *lease) note(ctx context.Context) error {
 // apply removes what is no longer true.
 func (l *lease) apply(next logPosition, rows []revocation) {
 	gap := time.Duration(next.at-l.last.at) * time.Second
-	all := next.server != l.last.server || l.last.through == "" || gap < -forgetAfter || gap > forgetAfter ||
+	all := next.server != l.last.server || l.last.through == "" || next.before(l.last) || gap < -forgetAfter || gap > forgetAfter ||
 		len(rows) == mostRevocations
 	l.others.Store(next.others)
 	l.proves.Store(next.proves)

@@ -41,3 +41,40 @@ func TestNamesStand(t *testing.T) {
 		}
 	})
 }
+
+// TestEndingsByOthers: whatever ends sessions past the program is noticed all the same.
+func TestEndingsByOthers(t *testing.T) {
+	t.Parallel()
+	for name, statements := range map[string]string{
+		"deleted by a session with another search_path": "set search_path = public; delete from here.sessions",
+		"truncated":                  "truncate here.sessions",
+		"truncated with their users": "truncate here.users cascade",
+		"keys truncated":             "truncate here.signing_keys",
+		"dropped and restored":       "set search_path = here; truncate sessions; drop table revocations cascade; " + createLog,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := storetest.Postgres(t)
+			conn := storetest.Connect(t, url)
+			exec(t, conn, "create schema here")
+			db := storetest.Open(t, url+"&search_path=here", store.Options{Timeout: 30 * time.Second, Lease: store.MostLease})
+			jake(t, db)
+			for range 2 {
+				_, _, err := db.SessionWithUser(t.Context(), presented("S1"))
+				must(t, err)
+			}
+			exec(t, conn, statements)
+			wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody")) // after a reading of the log
+			_, _, err := db.SessionWithUser(t.Context(), presented("S1"))
+			wantNotFound(t, err)
+		})
+	}
+}
+
+const createLog = `create table revocations (
+    id         bigint generated always as identity primary key,
+    xid        xid8 not null default pg_current_xact_id(),
+    session_id text,
+    user_id    bigint,
+    at         timestamptz not null default clock_timestamp()
+)`

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"time"
@@ -12,10 +13,15 @@ import (
 // logPosition is how far the log was read.
 type logPosition struct {
 	through string // PostgreSQL: changes with this transaction id or a later one may be unread; SQLite: the last row
-	server  string // which run of which server, on which timeline, has answered; empty for SQLite
+	server  string // which run of which server, on which timeline, has which table; empty for SQLite
 	at      int64  // by the database's clock, in seconds
 	others  bool   // whether another process with this SQLite database remembers sessions too
 	proves  bool   // whether a standby had to confirm the reading
+}
+
+// before reports whether the log has become shorter since another position was read, as after a restore.
+func (p logPosition) before(other logPosition) bool {
+	return cmp.Or(cmp.Compare(len(p.through), len(other.through)), cmp.Compare(p.through, other.through)) < 0
 }
 
 // revocation is a row of the log. A session has ended, or a user has changed; or, with neither, all may have.
@@ -34,7 +40,8 @@ const mostRevocations = 1000
 const revocationsSQL = `
 with head as materialized (
     select pg_snapshot_xmin(pg_current_snapshot())::text as through,
-           left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || pg_postmaster_start_time() as server,
+           left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || pg_postmaster_start_time()
+             || ' ' || 'revocations'::regclass::oid as server,
            extract(epoch from clock_timestamp())::bigint as clock,
            case when current_setting('synchronous_standby_names') = '' then ''
                 else set_config('synchronous_commit', 'on', true)

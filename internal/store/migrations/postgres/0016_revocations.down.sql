@@ -1,5 +1,7 @@
 -- Loses nothing: servers of the version before ask for each session.
 
+drop trigger signing_keys_truncated on signing_keys;
+drop trigger sessions_truncated on sessions;
 drop trigger signing_keys_gone on signing_keys;
 drop trigger signing_keys_revoked on signing_keys;
 drop trigger users_gone on users;

@@ -12,9 +12,10 @@ create table revocations (
 create index revocations_xid on revocations (xid);
 create index revocations_at on revocations (at);
 
+-- The log is the one beside the table that has changed, whatever the search_path of who changes it.
 create function revoke_sessions() returns trigger language plpgsql as $$
 begin
-    insert into revocations (session_id) select id from gone;
+    execute format('insert into %I.revocations (session_id) select id from gone', tg_table_schema);
     return null;
 end $$;
 
@@ -26,14 +27,14 @@ create trigger sessions_revoked after delete on sessions
 -- another type. The counts of articles and favourites are not remembered.
 create function revoke_user() returns trigger language plpgsql as $$
 declare
-    was users := old;
+    was record := old;
 begin
     if tg_op = 'UPDATE' then
         was.articles_count := new.articles_count;
         was.favorites_count := new.favorites_count;
     end if;
     if tg_op = 'DELETE' or was is distinct from new then
-        insert into revocations (user_id) values (old.id);
+        execute format('insert into %I.revocations (user_id) values ($1)', tg_table_schema) using old.id;
     end if;
     return null;
 end $$;
@@ -46,7 +47,7 @@ create trigger users_gone after delete on users
 
 create function revoke_all() returns trigger language plpgsql as $$
 begin
-    insert into revocations default values;
+    execute format('insert into %I.revocations default values', tg_table_schema);
     return null;
 end $$;
 
@@ -55,3 +56,9 @@ create trigger signing_keys_revoked after update on signing_keys
 
 create trigger signing_keys_gone after delete on signing_keys
     for each row execute function revoke_all();
+
+create trigger sessions_truncated after truncate on sessions
+    for each statement execute function revoke_all();
+
+create trigger signing_keys_truncated after truncate on signing_keys
+    for each statement execute function revoke_all();
