@@ -41,6 +41,7 @@ const revocationsSQL = `
 with head as materialized (
     select pg_snapshot_xmin(pg_current_snapshot())::text as through,
            left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || pg_postmaster_start_time()
+             || ' ' || coalesce(pg_stat_get_bgwriter_stat_reset_time()::text, '') -- which changes with a crash
              || ' ' || 'revocations'::regclass::oid as server,
            extract(epoch from clock_timestamp())::bigint as clock,
            case when current_setting('synchronous_standby_names') = '' then ''
