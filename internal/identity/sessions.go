@@ -103,8 +103,8 @@ type SessionStore interface {
 	Session(ctx context.Context, id, kid string) (Session, error)
 	// SweepSessions removes up to limit sessions that are over by now, and returns how many.
 	SweepSessions(ctx context.Context, now time.Time, limit int) (int, error)
-	// SweepRevocations removes up to limit notes of endings and changes that every instance has read, and returns how
-	// many.
+	// SweepRevocations removes up to limit notes of endings and changes that every instance has read. It returns less
+	// than limit when nothing is left to do.
 	SweepRevocations(ctx context.Context, limit int) (int, error)
 	// Lease lends a name to one caller at a time, until the time given. It returns false if somebody has the name at
 	// now.

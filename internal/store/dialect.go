@@ -46,12 +46,12 @@ func (d dialect) millisecondAfter(moment string) string {
 	return "strftime('%Y-%m-%d %H:%M:%f', " + moment + ", '+0.001 seconds') || '+00:00'"
 }
 
-// hourAgo is the moment an hour ago, by the database's clock.
-func (d dialect) hourAgo() string {
+// hourAgo returns the expressions of the moment an hour ago and of now, by the database's clock.
+func (d dialect) hourAgo() (hourAgo, now string) {
 	if d.postgres {
-		return "clock_timestamp() - interval '1 hour'"
+		return "clock_timestamp() - interval '1 hour'", "clock_timestamp()"
 	}
-	return "datetime('now', '-1 hour')"
+	return "datetime('now', '-1 hour')", "datetime('now')"
 }
 
 // pruning makes the trigger of the audit log allow that events from before a moment are deleted, until end is called or

@@ -77,7 +77,7 @@ const createLog = `create table revocations (
     xid        xid8 not null default pg_current_xact_id(),
     session_id text,
     user_id    bigint,
-    at         timestamptz not null default clock_timestamp()
+    known_at   timestamptz
 )`
 
 // TestTransactionIDsAgain: a server that crashed may hand out transaction ids again that were read before. An ending
@@ -125,4 +125,28 @@ func wantRefused(t *testing.T, db *store.Store) {
 		_, _, err := db.SessionWithUser(t.Context(), presented("S1"))
 		wantNotFound(t, err)
 	}
+}
+
+// TestEndingsThatTookLong: the transaction of an ending may have stayed open for hours, so its row in the log may be
+// old when it shows. It stays for an hour from when a sweep first saw it.
+func TestEndingsThatTookLong(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		db := storetest.Open(t, url, store.Options{Timeout: 3 * time.Second, Lease: store.MostLease})
+		jake(t, db)
+		must(t, execute(t, url, "delete from sessions"))
+		sweep := func(want ...int) {
+			t.Helper()
+			var got []int
+			for range want {
+				n, err := db.SweepRevocations(t.Context(), 1000)
+				must(t, err)
+				got = append(got, n)
+			}
+			wantSame(t, "swept", want, got)
+		}
+		sweep(1, 0, 0)
+		must(t, execute(t, url, "update revocations set known_at = '2020-01-01 00:00:00+00:00'"))
+		sweep(1, 0)
+	})
 }

@@ -102,8 +102,17 @@ func closed(rows *sql.Rows, err error) error {
 	return err
 }
 
-// SweepRevocations implements [identity.SessionStore]. It goes by the database's clock.
+// SweepRevocations implements [identity.SessionStore]. It goes by the database's clock. The hour of a row begins when a
+// sweep first sees it, for a transaction that was open for long shows its rows late.
 func (s *Store) SweepRevocations(ctx context.Context, limit int) (int, error) {
-	return s.change(ctx, s.writes.NewRaw("delete from revocations where id in (select id from revocations where at < "+
-		s.dialect.hourAgo()+" order by at limit ?)", limit))
+	hourAgo, now := s.dialect.hourAgo()
+	locked := s.dialect.locks("update skip locked") + ")" // sweeps of several instances do not wait for each other
+	removed, err := s.change(ctx, s.writes.NewRaw("delete from revocations where id in "+
+		"(select id from revocations where known_at < "+hourAgo+" order by known_at limit ?"+locked, limit))
+	if err != nil {
+		return removed, err
+	}
+	known, err := s.change(ctx, s.writes.NewRaw("update revocations set known_at = "+now+" where id in "+
+		"(select id from revocations where known_at is null limit ?"+locked, limit))
+	return max(removed, known), err
 }

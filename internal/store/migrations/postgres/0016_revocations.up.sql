@@ -6,11 +6,11 @@ create table revocations (
     xid        xid8 not null default pg_current_xact_id(),  -- of the change: ids do not become visible in their order
     session_id text,                                        -- the session that has ended
     user_id    bigint,                                      -- or the user who has changed; neither: all may have
-    at         timestamptz not null default clock_timestamp()
+    known_at   timestamptz                                  -- when a sweep first saw it: its change may have taken long
 );
 
 create index revocations_xid on revocations (xid);
-create index revocations_at on revocations (at);
+create index revocations_known_at on revocations (known_at);
 
 -- The log is the one beside the table that has changed, whatever the search_path of who changes it.
 create function revoke_sessions() returns trigger language plpgsql as $$

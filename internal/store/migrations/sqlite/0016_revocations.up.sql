@@ -5,10 +5,10 @@ create table revocations (
     id         integer primary key autoincrement,
     session_id text,                                        -- the session that has ended
     user_id    bigint,                                      -- or the user who has changed; neither: all may have
-    at         timestamptz not null default (datetime('now'))
+    known_at   timestamptz                                  -- when a sweep first saw it: its change may have taken long
 );
 
-create index revocations_at on revocations (at);
+create index revocations_known_at on revocations (known_at);
 
 create trigger sessions_revoked after delete on sessions
 begin
