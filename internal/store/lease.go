@@ -166,7 +166,7 @@ func (l *lease) fresh(now time.Time) bool {
 // it cannot be asked.
 func (l *lease) prove(now time.Time) error {
 	known := l.good.Load() != nil
-	if known && !l.proves.Load() {
+	if known && !l.proves.Load() || !l.store.dialect.postgres {
 		return nil
 	}
 	err := l.poll(now)

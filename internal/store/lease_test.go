@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"database/sql"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,4 +151,26 @@ func TestEndingsThatTookLong(t *testing.T) {
 		must(t, execute(t, url, "update revocations set known_at = '2020-01-01 00:00:00+00:00'"))
 		sweep(1, 0)
 	})
+}
+
+// TestReadingWithoutWriting: while another process writes to the SQLite file, or nobody can, sessions are looked up all
+// the same, also by a server that has just started.
+func TestReadingWithoutWriting(t *testing.T) {
+	t.Parallel()
+	url := storetest.SQLite(t)
+	jake(t, open(t, url, store.Options{}))
+	writer, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(url, "sqlite:"))
+	must(t, err)
+	defer func() { _ = writer.Close() }()
+	db := open(t, url, store.Options{Timeout: 300 * time.Millisecond, Lease: store.MostLease})
+	conn, err := writer.Conn(t.Context())
+	must(t, err)
+	_, err = conn.ExecContext(t.Context(), "begin immediate")
+	must(t, err)
+	for range 3 {
+		_, _, err = db.SessionWithUser(t.Context(), presented("S1"))
+		must(t, err)
+	}
+	_, err = conn.ExecContext(t.Context(), "rollback")
+	must(t, err)
 }
