@@ -265,8 +265,8 @@ func (l *lease) note(ctx context.Context) error {
 // apply removes what is no longer true.
 func (l *lease) apply(next logPosition, rows []revocation) {
 	gap := time.Duration(next.at-l.last.at) * time.Second
-	all := next.server != l.last.server || l.last.through == "" || next.before(l.last) || gap < -forgetAfter || gap > forgetAfter ||
-		len(rows) == mostRevocations
+	all := next.server != l.last.server || l.last.through == "" || next.before(l.last) ||
+		gap < -forgetAfter || gap > forgetAfter || len(rows) == mostRevocations
 	l.others.Store(next.others)
 	l.proves.Store(next.proves)
 	if l.trust <= 0 {
