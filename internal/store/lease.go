@@ -307,9 +307,8 @@ func (l *lease) promise(err error) error {
 		return err
 	}
 	changed := time.Now()
-	read := l.poll(changed) // at once, for this instance
-	if !l.store.dialect.postgres && read == nil && !l.others.Load() {
-		return err
+	if !l.store.dialect.postgres && l.poll(changed) == nil && !l.others.Load() {
+		return err // this process has forgotten it, and it is alone
 	}
 	l.Waits.Add(1)
 	time.Sleep(time.Until(changed.Add(MostLease + time.Millisecond)))

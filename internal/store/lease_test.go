@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"conduit/internal/auth"
 	"conduit/internal/errs"
 	"conduit/internal/identity"
 	"conduit/internal/store"
@@ -173,4 +174,36 @@ func TestReadingWithoutWriting(t *testing.T) {
 	}
 	_, err = conn.ExecContext(t.Context(), "rollback")
 	must(t, err)
+}
+
+// TestPromisesWaitForNoReading: an answer waits for the lease, and not for a log that cannot be read just now.
+func TestPromisesWaitForNoReading(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second, Lease: store.MostLease})
+	jake(t, db)
+	conn := storetest.Connect(t, url)
+	exec(t, conn, "begin; lock table revocations in access exclusive mode")
+	began := time.Now()
+	changeKeys(t, db, auth.KeyChanges{Delete: []string{"none"}})
+	if took := time.Since(began); took < store.MostLease || took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	exec(t, conn, "rollback")
+}
+
+// TestRemembersBehindPooler: sessions are remembered behind a pooler too.
+func TestRemembersBehindPooler(t *testing.T) {
+	t.Parallel()
+	direct := storetest.Postgres(t)
+	url, _ := storetest.NewPgbouncer(t, direct, "pool_mode = transaction\nserver_lifetime = 1")
+	db := storetest.Open(t, url, store.Options{Timeout: 10 * time.Second, Lease: store.MostLease})
+	jake(t, db)
+	for db.Recalled().Hits.Load() < 1000 {
+		_, _, err := db.SessionWithUser(t.Context(), presented("S1"))
+		must(t, err)
+	}
+	must(t, db.EndSession(t.Context(), identity.ByOperator(0), "S1"))
+	wantRefused(t, db)
+	wantSame(t, "failed", int64(0), db.Recalled().Failed.Load())
 }
