@@ -169,7 +169,7 @@ select current_setting('server_encoding'), current_setting('default_transaction_
 		s.log.Warn("PostgreSQL ends statements early, which are then answered 503",
 			"statement_timeout", timeout, "want at least", s.timeout)
 	}
-	if pooled := s.modes.pooled.Load(); !pooled && n.connections < s.maxIdle {
+	if pooled := s.modes.pooled.Load(); !pooled && n.connections < s.maxIdle+1 { // one reads the log
 		s.log.Warn("PostgreSQL has fewer connections than the pool may want",
 			"pool", s.maxIdle, "PostgreSQL", n.connections, "remedy", "--database-connections")
 	}
