@@ -70,7 +70,8 @@ var rules = map[string]struct {
 		may:    []string{"conduit/internal/identity", "conduit/internal/blog", "github.com/brianvoe/gofakeit/v7"},
 		noHTTP: true,
 	},
-	"conduit/cmd/bench": {may: []string{"conduit/internal/store/storetest"}},
+	"conduit/internal/robustness": {}, // tests only
+	"conduit/cmd/bench":           {may: []string{"conduit/internal/store/storetest"}},
 	"conduit/internal/app": {may: []string{
 		"conduit/internal/", "golang.org/x/sys/unix", "golang.org/x/time/rate", "go.opentelemetry.io/otel*",
 	}},

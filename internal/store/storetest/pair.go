@@ -16,14 +16,19 @@ type Pair struct {
 	Link             *Proxy // by which the standby hears of the primary
 }
 
+// How a server of a test's own is started, and how its cluster is made before.
+const (
+	ownServer = `exec postgres -D data -c listen_addresses= -c port=5432 -c unix_socket_directories="$PWD"` +
+		" -c unix_socket_permissions=0700 -c dynamic_shared_memory_type=mmap -c fsync=off -c shared_buffers=16MB"
+	initialize = "initdb --pgdata=data --username=postgres --auth=trust --no-sync --encoding=UTF8" +
+		" --locale=C --wal-segsize=1 && %s"
+)
+
 // NewPair starts two servers of a test's own. The primary waits for its standby with each commit.
 func NewPair(t testing.TB) *Pair {
 	t.Helper()
-	const common = `exec postgres -D data -c listen_addresses= -c port=5432 -c unix_socket_directories="$PWD"` +
-		" -c unix_socket_permissions=0700 -c dynamic_shared_memory_type=mmap -c fsync=off -c shared_buffers=16MB"
 	pair := &Pair{}
-	pair.Primary = member(t, "initdb --pgdata=data --username=postgres --auth=trust --no-sync --encoding=UTF8"+
-		" --locale=C --wal-segsize=1 && "+common)
+	pair.Primary = member(t, fmt.Sprintf(initialize, ownServer))
 	through, link := NewProxy(t, pair.Primary)
 	pair.Link = link
 	config, err := pgconn.ParseConfig(through)
@@ -31,7 +36,7 @@ func NewPair(t testing.TB) *Pair {
 		t.Fatal(err)
 	}
 	pair.Standby = member(t, fmt.Sprintf("pg_basebackup --host=%s --port=%d --username=postgres --pgdata=data"+
-		" --write-recovery-conf --checkpoint=fast --no-sync && %s", config.Host, config.Port, common))
+		" --write-recovery-conf --checkpoint=fast --no-sync && %s", config.Host, config.Port, ownServer))
 	pair.Synchronous(t, "*")
 	return pair
 }
@@ -68,22 +73,57 @@ func (p *Pair) Promote(t testing.TB) {
 	}
 }
 
+// Server is a server of a test's own, which can be killed.
+type Server struct {
+	URL    string
+	folder string
+	run    *process
+}
+
+// NewServer starts a server on a new cluster, until the test ends. What it has committed outlives its end.
+func NewServer(t testing.TB) *Server {
+	t.Helper()
+	s := newMember(t, fmt.Sprintf(initialize, ownServer))
+	t.Cleanup(func() { s.run.stop() })
+	return s
+}
+
+// Kill ends the server at once, as a crash does: connections break, transactions are gone, nothing is tidied up.
+func (s *Server) Kill() { s.run.stop() }
+
+// Start starts the server again after Kill. It returns when it can be reached.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	var err error
+	if s.run, err = start(s.folder, ownServer, ":"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run.await(s.URL); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // member runs a script that becomes a server with its socket in its folder, until the test ends.
 func member(t testing.TB, script string) (url string) {
+	t.Helper()
+	s := newMember(t, script)
+	t.Cleanup(s.run.stop)
+	return s.URL
+}
+
+func newMember(t testing.TB, script string) *Server {
 	t.Helper()
 	folder, err := newFolder()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	p, err := start(folder, script, ":")
-	if err != nil {
+	s := &Server{URL: "postgres://postgres@/postgres?host=" + folder + "&port=5432&sslmode=disable", folder: folder}
+	if s.run, err = start(folder, script, ":"); err != nil {
 		t.Fatal(err)
 	}
-	url = "postgres://postgres@/postgres?host=" + folder + "&port=5432&sslmode=disable"
-	if err := p.await(url); err != nil {
+	if err := s.run.await(s.URL); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.stop)
-	return url
+	return s
 }

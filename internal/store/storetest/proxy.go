@@ -2,9 +2,11 @@ package storetest
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -24,7 +26,8 @@ type Proxy struct {
 	listener net.Listener   // nil while stopped
 	links    map[*link]bool // those that are open
 	frozen   bool
-	pooling  bool // whether new connections are given other process ids
+	pooling  bool          // whether new connections are given other process ids
+	slow     time.Duration // the longest that an answer is held back
 }
 
 // link is a client's connection and the one to the server that goes with it.
@@ -129,6 +132,20 @@ func (p *Proxy) Move(direct string) {
 // Pool makes new connections report other process ids than those of the server, as poolers do.
 func (p *Proxy) Pool() { p.turn(func() { p.pooling = true }) }
 
+// Slow holds each answer back for a time of its own, up to most. So an answer may come after later ones of other
+// connections. With 0 answers are as fast as the server is.
+func (p *Proxy) Slow(most time.Duration) { p.turn(func() { p.slow = most }) }
+
+// drag holds an answer back.
+func (p *Proxy) drag() {
+	p.mutex.Lock()
+	most := p.slow
+	p.mutex.Unlock()
+	if most > 0 {
+		time.Sleep(rand.N(most))
+	}
+}
+
 // accept forwards connections until the listener is closed.
 func (p *Proxy) accept(listener net.Listener) {
 	for {
@@ -163,6 +180,7 @@ func (p *Proxy) forward(l *link) {
 		p.running.Go(func() { p.pump(l, l.server, l.client, &l.lostRequests, func([]byte) {}) })
 		p.running.Go(func() {
 			p.pump(l, l.client, l.server, &l.lostAnswers, func(text []byte) {
+				p.drag()
 				if at := bytes.Index(text, backendKeyData); pooling && at >= 0 {
 					pooling = false // the message comes once
 					copy(text[at+len(backendKeyData):], []byte{0, 0, 0, 1})
