@@ -213,8 +213,8 @@ func (h *history) take(client int, of *account, next step) {
 		h.do(a, "POST /users/logout", mine.token, "")
 	case endOne:
 		a.target = other.id
-		ended = of.end(func(s session) bool { return s == other })
-		h.do(a, "DELETE /user/sessions/"+other.id, mine.token, "")
+		of.end(func(s session) bool { return s == other })
+		h.endTwice(a, of, mine, other)
 	case endOthers:
 		ended = of.end(func(s session) bool { return s != mine })
 		h.do(a, "DELETE /user/sessions", mine.token, "")
@@ -227,6 +227,21 @@ func (h *history) take(client int, of *account, next step) {
 		asking.Go(func() { h.useEverywhere(client, of, s) })
 	}
 	asking.Wait()
+}
+
+// endTwice ends a session at two instances at once, as impatient people do. One of them finds that it is gone. Whichever
+// answer comes first, nobody may be accepted after it.
+func (h *history) endTwice(a act, of *account, mine, other session) {
+	var ending sync.WaitGroup
+	for n := range 2 {
+		ending.Go(func() {
+			a := a
+			a.client, a.instance = a.client+20*n, (a.instance+n)%instances
+			h.do(a, "DELETE /user/sessions/"+other.id, mine.token, "")
+			h.useEverywhere(a.client, of, other)
+		})
+	}
+	ending.Wait()
 }
 
 // watch uses tokens all the time, so that they are remembered everywhere.
