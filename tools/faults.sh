@@ -14,15 +14,15 @@ for patch in internal/robustness/faults/*.patch; do
 	esac
 	rm -rf "$copy/tree"
 	mkdir "$copy/tree"
-	git ls-files -z -- '*.go' go.mod go.sum internal openapi.yaml | xargs -0 tar -cf - | tar -xf - -C "$copy/tree"
+	git ls-files -z --cached --others --exclude-standard -- '*.go' go.mod go.sum internal openapi.yaml | xargs -0 tar -cf - | tar -xf - -C "$copy/tree"
 	git -C "$copy/tree" apply --whitespace=nowarn "$PWD/$patch"
 	tests=$(sed -n 's/^Found by: //p' "$patch")
 	# A tree that does not compile would look like a fault that was found.
 	go -C "$copy/tree" test -run '^$' "${tests%% *}" >/dev/null
 	# Words of a line that is in the repository: no quoting is lost.
 	# shellcheck disable=SC2086
-	if go -C "$copy/tree" test -count=1 $tests >"$copy/said" 2>&1; then
-		echo "$name: NOT FOUND"
+	if go -C "$copy/tree" test -v -count=1 $tests >"$copy/said" 2>&1; then
+		echo "$name: NOT FOUND by $tests"
 		missed="$missed $name"
 	else
 		echo "$name: found by $(sed -n 's/^ *--- FAIL: \([^ ]*\).*/\1/p' "$copy/said" | sort -u | tr '\n' ' ')"

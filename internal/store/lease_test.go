@@ -207,3 +207,45 @@ func TestRemembersBehindPooler(t *testing.T) {
 	wantRefused(t, db)
 	wantSame(t, "failed", int64(0), db.Recalled().Failed.Load())
 }
+
+// TestOtherKeyOfASession: a session is remembered with the key of a token that was good. Another token of it, whose key
+// does not count, is asked for.
+func TestOtherKeyOfASession(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		jake(t, db)
+		good, other := presented("S1"), presented("S1")
+		other.KeyID = "revoked"
+		remember(t, db, good)
+		_, _, err := db.SessionWithUser(t.Context(), other)
+		wantKind(t, err, errs.KindNotFound)
+	})
+}
+
+// remember uses a token until its session is remembered.
+func remember(t *testing.T, db *store.Store, token identity.Presented) {
+	t.Helper()
+	for before := db.Recalled().Hits.Load(); db.Recalled().Hits.Load() == before && !t.Failed(); {
+		if _, _, err := db.SessionWithUser(t.Context(), token); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestStandbyIsNotTrusted: a standby may be behind, so nothing is remembered that rests on its log.
+func TestStandbyIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	pair := storetest.NewPair(t)
+	primary := storetest.Open(t, pair.Primary, store.Options{Lease: store.MostLease})
+	jake(t, primary)
+	remember(t, primary, presented("S1"))
+	standby := open(t, pair.Standby, store.Options{Lease: store.MostLease})
+	for standby.Recalled().Polls.Load() < 3 {
+		if _, _, err := standby.SessionWithUser(t.Context(), presented("S1")); errs.Is(err, errs.KindUnauthenticated) {
+			t.Fatal(err)
+		}
+	}
+	if hits := standby.Recalled().Hits.Load(); hits > 0 {
+		t.Errorf("%d requests were answered by what a standby says", hits)
+	}
+}
