@@ -8,6 +8,7 @@ VERSION = $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 # The race detector is written in C. Where Go finds no C compiler it sets CGO_ENABLED to 0, and the tests run without it.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(info No C compiler: testing without the race detector.))
 FUZZTIME ?= 10s
+HISTORIES ?= 100
 # What `make generate` writes: committed, never edited by hand.
 GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schema.ts internal/docs/swagger-ui
 # What has to hold before a change lands, in the order in which it is cheapest to learn that it does not. `.ci/run` makes
@@ -43,6 +44,16 @@ test: ## Run every test, on SQLite and on PostgreSQL
 test-postgres18: tools/postgres18/node_modules/.package-lock.json ## Test on PostgreSQL 18 (Linux, x64)
 	@tools/ensure-pgbouncer.sh
 	tools/postgres18/with.sh go test -skip '/sqlite$$' -shuffle=on -timeout 15m ./internal/store/... ./internal/httpapi
+
+.PHONY: test-robustness
+test-robustness: ## Hold HISTORIES (100) of sessions under faults to a model
+	@tools/ensure-postgres.sh
+	go test -count=1 -v -timeout 60m -artifacts -run TestHistories ./internal/robustness -rapid.checks=$(HISTORIES)
+
+.PHONY: test-faults
+test-faults: ## Plant faults in what remembers sessions, and see each found by the tests
+	@tools/ensure-postgres.sh
+	@tools/faults.sh
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME (10s)

@@ -40,11 +40,12 @@ const (
 )
 
 func drawPlan(t *rapid.T) (p plan) {
-	number := func(from, to int) *rapid.Generator[int] { return rapid.IntRange(from, to) }
 	p.Faults = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) fault {
 		return fault{
-			Kind: rapid.SampledFrom(faults).Draw(t, "kind"), Instance: number(0, instances-1).Draw(t, "instance"),
-			After: number(0, 150).Draw(t, "after"), Lasts: number(60, 350).Draw(t, "lasts"),
+			Kind:     rapid.SampledFrom(faults).Draw(t, "kind"),
+			Instance: rapid.IntRange(0, instances-1).Draw(t, "instance"),
+			After:    rapid.IntRange(0, 150).Draw(t, "after"),
+			Lasts:    rapid.IntRange(60, 350).Draw(t, "lasts"),
 		}
 	}), 2, 4).Draw(t, "faults")
 	does := []string{
@@ -53,9 +54,11 @@ func drawPlan(t *rapid.T) (p plan) {
 	for n := range p.Clients {
 		p.Clients[n] = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 			return step{
-				What: rapid.SampledFrom(does).Draw(t, "what"), Instance: number(0, instances-1).Draw(t, "instance"),
-				Pick: number(0, 99).Draw(t, "pick"), Other: number(0, 99).Draw(t, "other"),
-				Pause: number(0, 60).Draw(t, "pause"),
+				What:     rapid.SampledFrom(does).Draw(t, "what"),
+				Instance: rapid.IntRange(0, instances-1).Draw(t, "instance"),
+				Pick:     rapid.IntRange(0, 99).Draw(t, "pick"),
+				Other:    rapid.IntRange(0, 99).Draw(t, "other"),
+				Pause:    rapid.IntRange(0, 60).Draw(t, "pause"),
 			}
 		}), 12, 20).Draw(t, fmt.Sprint("client ", n))
 	}
@@ -229,8 +232,8 @@ func (h *history) take(client int, of *account, next step) {
 	asking.Wait()
 }
 
-// endTwice ends a session at two instances at once, as impatient people do. One of them finds that it is gone. Whichever
-// answer comes first, nobody may be accepted after it.
+// endTwice ends a session at two instances at once, as impatient people do. One of them finds that it is gone.
+// Whichever answer comes first, nobody may be accepted after it.
 func (h *history) endTwice(a act, of *account, mine, other session) {
 	var ending sync.WaitGroup
 	for n := range 2 {

@@ -254,8 +254,10 @@ func TestModel(t *testing.T) {
 		acts []act
 		want bool
 	}{
-		"accepted before and during the end":      {[]act{began, ended, used(5, 6, 200, ""), used(15, 16, 200, "")}, true},
-		"refused during the end, then accepted":   {[]act{began, ended, used(12, 13, 401, ""), used(15, 16, 200, "")}, true},
+		"accepted before the end": {[]act{began, ended, used(5, 6, 200, "")}, true},
+		"accepted during the end": {[]act{began, ended, used(15, 16, 200, "")}, true},
+		"refused during the end, then accepted": {[]act{began, ended, used(12, 13, 401, ""),
+			used(15, 16, 200, "")}, true},
 		"accepted after the end":                  {[]act{began, ended, used(21, 22, 200, "")}, false},
 		"begun before the answer, accepted after": {[]act{began, ended, used(19, 22, 200, "")}, true},
 		"refused before the end":                  {[]act{began, ended, used(5, 6, 401, "")}, false},
@@ -275,8 +277,8 @@ func TestModel(t *testing.T) {
 		"old bio after the change": {[]act{began, change, used(21, 22, 200, "")}, false},
 		"bio that was replaced":    {[]act{began, change, second, used(41, 42, 200, "1")}, false},
 		"bio of nobody":            {[]act{began, change, used(41, 42, 200, "2")}, false},
-		"bio of a change without an answer, late": {[]act{began, {what: writeBio, by: "a", bio: "1", call: 10, back: 20},
-			second, used(41, 42, 200, "1")}, true},
+		"bio of a change without an answer, late": {[]act{began,
+			{what: writeBio, by: "a", bio: "1", call: 10, back: 20}, second, used(41, 42, 200, "1")}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

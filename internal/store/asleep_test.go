@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// TestLeaseWhileAsleep: the monotonic clock stands still while a machine sleeps. Then the wall clock says that the lease
-// has run out, and so it does when that clock was set back.
+// TestLeaseWhileAsleep: the monotonic clock stands still while a machine sleeps. Then the wall clock says that the
+// lease has run out, and so it does when that clock was set back.
 func TestLeaseWhileAsleep(t *testing.T) {
 	t.Parallel()
 	read := time.Now()
