@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
+trap 'exit 1' INT TERM
 missed=
 for patch in internal/robustness/faults/*.patch; do
 	name=$(basename "$patch" .patch)
