@@ -128,11 +128,12 @@ const (
 	silenced = "open connections are silent"
 	unheard  = "answers are lost"
 	slow     = "answers are late"
+	uneven   = "answers are late now and then"
 	killed   = "database killed"
 	jumped   = "clock jumps"
 )
 
-var faults = []string{stopped, cut, frozen, silenced, unheard, slow, slow, killed, jumped}
+var faults = []string{stopped, cut, frozen, silenced, unheard, slow, uneven, uneven, killed, jumped}
 
 // loginsAt is how many instances log people in. The clock of another one may jump by hours, and by this it would sign
 // tokens of the future, which all others would rightly refuse.
@@ -159,8 +160,12 @@ func (f *fleet) play(t *testing.T, what fault) {
 		m.proxy.LoseAnswers()
 	case slow:
 		lasts *= 2
-		m.proxy.Slow(90 * time.Millisecond)
-		defer m.proxy.Slow(0)
+		m.proxy.Slow(80*time.Millisecond, 100*time.Millisecond)
+		defer m.proxy.Slow(0, 0)
+	case uneven:
+		lasts *= 2
+		m.proxy.Slow(0, 90*time.Millisecond)
+		defer m.proxy.Slow(0, 0)
 	case killed:
 		f.database.Kill()
 		defer f.database.Start(t)

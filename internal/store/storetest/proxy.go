@@ -21,13 +21,13 @@ type Proxy struct {
 	address         string // where the proxy listens, the same after each Start
 	running         sync.WaitGroup
 
-	mutex    sync.Mutex
-	turned   *sync.Cond     // what follows has changed
-	listener net.Listener   // nil while stopped
-	links    map[*link]bool // those that are open
-	frozen   bool
-	pooling  bool          // whether new connections are given other process ids
-	slow     time.Duration // the longest that an answer is held back
+	mutex       sync.Mutex
+	turned      *sync.Cond     // what follows has changed
+	listener    net.Listener   // nil while stopped
+	links       map[*link]bool // those that are open
+	frozen      bool
+	pooling     bool          // whether new connections are given other process ids
+	least, most time.Duration // how long an answer is held back
 }
 
 // link is a client's connection and the one to the server that goes with it.
@@ -132,17 +132,17 @@ func (p *Proxy) Move(direct string) {
 // Pool makes new connections report other process ids than those of the server, as poolers do.
 func (p *Proxy) Pool() { p.turn(func() { p.pooling = true }) }
 
-// Slow holds each answer back for a time of its own, up to most. So an answer may come after later ones of other
-// connections. With 0 answers are as fast as the server is.
-func (p *Proxy) Slow(most time.Duration) { p.turn(func() { p.slow = most }) }
+// Slow holds each answer back for a time of its own between these. So an answer may come after later ones of other
+// connections. With 0 and 0 answers are as fast as the server is.
+func (p *Proxy) Slow(least, most time.Duration) { p.turn(func() { p.least, p.most = least, most }) }
 
 // drag holds an answer back.
 func (p *Proxy) drag() {
 	p.mutex.Lock()
-	most := p.slow
+	least, most := p.least, p.most
 	p.mutex.Unlock()
-	if most > 0 {
-		time.Sleep(rand.N(most))
+	if most > least {
+		time.Sleep(least + rand.N(most-least))
 	}
 }
 
