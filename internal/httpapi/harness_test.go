@@ -162,6 +162,8 @@ func del(path, token string, body ...string) call {
 	return call{method: "DELETE", path: path, token: token, body: strings.Join(body, "")}
 }
 
+func (c call) String() string { return c.method + " " + c.path }
+
 // with is the same request with one header more.
 func (c call) with(name, value string) call {
 	c.headers = maps.Clone(c.headers)

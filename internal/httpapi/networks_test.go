@@ -96,7 +96,7 @@ func TestWhatTheThrottleKeeps(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		s := newServer(t, url, store.Options{Timeout: 30 * time.Second})
-		s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = 3, 8, 20
+		s.limit(3, 8, 20)
 		s.register(t, "jake")
 		var calls []call
 		for i := range 200 {

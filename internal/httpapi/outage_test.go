@@ -1,18 +1,13 @@
 package httpapi_test
 
 import (
-	"context"
-	"database/sql"
-	"net/http"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -25,39 +20,42 @@ func TestDatabaseStops(t *testing.T) {
 	url, proxy := storetest.NewProxy(t, storetest.Postgres(t))
 	s := newServer(t, url, store.Options{})
 	token := s.register(t, "jake")
-	requests := []call{
+	for _, outage := range []struct {
+		name       string
+		begin, end func()
+	}{{"stopped", proxy.Stop, proxy.Start}, {"frozen", proxy.Freeze, proxy.Thaw}} {
+		outage.begin()
+		until(t, "nothing remembered is trusted any more", func() bool { // which takes as long as the lease
+			return s.do(t, get("/api/user", token)).status != 200
+		})
+		for _, c := range append(ofEveryKind(token), post("/api/users/logout", token)) {
+			t.Run(outage.name+": "+c.String(), func(t *testing.T) {
+				began := time.Now()
+				got := s.do(t, c)
+				got.wantError(t, 503, "server", "is not available")
+				if wait, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || wait < 1 {
+					t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
+				}
+				if took := time.Since(began); took >= 2*time.Second {
+					t.Errorf("took %v", took)
+				}
+			})
+		}
+		outage.end()
+		t.Run(outage.name+", and back", func(t *testing.T) { s.do(t, get("/api/user", token)).want(t, 200, "") })
+	}
+	s.do(t, login("jake@test.com", password)).want(t, 200, "")
+}
+
+// ofEveryKind are requests that read, write, hash and look after the database, but end no session.
+func ofEveryKind(token string) []call {
+	return []call{
 		get("/api/user", token),
 		changing(token, "bio", "x"),
-		post("/api/users/logout", token),
 		login("jake@test.com", password),
 		registration("other", "other@test.com", password),
 		get("/healthz", ""),
 	}
-	unavailable := func(state string) {
-		for _, c := range requests {
-			began := time.Now()
-			got := s.do(t, c)
-			got.wantError(t, http.StatusServiceUnavailable, "server", "is not available")
-			if wait, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || wait < 1 {
-				t.Errorf("%s: %s %s: Retry-After %q", state, c.method, c.path, got.header.Get("Retry-After"))
-			}
-			if took := time.Since(began); took >= 2*time.Second {
-				t.Errorf("%s: %s %s took %v", state, c.method, c.path, took)
-			}
-		}
-	}
-	current := get("/api/user", token)
-
-	proxy.Stop()
-	unavailable("stopped")
-	proxy.Start()
-	s.do(t, current).want(t, 200, "")
-
-	proxy.Freeze()
-	unavailable("frozen")
-	proxy.Thaw()
-	s.do(t, current).want(t, 200, "")
-	s.do(t, login("jake@test.com", password)).want(t, 200, "")
 }
 
 // TestStaleConnections: a restart of the database leaves the pool full of dead connections, which nobody must notice.
@@ -66,28 +64,14 @@ func TestStaleConnections(t *testing.T) {
 	url := storetest.Postgres(t)
 	s := newServer(t, url, store.Options{})
 	token := s.register(t, "jake")
-	admin, err := sql.Open("pgx", url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = admin.Close() })
-	for _, c := range []call{
-		get("/api/user", token),
-		changing(token, "bio", "x"),
-		login("jake@test.com", password),
-		registration("other", "other@test.com", password),
-		get("/healthz", ""),
-		post("/api/users/logout", token),
-	} {
-		s.fill(t, token)
-		if _, err := admin.ExecContext(t.Context(),
-			"select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> "+
-				"pg_backend_pid()"); err != nil {
-			t.Fatal(err)
-		}
-		if got := s.do(t, c); got.status >= 300 {
-			t.Errorf("%s %s: %d %s", c.method, c.path, got.status, got.body)
-		}
+	for _, c := range append(ofEveryKind(token), post("/api/users/logout", token)) {
+		t.Run(c.String(), func(t *testing.T) {
+			s.fill(t, token)
+			hangUpAll(t, url)
+			if got := s.do(t, c); got.status >= 300 {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
 	}
 }
 
@@ -115,9 +99,7 @@ func TestSilentConnections(t *testing.T) {
 	token := s.register(t, "jake")
 	for round, c := range []func(n int) call{
 		func(int) call { return get("/api/user", token) },
-		func(int) call {
-			return changing(token, "bio", "x")
-		},
+		func(int) call { return changing(token, "bio", "x") },
 		func(n int) call { return publishing(token, "Article "+strconv.Itoa(n), "a") },
 		func(int) call { return get("/healthz", "") },
 	} {
@@ -147,24 +129,6 @@ func TestSilentConnections(t *testing.T) {
 	s.do(t, get("/api/user", token)).want(t, 401, "")
 }
 
-// trap does something once, when a statement is about to be sent that begins with these words.
-type trap struct {
-	words atomic.Pointer[string]
-	do    func()
-}
-
-func (tr *trap) set(words string) { tr.words.Store(&words) }
-
-func (tr *trap) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	if words := tr.words.Load(); words != nil && strings.HasPrefix(strings.ToLower(data.SQL), *words) &&
-		tr.words.CompareAndSwap(words, nil) {
-		tr.do()
-	}
-	return ctx
-}
-
-func (tr *trap) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
 // TestLostAnswers: when the connection of a change goes silent, or breaks, at whichever of its statements, the change
 // is made all the same, and once.
 func TestLostAnswers(t *testing.T) {
@@ -178,38 +142,25 @@ func TestLostAnswers(t *testing.T) {
 			s := newServer(t, url, store.Options{Tracer: tripped, Timeout: 4 * time.Second})
 			token := s.register(t, "jake")
 			slug := s.publish(t, token, "Commented")
-			admin, err := sql.Open("pgx", direct)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = admin.Close() })
-			breakAll := func() {
-				if _, err := admin.ExecContext(t.Context(), `
-select pg_terminate_backend(pid) from pg_stat_activity
- where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
-					t.Error(err)
-				}
-			}
+			breakAll := func() { hangUpAll(t, direct) }
 			tripped.do = map[string]func(){
 				"requests": proxy.Silence, "answers": proxy.LoseAnswers, "connections": breakAll,
 				"host": func() { proxy.Silence(); breakAll() },
 			}[loss]
 			for _, words := range []string{"begin", `insert into "audit`, "delete", "commit"} {
-				t.Run(words, func(t *testing.T) { changeAll(t, s, admin, token, slug, func() { tripped.set(words) }) })
+				t.Run(words, func(t *testing.T) { changeAll(t, s, direct, token, slug, func() { tripped.set(words) }) })
 			}
 		})
 	}
 }
 
 // changeAll makes changes, each after a disturbance, and sees that each is made once.
-func changeAll(t *testing.T, s *server, admin *sql.DB, token, slug string, disturb func()) {
+func changeAll(t *testing.T, s *server, url, token, slug string, disturb func()) {
 	t.Helper()
 	count := func() (counts [3]int) {
 		t.Helper()
-		if err := admin.QueryRowContext(t.Context(), `
-select (select count(*) from users), (select count(*) from comments), (select count(*) from audit_events)`).
-			Scan(&counts[0], &counts[1], &counts[2]); err != nil {
-			t.Fatal(err)
+		for i, table := range []string{"users", "comments", "audit_events"} {
+			counts[i], _ = strconv.Atoi(columnOf(t, url, "select count(*) from "+table)[0])
 		}
 		return counts
 	}
@@ -231,9 +182,7 @@ select (select count(*) from users), (select count(*) from comments), (select co
 		disturb()
 		s.do(t, c.call).want(t, c.status, "")
 	}
-	if got, want := count(), [3]int{before[0] + 1, before[1] + 1, before[2] + 3}; got != want {
-		t.Errorf("users, comments, events: %v, want %v", got, want)
-	}
+	wantSame(t, "users, comments, events", [3]int{before[0] + 1, before[1] + 1, before[2] + 3}, count())
 }
 
 // TestHealthOfWrites: a database that cannot be written to is not well, and whoever asks does not make it write more
@@ -257,22 +206,10 @@ func TestHealthOfWrites(t *testing.T) {
 		url := storetest.Postgres(t)
 		written := &counting{words: "insert into leases"}
 		s := newServer(t, url, store.Options{Tracer: written})
-		admin, err := sql.Open("pgx", url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = admin.Close() })
 		readOnly := func(value string) {
-			if _, err := admin.ExecContext(t.Context(), "do $$ begin execute format("+
-				"'alter database %I set default_transaction_read_only = "+value+"', current_database()); "+
-				"end $$"); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := admin.ExecContext(t.Context(), `
-select pg_terminate_backend(pid) from pg_stat_activity
- where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
-				t.Fatal(err)
-			}
+			execute(t, url+"&default_transaction_read_only=off", "do $$ begin execute format("+
+				"'alter database %I set default_transaction_read_only = "+value+"', current_database()); end $$")
+			hangUpAll(t, url)
 		}
 		began := time.Now()
 		for range 50 {
@@ -286,9 +223,6 @@ select pg_terminate_backend(pid) from pg_stat_activity
 		until(t, s, 503)
 		s.do(t, get("/api/user", token)).want(t, 200, "")
 		s.do(t, changing(token, "bio", "x")).want(t, 503, "")
-		if _, err := admin.ExecContext(t.Context(), "set default_transaction_read_only = off"); err != nil {
-			t.Fatal(err)
-		}
 		readOnly("off")
 		until(t, s, 200)
 	})
@@ -297,11 +231,7 @@ select pg_terminate_backend(pid) from pg_stat_activity
 		url := storetest.SQLite(t)
 		s := newServer(t, url, store.Options{})
 		until(t, s, 200)
-		other, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = other.Close() }()
+		other := openPastStore(t, url)
 		other.SetMaxOpenConns(1)
 		for _, c := range []struct {
 			statement string
@@ -315,37 +245,11 @@ select pg_terminate_backend(pid) from pg_stat_activity
 	})
 }
 
-// counting counts the statements that begin with these words.
-type counting struct {
-	words string
-	count atomic.Int64
-}
-
-func (c *counting) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	if strings.HasPrefix(strings.TrimSpace(strings.ToLower(data.SQL)), c.words) {
-		c.count.Add(1)
-	}
-	return ctx
-}
-
-func (c *counting) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
 // TestStatesOfTheDatabase: whatever the database says of itself, rather than of what it was asked, is an outage.
 func TestStatesOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	s := newServer(t, url, store.Options{})
-	admin, err := sql.Open("pgx", url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = admin.Close() })
-	execute := func(statement string) {
-		t.Helper()
-		if _, err := admin.ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
 	token := s.register(t, "jake")
 	slug := s.publish(t, token, "Article", "tag")
 	refreshToken := s.refreshToken(t)
@@ -367,52 +271,54 @@ func TestStatesOfTheDatabase(t *testing.T) {
 		"leases":    {get("/healthz", "")},
 	}
 	s.register(t, "jane")
+	execute(t, url, `
+create table failing (place text, code text);
+insert into failing values ('nowhere', '');
+create function fail() returns trigger language plpgsql as $$
+begin
+	if exists (select from failing where place = tg_table_name) then
+		raise exception 'no' using errcode = (select code from failing);
+	end if;
+	if tg_op = 'DELETE' then
+		return old;
+	end if;
+	return new;
+end $$`)
 	for table := range writes {
-		execute("create function fail_" + table + "() returns trigger language plpgsql as 'begin return new; end'")
-		execute("create trigger aa_fail before insert or update or delete on " + table + " execute function fail_" +
-			table + "()")
+		execute(t, url, "create trigger aa_fail before insert or update or delete on "+table+" execute function fail()")
+	}
+	wantOutage := func(t *testing.T, calls []call) {
+		t.Helper()
+		for _, c := range calls {
+			if got := s.do(t, c); got.status != 503 {
+				t.Errorf("%v: %d %s", c, got.status, got.body)
+			}
+		}
 	}
 	for _, code := range []string{
 		"08006", "25006", "25P03", "40001", "53100", "53300", "55P03", "57014", "57P01", "57P03", "58030",
 	} {
 		for table, calls := range writes {
-			raise := "create or replace function fail_" + table + "() returns trigger language plpgsql as $$ begin %s" +
-				" if tg_op = 'DELETE' then return old; end if; return new; end $$"
-			execute(strings.Replace(raise, "%s", "raise exception 'no' using errcode = '"+code+"';", 1))
-			for _, c := range calls {
-				if got := s.do(t, c); got.status != 503 {
-					t.Errorf("%s at %s: %s %s: %d %s", code, table, c.method, c.path, got.status, got.body)
-				}
-			}
-			execute(strings.Replace(raise, "%s", "", 1))
+			t.Run(code+" of "+table, func(t *testing.T) {
+				execute(t, url, fmt.Sprintf("update failing set place = '%s', code = '%s'", table, code))
+				wantOutage(t, calls)
+			})
 		}
 	}
+	execute(t, url, "update failing set place = 'nowhere'")
 	// The server lets nobody in: it says so to connections, with codes of any class.
 	name := regexp.MustCompile(`conduit_test_\w+`).FindString(url)
-	outside, err := sql.Open("pgx", strings.Replace(url, name, "postgres", 1))
-	if err != nil {
-		t.Fatal(err)
+	outside := strings.Replace(url, name, "postgres", 1)
+	allow := func(connections bool) {
+		execute(t, outside, fmt.Sprintf("alter database %s allow_connections %t", name, connections))
 	}
-	defer func() { _ = outside.Close() }()
-	for _, allow := range []string{"false", "true"} {
-		for _, statement := range []string{
-			"alter database " + name + " allow_connections " + allow,
-			"select pg_terminate_backend(pid) from pg_stat_activity where datname = '" + name + "'",
-		} {
-			if _, err := outside.ExecContext(t.Context(), statement); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if allow == "true" {
-			break
-		}
+	t.Run("shut", func(t *testing.T) {
+		allow(false)
+		execute(t, outside, "select pg_terminate_backend(pid) from pg_stat_activity where datname = '"+name+"'")
 		for _, calls := range writes {
-			for _, c := range calls {
-				if got := s.do(t, c); got.status != 503 {
-					t.Errorf("shut: %s %s: %d %s", c.method, c.path, got.status, got.body)
-				}
-			}
+			wantOutage(t, calls)
 		}
-	}
+	})
+	allow(true)
 	s.do(t, login("jake@test.com", password)).want(t, 200, "")
 }

@@ -74,7 +74,8 @@ func TestCountingIsShared(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	s := newServer(t, url, store.Options{Timeout: 10 * time.Second})
-	s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork, s.Throttle.Registrations = 5, 20, 100, 3600
+	s.limit(5, 20, 100)
+	s.Throttle.Registrations = 3600
 	s.do(t, registrationFrom("192.0.2.7", "first")).want(t, 201, "")
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {

@@ -149,7 +149,8 @@ func TestStatementsOfTheThrottle(t *testing.T) {
 		"login":        cost(login("jake@test.com", password)),
 		"wrong":        cost(login("jake@test.com", "wrong")),
 	}
-	s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork, s.Throttle.Registrations = 2, 20, 100, 100
+	s.limit(2, 20, 100)
+	s.Throttle.Registrations = 100
 	for _, test := range []struct {
 		name string
 		call call

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -20,15 +19,11 @@ import (
 // dump returns every value in a database as text, in the ways in which bytes are written as text.
 func dump(t *testing.T, url string) []string {
 	t.Helper()
-	driver, source, tables := "pgx", url, "select tablename from pg_tables where schemaname = current_schema()"
-	if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		driver, source, tables = "sqlite", file, "select name from sqlite_master where type = 'table'"
+	tables := "select tablename from pg_tables where schemaname = current_schema()"
+	if strings.HasPrefix(url, "sqlite:") {
+		tables = "select name from sqlite_master where type = 'table'"
 	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
+	db := openPastStore(t, url)
 	values := map[string]bool{}
 	for _, table := range query(t, db, tables) {
 		for _, value := range query(t, db, fmt.Sprintf("select * from %q", table)) {
@@ -39,37 +34,6 @@ func dump(t *testing.T, url string) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(values))
-}
-
-// query returns all values that a query finds, as text.
-func query(t *testing.T, db *sql.DB, text string) (values []string) {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }()
-	columns, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	row := make([]sql.NullString, len(columns))
-	into := make([]any, len(columns))
-	for i := range row {
-		into[i] = &row[i]
-	}
-	for rows.Next() {
-		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
-		}
-		for _, value := range row {
-			values = append(values, value.String)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return values
 }
 
 // TestNothingInADumpIsACredential tries everything that the database holds as everything that lets somebody in.

@@ -40,7 +40,8 @@ const tricky = `back\\slash, 'quotes', \\' or 1=1 --, Ærøskøbing, 日本, �
 // journey does what reads and writes values of every kind, and returns the answers without what is random in them.
 func (s *server) journey(t *testing.T, name string) (transcript []string) {
 	t.Helper()
-	s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork, s.Throttle.Registrations = 50, 50, 500, 500
+	s.limit(50, 50, 500)
+	s.Throttle.Registrations = 500
 	random := regexp.MustCompile(`"(token|accessToken|refreshToken|id)":"[^"]+"`)
 	do := func(status int, c call) answer {
 		t.Helper()
@@ -110,8 +111,7 @@ func TestSettingsOfDatabases(t *testing.T) {
 				t.Fatalf("before the setting (-want +got):\n%s", diff)
 			}
 			set(url)
-			execute(t, url, `select pg_terminate_backend(pid) from pg_stat_activity
-				where datname = current_database() and pid <> pg_backend_pid()`)
+			hangUpAll(t, url)
 			wantSame(t, "set while it runs", later, running.journey(t, "jane"))
 			running.do(t, get("/healthz", "")).want(t, http.StatusOK, "")
 

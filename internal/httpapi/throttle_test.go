@@ -2,10 +2,8 @@ package httpapi_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,11 +41,16 @@ func (a answer) wantWrong(t *testing.T) {
 	a.wantError(t, 401, "credentials", "invalid")
 }
 
-// throttled is each on a server with a throttle: so many wrong passwords for a pair, an account, and of a network.
+// limit switches the throttle on: so many wrong passwords for a pair, an account, and of a network.
+func (s *server) limit(pair, account, network int) {
+	s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = pair, account, network
+}
+
+// throttled is each on a server with these limits.
 func throttled(t *testing.T, pair, account, network int, test func(t *testing.T, s *server)) {
 	t.Helper()
 	each(t, func(t *testing.T, s *server) {
-		s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = pair, account, network
+		s.limit(pair, account, network)
 		test(t, s)
 	})
 }
@@ -142,7 +145,7 @@ func TestHangingUp(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		s := newServer(t, url, store.Options{Timeout: 30 * time.Second})
-		s.Throttle.PerPair, s.Throttle.PerAccount, s.Throttle.PerNetwork = 5, 20, 100
+		s.limit(5, 20, 100)
 		s.register(t, "jake")
 		// One hash at a time, and somebody else's, which is slow, is the first.
 		s.Users.Passwords = app.Passwords{Passwords: auth.NewPasswords(auth.PasswordOptions{
@@ -182,62 +185,6 @@ func TestHangingUp(t *testing.T) {
 			t.Errorf("recorded %v", got)
 		}
 	})
-}
-
-// until waits for something that is about to happen.
-func until(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); !happened(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("not even after 30 seconds: %s", what)
-		}
-	}
-}
-
-// columnOf reads a column past the store.
-func columnOf(t *testing.T, url, statement string) (values []string) {
-	t.Helper()
-	db := openPastStore(t, url)
-	rows, err := db.QueryContext(t.Context(), statement)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var value string
-		if err := rows.Scan(&value); err != nil {
-			t.Fatal(err)
-		}
-		values = append(values, value)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return values
-}
-
-// execute runs a statement past the store.
-func execute(t *testing.T, url, statement string) {
-	t.Helper()
-	if _, err := openPastStore(t, url).ExecContext(t.Context(), statement); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func openPastStore(t *testing.T, url string) *sql.DB {
-	t.Helper()
-	driver, source := "pgx", url
-	if file, lite := strings.CutPrefix(url, "sqlite:"); lite {
-		driver, source = "sqlite", "file:"+filepath.ToSlash(file)+"?_pragma=busy_timeout(5000)"
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
 }
 
 // recorded says how many events of each action the audit log stands for.
@@ -322,7 +269,7 @@ func TestClockStepsBack(t *testing.T) {
 func TestInstancesCountTogether(t *testing.T) {
 	throttled(t, 5, 8, 20, func(t *testing.T, s *server) {
 		other := newServerOn(t, s.Store)
-		other.Throttle.PerPair, other.Throttle.PerAccount, other.Throttle.PerNetwork = 5, 8, 20
+		other.limit(5, 8, 20)
 		other.clock.Advance(12 * time.Second)
 		looked := 0
 		for i := range 40 {
