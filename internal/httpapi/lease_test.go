@@ -49,7 +49,8 @@ func TestRevocationBites(t *testing.T) {
 			for n := range 34 {
 				users.Go(func() {
 					user := fmt.Sprint(strings.ReplaceAll(name, " ", "-"), n)
-					by, token := instances[0].register(t, user), instances[1].do(t, login(user+"@test.com", password)).token(t)
+					by := instances[0].register(t, user)
+					token := instances[1].do(t, login(user+"@test.com", password)).token(t)
 					refused := instances[n%3].endWhileAsked(t, instances, token, ending(token, by, sessionID(t, token)))
 					if refused != len(instances)*2 {
 						t.Errorf("after the answer %d of %d requests were refused", refused, len(instances)*2)

@@ -164,8 +164,8 @@ func (m *Metrics) Recall(recall *identity.Recall) {
 	} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "conduit_session_lookups_total",
-			Help: "Lookups of sessions: remembered (hit), asked for (miss), or asked for since the log of endings was " +
-				"not read in time (stale).",
+			Help: "Lookups of sessions: remembered (hit), asked for (miss), or asked for because the log of " +
+				"endings was not read in time (stale).",
 			ConstLabels: prometheus.Labels{"outcome": outcome},
 		}, func() float64 { return float64(count.Load()) }))
 	}

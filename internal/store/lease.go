@@ -115,7 +115,7 @@ func (l *lease) close() error {
 
 // recall returns the session of a token and its user, as they are remembered or as ask returns them.
 func (l *lease) recall(
-	ctx context.Context, token identity.Presented, ask func() (identity.Session, identity.User, error),
+	token identity.Presented, ask func() (identity.Session, identity.User, error),
 ) (identity.Session, identity.User, error) {
 	if l.trust <= 0 {
 		return ask()

@@ -36,7 +36,8 @@ func TestNamesStand(t *testing.T) {
 			must(t, err)
 			synctest.Wait()
 			began := time.Now()
-			if err := command.EndSession(t.Context(), identity.ByOperator(0), "nobody"); !errs.Is(err, errs.KindNotFound) {
+			err = command.EndSession(t.Context(), identity.ByOperator(0), "nobody")
+			if !errs.Is(err, errs.KindNotFound) {
 				t.Fatal(err)
 			}
 			if time.Since(began) < store.MostLease {
@@ -55,14 +56,16 @@ func TestEndingsByOthers(t *testing.T) {
 		"truncated":                  "truncate here.sessions",
 		"truncated with their users": "truncate here.users cascade",
 		"keys truncated":             "truncate here.signing_keys",
-		"dropped and restored":       "set search_path = here; truncate sessions; drop table revocations cascade; " + createLog,
+		"dropped and restored": "set search_path = here; truncate sessions; drop table revocations cascade; " +
+			createLog,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)
 			conn := storetest.Connect(t, url)
 			exec(t, conn, "create schema here")
-			db := storetest.Open(t, url+"&search_path=here", store.Options{Timeout: 3 * time.Second, Lease: store.MostLease})
+			db := storetest.Open(t, url+"&search_path=here",
+				store.Options{Timeout: 3 * time.Second, Lease: store.MostLease})
 			jake(t, db)
 			for range 2 {
 				_, _, err := db.SessionWithUser(t.Context(), presented("S1"))

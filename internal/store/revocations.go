@@ -76,7 +76,7 @@ func (s *Store) revocations(ctx context.Context, since, name string) (
 	if err != nil {
 		return next, nil, err
 	}
-	defer func() { err = closed(found, err) }()
+	defer func() { _ = found.Close() }()
 	for found.Next() {
 		var id sql.NullInt64
 		var row revocation
@@ -88,18 +88,7 @@ func (s *Store) revocations(ctx context.Context, since, name string) (
 			rows = append(rows, row)
 		}
 	}
-	return next, rows, nil
-}
-
-// closed returns the error of reading rows, or, if there was none, that of their end: a commit that was refused.
-func closed(rows *sql.Rows, err error) error {
-	if ended := rows.Close(); err == nil {
-		err = ended
-	}
-	if err == nil {
-		err = rows.Err()
-	}
-	return err
+	return next, rows, found.Err() // also of the commit that a standby has to confirm
 }
 
 // SweepRevocations implements [identity.SessionStore]. It goes by the database's clock. The hour of a row begins when a

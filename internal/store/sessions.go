@@ -138,7 +138,7 @@ select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessi
 func (s *Store) SessionWithUser(
 	ctx context.Context, token identity.Presented,
 ) (identity.Session, identity.User, error) {
-	return s.lease.recall(ctx, token, func() (identity.Session, identity.User, error) {
+	return s.lease.recall(token, func() (identity.Session, identity.User, error) {
 		return s.sessionWithUser(ctx, token.SessionID, token.KeyID)
 	})
 }

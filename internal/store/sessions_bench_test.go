@@ -45,7 +45,8 @@ func BenchmarkSessionWithUser(b *testing.B) {
 				fill(b, url, "session", "2027-01-01 00:00:00+00:00", rows)
 				b.ResetTimer()
 				for n := range b.N {
-					_, _, err := db.SessionWithUser(context.Background(), presented(fmt.Sprint("session", 1+n*7919%rows)))
+					token := presented(fmt.Sprint("session", 1+n*7919%rows))
+					_, _, err := db.SessionWithUser(context.Background(), token)
 					must(b, err)
 				}
 			})

@@ -54,8 +54,8 @@ type Options struct {
 	Log *slog.Logger
 	// Connections bounds how many PostgreSQL gets; 0 for the default. One more is opened where one of them is silent.
 	Connections int
-	// Lease is how long sessions that are remembered are trusted, [MostLease] at most. Without a positive one nothing is
-	// remembered.
+	// Lease is how long sessions that are remembered are trusted, [MostLease] at most. Without a positive one nothing
+	// is remembered.
 	Lease time.Duration
 	// Existing refuses a SQLite file that is not there, so that a mistyped name does not become an empty database.
 	Existing bool
