@@ -65,8 +65,10 @@ func TestWritersDoNotDeadlock(t *testing.T) {
 		group.Wait()
 		wantSame(t, "deadlocks", 0, found.count.Load())
 		for _, sum := range []string{
-			"select count(*) from users where articles_count <> (select count(*) from articles where author_id = users.id)",
-			"select count(*) from users where favorites_count <> (select count(*) from favorites where user_id = users.id)",
+			`select count(*) from users
+			  where articles_count <> (select count(*) from articles where author_id = users.id)`,
+			`select count(*) from users
+			  where favorites_count <> (select count(*) from favorites where user_id = users.id)`,
 			`select count(*) from articles
 			  where favorites_count <> (select count(*) from favorites where article_id = articles.id)`,
 		} {

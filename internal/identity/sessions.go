@@ -75,9 +75,9 @@ type SessionStore interface {
 	EvictSessions(ctx context.Context, session Session, keep int, now time.Time) (ended []string, err error)
 	// SessionWithUser returns the session that a token names and its user; NotFound("session") if it is not there, or
 	// the token's key does not count. Each request calls it, so it reads no more than requests need: ids, expiry,
-	// names, bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled. What it
-	// returns may be remembered, but never after EndSession, EndSessions, EvictSessions or a method of [UserStore] has
-	// returned that ends or changes it, at whichever instance.
+	// names, bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled.
+	// What it returns may be remembered, but never after EndSession, EndSessions, EvictSessions or a method of
+	// [UserStore] has returned that ends or changes it, at whichever instance.
 	SessionWithUser(ctx context.Context, token Presented) (Session, User, error)
 	// Sessions returns up to limit sessions that are not over by now, of one user, or of everybody for the id 0. They
 	// come in the order of their ids and have ids above after.
