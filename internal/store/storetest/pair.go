@@ -27,16 +27,19 @@ const (
 // NewPair starts two servers of a test's own. The primary waits for its standby with each commit.
 func NewPair(t testing.TB) *Pair {
 	t.Helper()
+	copied := folder(t)
 	pair := &Pair{}
-	pair.Primary = member(t, fmt.Sprintf(initialize, ownServer))
+	// The standby begins with a copy of the new cluster: pg_basebackup is not there with each server.
+	pair.Primary = member(t, folder(t), fmt.Sprintf(initialize, "cp -a data "+copied+" && "+ownServer+
+		" -c wal_keep_size=64MB"))
 	through, link := NewProxy(t, pair.Primary)
 	pair.Link = link
 	config, err := pgconn.ParseConfig(through)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair.Standby = member(t, fmt.Sprintf("pg_basebackup --host=%s --port=%d --username=postgres --pgdata=data"+
-		" --write-recovery-conf --checkpoint=fast --no-sync && %s", config.Host, config.Port, ownServer))
+	pair.Standby = member(t, copied, fmt.Sprintf("touch data/standby.signal && %s"+
+		" -c primary_conninfo='host=%s port=%d user=postgres'", ownServer, config.Host, config.Port))
 	pair.Synchronous(t, "*")
 	return pair
 }
@@ -83,7 +86,7 @@ type Server struct {
 // NewServer starts a server on a new cluster, until the test ends. What it has committed outlives its end.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
-	s := newMember(t, fmt.Sprintf(initialize, ownServer))
+	s := newMember(t, folder(t), fmt.Sprintf(initialize, ownServer))
 	t.Cleanup(func() { s.run.stop() })
 	return s
 }
@@ -104,20 +107,27 @@ func (s *Server) Start(t testing.TB) {
 }
 
 // member runs a script that becomes a server with its socket in its folder, until the test ends.
-func member(t testing.TB, script string) (url string) {
+func member(t testing.TB, folder, script string) (url string) {
 	t.Helper()
-	s := newMember(t, script)
+	s := newMember(t, folder, script)
 	t.Cleanup(s.run.stop)
 	return s.URL
 }
 
-func newMember(t testing.TB, script string) *Server {
+// folder makes a folder for a server, which is gone when the test ends.
+func folder(t testing.TB) string {
 	t.Helper()
 	folder, err := newFolder()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	return folder
+}
+
+func newMember(t testing.TB, folder, script string) *Server {
+	t.Helper()
+	var err error
 	s := &Server{URL: "postgres://postgres@/postgres?host=" + folder + "&port=5432&sslmode=disable", folder: folder}
 	if s.run, err = start(folder, script, ":"); err != nil {
 		t.Fatal(err)
