@@ -54,7 +54,7 @@ func TestAudit(t *testing.T) {
 				}
 				got = append(got, strings.Join(fields[2:5], " "))
 			}
-			wantSame(t, "rows of audit "+flags, got, want)
+			wantSame(t, "rows of audit "+flags, want, got)
 		}
 		// change runs a command and returns the first word it prints, which is a key.
 		change := func(command string, more ...string) string {
@@ -99,10 +99,11 @@ func TestAudit(t *testing.T) {
 		if got.At.IsZero() || len(got.RequestID) != 26 {
 			t.Errorf("time %v, request %q", got.At, got.RequestID)
 		}
-		wantSame(t, "an event", got, auditLine{
+		wantSame(t, "an event", auditLine{
 			ID: 2, At: got.At, Actor: "user", ActorID: &one, Action: "registered", Target: "user:1",
 			IPAddress: "127.0.0.1", UserAgent: "Go-http-client/1.1", RequestID: got.RequestID, Count: 1,
-		})
+		}, got)
+
 	})
 }
 
@@ -152,7 +153,7 @@ func TestAuditExportAndPrune(t *testing.T) {
 		for _, event := range events(t, string(written)) {
 			got = append(got, event.Target+" "+event.ClientRequestID)
 		}
-		wantSame(t, "exported", got, want)
+		wantSame(t, "exported", want, got)
 
 		for flags, want := range map[string]string{
 			"":                    "takes --before or --older-than",
@@ -168,16 +169,17 @@ func TestAuditExportAndPrune(t *testing.T) {
 		if out := sh.run(t, "audit prune --older-than=60000d --yes"); !strings.HasPrefix(out, "0 events from before ") {
 			t.Error(out)
 		}
-		wantSame(t, "pruning says", sh.run(t, "audit prune --before=2026-02-18 --yes"),
-			"1001 events from before 2026-02-18 00:00:00Z are removed\n")
+		wantSame(t, "pruning says", "1001 events from before 2026-02-18 00:00:00Z are removed\n", sh.run(t, "audit prune --before=2026-02-18 --yes"))
+
 		got = nil
 		for _, event := range events(t, sh.run(t, "audit export")) {
 			got = append(got, fmt.Sprint(event.Action, " ", event.Target, " ", event.Count))
 		}
-		wantSame(t, "left", got, []string{
+		wantSame(t, "left", []string{
 			"key-made key:K1001 1",
 			"audit-pruned before:2026-02-18T00:00:00Z 1000", "audit-pruned before:2026-02-18T00:00:00Z 1",
-		})
+		}, got)
+
 		if pruned := events(t, sh.run(t, "audit export --action=audit-pruned")); len(pruned) != 2 {
 			t.Errorf("one action: %v", pruned)
 		}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"conduit/internal/app"
@@ -62,20 +64,22 @@ func TestBackup(t *testing.T) {
 			return `{"article":{"title":"` + title + `","description":"d","body":"b"}}`
 		}
 		i.want(t, 201, "POST /articles", token, article("Before"))
-		writing := make(chan struct{})
-		go func() {
-			defer close(writing)
+		var writing sync.WaitGroup
+		writing.Go(func() {
 			for range 50 {
-				i.want(t, 201, "POST /articles", token, article("Meanwhile"))
+				got, err := i.send(t.Context(), "POST /articles", token, article("Meanwhile"))
+				if err != nil || got.status != http.StatusCreated {
+					t.Errorf("meanwhile: %v %v", got, err)
+				}
 			}
-		}()
+		})
 		if sqlite {
 			wantWords(t, documented(t, "conduit backup", folder, backup), "without the key-encryption key")
 			wantPrivate(t, filepath.Join(folder, "backup"))
 		} else {
 			documented(t, "pg_dump", folder, backup, "DATABASE="+url)
 		}
-		<-writing
+		writing.Wait()
 		i.want(t, 201, "POST /articles", token, article("After"))
 		i.stop(t)
 
@@ -130,7 +134,7 @@ func TestBackupRefuses(t *testing.T) {
 	}
 	text, err := os.ReadFile(taken)
 	must(t, err)
-	wantSame(t, "the file that was there", string(text), "precious")
+	wantSame(t, "the file that was there", "precious", string(text))
 	files, err := os.ReadDir(folder)
 	must(t, err)
 	for _, file := range files {

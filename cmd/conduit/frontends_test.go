@@ -50,7 +50,7 @@ func TestSeedRepeats(t *testing.T) {
 		return i.story(t)
 	}
 	first, again, other := story("7"), story("7"), story("8")
-	wantSame(t, "the second start", again, first)
+	wantSame(t, "the second start", first, again)
 	wantWords(t, first[0], `"articlesCount":100`)
 	if first[0] == other[0] || first[2] == other[2] {
 		t.Errorf("another seed gives the same:\n%s\n%s", other[0], other[2])
@@ -112,7 +112,7 @@ func TestRehearse(t *testing.T) {
 					_, _ = i.send(t.Context(), "GET /tags", "", "", "Prefer", "wait=30")
 				}()
 			}
-			wantSame(t, "/healthz", i.outside().want(t, 200, "GET /healthz", ""), test.health)
+			wantSame(t, "/healthz", test.health, i.outside().want(t, 200, "GET /healthz", ""))
 			i.stop(t)
 		})
 	}

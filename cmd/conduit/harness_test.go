@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -44,7 +42,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func wantSame[T any](t *testing.T, what string, got, want T) {
+func wantSame[T any](t *testing.T, what string, want, got T) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -328,20 +326,6 @@ func (i instance) register(t *testing.T, name string) (token string) {
 func (i instance) login(t *testing.T) (token string) {
 	t.Helper()
 	return tokenIn(t, i.want(t, 200, "POST /users/login", "", credentials("jake")))
-}
-
-// execute runs a statement on a database without the program.
-func execute(t *testing.T, url, statement string) {
-	t.Helper()
-	driver, source := "pgx", url
-	if file, lite := strings.CutPrefix(url, "sqlite:"); lite {
-		driver, source = "sqlite", "file:"+filepath.ToSlash(file)
-	}
-	db, err := sql.Open(driver, source)
-	must(t, err)
-	defer func() { _ = db.Close() }()
-	_, err = db.ExecContext(t.Context(), statement)
-	must(t, err)
 }
 
 // isSQLite returns whether a URL is that of a SQLite database.

@@ -58,12 +58,12 @@ func TestKeys(t *testing.T) {
 		wantMatch(t, table, heading+first+" +EdDSA +active +"+moments+" +"+moments+" +"+moments+
 			`\n\S{43} +ES256 +next .* -`+"\n")
 		next := regexp.MustCompile(`\n(\S+) +ES256`).FindStringSubmatch(table)[1]
-		restarted(func(i instance) { wantSame(t, "signs", keyOf(t, i.login(t)), first) })
+		restarted(func(i instance) { wantSame(t, "signs", first, keyOf(t, i.login(t))) })
 
 		wantMatch(t, sh.run(t, "keys rotate --now"), next+" signs from now on\nwarning: .* at most 5 minutes\n")
 		restarted(func(i instance) {
 			recent = i.login(t)
-			wantSame(t, "signs", keyOf(t, recent), next)
+			wantSame(t, "signs", next, keyOf(t, recent))
 			i.want(t, 200, "GET /user", old)
 			i.want(t, 200, "GET /user", recent)
 		})

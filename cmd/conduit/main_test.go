@@ -18,7 +18,7 @@ func TestHelpAndVersion(t *testing.T) {
 	must(t, err)
 	wantWords(t, bare, "Usage:")
 	wantWords(t, shell{}.run(t, "serve --help"), "(CONDUIT_SESSION_LIFETIME)")
-	wantSame(t, "version", shell{}.run(t, "version"), "dev\n")
+	wantSame(t, "version", "dev\n", shell{}.run(t, "version"))
 }
 
 func TestMigrate(t *testing.T) {

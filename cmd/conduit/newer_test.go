@@ -17,8 +17,8 @@ func TestNewerDatabase(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		sh := shell{"CONDUIT_DATABASE": url}
 		sh.run(t, "migrate up")
-		execute(t, url,
-			"insert into bun_migrations (name, group_id, migrated_at) values ('0099', 99, current_timestamp)")
+		must(t, storetest.Execute(t, url,
+			"insert into bun_migrations (name, group_id, migrated_at) values ('0099', 99, current_timestamp)"))
 		const want = "the database has 0099, which this version does not know"
 		for _, command := range []string{"migrate down", "migrate down --yes"} {
 			if out, err := sh.try(t, command); err == nil || err.Error() != want {
@@ -63,5 +63,6 @@ func TestStartWhileReadOnly(t *testing.T) {
 // setOnDatabase sets a parameter of a PostgreSQL database, for new connections.
 func setOnDatabase(t *testing.T, url, setting string) {
 	t.Helper()
-	execute(t, url, "do $$ begin execute format('alter database %I set "+setting+"', current_database()); end $$")
+	must(t, storetest.Execute(t, url,
+		"do $$ begin execute format('alter database %I set "+setting+"', current_database()); end $$"))
 }

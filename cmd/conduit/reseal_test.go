@@ -29,7 +29,7 @@ func TestResealLogsNobodyOut(t *testing.T) {
 		sh.refuses(t, "is the present one", "keys reseal --new-key-file", former)
 		wantWords(t, sh.run(t, "keys reseal --new-key-file", next), "1 keys are sealed")
 		wantWords(t, sh.run(t, "keys reseal --new-key-file", next), "0 keys are sealed")
-		wantSame(t, "the key that a running server signs with", keyOf(t, i.login(t)), kid)
+		wantSame(t, "the key that a running server signs with", kid, keyOf(t, i.login(t)))
 		i.stop(t)
 		sh.refuses(t, "conduit keys reset", "serve --listen=127.0.0.1:0")
 

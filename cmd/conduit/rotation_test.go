@@ -249,7 +249,7 @@ func TestRevocation(t *testing.T) {
 		everywhere(401, stolen)
 		everywhere(200, fresh)
 		for i, m := range f.instances {
-			wantSame(t, fmt.Sprintf("what instance %d publishes", i), m.published(t), []string{replacement.ID})
+			wantSame(t, fmt.Sprintf("what instance %d publishes", i), []string{replacement.ID}, m.published(t))
 			everywhere(200, m.login(t))
 		}
 	})

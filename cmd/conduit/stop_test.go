@@ -13,7 +13,7 @@ import (
 // TestShutdownDelay: a client that keeps connections and heeds /healthz loses no request when an instance stops.
 func TestShutdownDelay(t *testing.T) {
 	t.Parallel()
-	i := serveOn(t, "sqlite::memory:", "", "--shutdown-delay=3s")
+	i := serveOn(t, "sqlite::memory:", "", "--shutdown-delay=10s")
 	i.client.Transport = &http.Transport{MaxIdleConnsPerHost: 8}
 	health := func() (reply, error) { return i.outside().send(t.Context(), "GET /healthz", "", "") }
 	draining := make(chan struct{})

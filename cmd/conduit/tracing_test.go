@@ -153,7 +153,7 @@ func TestTraces(t *testing.T) {
 			hexOf(links[0].GetTraceId()) != strangersTrace {
 			t.Errorf("a stranger's trace: %v", tags)
 		}
-		wantSame(t, "Traceresponse", answered, "00-"+hexOf(tags.GetTraceId())+"-"+hexOf(tags.GetSpanId())+"-01")
+		wantSame(t, "Traceresponse", "00-"+hexOf(tags.GetTraceId())+"-"+hexOf(tags.GetSpanId())+"-01", answered)
 		wantWords(t, log.String(), "trace_id="+hexOf(tags.GetTraceId()))
 		wantNone(t, spans.text.String(), token, "jake", "example.com", "secret", "title", "hidden", "heard", "no-token",
 			"nowhere", "127.0.0.1", "Go-http-client")

@@ -13,7 +13,7 @@ func wantUsage(t *testing.T, command, message string) {
 		if !wrongUsage(err) {
 			t.Fatalf("error %v, want a mistake of usage", err)
 		}
-		wantSame(t, "message", err.Error(), message)
+		wantSame(t, "message", message, err.Error())
 	})
 }
 

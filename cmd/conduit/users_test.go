@@ -129,10 +129,11 @@ func TestAccounts(t *testing.T) {
 				recorded[identity.Action(event.Action)]++
 			}
 		}
-		wantSame(t, "recorded", recorded, map[identity.Action]int{
+		wantSame(t, "recorded", map[identity.Action]int{
 			identity.Registered: 3, identity.RoleChanged: 1, identity.AccountDisabled: 1, identity.AccountEnabled: 1,
 			identity.SessionRevoked: 1, identity.SessionsRevoked: 2, identity.PasswordChanged: 1,
 			identity.AccountDeleted: 2,
-		})
+		}, recorded)
+
 	})
 }

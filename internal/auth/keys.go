@@ -400,8 +400,8 @@ func (k *KeyRing) find(ctx context.Context, kid string) (*signingKey, *keySnapsh
 	return nil, s, err
 }
 
-// JWKS returns the JWK Set (RFC 7517 §5) of the next, the active and the still-verifying retired keys, oldest first. It
-// follows the clock: a retired key leaves on time without a reload. It holds no private member.
+// JWKS returns the JWK Set (RFC 7517 §5) of the next, the active and the still-verifying retired keys, oldest first.
+// It follows the clock: a retired key leaves on time without a reload. It holds no private member.
 func (k *KeyRing) JWKS() (document []byte) {
 	now := k.now()
 	set := struct {

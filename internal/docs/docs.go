@@ -107,7 +107,7 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// takesGzip reports whether Accept-Encoding (RFC 9110 §12.5.3) has gzip, by its name or as *, with a weight above zero.
+// takesGzip reports whether Accept-Encoding (RFC 9110 §12.5.3) has gzip, by its name or as *, with a weight above 0.
 func takesGzip(headers []string) bool {
 	taken := false
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {

@@ -156,7 +156,7 @@ func (s *server) sessionOf(t *testing.T, token string) identity.Session {
 		t.Fatal(err)
 	}
 	session, _, err := s.Store.SessionWithUser(t.Context(),
-		identity.Presented{SessionID: presented.SessionID, KeyID: presented.KeyID})
+		identity.Presented{SessionID: presented.SessionID, KeyID: presented.KeyID}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

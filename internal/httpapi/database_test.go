@@ -3,11 +3,12 @@ package httpapi_test
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"conduit/internal/store/storetest"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -58,7 +59,7 @@ func query(t *testing.T, db *sql.DB, text string) (values []string) {
 // columnOf reads a column past the store.
 func columnOf(t *testing.T, url, statement string) []string {
 	t.Helper()
-	db := openPastStore(t, url)
+	db := storetest.PastStore(t, url)
 	defer func() { _ = db.Close() }() // some tests ask again and again
 	return query(t, db, statement)
 }
@@ -66,9 +67,7 @@ func columnOf(t *testing.T, url, statement string) []string {
 // execute runs a statement past the store, also from goroutines other than the test's.
 func execute(t *testing.T, url, statement string) {
 	t.Helper()
-	db := openPastStore(t, url)
-	defer func() { _ = db.Close() }() // some tests run hundreds
-	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+	if err := storetest.Execute(t, url, statement); err != nil {
 		t.Error(err)
 	}
 }
@@ -79,21 +78,6 @@ func hangUpAll(t *testing.T, url string) {
 	execute(t, url, `
 select pg_terminate_backend(pid) from pg_stat_activity
  where datname = current_database() and pid <> pg_backend_pid()`)
-}
-
-// openPastStore opens a database beside the server that is tested.
-func openPastStore(t *testing.T, url string) *sql.DB {
-	t.Helper()
-	driver, source := "pgx", url
-	if file, lite := strings.CutPrefix(url, "sqlite:"); lite {
-		driver, source = "sqlite", "file:"+filepath.ToSlash(file)+"?_pragma=busy_timeout(5000)"
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
 }
 
 // trap does something once, when a statement is about to be sent that begins with these words.

@@ -220,6 +220,10 @@ func TestSlashAtTheEnd(t *testing.T) {
 		s.refuses(t, "no session", del("/api/user/sessions/", token), 404, "route", "not found")
 		s.refuses(t, "no article to delete", del("/api/articles/", token), 405, "method", "not allowed")
 		s.refuses(t, "no article to change", put("/api/articles/", token, "{}"), 405, "method", "not allowed")
+		s.refuses(t, "no article to change in part", call{method: "PATCH", path: "/api/articles/", body: "{}"}, 405,
+			"method", "not allowed")
+		s.refuses(t, "a method that no path has", call{method: "PATCH", path: "/api/tags", token: token}, 405, "method",
+			"not allowed")
 		s.do(t, get("/api/articles/", token)).wantSlugs(t, 1, "slashed") // reading lists them
 		s.do(t, call{method: "HEAD", path: "/api/articles/", token: token}).want(t, 200, "")
 	})

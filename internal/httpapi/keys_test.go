@@ -77,7 +77,7 @@ func TestUnsignedIsUnwritten(t *testing.T) {
 		refresh := s.refreshToken(t)
 		s.clock.Advance(-time.Hour) // so that the key has to be asked for
 		written := func() string {
-			counts := query(t, openPastStore(t, url), `
+			counts := query(t, storetest.PastStore(t, url), `
 				select count(*) from users union all select count(*) from sessions union all
 				select count(*) from audit_events union all select refresh_generation from sessions`)
 			slices.Sort(counts)

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -121,7 +122,7 @@ func (s *server) endWhileAsked(t *testing.T, instances []*server, token string, 
 func TestWhatTheWaitIsFor(t *testing.T) {
 	t.Parallel()
 	url, instances := fleet(t, store.Options{})
-	past, accepted := openPastStore(t, url), 0
+	past, accepted := storetest.PastStore(t, url), 0
 	for n := range 20 {
 		token := instances[0].register(t, fmt.Sprint("jake", n))
 		for range 2 {
@@ -176,11 +177,13 @@ func TestWhatTheLeaseIsFor(t *testing.T) {
 func TestPrimaryThatWasCutOff(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		waits string // for which standbys the primary waits when it is cut off
-		want  int
+		waits   string // for which standbys the primary waits when it is cut off
+		cancels bool   // somebody cancels its waits for them
+		want    int
 	}{
-		"that has a synchronous standby": {"*", http.StatusServiceUnavailable},
-		"that has none":                  {"", http.StatusOK},
+		"that has a synchronous standby": {"*", false, http.StatusServiceUnavailable},
+		"whose wait is cancelled":        {"*", true, http.StatusServiceUnavailable},
+		"that has none":                  {"", false, http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -198,9 +201,34 @@ func TestPrimaryThatWasCutOff(t *testing.T) {
 			for range 64 {
 				calls = append(calls, get("/api/user", token))
 			}
+			if test.cancels {
+				cancelWaits(t, pair.Primary)
+			}
 			wantSame(t, "statuses", map[int]int{test.want: 64}, here.together(t, calls))
 		})
 	}
+}
+
+// cancelWaits cancels each wait of a primary for its standbys until the test ends, as operators do to free what hangs.
+func cancelWaits(t *testing.T, primary string) {
+	t.Helper()
+	db := storetest.PastStore(t, primary)
+	ctx, end := context.WithCancel(t.Context())
+	var cancelling sync.WaitGroup
+	t.Cleanup(func() {
+		end()
+		cancelling.Wait()
+	})
+	cancelling.Go(func() {
+		for ctx.Err() == nil {
+			_, err := db.ExecContext(ctx,
+				"select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'")
+			if err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
 }
 
 // TestPrimaryThatWasLeft: after a failover new connections reach the new primary, while those that are open stay with

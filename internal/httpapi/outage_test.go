@@ -231,7 +231,7 @@ func TestHealthOfWrites(t *testing.T) {
 		url := storetest.SQLite(t)
 		s := newServer(t, url, store.Options{})
 		until(t, s, 200)
-		other := openPastStore(t, url)
+		other := storetest.PastStore(t, url)
 		other.SetMaxOpenConns(1)
 		for _, c := range []struct {
 			statement string

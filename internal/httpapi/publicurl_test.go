@@ -87,7 +87,7 @@ func TestPublicURLs(t *testing.T) {
 	for message, texts := range map[string][]string{
 		"want a URL like": {
 			"example.com", "//example.com", "ftp://example.com", "https://", "https:///x", "https://a@example.com",
-			"https://example.com?x", "https://example.com/#x",
+			"https://example.com?x", "https://example.com/#x", " ", "   ",
 		},
 		"is not made of plain names": {
 			"https://example.com/a//b", "https://example.com/a/../b", "https://example.com/a b",

@@ -23,7 +23,7 @@ func dump(t *testing.T, url string) []string {
 	if strings.HasPrefix(url, "sqlite:") {
 		tables = "select name from sqlite_master where type = 'table'"
 	}
-	db := openPastStore(t, url)
+	db := storetest.PastStore(t, url)
 	values := map[string]bool{}
 	for _, table := range query(t, db, tables) {
 		for _, value := range query(t, db, fmt.Sprintf("select * from %q", table)) {

@@ -77,8 +77,9 @@ type SessionStore interface {
 	// the token's key does not count. Each request calls it, so it reads no more than requests need: ids, expiry,
 	// names, bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled.
 	// What it returns may be remembered, but never after EndSession, EndSessions, EvictSessions or a method of
-	// [UserStore] has returned that ends or changes it, at whichever instance.
-	SessionWithUser(ctx context.Context, token Presented) (Session, User, error)
+	// [UserStore] has returned that ends or changes it, at whichever instance; nor if it is over by now, for it may
+	// have been refreshed since.
+	SessionWithUser(ctx context.Context, token Presented, now time.Time) (Session, User, error)
 	// Sessions returns up to limit sessions that are not over by now, of one user, or of everybody for the id 0. They
 	// come in the order of their ids and have ids above after.
 	Sessions(ctx context.Context, userID int64, now time.Time, after string, limit int) ([]AccountSession, error)
@@ -258,7 +259,7 @@ func refreshNoted(session Session) bool {
 // resume returns the caller of a token. The session must be there and not be over, the key must count, and the user
 // must be the token's and active. A session that is over is removed on sight.
 func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) {
-	session, user, err := s.Store.SessionWithUser(ctx, token)
+	session, user, err := s.Store.SessionWithUser(ctx, token, s.Now())
 	switch {
 	case errs.Is(err, errs.KindNotFound):
 		return Caller{}, errs.Unauthenticated("token", "is invalid")

@@ -91,7 +91,7 @@ func TestNobodyIsNoOperator(t *testing.T) {
 				})
 			}
 		}
-		if _, _, err := db.SessionWithUser(ctx, presented("S1")); err != nil {
+		if _, _, err := db.SessionWithUser(ctx, presented("S1"), at); err != nil {
 			t.Errorf("the session is gone: %v", err)
 		}
 	})

@@ -1,9 +1,7 @@
 package store_test
 
 import (
-	"database/sql"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -153,7 +151,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		wantActions(t, db, identity.PasswordChanged, identity.Registered)
 
 		// An audit log that takes nothing stops the changes too.
-		must(t, execute(t, url, "alter table audit_events rename to audit_events_away"))
+		must(t, storetest.Execute(t, url, "alter table audit_events rename to audit_events_away"))
 		if _, err := db.CreateUser(ctx, newUser("jane"), newSession("S2"), kid, registered); err == nil {
 			t.Error("registered without a record")
 		}
@@ -163,7 +161,7 @@ func TestEventsComeWithTheirChange(t *testing.T) {
 		if err := update(); err == nil {
 			t.Error("changed without a record")
 		}
-		must(t, execute(t, url, "alter table audit_events_away rename to audit_events"))
+		must(t, storetest.Execute(t, url, "alter table audit_events_away rename to audit_events"))
 		_, err := db.UserByEmail(ctx, "jane@test.com")
 		wantNotFound(t, err)
 		if still, err := db.UserByEmail(ctx, "jake@test.com"); err != nil || still.PasswordHash != "xx" {
@@ -188,21 +186,7 @@ func wantActions(t *testing.T, db *store.Store, want ...identity.Action) {
 // wantAppendOnly wants the database to refuse a statement, since it changes or loses an event.
 func wantAppendOnly(t *testing.T, url, attack string) {
 	t.Helper()
-	if err := execute(t, url, attack); err == nil || !strings.Contains(err.Error(), "audit_events is append-only") {
+	if err := storetest.Execute(t, url, attack); err == nil || !strings.Contains(err.Error(), "audit_events is append-only") {
 		t.Errorf("%s: %v", attack, err)
 	}
-}
-
-// execute runs a statement past the store, on either database.
-func execute(t testing.TB, url, statement string) error {
-	t.Helper()
-	driver, source := "pgx", url
-	if file, lite := strings.CutPrefix(url, "sqlite:"); lite {
-		driver, source = "sqlite", "file:"+filepath.ToSlash(file)
-	}
-	db, err := sql.Open(driver, source)
-	must(t, err)
-	defer func() { _ = db.Close() }()
-	_, err = db.ExecContext(t.Context(), statement)
-	return err
 }

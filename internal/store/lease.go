@@ -49,12 +49,13 @@ type lease struct {
 	identity.Recall
 	store    *Store
 	trust    time.Duration // 0 remembers nothing
-	name     string        // under which it stands in a SQLite database, since others cannot be told by anything else
+	name     string        // under which it stands in a SQLite database, since nothing else tells others apart
 	sessions *otter.Cache[string, knownSession]
 	users    *otter.Cache[int64, identity.User]
 
 	good   atomic.Pointer[time.Time] // when the last good reading began
 	proves atomic.Bool               // standbys confirm readings: without one nobody is accepted
+	doubt  atomic.Bool               // a reading went on without the standby that had to confirm it
 	others atomic.Bool               // another process with this SQLite database remembers sessions too
 	used   atomic.Bool               // since the last reading
 	runs   atomic.Bool               // readings go on
@@ -113,17 +114,18 @@ func (l *lease) close() error {
 	return err
 }
 
-// recall returns the session of a token and its user, as they are remembered or as ask returns them.
+// recall returns the session of a token and its user, as they are remembered or as ask returns them. now is the moment
+// by which sessions expire.
 func (l *lease) recall(
-	token identity.Presented, ask func() (identity.Session, identity.User, error),
+	token identity.Presented, now time.Time, ask func() (identity.Session, identity.User, error),
 ) (identity.Session, identity.User, error) {
 	if l.trust <= 0 {
 		return ask()
 	}
-	now := time.Now()
+	began := time.Now()
 	l.used.Store(true)
-	if l.fresh(now) {
-		if session, user, ok := l.known(token); ok {
+	if l.fresh(began) {
+		if session, user, ok := l.known(token, now); ok {
 			l.Hits.Add(1)
 			return session, user, nil
 		}
@@ -131,7 +133,7 @@ func (l *lease) recall(
 	} else {
 		l.Stale.Add(1)
 		l.wake()
-		if err := l.prove(now); err != nil {
+		if err := l.prove(began); err != nil {
 			return identity.Session{}, identity.User{}, errs.Unavailable(err)
 		}
 	}
@@ -178,9 +180,9 @@ func (l *lease) prove(now time.Time) error {
 }
 
 // known returns what is remembered, if that is enough to accept the token. Nobody is refused for what is remembered.
-func (l *lease) known(token identity.Presented) (identity.Session, identity.User, bool) {
+func (l *lease) known(token identity.Presented, now time.Time) (identity.Session, identity.User, bool) {
 	session, ok := l.sessions.GetIfPresent(token.SessionID)
-	if !ok || session.keyID != token.KeyID || !token.Newest(session.Session) {
+	if !ok || session.keyID != token.KeyID || !token.Newest(session.Session) || !now.Before(session.ExpiresAt) {
 		return identity.Session{}, identity.User{}, false
 	}
 	user, ok := l.users.GetIfPresent(session.UserID)
@@ -240,11 +242,26 @@ func (l *lease) read(ctx context.Context) error {
 	if err := l.note(ctx); err != nil {
 		return err
 	}
+	l.doubt.Store(false)
 	next, rows, err := l.store.revocations(ctx, l.last.through, l.name)
+	if err == nil && l.doubt.Load() {
+		err = errUnconfirmed
+	}
 	if err == nil {
 		l.apply(next, rows)
 	}
 	return err
+}
+
+// errUnconfirmed is a reading of which only the primary itself knows.
+var errUnconfirmed = errors.New("store: no standby has confirmed the reading of the log")
+
+// notice gets what PostgreSQL says beside its answers. It says so, and goes on, when somebody cancels its wait for a
+// standby.
+func (l *lease) notice(_ *pgconn.PgConn, notice *pgconn.Notice) {
+	if notice.Routine == "SyncRepWaitForLSN" {
+		l.doubt.Store(true)
+	}
 }
 
 // note writes the name into a SQLite database from time to time. A process that ends sessions need not wait where no

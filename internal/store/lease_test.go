@@ -32,7 +32,7 @@ func TestNamesStand(t *testing.T) {
 		}()
 		jake(t, server)
 		for minutes := 0; minutes < 40; minutes += 4 {
-			_, _, err := server.SessionWithUser(t.Context(), presented("S1"))
+			_, _, err := server.SessionWithUser(t.Context(), presented("S1"), at)
 			must(t, err)
 			synctest.Wait()
 			began := time.Now()
@@ -68,7 +68,7 @@ func TestEndingsByOthers(t *testing.T) {
 				store.Options{Timeout: 3 * time.Second, Lease: store.MostLease})
 			jake(t, db)
 			for range 2 {
-				_, _, err := db.SessionWithUser(t.Context(), presented("S1"))
+				_, _, err := db.SessionWithUser(t.Context(), presented("S1"), at)
 				must(t, err)
 			}
 			exec(t, conn, statements)
@@ -95,7 +95,7 @@ func TestTransactionIDsAgain(t *testing.T) {
 	db := storetest.Open(t, pair.Primary, store.Options{Timeout: 3 * time.Second, Lease: store.MostLease})
 	jake(t, db)
 	for range 2 {
-		_, _, err := db.SessionWithUser(t.Context(), presented("S1"))
+		_, _, err := db.SessionWithUser(t.Context(), presented("S1"), at)
 		must(t, err)
 	}
 	conn := storetest.Connect(t, pair.Primary)
@@ -128,7 +128,7 @@ func wantRefused(t *testing.T, db *store.Store) {
 	t.Helper()
 	good := func() int64 { return db.Recalled().Polls.Load() - db.Recalled().Failed.Load() }
 	for until := good() + 4; good() < until && !t.Failed(); {
-		_, _, err := db.SessionWithUser(t.Context(), presented("S1"))
+		_, _, err := db.SessionWithUser(t.Context(), presented("S1"), at)
 		wantNotFound(t, err)
 	}
 }
@@ -140,7 +140,7 @@ func TestEndingsThatTookLong(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		db := storetest.Open(t, url, store.Options{Timeout: 3 * time.Second, Lease: store.MostLease})
 		jake(t, db)
-		must(t, execute(t, url, "delete from sessions"))
+		must(t, storetest.Execute(t, url, "delete from sessions"))
 		sweep := func(want ...int) {
 			t.Helper()
 			var got []int
@@ -152,7 +152,7 @@ func TestEndingsThatTookLong(t *testing.T) {
 			wantSame(t, "swept", want, got)
 		}
 		sweep(1, 0, 0)
-		must(t, execute(t, url, "update revocations set known_at = '2020-01-01 00:00:00+00:00'"))
+		must(t, storetest.Execute(t, url, "update revocations set known_at = '2020-01-01 00:00:00+00:00'"))
 		sweep(1, 0)
 	})
 }
@@ -172,7 +172,7 @@ func TestReadingWithoutWriting(t *testing.T) {
 	_, err = conn.ExecContext(t.Context(), "begin immediate")
 	must(t, err)
 	for range 3 {
-		_, _, err = db.SessionWithUser(t.Context(), presented("S1"))
+		_, _, err = db.SessionWithUser(t.Context(), presented("S1"), at)
 		must(t, err)
 	}
 	_, err = conn.ExecContext(t.Context(), "rollback")
@@ -203,7 +203,7 @@ func TestRemembersBehindPooler(t *testing.T) {
 	db := storetest.Open(t, url, store.Options{Timeout: 10 * time.Second, Lease: store.MostLease})
 	jake(t, db)
 	for db.Recalled().Hits.Load() < 1000 {
-		_, _, err := db.SessionWithUser(t.Context(), presented("S1"))
+		_, _, err := db.SessionWithUser(t.Context(), presented("S1"), at)
 		must(t, err)
 	}
 	must(t, db.EndSession(t.Context(), identity.ByOperator(0), "S1"))
@@ -220,7 +220,7 @@ func TestOtherKeyOfASession(t *testing.T) {
 		good, other := presented("S1"), presented("S1")
 		other.KeyID = "revoked"
 		remember(t, db, good)
-		_, _, err := db.SessionWithUser(t.Context(), other)
+		_, _, err := db.SessionWithUser(t.Context(), other, at)
 		wantKind(t, err, errs.KindNotFound)
 	})
 }
@@ -229,10 +229,25 @@ func TestOtherKeyOfASession(t *testing.T) {
 func remember(t *testing.T, db *store.Store, token identity.Presented) {
 	t.Helper()
 	for before := db.Recalled().Hits.Load(); db.Recalled().Hits.Load() == before && !t.Failed(); {
-		if _, _, err := db.SessionWithUser(t.Context(), token); err != nil {
+		if _, _, err := db.SessionWithUser(t.Context(), token, at); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// TestOverIsAskedFor: a session that is over, as far as is remembered, may have been refreshed since. So it is asked
+// for.
+func TestOverIsAskedFor(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second, Lease: store.MostLease})
+		jake(t, db)
+		remember(t, db, presented("S1"))
+		must(t, storetest.Execute(t, url, "update sessions set expires_at = '2026-02-19 00:00:00+00:00'"))
+		session, _, err := db.SessionWithUser(t.Context(), presented("S1"), at.Add(time.Hour))
+		must(t, err)
+		wantSame(t, "expiry", time.Date(2026, 2, 19, 0, 0, 0, 0, time.UTC), session.ExpiresAt)
+	})
 }
 
 // TestStandbyIsNotTrusted: a standby may be behind, so nothing is remembered that rests on its log.
@@ -244,7 +259,7 @@ func TestStandbyIsNotTrusted(t *testing.T) {
 	remember(t, primary, presented("S1"))
 	standby := open(t, pair.Standby, store.Options{Lease: store.MostLease})
 	for standby.Recalled().Polls.Load() < 3 {
-		if _, _, err := standby.SessionWithUser(t.Context(), presented("S1")); errs.Is(err, errs.KindUnauthenticated) {
+		if _, _, err := standby.SessionWithUser(t.Context(), presented("S1"), at); errs.Is(err, errs.KindUnauthenticated) {
 			t.Fatal(err)
 		}
 	}

@@ -36,7 +36,7 @@ func BenchmarkPooler(b *testing.B) {
 	}))
 	for name, ask := range map[string]func(db *store.Store) error{
 		"session": func(db *store.Store) error {
-			_, _, err := db.SessionWithUser(b.Context(), presented("S1"))
+			_, _, err := db.SessionWithUser(b.Context(), presented("S1"), at)
 			return err
 		},
 		"articles": func(db *store.Store) error {

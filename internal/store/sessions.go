@@ -136,9 +136,9 @@ select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessi
 
 // SessionWithUser implements [identity.SessionStore].
 func (s *Store) SessionWithUser(
-	ctx context.Context, token identity.Presented,
+	ctx context.Context, token identity.Presented, now time.Time,
 ) (identity.Session, identity.User, error) {
-	return s.lease.recall(token, func() (identity.Session, identity.User, error) {
+	return s.lease.recall(token, now, func() (identity.Session, identity.User, error) {
 		return s.sessionWithUser(ctx, token.SessionID, token.KeyID)
 	})
 }

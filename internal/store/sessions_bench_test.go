@@ -25,8 +25,8 @@ func fill(b *testing.B, url, prefix, expires string, count int) {
 		numbers = fmt.Sprintf("(with recursive c (n) as (values (1) union all select n + 1 from c where n < %d) "+
 			"select n from c)", count)
 	}
-	must(b, execute(b, url, fmt.Sprintf(manySessions, "'"+prefix+"'", "'"+expires+"'", numbers)))
-	must(b, execute(b, url, "analyze"))
+	must(b, storetest.Execute(b, url, fmt.Sprintf(manySessions, "'"+prefix+"'", "'"+expires+"'", numbers)))
+	must(b, storetest.Execute(b, url, "analyze"))
 }
 
 // eachDatabase runs a benchmark on both databases.
@@ -46,7 +46,7 @@ func BenchmarkSessionWithUser(b *testing.B) {
 				b.ResetTimer()
 				for n := range b.N {
 					token := presented(fmt.Sprint("session", 1+n*7919%rows))
-					_, _, err := db.SessionWithUser(context.Background(), token)
+					_, _, err := db.SessionWithUser(context.Background(), token, at)
 					must(b, err)
 				}
 			})
@@ -64,7 +64,7 @@ func BenchmarkSweep(b *testing.B) {
 			var took []time.Duration
 			for !until() {
 				began := time.Now()
-				_, _, err := db.SessionWithUser(context.Background(), presented("S1"))
+				_, _, err := db.SessionWithUser(context.Background(), presented("S1"), at)
 				must(b, err)
 				took = append(took, time.Since(began))
 			}

@@ -78,7 +78,7 @@ type Store struct {
 	path          string      // SQLite's file
 	file          os.FileInfo // SQLite's file when it was opened; nil without one
 	spans         *spans      // SQLite's; nil for none
-	told          func(events ...identity.Event)
+	watcher       func(events ...identity.Event)
 	sessionUser   fixedQuery
 	polls         *sql.DB // by which the revocation log is read
 	lease         *lease
@@ -86,8 +86,8 @@ type Store struct {
 	probe         writeProbe
 }
 
-// Open opens the database that rawURL names: "sqlite:FILE", "sqlite::memory:", or "postgres://…" as libpq takes it. It
-// creates a SQLite file, unless options say otherwise. It does not ask a PostgreSQL server anything: the first query
+// Open opens the database that rawURL names: "sqlite:FILE", "sqlite::memory:", or "postgres://…" as libpq takes it.
+// It creates a SQLite file, unless options say otherwise. It does not ask a PostgreSQL server anything: the first query
 // does. It returns an error for a URL or file that cannot be used. The error does not quote the URL, which may hold a
 // password.
 func Open(rawURL string, options Options) (*Store, error) {
@@ -162,6 +162,7 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	// A connection of its own: where requests wait for one, the log is read all the same.
 	polling := config.Copy()
 	polling.Tracer = nil
+	polling.OnNotice = func(conn *pgconn.PgConn, notice *pgconn.Notice) { s.lease.notice(conn, notice) }
 	s.polls = sql.OpenDB(connector{stdlib.GetConnector(*polling, stdlib.OptionAfterConnect(readBytea)), s})
 	s.polls.SetMaxOpenConns(1)
 	s.polls.SetConnMaxIdleTime(5 * time.Minute)
@@ -230,12 +231,12 @@ func (s *Store) openSQLite(file string, options Options) error {
 
 // Watch sets a function that gets the events which the store writes to the audit log, once they are there. Call it
 // before the store is used.
-func (s *Store) Watch(told func(events ...identity.Event)) { s.told = told }
+func (s *Store) Watch(watcher func(events ...identity.Event)) { s.watcher = watcher }
 
 // tell passes events to the function of Watch if err, that of the change which wrote them, is nil. It returns err.
 func (s *Store) tell(err error, events ...identity.Event) error {
-	if err == nil && s.told != nil {
-		s.told(events...)
+	if err == nil && s.watcher != nil {
+		s.watcher(events...)
 	}
 	return err
 }

@@ -109,7 +109,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		found, err := db.UserByEmail(ctx, identity.Fold("ÆRØ@TEST.com"))
 		must(t, err)
 		wantSame(t, "UserByEmail", user, found)
-		session, found, err := db.SessionWithUser(ctx, presented("S1"))
+		session, found, err := db.SessionWithUser(ctx, presented("S1"), at)
 		must(t, err)
 		user.PasswordHash, user.CreatedAt, user.UpdatedAt, user.Role = "", time.Time{}, time.Time{}, ""
 		wantSame(t, "session", identity.Session{ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour)}, session)
@@ -123,7 +123,7 @@ func TestWhoIsNotFound(t *testing.T) {
 		ctx, user := t.Context(), jake(t, db)
 		must(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
 		wantNotFound(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
-		_, _, err := db.SessionWithUser(ctx, presented("S1"))
+		_, _, err := db.SessionWithUser(ctx, presented("S1"), at)
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")
 		wantNotFound(t, err)
@@ -166,7 +166,7 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 			}); !errors.Is(err, refused) {
 			t.Errorf("error %v, want the closure's", err)
 		}
-		if _, user, err := db.SessionWithUser(ctx, presented("S1")); err != nil || user.Username != "jake" {
+		if _, user, err := db.SessionWithUser(ctx, presented("S1"), at); err != nil || user.Username != "jake" {
 			t.Errorf("after a refused change: %v, %v", user, err)
 		}
 	})
@@ -270,10 +270,10 @@ func TestLooksOfOlderRows(t *testing.T) {
 			rows = append(rows, fmt.Sprintf("('%[1]s', '%[1]s', '%[2]d', '%[2]d', '', %[3]s, %[3]s)", name, i,
 				"'2026-01-01 00:00:00+00:00'"))
 		}
-		must(t, execute(t, url, `
+		must(t, storetest.Execute(t, url, `
 insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at)
 values `+strings.Join(rows, ", ")))
-		must(t, execute(t, url, `
+		must(t, storetest.Execute(t, url, `
 insert into reserved_names (username_key, until) values ('оlga', '9999-01-01 00:00:00+00:00')`))
 		_, err := db.MigrateUp(ctx)
 		must(t, err)
@@ -413,7 +413,7 @@ func TestMemory(t *testing.T) {
 			if _, err := db.CreateUser(t.Context(), newUser(name), newSession(name), kid, registered); err != nil {
 				t.Error(err)
 			}
-			if _, _, err := db.SessionWithUser(t.Context(), presented(name)); err != nil {
+			if _, _, err := db.SessionWithUser(t.Context(), presented(name), at); err != nil {
 				t.Error(err)
 			}
 		})

@@ -6,9 +6,11 @@ package storetest
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -85,6 +87,29 @@ func migrate(url string) error {
 	}
 	_, err = db.MigrateUp(context.Background())
 	return errors.Join(err, db.Close())
+}
+
+// PastStore opens a database beside the store, until the test ends.
+func PastStore(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	driver, source := "pgx", url
+	if file, lite := strings.CutPrefix(url, "sqlite:"); lite {
+		driver, source = "sqlite", "file:"+filepath.ToSlash(file)+"?_pragma=busy_timeout(5000)"
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// Execute runs a statement past the store. Goroutines other than the test's may call it too.
+func Execute(t testing.TB, url, statement string) error {
+	t.Helper()
+	db := PastStore(t, url)
+	_, err := db.ExecContext(t.Context(), statement)
+	return errors.Join(err, db.Close()) // now, for some tests run hundreds
 }
 
 // Open opens a database until the test ends, and brings its schema up to date.
