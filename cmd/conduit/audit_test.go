@@ -169,7 +169,8 @@ func TestAuditExportAndPrune(t *testing.T) {
 		if out := sh.run(t, "audit prune --older-than=60000d --yes"); !strings.HasPrefix(out, "0 events from before ") {
 			t.Error(out)
 		}
-		wantSame(t, "pruning says", "1001 events from before 2026-02-18 00:00:00Z are removed\n", sh.run(t, "audit prune --before=2026-02-18 --yes"))
+		wantSame(t, "pruning says", "1001 events from before 2026-02-18 00:00:00Z are removed\n",
+			sh.run(t, "audit prune --before=2026-02-18 --yes"))
 
 		got = nil
 		for _, event := range events(t, sh.run(t, "audit export")) {

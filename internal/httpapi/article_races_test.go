@@ -73,7 +73,8 @@ func TestWritersDoNotDeadlock(t *testing.T) {
 			  where favorites_count <> (select count(*) from favorites where article_id = articles.id)`,
 		} {
 			var wrong int
-			if err := storetest.PastStore(t, url).QueryRowContext(t.Context(), sum).Scan(&wrong); err != nil || wrong != 0 {
+			err := storetest.PastStore(t, url).QueryRowContext(t.Context(), sum).Scan(&wrong)
+			if err != nil || wrong != 0 {
 				t.Errorf("%d are wrong, %v: %s", wrong, err, sum)
 			}
 		}

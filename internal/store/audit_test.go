@@ -186,7 +186,8 @@ func wantActions(t *testing.T, db *store.Store, want ...identity.Action) {
 // wantAppendOnly wants the database to refuse a statement, since it changes or loses an event.
 func wantAppendOnly(t *testing.T, url, attack string) {
 	t.Helper()
-	if err := storetest.Execute(t, url, attack); err == nil || !strings.Contains(err.Error(), "audit_events is append-only") {
+	err := storetest.Execute(t, url, attack)
+	if err == nil || !strings.Contains(err.Error(), "audit_events is append-only") {
 		t.Errorf("%s: %v", attack, err)
 	}
 }

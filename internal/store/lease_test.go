@@ -259,7 +259,8 @@ func TestStandbyIsNotTrusted(t *testing.T) {
 	remember(t, primary, presented("S1"))
 	standby := open(t, pair.Standby, store.Options{Lease: store.MostLease})
 	for standby.Recalled().Polls.Load() < 3 {
-		if _, _, err := standby.SessionWithUser(t.Context(), presented("S1"), at); errs.Is(err, errs.KindUnauthenticated) {
+		_, _, err := standby.SessionWithUser(t.Context(), presented("S1"), at)
+		if errs.Is(err, errs.KindUnauthenticated) {
 			t.Fatal(err)
 		}
 	}
