@@ -49,6 +49,7 @@ func (s *server) refresh(t testing.TB, token string) answer {
 	return s.do(t, sessionCall("/api/sessions/refresh", "refreshToken", token))
 }
 
+// TestSessionList: owners see from where and for how long each of their sessions runs.
 func TestSessionList(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		const phone = "phone \"x\" \\ ü"
@@ -56,7 +57,7 @@ func TestSessionList(t *testing.T) {
 		s.clock.Advance(time.Minute)
 		laptop := strings.Repeat("laptop ", 100)
 		second := s.do(t, login("jake@test.com", password).with("User-Agent", laptop)).token(t)
-		jane := s.register(t, "jane")
+		s.register(t, "jane")
 		now, start := api.Timestamp(s.clock.Now()), api.Timestamp(s.clock.Now().Add(-time.Minute))
 		over := func(began api.Timestamp) api.Timestamp { return api.Timestamp(time.Time(began).Add(24 * time.Hour)) }
 
@@ -85,32 +86,47 @@ func TestSessionList(t *testing.T) {
 		older.LastSeenAt, older.Current = api.Timestamp(s.clock.Now()), false
 		wantSame(t, "after a use", older, s.sessionsOf(t, second).Sessions[0])
 
-		other := "/api/user/sessions/" + newer.Id
-		s.do(t, del(other, jane)).wantError(t, 404, "session", "not found")
-		s.do(t, del("/api/user/sessions/unknown", first)).wantError(t, 404, "session", "not found")
-		s.do(t, get("/api/user", second)).want(t, 200, "")
-		s.do(t, del(other, first)).want(t, 204, "")
-		s.do(t, get("/api/user", second)).wantError(t, 401, "token", "is invalid")
-		s.do(t, del(other, first)).wantError(t, 404, "session", "not found")
-
-		third := s.do(t, login("jake@test.com", password)).token(t)
-		fourth := s.refreshToken(t)
-		s.do(t, del("/api/user/sessions", first)).want(t, 204, "")
-		s.do(t, get("/api/user", third)).wantError(t, 401, "token", "is invalid")
-		s.refresh(t, fourth).wantError(t, 401, "refreshToken", "is invalid")
-		s.do(t, get("/api/user", first)).want(t, 200, "")
-		s.do(t, get("/api/user", jane)).want(t, 200, "")
-		if left := s.sessionsOf(t, first).Sessions; len(left) != 1 {
-			t.Errorf("after ending the others: %v", left)
-		}
 		s.clock.Advance(23 * time.Hour)
+		s.do(t, login("jake@test.com", password)).want(t, 200, "")
 		fresh := s.do(t, login("jake@test.com", password)).token(t)
-		if left := s.sessionsOf(t, fresh).Sessions; len(left) != 1 {
-			t.Errorf("a session that is over is listed: %v", left)
+		if left := s.sessionsOf(t, fresh).Sessions; len(left) != 2 {
+			t.Errorf("sessions that are over are listed: %v", left)
 		}
 	})
 }
 
+// TestEndOneSession: owners end each of their sessions, and nobody else does.
+func TestEndOneSession(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, jane := s.register(t, "jake"), s.register(t, "jane")
+		other := s.do(t, login("jake@test.com", password)).token(t)
+		path := "/api/user/sessions/" + sessionID(t, other)
+		s.refuses(t, "somebody else's", del(path, jane), 404, "session", "not found")
+		s.refuses(t, "an unknown one", del("/api/user/sessions/unknown", jake), 404, "session", "not found")
+		s.do(t, get("/api/user", other)).want(t, 200, "")
+		s.do(t, del(path, jake)).want(t, 204, "")
+		s.refuses(t, "its token", get("/api/user", other), 401, "token", "is invalid")
+		s.refuses(t, "once more", del(path, jake), 404, "session", "not found")
+	})
+}
+
+// TestEndOtherSessions: all end but the one that asks, also those that are refreshed.
+func TestEndOtherSessions(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, jane := s.register(t, "jake"), s.register(t, "jane")
+		other, refreshed := s.do(t, login("jake@test.com", password)).token(t), s.refreshToken(t)
+		s.do(t, del("/api/user/sessions", jake)).want(t, 204, "")
+		s.refuses(t, "a token", get("/api/user", other), 401, "token", "is invalid")
+		s.refuses(t, "a refresh token", sessionCall("/api/sessions/refresh", "refreshToken", refreshed), 401,
+			"refreshToken", "is invalid")
+		s.do(t, get("/api/user", jane)).want(t, 200, "")
+		if left := s.sessionsOf(t, jake).Sessions; len(left) != 1 {
+			t.Errorf("left are %v", left)
+		}
+	})
+}
+
+// TestRefresh: a session is created, refreshed, and its tokens serve for what they are made for.
 func TestRefresh(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.register(t, "jake")
@@ -126,40 +142,56 @@ func TestRefresh(t *testing.T) {
 		wantSame(t, "Location", "/api/user/sessions/"+id, created.header.Get("Location"))
 		wantSame(t, "Cache-Control", "no-store", created.header.Get("Cache-Control"))
 		s.do(t, get("/api/user", access)).want(t, 200, "")
-		s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid") // one is not the other
-		s.refresh(t, access).wantError(t, 401, "refreshToken", "is invalid")
+		s.refuses(t, "a refresh token for access", get("/api/user", token), 401, "token", "is invalid")
+		s.refuses(t, "an access token to refresh", sessionCall("/api/sessions/refresh", "refreshToken", access), 401,
+			"refreshToken", "is invalid")
 
 		s.clock.Advance(16 * time.Minute)
-		s.do(t, get("/api/user", access)).wantError(t, 401, "token", "has expired")
+		s.refuses(t, "an access token that is over", get("/api/user", access), 401, "token", "has expired")
 		second := s.refresh(t, token)
 		second.want(t, 200, "")
 		if second.tokens(t).Id != id || second.tokens(t).RefreshToken == token {
 			t.Errorf("refreshed %s", second.body)
 		}
 		s.do(t, get("/api/user", second.tokens(t).AccessToken)).want(t, 200, "")
+	})
+}
 
-		// The answer was lost: within the grace time the same successor again, and only that once.
+// TestLostSuccessor: when the answer with a refresh token was lost, the same comes again within the grace time.
+func TestLostSuccessor(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		token := s.refreshToken(t)
+		lost := s.refresh(t, token)
+		lost.want(t, 200, "")
 		s.clock.Advance(10 * time.Second)
 		again := s.refresh(t, token)
-		if again.want(t, 200, ""); again.tokens(t).RefreshToken != second.tokens(t).RefreshToken {
-			t.Errorf("the successor changed: %s", again.body)
-		}
+		again.want(t, 200, "")
+		wantSame(t, "successor", lost.tokens(t).RefreshToken, again.tokens(t).RefreshToken)
 		s.do(t, get("/api/user", again.tokens(t).AccessToken)).want(t, 200, "")
-		third := s.refresh(t, second.tokens(t).RefreshToken)
-		third.want(t, 200, "")
+		s.refresh(t, again.tokens(t).RefreshToken).want(t, 200, "")
+	})
+}
 
-		s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", "wrong")).
-			wantError(t, 401, "credentials", "invalid")
-		s.do(t, sessionCall("/api/sessions", "email", "", "password", "")).
-			wantError(t, 422, "email", "can't be blank", "password", "can't be blank")
-		s.refresh(t, "").wantError(t, 422, "refreshToken", "can't be blank")
+// TestSessionRefusals: wrong credentials and forged refresh tokens are refused, and end nothing.
+func TestSessionRefusals(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		s.refuses(t, "a wrong password", sessionCall("/api/sessions", "email", "jake@test.com", "password", "wrong"),
+			401, "credentials", "invalid")
+		s.refuses(t, "nothing", sessionCall("/api/sessions", "email", "", "password", ""),
+			422, "email", "can't be blank", "password", "can't be blank")
+		s.refuses(t, "no refresh token", sessionCall("/api/sessions/refresh", "refreshToken", ""),
+			422, "refreshToken", "can't be blank")
+		token := s.refreshToken(t)
+		id, _, _ := strings.Cut(token, ".")
 		for _, forged := range []string{
 			"x", id + ".0.AAAA.AAAA", strings.ToLower(token), token + "x", strings.Repeat("x", 1024),
 		} {
-			s.refresh(t, forged).wantError(t, 401, "refreshToken", "is invalid")
+			s.refuses(t, "forged", sessionCall("/api/sessions/refresh", "refreshToken", forged), 401, "refreshToken",
+				"is invalid")
 		}
-		// Forgeries end nothing.
-		s.refresh(t, third.tokens(t).RefreshToken).want(t, 200, "")
+		s.refresh(t, token).want(t, 200, "")
 	})
 }
 
