@@ -342,6 +342,7 @@ func TestHistories(t *testing.T) {
 		for _, what := range p.Faults {
 			counts["fault: "+what.Kind]++
 		}
+		counts["uses that began after the end of their session was answered"] += usesAfterTheEnd(h.acts)
 		found, n := judge(h.acts)
 		checked += n
 		report(t, found, h, p)
@@ -350,6 +351,18 @@ func TestHistories(t *testing.T) {
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%6d %s", counts[what], what)
 	}
+}
+
+// usesAfterTheEnd counts the requests that had to be refused, at whichever instance.
+func usesAfterTheEnd(acts []act) (uses int) {
+	for _, a := range acts {
+		if a.what == use && slices.ContainsFunc(acts, func(end act) bool {
+			return end.done() && end.ends(a.by, a.user) && end.back < a.call
+		}) {
+			uses++
+		}
+	}
+	return uses
 }
 
 // report fails the test if there is something to tell.
