@@ -35,7 +35,7 @@ type member struct {
 	client  http.Client
 }
 
-func newFleet(t *testing.T) *fleet {
+func newFleet(t testing.TB) *fleet {
 	t.Helper()
 	f := &fleet{database: storetest.NewServer(t)}
 	for i := range f.members {
@@ -46,7 +46,7 @@ func newFleet(t *testing.T) *fleet {
 
 // newMember starts an instance, which ends with the test. If the test is killed it ends too: its input ends, and if it
 // is stopped, then the system wakes and hangs up process groups that have nobody left.
-func newMember(t *testing.T, url string) *member {
+func newMember(t testing.TB, url string) *member {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

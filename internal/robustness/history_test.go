@@ -355,9 +355,15 @@ func TestHistories(t *testing.T) {
 
 // usesAfterTheEnd counts the requests that had to be refused, at whichever instance.
 func usesAfterTheEnd(acts []act) (uses int) {
+	began := map[string]int64{}
+	for _, a := range acts {
+		if a.what == login && a.done() {
+			began[a.by] = a.back
+		}
+	}
 	for _, a := range acts {
 		if a.what == use && slices.ContainsFunc(acts, func(end act) bool {
-			return end.done() && end.ends(a.by, a.user) && end.back < a.call
+			return end.done() && end.ends(a.by, a.user) && began[a.by] < end.call && end.back < a.call
 		}) {
 			uses++
 		}
