@@ -133,6 +133,27 @@ func wantRefused(t *testing.T, db *store.Store) {
 	}
 }
 
+// TestEndingsOutOfOrder: an ending whose row in the log has a lower number than others that were read already, since its
+// transaction was open for longer, is noticed all the same.
+func TestEndingsOutOfOrder(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	db := storetest.Open(t, url, store.Options{Timeout: 10 * time.Second, Lease: store.MostLease})
+	jake(t, db)
+	register(t, db, "jane", "S2")
+	remember(t, db, presented("S1"))
+	conn := storetest.Connect(t, url)
+	exec(t, conn, "begin; delete from sessions where id = 'S1'")
+	must(t, db.EndSession(t.Context(), identity.ByOperator(0), "S2"))
+	for until := db.Recalled().Polls.Load() + 3; db.Recalled().Polls.Load() < until; { // which read the end of S2
+		remember(t, db, presented("S1"))
+	}
+	exec(t, conn, "commit")
+	err := db.EndSession(t.Context(), identity.ByOperator(0), "nobody") // waits as any ending does
+	wantNotFound(t, err)
+	wantRefused(t, db)
+}
+
 // TestEndingsThatTookLong: the transaction of an ending may have stayed open for hours, so its row in the log may be
 // old when it shows. It stays for an hour from when a sweep first saw it.
 func TestEndingsThatTookLong(t *testing.T) {
