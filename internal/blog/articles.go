@@ -83,7 +83,7 @@ type ArticleStore interface {
 	) (Article, error)
 	// DeleteArticle loads and locks an article and, unless allow refuses, deletes it with all that belongs to it.
 	DeleteArticle(ctx context.Context, session, slug string, allow func(Article) error) error
-	// ListArticles returns a page, newest first, without bodies, and with authors as lists show them.
+	// ListArticles returns a page of up to MaxLimit, newest first, without bodies, and with authors as lists show them.
 	ListArticles(ctx context.Context, filter ArticleFilter, page Page, reader int64) (ArticlePage, error)
 	// SetFavorite makes an article a favourite of the user, or ends that. It is no error if nothing changes, or if the
 	// slug is unknown.
@@ -96,7 +96,7 @@ type ArticleStore interface {
 // Limits of lists.
 const (
 	defaultLimit = 20
-	maxLimit     = 100
+	MaxLimit     = 100
 )
 
 // ListBio is how many characters of a bio lists show; a longer one is cut short. A bio is repeated beside everything
@@ -235,7 +235,7 @@ func (a *Articles) List(
 	if page.Limit == 0 {
 		page.Limit = defaultLimit
 	}
-	page.Limit = min(page.Limit, maxLimit)
+	page.Limit = min(page.Limit, MaxLimit)
 	if err := page.Room.ask(page.Detail, page.Limit, 0); err != nil {
 		return ArticlePage{}, err
 	}

@@ -43,35 +43,34 @@ type articleTagRow struct {
 	CreatedAt     time.Time
 }
 
-// articleViewRow is an article with its author and what depends on the reader.
-type articleViewRow struct {
-	articleColumns
-	profileColumns
-	Favorited bool
-}
-
-func (r articleViewRow) view() blog.ArticleView {
-	return blog.ArticleView{Article: r.article(), Author: blog.Profile(r.profileColumns), Favorited: r.Favorited}
-}
-
-// These columns are read of an article: all of it, what lists show, and what makes [blog.ArticleView.Version] and a
-// position in a list.
+// These columns are read of an article: what makes [blog.ArticleView.Version] and a position in a list, what lists show,
+// and all of it.
 var (
-	wholeArticle    = summary + ", a.body, " + wholeAuthor
-	listedArticle   = summary + ", " + listedAuthor
-	outlinedArticle = outline + ", " + outlinedAuthor
+	outlinedArticle = `
+
+       f.followee_id is not null, mine.article_id is not null, a.id, a.favorites_count, a.created_at, a.updated_at, ` + outlinedAuthor
+	listedArticle = outlinedArticle + summary + listedAuthor
+	wholeArticle  = outlinedArticle + summary + wholeAuthor + ", a.body"
 )
 
-const (
-	summary = outline + ", a.slug, a.title, a.description, a.tag_list, a.author_id"
-	outline = `
-select f.followee_id is not null as following, mine.article_id is not null as favorited,
-       a.id, a.favorites_count, a.created_at, a.updated_at`
-)
+const summary = ", a.slug, a.title, a.description, a.tag_list, a.author_id, "
+
+// intoOutlined, intoListed and intoWhole return where these columns are read to, in their order.
+func intoOutlined(view *blog.ArticleView) []any {
+	return []any{&view.Author.Following, &view.Favorited, &view.ID, &view.FavoritesCount, at(&view.CreatedAt),
+		at(&view.UpdatedAt), at(&view.Author.ChangedAt)}
+}
+
+func intoListed(view *blog.ArticleView) []any {
+	return append(intoOutlined(view), &view.Slug, &view.Title, &view.Description, (*tagList)(&view.TagList),
+		&view.AuthorID, &view.Author.Username, &view.Author.Bio, &view.Author.Image)
+}
+
+func intoWhole(view *blog.ArticleView) []any { return append(intoListed(view), &view.Body) }
 
 // seen joins an article's author, and what depends on the reader. Both arguments are the reader.
 const seen = `
-  join users as u on u.id = a.author_id
+  left join users as u on u.id = a.author_id
   left join follows as f on f.follower_id = ? and f.followee_id = u.id
   left join favorites as mine on mine.user_id = ? and mine.article_id = a.id`
 
@@ -82,20 +81,14 @@ const slugSQL = "(select article_id from article_slugs where slug = ?)"
 func (s *Store) ArticleBySlug(
 	ctx context.Context, slug string, reader int64, detail blog.Detail,
 ) (blog.ArticleView, error) {
-	columns := wholeArticle
+	columns, into := wholeArticle, intoWhole
 	if detail == blog.Outline {
-		columns = outlinedArticle
+		columns, into = outlinedArticle, intoOutlined
 	}
-	var rows []articleViewRow
-	query := sqlText{text: columns + "\n  from articles as a" + seen + "\n where a.id = " + slugSQL,
-		args: []any{reader, reader, slug}}
-	if err := s.retry(ctx, func(ctx context.Context) error { return s.scan(ctx, query, true, &rows) }); err != nil {
-		return blog.ArticleView{}, err
-	}
-	if len(rows) == 0 {
-		return blog.ArticleView{}, errs.NotFound("article")
-	}
-	return rows[0].view(), nil
+	var view blog.ArticleView
+	query := asSQL("select "+columns+"\n  from articles as a"+seen+"\n where a.id = "+slugSQL, reader, reader, slug)
+	err := s.read(ctx, query, row(into(&view)...))
+	return view, missing(err, "article")
 }
 
 // articleID returns the id of the article that has or had a slug; NotFound("article") if there is none.
@@ -331,38 +324,28 @@ select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessio
 	return err
 }
 
-// Tags implements [blog.ArticleStore].
+// Tags implements [blog.ArticleStore]. Both lists of tags come as JSON in one row, which is sooner read than a row each.
 func (s *Store) Tags(ctx context.Context, used, newest int) (tags []string, err error) {
-	err = s.retry(ctx, func(ctx context.Context) error {
-		byUse := func() *bun.SelectQuery {
-			return s.reads.NewSelect().Table("tags").Column("tag").Where("articles_count > 0").
-				Order("articles_count desc", "tag")
-		}
-		tags = nil
-		if err := byUse().Limit(int64(used+newest)+1).Scan(ctx, &tags); err != nil || len(tags) <= used+newest {
-			return err
-		}
-		tags = tags[:used]
-		var written []struct{ TagList []string }
-		if err := s.reads.NewSelect().Table("articles").Column("tag_list").
-			Order("created_at desc", "id desc").Limit(int64(newest)).Scan(ctx, &written); err != nil {
-			return err
-		}
-		var more []string
-		for _, article := range written {
-			for _, tag := range article.TagList {
-				if len(more) < newest && !slices.Contains(tags, tag) && !slices.Contains(more, tag) {
-					more = append(more, tag)
-				}
-			}
-		}
-		// None of these is used more than those above, so all are in the order of their use.
-		var sorted []string
-		if err := byUse().Where("tag in (?)", bun.List(more)).Scan(ctx, &sorted); err != nil {
-			return err
-		}
-		tags = append(tags, sorted...)
-		return nil
-	})
+	list := s.dialect.jsonList("tag")
+	const byUse = " order by articles_count desc, tag"
+	// None of the newest is used more than those above, so all are in the order of their use.
+	query := asSQL(`
+with most as (select tag, articles_count from tags where articles_count > 0`+byUse+` limit ?),
+     newest as (
+        select value as tag
+          from (select tag_list, created_at, id from articles order by created_at desc, id desc limit ?) as latest
+         cross join `+s.dialect.jsonEach("latest.tag_list")+`
+         where (select count(*) from most) > ? and value not in (select tag from most`+byUse+` limit ?)
+         group by value
+         order by max(latest.created_at) desc, max(latest.id) desc, value
+         limit ?)
+select (select `+list+` from most),
+       (select `+list+` from (select tag from tags where tag in (select tag from newest)`+byUse+`) as sorted)`,
+		used+newest+1, newest, used+newest, used, newest)
+	var more []string
+	err = s.read(ctx, query, row((*tagList)(&tags), (*tagList)(&more)))
+	if len(tags) > used+newest {
+		tags = append(tags[:used], more...)
+	}
 	return tags, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -32,11 +34,6 @@ func (c commentColumns) comment() blog.Comment {
 	return blog.Comment(c)
 }
 
-type commentViewRow struct {
-	commentColumns
-	profileColumns
-}
-
 // AddComment implements [blog.CommentStore].
 func (s *Store) AddComment(ctx context.Context, session, slug string, comment blog.Comment) (blog.Comment, error) {
 	row := commentRow{commentColumns: commentColumns(comment)}
@@ -63,69 +60,110 @@ returning id`,
 	return row.comment(), err
 }
 
+// What is read of a page before there is known to be room for it. Most pages are no longer than that.
+const (
+	shortComment = 4 << 10   // bytes of a text
+	shortPage    = 256 << 10 // bytes of all texts, those of the authors included
+)
+
 // Comments implements [blog.CommentStore].
 //
-// It reads an outline with the sizes of the texts first, to find where the page ends. So no more of the page itself is
-// read than it shows.
+// It reads the sizes of the texts, to find where the page ends, and with them the texts themselves if they are short.
+// Longer pages are read again, once there is room for them.
 func (s *Store) Comments(
 	ctx context.Context, slug string, asked blog.CommentFilter, reader int64,
 ) (page blog.CommentPage, err error) {
-	var outline []struct {
-		commentViewRow
-		Size int
-	}
-	cut := func(columns string, limit int) *bun.SelectQuery {
-		return s.reads.NewSelect().Table("comments").ColumnExpr(columns).Where("article_id = "+slugSQL, slug).
-			Where("id > ?", asked.After).Order("id").Limit(int64(limit))
-	}
-	// The page is cut out of the index before anything is joined to it. Else PostgreSQL may sort all comments of an
-	// article.
-	views := func(cut *bun.SelectQuery, author string) *bun.SelectQuery {
-		return s.reads.NewSelect().TableExpr("(?) as c", cut).Join("join users as u on u.id = c.author_id").
-			ColumnExpr("c.*").ColumnExpr(author).ColumnExpr(followingExpr).Join(followingJoin, reader).OrderExpr("c.id")
+	body := fmt.Sprintf("case when octet_length(c.body) <= %d then c.body end", shortComment)
+	if asked.Detail == blog.Outline {
+		body = ""
 	}
 	// One comment more than the page holds says whether there is a next page.
-	query := cut("id, author_id, octet_length(body) as size", asked.Limit+1)
-	if asked.Detail == blog.Outline {
-		query = views(query, outlinedAuthor)
-	}
-	if err := s.ask(ctx, query, &outline); err != nil {
+	listed, err := s.listComments(ctx, slug, body, shortPage, asked.After, asked.Limit+1, reader)
+	if err != nil || len(listed) == 0 {
 		return page, err
 	}
-	if len(outline) == 0 {
-		return page, s.retry(ctx, func(ctx context.Context) error {
-			_, err := articleID(ctx, s.reads, slug)
-			return err
-		})
-	}
-	size, length := 0, 0
-	for _, row := range outline[:min(len(outline), asked.Limit)] {
-		if size += row.Size; size > blog.MaxPageBytes && length > 0 {
+	size, length, short := 0, 0, true
+	for _, comment := range listed[:min(len(listed), asked.Limit)] {
+		if size += comment.size; size > blog.MaxPageBytes && length > 0 {
 			break
 		}
 		length++
+		short = short && comment.short
 	}
-	if length < len(outline) {
-		page.Next = outline[length-1].ID
-	}
+	more := length < len(listed)
 	if err := asked.Fits(length, size); err != nil {
 		return page, err
 	}
-	var rows []commentViewRow
-	if asked.Detail == blog.Outline {
-		for _, row := range outline[:length] {
-			rows = append(rows, row.commentViewRow)
-		}
-	} else if err := s.ask(ctx, views(cut("*", length), listedAuthor), &rows); err != nil {
-		return page, err
+	if listed = listed[:length]; !short && asked.Detail == blog.Whole {
+		listed, err = s.listComments(ctx, slug, "c.body", math.MaxInt, asked.After, length, reader)
 	}
-	if page.Next != 0 && len(rows) > 0 { // another comment may have come in between
-		page.Next = rows[len(rows)-1].ID
+	page.Comments = each(listed, func(comment sizedComment) blog.CommentView { return comment.CommentView })
+	if more && len(listed) > 0 {
+		page.Next = listed[len(listed)-1].ID // another comment may have come in between
 	}
-	page.Comments = each(rows, func(row commentViewRow) blog.CommentView {
-		return blog.CommentView{Comment: row.comment(), Author: blog.Profile(row.profileColumns)}
+	return page, err
+}
+
+// sizedComment is a comment, the size of its text, and whether that is there.
+type sizedComment struct {
+	blog.CommentView
+	size  int
+	short bool
+}
+
+// listComments returns the first comments of an article after an id; NotFound("article"). body is what is read of their
+// texts; without one that is an outline. Of what exceeds so many bytes of text in all, it returns only the sizes.
+//
+// The page is cut out of the index before anything is joined to it. Else PostgreSQL may sort all comments of an article.
+func (s *Store) listComments(
+	ctx context.Context, slug, body string, most int, after int64, limit int, reader int64,
+) (listed []sizedComment, err error) {
+	var (
+		article, size int64
+		some          bool // whether there are comments
+		text          *string
+		view          blog.CommentView
+	)
+	columns := outlinedAuthor
+	into := []any{&view.ID, &size, &view.Author.Following, at(&view.Author.ChangedAt)}
+	if body != "" {
+		columns += ", c.article_id, c.author_id, c.created_at, c.updated_at, " + body + ", " + listedAuthor
+		into = append(into, &view.ArticleID, &view.AuthorID, at(&view.CreatedAt), at(&view.UpdatedAt), &text,
+			&view.Author.Username, &view.Author.Bio, &view.Author.Image)
+	}
+	query := asSQL("select article.article_id, c.id is not null, c.id, octet_length(c.body), "+followingExpr+", "+
+		columns+`
+  from (select article_id from article_slugs where slug = ?) as article
+  left join (select * from comments where article_id = `+slugSQL+` and id > ? order by id limit ?) as c on true
+  left join users as u on u.id = c.author_id
+  `+followingJoin+`
+ order by c.id`, slug, slug, after, limit, reader)
+	err = s.read(ctx, query, func(rows found) error {
+		article, listed = 0, nil
+		kept := 0
+		return eachRow(rows, []any{&article, &some}, into, func() {
+			comment := sizedComment{CommentView: view, size: int(size)}
+			kept += len(orEmpty(text)) + len(view.Author.Username) + len(orEmpty(view.Author.Bio)) +
+				len(orEmpty(view.Author.Image))
+			if comment.short = text != nil && kept <= most; comment.short {
+				comment.Body = *text
+			} else {
+				comment.Author.Username, comment.Author.Bio, comment.Author.Image = "", nil, nil
+			}
+			listed = append(listed, comment)
+		})
 	})
-	return page, nil
+	if err == nil && article == 0 {
+		err = errs.NotFound("article")
+	}
+	return listed, err
+}
+
+func orEmpty(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }
 
 // DeleteComment implements [blog.CommentStore].

@@ -38,6 +38,22 @@ func (d dialect) exclude(ctx context.Context, tx bun.Tx, statements string) erro
 	return err
 }
 
+// jsonList returns the aggregate that makes a JSON list of texts.
+func (d dialect) jsonList(text string) string {
+	if d.postgres {
+		return "json_agg(" + text + ")"
+	}
+	return "json_group_array(" + text + ")"
+}
+
+// jsonEach returns the function whose column value has the texts of such a list.
+func (d dialect) jsonEach(list string) string {
+	if d.postgres {
+		return "jsonb_array_elements_text(" + list + ")"
+	}
+	return "json_each(" + list + ")"
+}
+
 // millisecondAfter returns the expression of the moment one millisecond after that of another expression.
 func (d dialect) millisecondAfter(moment string) string {
 	if d.postgres {

@@ -59,10 +59,15 @@ const pooledKey = "conduit.pooled"
 // asked returns the arguments of a statement. Those of a hot one begin with the mode for this connection.
 func (c *notingConn) asked(args []driver.NamedValue) []driver.NamedValue {
 	if len(args) > 0 && args[0].Value == hot {
-		pooled, _ := c.Conn.Conn().PgConn().CustomData()[pooledKey].(bool)
-		args[0].Value = c.store.modes.of(pooled)
+		args[0].Value = c.mode()
 	}
 	return args
+}
+
+// mode returns how hot statements are sent on this connection.
+func (c *notingConn) mode() pgx.QueryExecMode {
+	pooled, _ := c.Conn.Conn().PgConn().CustomData()[pooledKey].(bool)
+	return c.store.modes.of(pooled)
 }
 
 // foundPooler notes that a connection leads to a pooler, and logs the first one.

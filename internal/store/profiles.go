@@ -3,46 +3,37 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"conduit/internal/blog"
 	"conduit/internal/errs"
 	"conduit/internal/identity"
 )
 
-// profileColumns has the fields of blog.Profile in their order.
-type profileColumns struct {
-	Username  string
-	Bio       *string
-	Image     *string
-	Following bool
-	ChangedAt time.Time
-}
-
-// These columns are read of authors: all that is shown of them, what lists show, and what an outline needs. The
-// database shortens long texts itself, so that they are not carried around.
+// These columns are read of authors: what an outline needs, and besides that all that is shown of them, or what lists
+// show. The database shortens long texts itself, so that they are not carried around.
 const (
-	wholeAuthor    = "u.username, u.bio, u.image, u.updated_at as changed_at"
-	outlinedAuthor = "u.updated_at as changed_at"
+	outlinedAuthor = "u.updated_at"
+	wholeAuthor    = "u.username, u.bio, u.image"
 )
 
-var listedAuthor = fmt.Sprintf(`u.username, u.updated_at as changed_at,
-		case when length(u.bio) > %[1]d then substr(u.bio, 1, %[1]d - 1) || '…' else u.bio end as bio,
-		case when octet_length(u.image) <= %[2]d then u.image end as image`, blog.ListBio, identity.MaxImage)
+var listedAuthor = fmt.Sprintf(`u.username,
+       case when length(u.bio) > %[1]d then substr(u.bio, 1, %[1]d - 1) || '…' else u.bio end,
+       case when octet_length(u.image) <= %[2]d then u.image end`, blog.ListBio, identity.MaxImage)
 
 // followingExpr is whether the reader follows the user that the query calls u. It needs followingJoin, whose argument
 // is the reader. A join it is, since PostgreSQL would turn "exists" into a list of all whom the reader follows.
 const (
 	followingJoin = "left join follows as f on f.follower_id = ? and f.followee_id = u.id"
-	followingExpr = "f.followee_id is not null as following"
+	followingExpr = "f.followee_id is not null"
 )
 
 // ProfileByUsername implements [blog.ProfileStore].
 func (s *Store) ProfileByUsername(ctx context.Context, username identity.Folded, reader int64) (blog.Profile, error) {
-	var row profileColumns
-	err := s.ask(ctx, s.reads.NewSelect().TableExpr("users as u").ColumnExpr("u.username, u.bio, u.image").
-		ColumnExpr(followingExpr).Join(followingJoin, reader).Where("u.username_key = ?", username), &row)
-	return blog.Profile(row), missing(err, "profile")
+	var profile blog.Profile
+	query := asSQL("select "+wholeAuthor+", "+followingExpr+" from users as u "+followingJoin+
+		" where u.username_key = ?", reader, string(username))
+	err := s.read(ctx, query, row(&profile.Username, &profile.Bio, &profile.Image, &profile.Following))
+	return profile, missing(err, "profile")
 }
 
 // SetFollowing implements [blog.ProfileStore].

@@ -125,14 +125,14 @@ func (s *Store) owner(userID int64) *bun.SelectQuery {
 	return s.dialect.locking(s.writes.NewSelect().Table("users").Column("id").Where("id = ?", userID), "no key update")
 }
 
-// sessionUserSQL is the query of every authenticated request. $1 works in both databases.
+// sessionUserSQL is the query of every authenticated request whose session is not remembered.
 const sessionUserSQL = `
 select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessions.refresh_used,
        users.username, users.email, users.bio, users.image, users.disabled_at
   from sessions
   join users on users.id = sessions.user_id
- where sessions.id = $1
-   and exists (select 1 from signing_keys where signing_keys.id = $2 and signing_keys.revoked_at is null)`
+ where sessions.id = ?
+   and exists (select 1 from signing_keys where signing_keys.id = ? and signing_keys.revoked_at is null)`
 
 // SessionWithUser implements [identity.SessionStore].
 func (s *Store) SessionWithUser(
@@ -146,18 +146,13 @@ func (s *Store) SessionWithUser(
 func (s *Store) sessionWithUser(ctx context.Context, id, kid string) (identity.Session, identity.User, error) {
 	session := identity.Session{ID: id}
 	var user identity.User
-	err := s.retry(ctx, func(ctx context.Context) error {
-		row, err := s.sessionUser.row(ctx, s, sessionUserSQL, id, kid)
-		if err != nil {
-			return err
-		}
-		return row.Scan(&user.ID, &session.ExpiresAt, &session.RefreshGeneration, &session.RefreshUsed, &user.Username,
-			&user.Email, &user.Bio, &user.Image, &user.DisabledAt)
-	})
+	err := s.readFrom(ctx, s.reads.DB, asSQL(sessionUserSQL, id, kid),
+		row(&user.ID, at(&session.ExpiresAt), &session.RefreshGeneration, &session.RefreshUsed, &user.Username,
+			&user.Email, &user.Bio, &user.Image, &user.DisabledAt))
 	if err != nil {
 		return identity.Session{}, identity.User{}, missing(err, "session")
 	}
-	session.UserID, session.ExpiresAt = user.ID, session.ExpiresAt.UTC()
+	session.UserID = user.ID
 	return session, user, nil
 }
 

@@ -6,27 +6,34 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // sqlText is a statement as it stands on the page. It has an argument for each "?" in the text, in their order.
 type sqlText struct {
 	text string
 	args []any
+	rare bool // PostgreSQL plans it each time, for its arguments, instead of preparing it
 }
+
+func asSQL(text string, args ...any) sqlText { return sqlText{text: text, args: args} }
 
 // and appends a piece of text with its arguments.
 func (q sqlText) and(text string, args ...any) sqlText {
-	return sqlText{q.text + text, append(q.args[:len(q.args):len(q.args)], args...)}
+	return q.then(sqlText{text: text, args: args})
 }
 
-// scan runs a query and reads what it finds into a slice, or the columns of its one row into variables. If prepared is
-// set PostgreSQL prepares the query, once a connection, for planning a page of articles takes longer than reading it.
-// SQLite plans in no time. There, and if prepared is not set, Bun writes the arguments into the text.
-func (s *Store) scan(ctx context.Context, query sqlText, prepared bool, into ...any) error {
-	if !prepared || !s.dialect.postgres {
-		return s.reads.NewRaw(query.text, query.args...).Scan(ctx, into...)
+// then appends a statement as a piece of this one.
+func (q sqlText) then(piece sqlText) sqlText {
+	return sqlText{
+		text: q.text + piece.text, args: append(q.args[:len(q.args):len(q.args)], piece.args...),
+		rare: q.rare || piece.rare,
 	}
-	return s.pastBun(ctx, s.reads.DB, into, numbered(query.text), append([]any{hot}, query.args...)...)
+}
+
+// within puts a statement between pieces of text. The arguments are those of the second piece.
+func (q sqlText) within(before, after string, args ...any) sqlText {
+	return sqlText{text: before}.then(q).and(after, args...)
 }
 
 // queryer is a pool or a transaction of database/sql.
@@ -34,7 +41,8 @@ type queryer interface {
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 }
 
-// pastBun runs a query as it stands, with $1 and so on for its arguments, and reads what it finds as scan does.
+// pastBun runs a query as it stands, with $1 and so on for its arguments, and reads what it finds into a slice, or
+// the columns of its one row into variables.
 func (s *Store) pastBun(ctx context.Context, db queryer, into []any, text string, args ...any) error {
 	rows, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
@@ -55,6 +63,9 @@ func each[From, To any](list []From, convert func(From) To) []To {
 
 // numbered replaces each "?" by $1, $2 and so on.
 func numbered(text string) string {
+	if done, ok := numberedTexts.Load(text); ok {
+		return done.(string)
+	}
 	var out strings.Builder
 	for i, piece := range strings.Split(text, "?") {
 		if i > 0 {
@@ -62,5 +73,9 @@ func numbered(text string) string {
 		}
 		out.WriteString(piece)
 	}
+	numberedTexts.Store(text, out.String())
 	return out.String()
 }
+
+// numberedTexts are those that numbered has returned, of which there are few.
+var numberedTexts sync.Map

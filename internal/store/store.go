@@ -35,7 +35,6 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
-	_ "modernc.org/sqlite" // the driver "sqlite", in Go: no C compiler is needed to build Conduit
 
 	"conduit/internal/errs"
 	"conduit/internal/identity"
@@ -79,7 +78,6 @@ type Store struct {
 	file          os.FileInfo // SQLite's file when it was opened; nil without one
 	spans         *spans      // SQLite's; nil for none
 	watcher       func(events ...identity.Event)
-	sessionUser   fixedQuery
 	polls         *sql.DB // by which the revocation log is read
 	lease         *lease
 	servers       atomic.Int64 // how often another server than before was found at the other end
@@ -178,10 +176,11 @@ func (s *Store) openSQLite(file string, options Options) error {
 			fmt.Sprintf("busy_timeout(%d)", s.timeout.Milliseconds()), "foreign_keys(1)", "journal_mode(WAL)",
 			"synchronous(NORMAL)")
 		query := url.Values{"_pragma": pragmas, "_time_format": {"sqlite"}, "_txlock": {"immediate"}}
-		pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+query.Encode())
+		connector, err := newLiteConnector("file:"+(&url.URL{Path: file}).EscapedPath()+"?"+query.Encode(), s.spans)
 		if err != nil {
 			return nil, err
 		}
+		pool := sql.OpenDB(connector)
 		pool.SetMaxOpenConns(conns)
 		pool.SetMaxIdleConns(conns)
 		if s.spans == nil {
@@ -252,7 +251,6 @@ func (s *Store) Pools() map[string]*sql.DB {
 // Close closes the connections.
 func (s *Store) Close() error {
 	forgotten := s.lease.close()
-	s.sessionUser.close()
 	if s.dialect.postgres {
 		return errors.Join(s.polls.Close(), s.writes.Close())
 	}
@@ -321,53 +319,5 @@ func patiently(ctx context.Context, run func(ctx context.Context) error) error {
 			return err
 		case <-time.After(10 * time.Millisecond):
 		}
-	}
-}
-
-// fixedQuery is a hot read whose text never changes. It bypasses Bun, and is prepared once a connection: it costs a
-// half to a third then, since neither database parses and plans it again. pgx prepares it for PostgreSQL, in the mode
-// that fits the connection. database/sql prepares it for SQLite.
-type fixedQuery struct {
-	mutex    sync.Mutex
-	prepared *sql.Stmt
-}
-
-func (q *fixedQuery) row(ctx context.Context, s *Store, text string, args ...any) (*sql.Row, error) {
-	if s.dialect.postgres {
-		return s.reads.DB.QueryRowContext(ctx, text, append([]any{hot}, args...)...), nil
-	}
-	prepared, err := q.prepare(ctx, s, text) //nolint:sqlclosecheck // kept for the next request; close closes it
-	if err != nil {
-		return nil, err
-	}
-	if s.spans == nil {
-		return prepared.QueryRowContext(ctx, args...), nil
-	}
-	ctx = s.spans.begin(ctx, text)
-	row := prepared.QueryRowContext(ctx, args...)
-	s.spans.end(ctx, row.Err())
-	return row, nil
-}
-
-func (q *fixedQuery) prepare(ctx context.Context, s *Store, text string) (*sql.Stmt, error) {
-	q.mutex.Lock()
-	defer q.mutex.Unlock()
-	if q.prepared == nil {
-		// The statement outlives the request, so it does not end with the request's context.
-		prepared, err := s.reads.DB.PrepareContext(context.WithoutCancel(ctx), text)
-		if err != nil {
-			return nil, err
-		}
-		q.prepared = prepared
-	}
-	return q.prepared, nil
-}
-
-func (q *fixedQuery) close() {
-	q.mutex.Lock()
-	defer q.mutex.Unlock()
-	if q.prepared != nil {
-		_ = q.prepared.Close() // the connections close next, and take it with them
-		q.prepared = nil
 	}
 }
