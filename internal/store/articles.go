@@ -328,20 +328,23 @@ select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessio
 func (s *Store) Tags(ctx context.Context, used, newest int) (tags []string, err error) {
 	list := s.dialect.jsonList("tag")
 	const byUse = " order by articles_count desc, tag"
+	const mostUsed = "(select tag from tags where articles_count > 0" + byUse + " limit ?)"
 	// None of the newest is used more than those above, so all are in the order of their use.
 	query := asSQL(`
-with most as (select tag, articles_count from tags where articles_count > 0`+byUse+` limit ?),
-     newest as (
-        select value as tag
-          from (select tag_list, created_at, id from articles order by created_at desc, id desc limit ?) as latest
-         cross join `+s.dialect.jsonEach("latest.tag_list")+`
-         where (select count(*) from most) > ? and value not in (select tag from most`+byUse+` limit ?)
-         group by value
-         order by max(latest.created_at) desc, max(latest.id) desc, value
-         limit ?)
-select (select `+list+` from most),
-       (select `+list+` from (select tag from tags where tag in (select tag from newest)`+byUse+`) as sorted)`,
-		used+newest+1, newest, used+newest, used, newest)
+select `+list+`, case when count(*) > ? then (
+        select `+list+`
+          from (select tag from tags
+                 where tag in (
+                        select value
+                          from (select id, created_at, tag_list from articles
+                                 order by created_at desc, id desc limit ?) as latest
+                         cross join `+s.dialect.jsonEach("latest.tag_list")+`
+                         where value not in `+mostUsed+`
+                         group by value
+                         order by max(latest.created_at) desc, max(latest.id) desc, value
+                         limit ?)`+byUse+`) as newest) end
+  from `+mostUsed+` as used`,
+		used+newest, newest, used, newest, used+newest+1)
 	var more []string
 	err = s.read(ctx, query, row((*tagList)(&tags), (*tagList)(&more)))
 	if len(tags) > used+newest {
