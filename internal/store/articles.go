@@ -48,7 +48,8 @@ type articleTagRow struct {
 var (
 	outlinedArticle = `
 
-       f.followee_id is not null, mine.article_id is not null, a.id, a.favorites_count, a.created_at, a.updated_at, ` + outlinedAuthor
+       f.followee_id is not null, mine.article_id is not null, a.id, a.favorites_count, ` +
+		plain("a.created_at") + ", " + plain("a.updated_at") + ", " + outlinedAuthor
 	listedArticle = outlinedArticle + summary + listedAuthor
 	wholeArticle  = outlinedArticle + summary + wholeAuthor + ", a.body"
 )

@@ -127,7 +127,8 @@ func (s *Store) listComments(
 	columns := outlinedAuthor
 	into := []any{&view.ID, &size, &view.Author.Following, at(&view.Author.ChangedAt)}
 	if body != "" {
-		columns += ", c.article_id, c.author_id, c.created_at, c.updated_at, " + body + ", " + listedAuthor
+		columns += ", c.article_id, c.author_id, " + plain("c.created_at") + ", " + plain("c.updated_at") + ", " + body +
+			", " + listedAuthor
 		into = append(into, &view.ArticleID, &view.AuthorID, at(&view.CreatedAt), at(&view.UpdatedAt), &text,
 			&view.Author.Username, &view.Author.Bio, &view.Author.Image)
 	}

@@ -11,14 +11,14 @@ import (
 
 // These columns are read of authors: what an outline needs, and besides that all that is shown of them, or what lists
 // show. The database shortens long texts itself, so that they are not carried around.
-const (
-	outlinedAuthor = "u.updated_at"
-	wholeAuthor    = "u.username, u.bio, u.image"
-)
-
-var listedAuthor = fmt.Sprintf(`u.username,
+var (
+	outlinedAuthor = plain("u.updated_at")
+	listedAuthor   = fmt.Sprintf(`u.username,
        case when length(u.bio) > %[1]d then substr(u.bio, 1, %[1]d - 1) || '…' else u.bio end,
        case when octet_length(u.image) <= %[2]d then u.image end`, blog.ListBio, identity.MaxImage)
+)
+
+const wholeAuthor = "u.username, u.bio, u.image"
 
 // followingExpr is whether the reader follows the user that the query calls u. It needs followingJoin, whose argument
 // is the reader. A join it is, since PostgreSQL would turn "exists" into a list of all whom the reader follows.
