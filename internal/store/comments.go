@@ -36,28 +36,37 @@ func (c commentColumns) comment() blog.Comment {
 
 // AddComment implements [blog.CommentStore].
 func (s *Store) AddComment(ctx context.Context, session, slug string, comment blog.Comment) (blog.Comment, error) {
-	row := commentRow{commentColumns: commentColumns(comment)}
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		row.ID = 0
-		article, err := articleID(ctx, tx, slug)
-		if err != nil {
-			return err
-		}
-		row.ArticleID = article
-		err = tx.NewRaw(`
-insert into comments (article_id, author_id, body, created_at, updated_at)
-select ?, ?, ?, ?, ? where `+sessionThere+`
-returning id`,
-			row.ArticleID, row.AuthorID, row.Body, row.CreatedAt, row.UpdatedAt, session).Scan(ctx, &row.ID)
-		if errors.Is(err, sql.ErrNoRows) {
-			return identity.SessionOver()
-		}
-		return err
-	})
-	if violatesForeignKey(err) {
-		return blog.Comment{}, errs.NotFound("article") // deleted in between
+	nonce := newNonce()
+	err := s.together(ctx, statement{asSQL(`
+insert into comments (article_id, author_id, body, created_at, updated_at, nonce)
+select article_id, ?, ?, ?, ?, ? from article_slugs where slug = ? and `+sessionThere+`
+    on conflict (nonce) where nonce is not null do update set nonce = excluded.nonce
+returning id, article_id`,
+		comment.AuthorID, comment.Body, comment.CreatedAt, comment.UpdatedAt, nonce, slug, session),
+		row(&comment.ID, &comment.ArticleID)})
+	switch {
+	case violatesForeignKey(err): // deleted since it was found
+		return comment, errs.NotFound("article")
+	case !errors.Is(err, sql.ErrNoRows):
+		return comment, err
 	}
-	return row.comment(), err
+	// The article or the session is not there, unless both were for a try whose answer was lost.
+	var article, here bool
+	var id, articleID *int64
+	err = s.readFrom(ctx, s.writes.DB, asSQL(`
+select exists (select 1 from article_slugs where slug = ?), `+sessionThere+`,
+       (select id from comments where nonce = ?), (select article_id from comments where nonce = ?)`,
+		slug, session, nonce, nonce), row(&article, &here, &id, &articleID))
+	switch {
+	case err != nil:
+	case id != nil:
+		comment.ID, comment.ArticleID = *id, *articleID
+	case article && !here:
+		err = identity.SessionOver()
+	default:
+		err = errs.NotFound("article")
+	}
+	return comment, err
 }
 
 // What is read of a page before there is known to be room for it. Most pages are no longer than that.

@@ -67,18 +67,27 @@ func (s *Store) change(ctx context.Context, statement interface {
 	return int(rows), err
 }
 
-// inTx repeats a change in one transaction until it has happened. If the answer to the commit was lost, it asks
-// PostgreSQL whether it has.
+// inTx repeats a change in one transaction until it has happened.
 func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bun.Tx) error) error {
+	return s.untilDone(ctx, func(ctx context.Context, committing func()) error {
+		return s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+			err := change(ctx, tx)
+			if err == nil {
+				committing()
+			}
+			return err
+		})
+	})
+}
+
+// untilDone repeats a transaction until it has happened. run calls committing before it commits. If the answer to the
+// commit was lost, untilDone asks PostgreSQL whether it has happened.
+func (s *Store) untilDone(
+	ctx context.Context, run func(ctx context.Context, committing func()) error,
+) error {
 	return s.repeat(ctx, func(ctx context.Context) (again bool, err error) {
 		committing := false
-		t, err := s.try(ctx, func(ctx context.Context) error {
-			return s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-				err := change(ctx, tx)
-				committing = err == nil
-				return err
-			})
-		})
+		t, err := s.try(ctx, func(ctx context.Context) error { return run(ctx, func() { committing = true }) })
 		lost := stale(err) || errors.Is(err, context.DeadlineExceeded)
 		if !lost || !committing {
 			return !committing, err
