@@ -77,17 +77,19 @@ type ArticleStore interface {
 	// ArticleBySlug returns an article with its body, or its outline; NotFound("article") if there is none.
 	ArticleBySlug(ctx context.Context, slug string, reader int64, detail Detail) (ArticleView, error)
 	// UpdateArticle loads and locks an article, has change alter it, and saves it, in one transaction. If change
-	// returns slugs, the first that is free or was this article's before becomes its slug.
+	// returns slugs, the first that is free or was this article's before becomes its slug. It returns the article as
+	// the user of the session sees it then.
 	UpdateArticle(
-		ctx context.Context, session, slug string, change func(*Article) (slugs iter.Seq[string], err error),
-	) (Article, error)
+		ctx context.Context, session identity.Session, slug string,
+		change func(*Article) (slugs iter.Seq[string], err error),
+	) (ArticleView, error)
 	// DeleteArticle loads and locks an article and, unless allow refuses, deletes it with all that belongs to it.
 	DeleteArticle(ctx context.Context, session, slug string, allow func(Article) error) error
 	// ListArticles returns a page of up to MaxLimit, newest first, without bodies, and with authors as lists show them.
 	ListArticles(ctx context.Context, filter ArticleFilter, page Page, reader int64) (ArticlePage, error)
-	// SetFavorite makes an article a favourite of the user, or ends that. It is no error if nothing changes, or if the
-	// slug is unknown.
-	SetFavorite(ctx context.Context, session identity.Session, slug string, favorite bool) error
+	// SetFavorite makes an article a favourite of the user, or ends that, and returns it as they see it then;
+	// NotFound("article"). It is no error if nothing changes.
+	SetFavorite(ctx context.Context, session identity.Session, slug string, favorite bool) (ArticleView, error)
 	// Tags returns tags in use, most used first, then by name. It returns up to so many of the most used, and up to so
 	// many more of the newest articles.
 	Tags(ctx context.Context, used, newest int) ([]string, error)
@@ -201,11 +203,7 @@ func (a *Articles) Update(
 		article.UpdatedAt = identity.Later(a.Now(), article.UpdatedAt)
 		return slugs, nil
 	}
-	article, err := a.Store.UpdateArticle(ctx, caller.Session.ID, slug, change)
-	if err != nil {
-		return ArticleView{}, err
-	}
-	return a.Store.ArticleBySlug(ctx, article.Slug, caller.User.ID, Whole)
+	return a.Store.UpdateArticle(ctx, caller.Session, slug, change)
 }
 
 // Delete removes an article of the caller, with its comments and favourites; Forbidden if it is somebody else's.
@@ -250,21 +248,12 @@ func (a *Articles) Feed(ctx context.Context, caller identity.Caller, page Page) 
 
 // Favorite makes an article a favourite of the caller. Doing it twice counts once; authors may favour their own.
 func (a *Articles) Favorite(ctx context.Context, caller identity.Caller, slug string) (ArticleView, error) {
-	return a.setFavorite(ctx, caller, slug, true)
+	return a.Store.SetFavorite(ctx, caller.Session, slug, true)
 }
 
 // Unfavorite ends that. It changes nothing if the article was no favourite.
 func (a *Articles) Unfavorite(ctx context.Context, caller identity.Caller, slug string) (ArticleView, error) {
-	return a.setFavorite(ctx, caller, slug, false)
-}
-
-func (a *Articles) setFavorite(
-	ctx context.Context, caller identity.Caller, slug string, favorite bool,
-) (ArticleView, error) {
-	if err := a.Store.SetFavorite(ctx, caller.Session, slug, favorite); err != nil {
-		return ArticleView{}, err
-	}
-	return a.Article(ctx, caller, slug, Whole)
+	return a.Store.SetFavorite(ctx, caller.Session, slug, false)
 }
 
 // Tags returns the tags in use, most used first, then by name. Of more than 500 it returns the 300 most used and those

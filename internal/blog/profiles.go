@@ -40,9 +40,11 @@ type ProfileStore interface {
 	// ProfileByUsername returns the person with this name, as the reader sees them; reader 0 is anonymous.
 	// NotFound("profile") if there is nobody.
 	ProfileByUsername(ctx context.Context, username identity.Folded, reader int64) (Profile, error)
-	// SetFollowing has the user of a session follow that person, or ends that; SessionOver if the session has ended. It
-	// is no error if nothing changes, or if nobody has the name.
-	SetFollowing(ctx context.Context, session identity.Session, username identity.Folded, following bool) error
+	// SetFollowing has the user of a session follow that person, or ends that, and returns them as the user sees them
+	// then; NotFound("profile"), or SessionOver if the session has ended. It is no error if nothing changes.
+	SetFollowing(
+		ctx context.Context, session identity.Session, username identity.Folded, following bool,
+	) (Profile, error)
 }
 
 // Profiles shows people to each other.
@@ -60,19 +62,10 @@ func (p *Profiles) Follow(ctx context.Context, caller identity.Caller, username 
 	if identity.Fold(username) == identity.Fold(caller.User.Username) {
 		return Profile{}, errs.Invalid("profile", "cannot be followed by its own user")
 	}
-	return p.setFollowing(ctx, caller, username, true)
+	return p.Store.SetFollowing(ctx, caller.Session, identity.Fold(username), true)
 }
 
 // Unfollow ends that. It changes nothing if the caller did not follow.
 func (p *Profiles) Unfollow(ctx context.Context, caller identity.Caller, username string) (Profile, error) {
-	return p.setFollowing(ctx, caller, username, false)
-}
-
-func (p *Profiles) setFollowing(
-	ctx context.Context, caller identity.Caller, username string, following bool,
-) (Profile, error) {
-	if err := p.Store.SetFollowing(ctx, caller.Session, identity.Fold(username), following); err != nil {
-		return Profile{}, err
-	}
-	return p.Profile(ctx, caller, username)
+	return p.Store.SetFollowing(ctx, caller.Session, identity.Fold(username), false)
 }

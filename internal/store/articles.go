@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"iter"
 	"slices"
@@ -102,26 +103,48 @@ func articleID(ctx context.Context, db bun.IDB, slug string) (id int64, err erro
 func (s *Store) CreateArticle(
 	ctx context.Context, session string, article blog.Article, slugs iter.Seq[string],
 ) (blog.Article, error) {
-	row := articleRow{articleColumns: articleColumns(article)}
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		row.ID, row.Slug = 0, ""
-		if _, err := tx.NewInsert().Model(&row).Returning("id").Exec(ctx); err != nil {
-			return err
+	nonce := newNonce()
+	for slug := range slugs {
+		var here bool
+		var id *int64
+		err := s.together(ctx,
+			does(`
+insert into articles (slug, title, description, body, tag_list, author_id, created_at, updated_at, nonce)
+select ?, ?, ?, ?, ?, ?, ?, ?, ?
+ where `+sessionThere+` and not exists (select 1 from article_slugs where slug = ?)
+    on conflict (nonce) where nonce is not null do nothing`,
+				slug, article.Title, article.Description, article.Body, jsonOf(article.TagList), article.AuthorID,
+				article.CreatedAt, article.UpdatedAt, nonce, session, slug),
+			does(`
+insert into article_slugs (slug, article_id)
+select slug, id from articles
+ where nonce = ? and not exists (select 1 from article_slugs as mine where mine.article_id = articles.id)`, nonce),
+			does(`
+insert into article_tags (article_id, tag, created_at)
+select articles.id, value, articles.created_at
+  from articles
+ cross join `+s.dialect.jsonEach("articles.tag_list")+`
+ where articles.nonce = ?
+    on conflict do nothing`, nonce),
+			statement{asSQL("select "+sessionThere+", (select id from articles where nonce = ?)", session, nonce),
+				row(&here, &id)})
+		switch {
+		case violates(err, "article_slugs_pkey", "article_slugs.slug"): // taken just now
+		case violatesForeignKey(err): // the author is gone
+			return article, identity.SessionOver()
+		case err != nil:
+			return article, err
+		case id != nil:
+			article.ID, article.Slug = *id, slug
+			return article, nil
+		case !here:
+			return article, identity.SessionOver()
 		}
-		if err := takeSlug(ctx, tx, &row, slugs); err != nil {
-			return err
-		}
-		if err := written(tx.NewUpdate().Model(&row).Column("slug").WherePK().Where(sessionThere, session).
-			Exec(ctx)); err != nil {
-			return err
-		}
-		return importRows(ctx, tx, row.tagRows())
-	})
-	if violatesForeignKey(err) { // the author is gone
-		return blog.Article{}, identity.SessionOver()
 	}
-	return row.article(), err
+	return article, errNoSlug
 }
+
+var errNoSlug = errors.New("store: no slug was free")
 
 // Triggers keep sums: of articles by author, in all and by tag, and of favourites by article and by user. Transactions
 // that touch the same sums wait for each other, and do not deadlock as long as all touch them in one order:
@@ -173,72 +196,62 @@ func (s *Store) dropTags(ctx context.Context, err error) error {
 	return nil
 }
 
-// retag replaces the tags by which an article is found, and returns whether it lost some.
-func (s *Store) retag(ctx context.Context, tx bun.Tx, row articleRow, former []string) (lost bool, err error) {
-	old, now := articleRow{articleColumns: articleColumns{ID: row.ID, TagList: former}}.tagRows(), row.tagRows()
-	gone, added := without(old, now), without(now, old)
+// retag returns what replaces the tags by which an article is found, and whether it loses some. It does so only if the
+// article is at the version given.
+func (s *Store) retag(article blog.Article, former []string) (statements []statement, lost bool) {
+	const here = "exists (select 1 from articles where id = ? and updated_at = ?)"
+	gone, added := without(former, article.TagList), without(article.TagList, former)
 	if len(gone) > 0 && len(added) > 0 && s.dialect.postgres {
 		// Also those that nobody has used yet: somebody else may be about to.
-		touched := slices.Sorted(slices.Values(append(tagsOf(gone), tagsOf(added)...)))
-		rows := each(touched, func(tag string) tagRow { return tagRow{Tag: tag} })
-		if _, err := tx.NewInsert().Model(&rows).On("conflict (tag) do update").
-			Set("articles_count = tag.articles_count").Exec(ctx); err != nil {
-			return false, err
-		}
+		statements = append(statements, does(`
+insert into tags (tag, articles_count)
+select value, 0 from jsonb_array_elements_text(?::jsonb) where `+here+` order by value collate "C"
+    on conflict (tag) do update set articles_count = tags.articles_count`,
+			jsonOf(append(gone[:len(gone):len(gone)], added...)), article.ID, article.UpdatedAt))
 	}
 	if len(gone) > 0 {
-		if _, err := tx.NewRaw("delete from article_tags where article_id = ? and tag in (?)", row.ID,
-			bun.List(tagsOf(gone))).Exec(ctx); err != nil {
-			return false, err
-		}
+		statements = append(statements, does("delete from article_tags where article_id = ? and tag in (select value from "+
+			s.dialect.jsonEach("?")+") and "+here, article.ID, jsonOf(gone), article.ID, article.UpdatedAt))
 	}
-	return len(gone) > 0, importRows(ctx, tx, added)
-}
-
-type tagRow struct {
-	bun.BaseModel `bun:"table:tags,alias:tag"`
-	Tag           string
-	ArticlesCount int64
-}
-
-func tagsOf(rows []articleTagRow) []string {
-	return each(rows, func(row articleTagRow) string { return row.Tag })
-}
-
-// without returns the rows with tags that others do not have.
-func without(rows, others []articleTagRow) (left []articleTagRow) {
-	for _, row := range rows {
-		if !slices.ContainsFunc(others, func(other articleTagRow) bool { return other.Tag == row.Tag }) {
-			left = append(left, row)
-		}
+	if len(added) > 0 {
+		statements = append(statements, does(`
+insert into article_tags (article_id, tag, created_at)
+select a.id, value, a.created_at
+  from articles as a
+ cross join `+s.dialect.jsonEach("?")+`
+ where a.id = ? and a.updated_at = ?`, jsonOf(added), article.ID, article.UpdatedAt))
 	}
-	return left
+	return statements, len(gone) > 0
+}
+
+// jsonOf returns a list of texts as JSON.
+func jsonOf(texts []string) string {
+	text, _ := json.Marshal(append([]string{}, texts...)) // texts can always be encoded
+	return string(text)
+}
+
+// without returns the texts that others do not have.
+func without(texts, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return slices.Contains(others, text) })
 }
 
 // takeSlug sets the slug of an article to the first that is free or already its own. It waits for a transaction that is
 // about to take the same slug, to know whether that is free.
-func takeSlug(ctx context.Context, tx bun.Tx, row *articleRow, slugs iter.Seq[string]) error {
+func takeSlug(tx transaction, article *blog.Article, slugs iter.Seq[string]) error {
 	for slug := range slugs {
-		owner := row.ID
-		result, err := tx.NewRaw("insert into article_slugs (slug, article_id) values (?, ?) on conflict do nothing",
-			slug, row.ID).Exec(ctx)
-		if err != nil {
+		var owner int64
+		err := tx.trip(
+			does("insert into article_slugs (slug, article_id) values (?, ?) on conflict do nothing", slug, article.ID),
+			statement{asSQL("select article_id from article_slugs where slug = ?", slug), row(&owner)})
+		if err != nil && !errors.Is(err, sql.ErrNoRows) { // if it was given up since, the next one will do
 			return err
 		}
-		if taken, err := result.RowsAffected(); err != nil {
-			return err
-		} else if taken == 0 {
-			err := tx.NewSelect().Table("article_slugs").Column("article_id").Where("slug = ?", slug).Scan(ctx, &owner)
-			if err != nil && !errors.Is(err, sql.ErrNoRows) { // if it was given up since, the next one will do
-				return err
-			}
-		}
-		if owner == row.ID {
-			row.Slug = slug
+		if owner == article.ID {
+			article.Slug = slug
 			return nil
 		}
 	}
-	return errors.New("store: no slug was free")
+	return errNoSlug
 }
 
 // tagRows returns the rows by which the tags of an article find it. They are in one order for everybody: transactions
@@ -257,39 +270,66 @@ func (s *Store) lockArticle(ctx context.Context, tx bun.Tx, slug string) (row ar
 
 // UpdateArticle implements [blog.ArticleStore].
 func (s *Store) UpdateArticle(
-	ctx context.Context, session, slug string, change func(*blog.Article) (iter.Seq[string], error),
-) (blog.Article, error) {
-	var updated blog.Article
+	ctx context.Context, session identity.Session, slug string,
+	change func(*blog.Article) (iter.Seq[string], error),
+) (view blog.ArticleView, err error) {
 	retagged := false
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		row, err := s.lockArticle(ctx, tx, slug)
+	err = s.inTrips(ctx, func(tx transaction) error {
+		var article blog.Article
+		err := tx.trip(statement{
+			asSQL("select a.id, a.slug, a.title, a.description, a.body, a.tag_list, a.author_id, a.favorites_count, "+
+				plain("a.created_at")+", "+plain("a.updated_at")+"\n  from articles as a where a.id = "+slugSQL+
+				s.dialect.locks("update"), slug),
+			row(&article.ID, &article.Slug, &article.Title, &article.Description, &article.Body,
+				(*tagList)(&article.TagList), &article.AuthorID, &article.FavoritesCount, at(&article.CreatedAt),
+				at(&article.UpdatedAt)),
+		})
 		if err != nil {
-			return err
+			return missing(err, "article")
 		}
-		article := row.article()
+		former := article.TagList
 		slugs, err := change(&article)
 		if err != nil {
 			return err
 		}
-		former := row.TagList
-		row.articleColumns = articleColumns(article)
 		if slugs != nil {
-			if err := takeSlug(ctx, tx, &row, slugs); err != nil {
+			if err := takeSlug(tx, &article, slugs); err != nil {
 				return err
 			}
 		}
-		if retagged, err = s.retag(ctx, tx, row, former); err != nil {
-			return err
+		var here, there bool
+		tags, lost := s.retag(article, former)
+		statements := append([]statement{does(`
+update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?, updated_at = ?
+ where id = ? and `+sessionThere,
+			article.Slug, article.Title, article.Description, article.Body, jsonOf(article.TagList), article.UpdatedAt,
+			article.ID, session.ID)}, tags...)
+		statements = append(statements, seenBy(session, "?", article.ID, &here, &there, &view))
+		retagged = lost
+		if slugs == nil {
+			err = tx.last(statements...) // which has changed nothing if the session has ended
+		} else if err = tx.trip(statements...); err == nil && here {
+			err = tx.last()
 		}
-		updated = row.article()
-		// The trigger keeps the count of favourites, which may have moved since.
-		return written(tx.NewUpdate().Model(&row).ExcludeColumn("id", "favorites_count", "created_at", "author_id").
-			WherePK().Where(sessionThere, session).Exec(ctx))
+		if err == nil && !here {
+			err = identity.SessionOver()
+		}
+		return err
 	})
 	if retagged {
 		err = s.dropTags(ctx, err)
 	}
-	return updated, err
+	return view, err
+}
+
+// seenBy reads an article as the user of a session sees it. id is the expression of its id, with one argument. here is
+// whether the session is there, there whether the article is.
+func seenBy(session identity.Session, id string, arg any, here, there *bool, view *blog.ArticleView) statement {
+	return statement{
+		asSQL("select here.here, a.id is not null, "+wholeArticle+"\n  from (select "+sessionThere+
+			" as here) as here\n  left join articles as a on a.id = "+id+seen, session.ID, arg, session.UserID, session.UserID),
+		func(rows found) error { return eachRow(rows, []any{here, there}, intoWhole(view), func() {}) },
+	}
 }
 
 // DeleteArticle implements [blog.ArticleStore].
@@ -310,19 +350,29 @@ func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow f
 }
 
 // SetFavorite implements [blog.ArticleStore].
-func (s *Store) SetFavorite(ctx context.Context, session identity.Session, slug string, favorite bool) error {
-	query := "delete from favorites where user_id = ? and article_id = (select id from articles where id = " + slugSQL +
+func (s *Store) SetFavorite(
+	ctx context.Context, session identity.Session, slug string, favorite bool,
+) (view blog.ArticleView, err error) {
+	change := "delete from favorites where user_id = ? and article_id = (select id from articles where id = " + slugSQL +
 		s.dialect.locks("no key update") + ") and " + sessionThere
 	if favorite {
-		query = `
+		change = `
 insert into favorites (user_id, article_id, created_at)
 select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessionThere + " on conflict do nothing"
 	}
-	err := s.bySession(ctx, session.ID, query, session.UserID, slug, session.ID)
-	if violatesForeignKey(err) { // deleted since it was found
-		return errs.NotFound("article")
+	var here, there bool
+	err = s.together(ctx,
+		does(change, session.UserID, slug, session.ID),
+		seenBy(session, slugSQL, slug, &here, &there, &view))
+	switch {
+	case violatesForeignKey(err): // deleted since it was found
+		err = errs.NotFound("article")
+	case err == nil && !here:
+		err = identity.SessionOver()
+	case err == nil && !there:
+		err = errs.NotFound("article")
 	}
-	return err
+	return view, err
 }
 
 // Tags implements [blog.ArticleStore]. Both lists of tags come as JSON in one row, which is sooner read than a row each.

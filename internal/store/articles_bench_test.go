@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"conduit/internal/blog"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -57,7 +58,7 @@ func BenchmarkWriters(b *testing.B) {
 
 // edit changes the article of a writer, whose id, session and slug are numbered alike.
 func edit(db *store.Store, writer int, change func(*blog.Article)) error {
-	_, err := db.UpdateArticle(context.Background(), fmt.Sprint("S", writer), fmt.Sprint(writer),
+	_, err := db.UpdateArticle(context.Background(), identity.Session{ID: fmt.Sprint("S", writer)}, fmt.Sprint(writer),
 		func(a *blog.Article) (iter.Seq[string], error) { change(a); return nil, nil })
 	return err
 }

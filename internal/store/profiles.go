@@ -39,18 +39,34 @@ func (s *Store) ProfileByUsername(ctx context.Context, username identity.Folded,
 // SetFollowing implements [blog.ProfileStore].
 func (s *Store) SetFollowing(
 	ctx context.Context, session identity.Session, username identity.Folded, following bool,
-) error {
-	query := `
+) (profile blog.Profile, err error) {
+	change := `
 delete from follows
  where follower_id = ? and followee_id = (select id from users where username_key = ?) and ` + sessionThere
 	if following {
-		query = `
+		change = `
 insert into follows (follower_id, followee_id)
 select ?, id from users where username_key = ? and ` + sessionThere + " on conflict do nothing"
 	}
-	err := s.bySession(ctx, session.ID, query, session.UserID, username, session.ID)
-	if violatesForeignKey(err) { // deleted since they were found
-		return errs.NotFound("profile")
+	var here, there bool
+	err = s.together(ctx,
+		does(change, session.UserID, string(username), session.ID),
+		statement{
+			asSQL("select here.here, u.id is not null, "+wholeAuthor+", "+followingExpr+"\n  from (select "+sessionThere+
+				" as here) as here\n  left join users as u on u.username_key = ? "+followingJoin,
+				session.ID, string(username), session.UserID),
+			func(rows found) error {
+				return eachRow(rows, []any{&here, &there},
+					[]any{&profile.Username, &profile.Bio, &profile.Image, &profile.Following}, func() {})
+			},
+		})
+	switch {
+	case violatesForeignKey(err): // deleted since they were found
+		err = errs.NotFound("profile")
+	case err == nil && !here:
+		err = identity.SessionOver()
+	case err == nil && !there:
+		err = errs.NotFound("profile")
 	}
-	return err
+	return profile, err
 }

@@ -27,7 +27,7 @@ func BenchmarkReads(b *testing.B) {
 		fillBlog(b, db)
 	}
 	conn := storetest.Connect(b, url)
-	must(b, execute(b, url, "analyze"))
+	must(b, storetest.Execute(b, url, "analyze"))
 	bare := map[string]func() error{
 		"article": func() error { return bareArticle(b, conn) }, "newest": func() error { return bareNewest(b, conn) },
 	}

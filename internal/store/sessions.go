@@ -228,21 +228,6 @@ func (s *Store) EndSessions(ctx context.Context, by identity.Session, limit int)
 // have ended while its body came.
 const sessionThere = "exists (select 1 from sessions as here where here.id = ?)"
 
-// bySession runs a statement under sessionThere. It returns SessionOver if the statement changed nothing because the
-// session has ended.
-func (s *Store) bySession(ctx context.Context, id, statement string, args ...any) error {
-	return s.retry(ctx, func(ctx context.Context) error {
-		result, err := s.writes.ExecContext(ctx, statement, args...)
-		if err != nil {
-			return err
-		}
-		if rows, err := result.RowsAffected(); err != nil || rows > 0 {
-			return err
-		}
-		return stillThere(ctx, s.writes, id)
-	})
-}
-
 // stillThere returns SessionOver for a session that has ended.
 func stillThere(ctx context.Context, db bun.IDB, id string) error {
 	there, err := db.NewSelect().Model((*sessionRow)(nil)).Where("id = ?", id).Exists(ctx)
