@@ -262,6 +262,7 @@ func (l *tagList) Scan(value any) error {
 		return fmt.Errorf("%T for a list of tags", value)
 	}
 	if strings.Contains(text, `\`) {
+		*l = nil // Unmarshal would write over the tags of the row before, which are kept
 		return json.Unmarshal([]byte(text), (*[]string)(l))
 	}
 	// Without escapes, every other piece between quotation marks is a tag.
