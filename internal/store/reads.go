@@ -92,7 +92,12 @@ func (c *notingConn) read(ctx context.Context, query sqlText, take func(found) e
 	defer rows.Close()
 	err = take(rows)
 	rows.Close()
-	return cmp.Or(rows.Err(), err)
+	if err = cmp.Or(rows.Err(), err); unprepared(err) {
+		// The other statements that the connection has prepared do not hold either, so the pool closes it. Else a
+		// request that reads again could come upon the next of them each time.
+		err = errors.Join(err, driver.ErrBadConn)
+	}
+	return err
 }
 
 // liteConnector makes SQLite's connections.

@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"sync"
 	"testing"
+	"time"
 
 	"conduit/internal/blog"
 	"conduit/internal/store"
@@ -31,4 +33,51 @@ func TestTagsStayWithTheirArticle(t *testing.T) {
 		}
 		wantSame(t, "tags by slug", want, got)
 	})
+}
+
+// TestReadsOutliveMigrations: while another instance gives columns another type, no read fails for what its connection
+// has prepared, however many read at once.
+func TestReadsOutliveMigrations(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
+	user := jake(t, db)
+	_, err := db.CreateArticle(t.Context(), "S1", blog.Article{
+		AuthorID: user.ID, TagList: []string{"a"}, CreatedAt: at, UpdatedAt: at,
+	}, func(yield func(string) bool) { yield("one") })
+	must(t, err)
+	conn := storetest.Connect(t, url)
+	var readings []func() error
+	for _, filter := range []blog.ArticleFilter{
+		{}, {Author: "jake"}, {FavoritedBy: "jake"}, {Tag: "a"}, {FollowedBy: user.ID}, {Author: "jake", Tag: "a"},
+	} {
+		for _, after := range []*blog.Position{nil, {CreatedAt: at.Add(time.Hour)}} {
+			readings = append(readings, func() error {
+				_, err := db.ListArticles(t.Context(), filter, blog.Page{Limit: 5, After: after}, user.ID)
+				return err
+			})
+		}
+	}
+	readings = append(readings, func() error {
+		_, err := db.ArticleBySlug(t.Context(), "one", user.ID, blog.Whole)
+		return err
+	})
+	for _, kind := range []string{"integer", "bigint", "integer", "bigint"} {
+		for turn := range 3 {
+			var reading sync.WaitGroup
+			for i := range 64 {
+				reading.Go(func() {
+					for j := range len(readings) {
+						if err := readings[(i+j)%len(readings)](); err != nil {
+							t.Errorf("after favorites_count became %s, turn %d: %v", kind, turn, err)
+						}
+					}
+				})
+				if turn == 1 && i == 32 {
+					exec(t, conn, "alter table articles alter column favorites_count type "+kind)
+				}
+			}
+			reading.Wait()
+		}
+	}
 }
