@@ -19,6 +19,7 @@ import (
 type operator struct {
 	*cobra.Command
 	accounts *identity.Accounts
+	rest     *identity.Deletions
 	user     identity.User // whom the command is about; zero for none
 	args     []string      // after the user, if there is one
 }
@@ -34,10 +35,11 @@ func (s *settings) onAccounts(action func(operator) error) func(*cobra.Command, 
 			return err
 		}
 		return s.withDatabase(cmd, func(db *store.Store) error {
+			nothing := func(identity.Removal) {}
 			return action(operator{Command: cmd, args: args, accounts: &identity.Accounts{
 				Store: db, Sessions: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}),
 				Policy: policy, Now: time.Now,
-			}})
+			}, rest: identity.NewDeletions(db, nothing, func(error) {})})
 		})
 	}
 }
@@ -97,7 +99,7 @@ standard input. Passwords are never arguments, because process lists show those.
 			if err := confirm(o.Command, yes, loses, "the username", o.user.Username); err != nil {
 				return "", err
 			}
-			return "is deleted", o.accounts.Delete(o.Context(), o.user)
+			return deleteUser(o)
 		})), &yes)
 	s.shareWith(add("set-password USER", "Set a user's password, and end all their sessions",
 		s.onUser(func(o operator) (string, error) {
@@ -118,6 +120,22 @@ standard input. Passwords are never arguments, because process lists show those.
 		return nil
 	}
 	return command
+}
+
+// deleteUser deletes the user, and stays until nothing is left of them. Whoever does not want to wait may end the
+// command.
+func deleteUser(o operator) (done string, err error) {
+	if err := o.accounts.Delete(o.Context(), o.user); err != nil {
+		return "", err
+	}
+	switch err := o.rest.Finish(o.Context(), o.user.ID); {
+	case errors.Is(err, context.Canceled):
+		return "is deleted. A server removes what is left of the articles and comments", nil
+	case err != nil:
+		return "", fmt.Errorf("%s is deleted, and a server removes what is left of the articles and comments: %w",
+			o.user.Username, err)
+	}
+	return "is deleted", nil
 }
 
 func createUser(o operator) error {

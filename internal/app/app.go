@@ -28,12 +28,13 @@ import (
 // App is every room, plugged together.
 type App struct {
 	Handler  http.Handler
-	Store    *store.Store
-	Keys     *auth.KeyRing
-	Users    *identity.Users
-	Sessions *identity.Sessions
-	Throttle *identity.Throttle
-	HTTP     httpapi.Config // what the handler is made of
+	Store     *store.Store
+	Keys      *auth.KeyRing
+	Users     *identity.Users
+	Deletions *identity.Deletions
+	Sessions  *identity.Sessions
+	Throttle  *identity.Throttle
+	HTTP      httpapi.Config // what the handler is made of
 
 	Local     string // the URL at which this machine reaches the server; empty without a listener
 	PublicURL string // the URL under which others reach it
@@ -214,9 +215,10 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 		PerPair: o.LoginAttempts, PerAccount: o.AccountAttempts, PerNetwork: o.NetworkAttempts,
 		Registrations: o.RegistrationsPerHour,
 	}
+	a.Deletions = identity.NewDeletions(db, a.removed, a.upkeepFailed)
 	a.Users = &identity.Users{
 		Store: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy, Sessions: a.Sessions,
-		Throttle: a.Throttle, RequireCurrentPassword: o.RequirePassword, Now: o.Now,
+		Deletions: a.Deletions, Throttle: a.Throttle, RequireCurrentPassword: o.RequirePassword, Now: o.Now,
 	}
 	return nil
 }

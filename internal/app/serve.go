@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"conduit/internal/auth"
@@ -45,17 +46,30 @@ func (a *App) background(ctx context.Context) (end func()) {
 	go a.tokens.FollowIssuer(ctx, func(err error) { log.Warn("issuer not noted", "error", err) })
 
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	var running sync.WaitGroup
+	running.Go(func() {
 		identity.Upkeep{
 			Sessions: a.Sessions, Throttle: a.Throttle, Users: a.Store, Audit: a.Store,
 			AuditRetention: a.options.AuditRetention, Now: a.options.Now,
 			Swept:  func(removed int) { a.figures.Swept(removed); log.Info("sessions swept", "removed", removed) },
-			Failed: func(err error) { a.figures.UpkeepFailed(); log.Warn("upkeep", "error", err) },
+			Failed: a.upkeepFailed,
 		}.Run(upkeep)
-	}()
-	return func() { stop(); <-ended }
+	})
+	running.Go(func() { a.Deletions.Run(upkeep) })
+	return func() { stop(); running.Wait() }
+}
+
+func (a *App) upkeepFailed(err error) {
+	a.figures.UpkeepFailed()
+	a.options.Log.Warn("upkeep", "error", err)
+}
+
+// removed tells of a batch that was removed of what a deleted account has left.
+func (a *App) removed(batch identity.Removal) {
+	a.figures.Removed(batch.Rows)
+	if batch.Done {
+		a.options.Log.Info("a deleted account has nothing left", "user", batch.UserID)
+	}
 }
 
 // arrivalTime is how long connections that are being opened have to be accepted.

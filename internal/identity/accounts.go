@@ -170,7 +170,8 @@ func (a *Accounts) change(
 	return err
 }
 
-// Delete removes a user with all that is theirs. Their name stays reserved, as it does when users delete themselves.
+// Delete removes a user with all that is theirs. Their name stays reserved, as it does when users delete themselves. Of
+// very much, the most is left to [Deletions].
 func (a *Accounts) Delete(ctx context.Context, user User) error {
 	return a.Store.DeleteUser(ctx, ByOperator(user.ID), Stamp(a.Now()).Add(reservation),
 		a.event(AccountDeleted, UserTarget(user.ID)))

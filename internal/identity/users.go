@@ -50,8 +50,15 @@ type UserStore interface {
 	// them.
 	UpdateUser(ctx context.Context, by Session, change func(*User) (Outcome, error)) (User, error)
 	// DeleteUser removes a user with all that is theirs, reserves their name until the time given, and records the
-	// event.
+	// event. Of an account with much content it leaves that, under an author without a name, for RemoveBatch. In any
+	// case nobody can use or find the account any more.
 	DeleteUser(ctx context.Context, by Session, reserve time.Time, happened Event) error
+	// RemoveBatch removes some of what a deleted account has left: about limit rows, of the first one with an id above
+	// after that nobody else is at. It removes nothing if somebody else holds what comes next, and returns no UserID if
+	// there is no such account. Beside an error the UserID is that of the account which failed.
+	RemoveBatch(ctx context.Context, after int64, limit int) (Removal, error)
+	// Deleting reports whether a deleted account has left something.
+	Deleting(ctx context.Context, userID int64) (bool, error)
 	// SetPasswordHash replaces a hash by one of the same password with newer settings, unless the password has been
 	// changed meanwhile.
 	SetPasswordHash(ctx context.Context, id int64, from, to string) error
@@ -89,6 +96,7 @@ type Users struct {
 	Passwords PasswordHasher
 	Policy    PasswordPolicy // which new passwords are held to
 	Sessions  *Sessions
+	Deletions *Deletions
 	Throttle  *Throttle
 	// RequireCurrentPassword says that nobody can change their email or password without the current password.
 	RequireCurrentPassword bool
@@ -304,14 +312,17 @@ func (u *Users) confirm(ctx context.Context, caller Caller, field, password stri
 	return err
 }
 
-// Delete removes the caller's account and everything in it, if the password is theirs.
+// Delete removes the caller's account and everything in it, if the password is theirs. Of very much, the most goes
+// afterwards.
 func (u *Users) Delete(ctx context.Context, caller Caller, password string, client Client) error {
 	if err := u.confirm(ctx, caller, "password", password, client); err != nil {
 		return err
 	}
 	now := Stamp(u.Now())
-	return u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
+	err := u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
 		client.event(now, caller.User.ID, AccountDeleted, UserTarget(caller.User.ID)))
+	u.Deletions.Wake() // also after an error, for that may be a lost answer
+	return err
 }
 
 // Stamp returns a moment as Conduit keeps it, in UTC and whole milliseconds, which answers show too. Either database

@@ -28,6 +28,7 @@ type Metrics struct {
 	events   *prometheus.CounterVec
 	waits    *prometheus.HistogramVec
 	swept    prometheus.Counter
+	removed  prometheus.Counter
 	failures prometheus.Counter
 }
 
@@ -57,6 +58,10 @@ func New(version string) *Metrics {
 		swept: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "conduit_sessions_swept_total", Help: "Sessions that were over and that this instance removed.",
 		}),
+		removed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "conduit_deleted_rows_total",
+			Help: "Rows that this instance removed in batches, of what deleted accounts had left.",
+		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "conduit_upkeep_failures_total",
 			Help: "Times that something due from time to time could not be done.",
@@ -68,7 +73,7 @@ func New(version string) *Metrics {
 	for _, outcome := range []string{turn, busy, left} {
 		m.waits.WithLabelValues(outcome)
 	}
-	m.registry.MustRegister(m.requests, m.inFlight, m.events, m.waits, m.swept, m.failures,
+	m.registry.MustRegister(m.requests, m.inFlight, m.events, m.waits, m.swept, m.removed, m.failures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.figure("conduit_build_info", "1, with the version of the program and of Go.",
 		prometheus.Labels{"version": version, "goversion": runtime.Version()}, func() float64 { return 1 })
@@ -121,6 +126,9 @@ func (m *Metrics) Waited(wait time.Duration, err error) {
 
 // Swept counts sessions that a sweep removed.
 func (m *Metrics) Swept(sessions int) { m.swept.Add(float64(sessions)) }
+
+// Removed counts rows of deleted accounts that a batch removed.
+func (m *Metrics) Removed(rows int) { m.removed.Add(float64(rows)) }
 
 // UpkeepFailed counts a failure of upkeep.
 func (m *Metrics) UpkeepFailed() { m.failures.Inc() }

@@ -22,7 +22,8 @@ func (s *Store) Accounts(
 		userColumns
 		ArticlesCount int64
 	}
-	query := s.reads.NewSelect().Model(&rows).Where("id > ?", after).Order("id").Limit(int64(limit))
+	query := s.reads.NewSelect().Model(&rows).Where("id > ?", after).Where(notDeleted).Order("id").
+		Limit(int64(limit))
 	if search != "" {
 		pattern := "%" + likeEscaper.Replace(string(search)) + "%"
 		query.Where("(username_key like ? escape '!' or email_key like ? escape '!')", pattern, pattern)
@@ -39,7 +40,7 @@ func (s *Store) Accounts(
 func (s *Store) UsersNamed(ctx context.Context, name identity.Folded) ([]identity.User, error) {
 	var rows []userRow
 	err := s.ask(ctx, s.reads.NewSelect().Model(&rows).Order("id").
-		Where("username_key = ? or email_key = ?", name, name))
+		Where("username_key = ? or email_key = ?", name, name).Where(notDeleted))
 	return each(rows, userRow.user), err
 }
 

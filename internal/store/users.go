@@ -93,17 +93,17 @@ func (s *Store) DeleteUser(
 	ctx context.Context, by identity.Session, reserve time.Time, happened identity.Event,
 ) error {
 	return s.lease.promise(s.dropTags(ctx, s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := s.lockContent(ctx, tx, by.UserID); err != nil { // which goes with the user
+		large, err := isLarge(ctx, tx, by.UserID)
+		if err != nil {
 			return err
 		}
-		// The session is a condition, for one that has ended meanwhile deletes nothing.
-		query := tx.NewDelete().Table("users").Where("id = ?", by.UserID).Returning("username")
-		if !by.Operator() {
-			query.Where("exists (select 1 from sessions where sessions.id = ?)", by.ID)
+		remove := s.deleteWhole
+		if large {
+			remove = s.beginDeletion
 		}
-		var name string
-		if err := query.Scan(ctx, &name); err != nil {
-			return gone(err, by)
+		name, err := remove(ctx, tx, by, happened.At)
+		if err != nil {
+			return err
 		}
 		former := newUserRow(identity.User{Username: name})
 		if err := reserveName(ctx, tx, former, reserve); err != nil {
@@ -111,6 +111,19 @@ func (s *Store) DeleteUser(
 		}
 		return insertEvents(ctx, tx, happened)
 	}), happened)))
+}
+
+// deleteWhole removes a user with all that is theirs, and returns the name that they had.
+func (s *Store) deleteWhole(ctx context.Context, tx bun.Tx, by identity.Session, _ time.Time) (name string, err error) {
+	if err := s.lockContent(ctx, tx, by.UserID); err != nil { // which goes with the user
+		return "", err
+	}
+	// The session is a condition, for one that has ended meanwhile deletes nothing.
+	query := tx.NewDelete().Table("users").Where("id = ?", by.UserID).Where(notDeleted).Returning("username")
+	if !by.Operator() {
+		query.Where("exists (select 1 from sessions where sessions.id = ?)", by.ID)
+	}
+	return name, gone(query.Scan(ctx, &name), by)
 }
 
 // lockContent locks the articles of a user, those that are favourites of theirs, and the sums that change with them.
@@ -198,12 +211,10 @@ func (s *Store) UpdateUser(
 		if err := s.dialect.locking(query, "no key update").Scan(ctx); err != nil {
 			return gone(err, by)
 		}
-		if !by.Operator() {
-			// This is a statement of its own, behind the lock. The one that waits for the lock would not see what the
-			// other transaction did.
-			if err := stillThere(ctx, tx, by.ID); err != nil {
-				return err
-			}
+		// This is a statement of its own, behind the lock. The one that waits for the lock would not see what the other
+		// transaction did.
+		if err := s.stillHeld(ctx, tx, by); err != nil {
+			return err
 		}
 		user := found.user()
 		if outcome, err = change(&user); err != nil {

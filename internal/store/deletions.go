@@ -1,0 +1,348 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"conduit/internal/errs"
+	"conduit/internal/identity"
+)
+
+// An account that has much is deleted in two steps. One short transaction does what must be exact at once: it ends the
+// sessions, reserves the name, records the event, and leaves a row of the user that nobody can use or find. Batches
+// then remove what the user had. Each is a transaction of its own that leaves all sums right, so lists and their totals
+// agree at every moment; what is still there has an author without a name.
+//
+// A batch waits for nobody who works on articles, and for anybody else only [batchPatience]: it holds locks while it
+// waits. It touches sums in the order of all others, see lockSums.
+
+const (
+	// mostAtOnce is how many rows go with an account in one transaction. It takes a few hundredths of a second.
+	mostAtOnce = 500
+	// batchPatience is how long a batch waits for a lock before it gives up, and its own locks with that.
+	batchPatience = 50 * time.Millisecond
+	// rowsOfArticle is how many rows go with an article that has no comments and favourites, as a rule.
+	rowsOfArticle = 8
+)
+
+// What is left of an account that is deleted. A name without a user has what no name may have, a slash, so that nobody
+// can take it and pass for the author. A key has what no folded name has, a capital, so no name leads there.
+const (
+	namelessUser = "deleted/account"
+	namelessKey  = "Deleted "
+)
+
+// errBusy says that somebody holds what a batch needs.
+var errBusy = errors.New("store: somebody else holds a lock")
+
+// stages are what goes with an account, in this order. Followers come first, for they are whom articles reach.
+var stages = []struct {
+	name   string
+	remove func(*batch) (int, error)
+}{
+	{"follows", (*batch).follows},
+	{"favorites", (*batch).favorites},
+	{"comments", (*batch).comments},
+	{"articles", (*batch).articles},
+	{"account", (*batch).account},
+}
+
+// isLarge reports whether more rows go with a user than one transaction should remove. It counts no part further than
+// needed. The bounds stand inside, where they keep PostgreSQL from reading whole tables because it expects much.
+func isLarge(ctx context.Context, tx bun.Tx, userID int64) (bool, error) {
+	const own = "(select id from articles where author_id = ?0 limit ?1) as own join "
+	var parts []string
+	for _, part := range []string{
+		"follows where follower_id = ?0", "follows where followee_id = ?0", "favorites where user_id = ?0",
+		"comments where author_id = ?0", "articles where author_id = ?0",
+		own + "comments as its on its.article_id = own.id", own + "favorites as its on its.article_id = own.id",
+		own + "article_tags as its on its.article_id = own.id", own + "article_slugs as its on its.article_id = own.id",
+	} {
+		parts = append(parts, "select 1 from (select 1 from "+part+" limit ?1) as part")
+	}
+	var rows int
+	err := tx.NewRaw("select count(*) from ("+strings.Join(parts, " union all ")+") as parts", userID, mostAtOnce+1).
+		Scan(ctx, &rows)
+	return rows > mostAtOnce, err
+}
+
+// beginDeletion makes a user one that nobody can use or find, and has batches remove the rest. It returns the name that
+// the user had.
+func (s *Store) beginDeletion(ctx context.Context, tx bun.Tx, by identity.Session, now time.Time) (string, error) {
+	var former userRow
+	query := tx.NewSelect().Model(&former).Where("id = ?", by.UserID)
+	// Whole, so that it waits for all who are writing as this user.
+	if err := s.dialect.locking(query, "update").Scan(ctx); err != nil {
+		return "", gone(err, by)
+	}
+	// These are statements of their own, behind the lock, as in UpdateUser.
+	if err := s.stillHeld(ctx, tx, by); err != nil {
+		return "", err
+	}
+	key := fmt.Sprint(namelessKey, former.ID)
+	if _, err := tx.NewRaw(`
+update users
+   set username = ?, username_key = ?, username_look = ?, email = ?, email_key = ?, password_hash = '',
+       bio = null, image = null, role = ?, disabled_at = ?, updated_at = ?
+ where id = ?`, namelessUser, key, identity.Look(namelessUser), key, key, identity.RoleUser, now,
+		identity.Later(now, former.UpdatedAt), former.ID).Exec(ctx); err != nil {
+		return "", err
+	}
+	if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", former.ID).Exec(ctx); err != nil {
+		return "", err
+	}
+	_, err := tx.NewRaw("insert into deletions (user_id, began_at) values (?, ?)", former.ID, now).Exec(ctx)
+	return former.Username, err
+}
+
+// stillHeld returns SessionOver if the session that asks has ended, and for an operator NotFound if the account is
+// being removed.
+func (s *Store) stillHeld(ctx context.Context, tx bun.Tx, by identity.Session) error {
+	if !by.Operator() {
+		return stillThere(ctx, tx, by.ID)
+	}
+	going, err := tx.NewSelect().Table("deletions").Where("user_id = ?", by.UserID).Exists(ctx)
+	if err == nil && going {
+		return errs.NotFound("user")
+	}
+	return err
+}
+
+// notDeleted is the condition that a user is not one of whom only content is left.
+const notDeleted = "id not in (select user_id from deletions)"
+
+// Deleting implements [identity.UserStore].
+func (s *Store) Deleting(ctx context.Context, userID int64) (bool, error) {
+	var going bool
+	err := s.ask(ctx, s.reads.NewRaw("select exists (select 1 from deletions where user_id = ?)", userID), &going)
+	return going, err
+}
+
+// RemoveBatch implements [identity.UserStore].
+func (s *Store) RemoveBatch(ctx context.Context, after int64, limit int) (identity.Removal, error) {
+	const next = "select user_id, stage from deletions where user_id > ? order by user_id limit 1"
+	b := batch{store: s, limit: limit}
+	// Mostly there is nothing to do, and no reason to write.
+	var first int64
+	err := s.ask(ctx, s.reads.NewRaw(next, after), &first, &b.stage)
+	if errors.Is(err, sql.ErrNoRows) {
+		return identity.Removal{}, nil
+	}
+	if err != nil {
+		return identity.Removal{}, err
+	}
+	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		b.Removal, b.tx, b.ctx, b.began = identity.Removal{UserID: first}, tx, ctx, time.Now()
+		if err := s.dialect.exclude(ctx, tx, besidesOthers); err != nil {
+			return err
+		}
+		err := tx.NewRaw(next+s.dialect.locks("update skip locked"), after).Scan(ctx, &b.UserID, &b.stage)
+		if err == nil {
+			err = b.run()
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			return errBusy
+		}
+		if postgresCode(err) == "55P03" { // this is not for inTx, which would take it for a broken connection
+			return errBusy
+		}
+		return err
+	})
+	b.Held = time.Since(b.began)
+	if err != nil {
+		b.Rows, b.Done = 0, false
+	}
+	if errors.Is(err, errBusy) {
+		err = nil
+	}
+	if b.tags {
+		err = s.dropTags(ctx, err)
+	}
+	return b.Removal, err
+}
+
+// besidesOthers has a batch give up soon, and use indexes: with a limit, PostgreSQL may take reading a whole table for
+// cheaper, not knowing that the batches before have emptied its beginning.
+var besidesOthers = fmt.Sprintf("set local lock_timeout = %d; set local enable_seqscan = off; "+
+	"set local enable_bitmapscan = off", batchPatience.Milliseconds())
+
+// batch is the part of a deletion that one transaction does.
+type batch struct {
+	identity.Removal
+	store *Store
+	ctx   context.Context //nolint:containedctx // of the transaction
+	tx    bun.Tx
+	began time.Time
+	stage string
+	limit int
+	tags  bool // whether tags may have lost their last article
+}
+
+// run removes something at the first stage that has something left.
+func (b *batch) run() error {
+	stage := 0
+	for i := range stages {
+		if stages[i].name == b.stage {
+			stage = i
+		}
+	}
+	was := stage
+	for ; stage < len(stages); stage++ {
+		var err error
+		if b.Rows, err = stages[stage].remove(b); err != nil {
+			return err
+		}
+		if b.Rows > 0 {
+			break
+		}
+	}
+	if b.Done {
+		return nil
+	}
+	// Somebody may have held what a stage would have removed, or a request of the user was still under way then.
+	if stage == len(stages) {
+		stage = 0
+	}
+	if stage == was {
+		return nil
+	}
+	_, err := b.tx.NewRaw("update deletions set stage = ? where user_id = ?", stages[stage].name, b.UserID).Exec(b.ctx)
+	return err
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (b *batch) exec(text string, args ...any) (int, error) {
+	result, err := b.tx.NewRaw(text, args...).Exec(b.ctx)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := result.RowsAffected()
+	return int(rows), err
+}
+
+// lock locks what a query finds, in PostgreSQL.
+func (b *batch) lock(query string, args ...any) error {
+	if !b.store.dialect.postgres {
+		return nil
+	}
+	_, err := b.tx.NewRaw(query+" for no key update", args...).Exec(b.ctx)
+	return err
+}
+
+func (b *batch) follows() (int, error) {
+	of := func(column string, limit int) (int, error) {
+		return b.exec("delete from follows where (follower_id, followee_id) in "+
+			"(select follower_id, followee_id from follows where "+column+" = ? limit ?"+
+			b.store.dialect.locks("update skip locked")+")", b.UserID, limit)
+	}
+	followers, err := of("followee_id", b.limit)
+	if err != nil || followers == b.limit {
+		return followers, err
+	}
+	followees, err := of("follower_id", b.limit-followers)
+	return followers + followees, err
+}
+
+// favorites removes favourites of the user, but of articles that somebody else is changing.
+func (b *batch) favorites() (int, error) {
+	var articles []int64
+	if err := b.tx.NewRaw("select id from articles where id in "+
+		"(select article_id from favorites where user_id = ? order by article_id limit ?) order by id"+
+		b.store.dialect.locks("no key update skip locked"), b.UserID, b.limit).Scan(b.ctx, &articles); err != nil ||
+		len(articles) == 0 {
+		return 0, err
+	}
+	return b.exec("delete from favorites where user_id = ? and article_id in (?)", b.UserID, bun.List(articles))
+}
+
+func (b *batch) comments() (int, error) {
+	return b.exec("delete from comments where id in (select id from comments where author_id = ? limit ?"+
+		b.store.dialect.locks("update skip locked")+")", b.UserID, b.limit)
+}
+
+// articles removes articles, the newest first, but what others have added to them before. An article keeps the slug
+// that lists show as long as it is there.
+func (b *batch) articles() (rows int, err error) {
+	var ids []int64
+	if err := b.tx.NewRaw("select id from articles where author_id = ? order by created_at desc, id desc limit ?"+
+		b.store.dialect.locks("update skip locked"), b.UserID, max(1, b.limit/rowsOfArticle)).Scan(b.ctx, &ids); err != nil ||
+		len(ids) == 0 {
+		return 0, err
+	}
+	articles := bun.List(ids)
+	for _, remove := range []func(limit int) (int, error){
+		func(limit int) (int, error) {
+			return b.exec("delete from comments where id in (select id from comments where article_id in (?) limit ?)",
+				articles, limit)
+		},
+		func(limit int) (int, error) {
+			return b.exec(`
+delete from article_slugs
+ where slug in (select article_slugs.slug
+                  from article_slugs join articles on articles.id = article_slugs.article_id
+                 where article_slugs.article_id in (?) and article_slugs.slug <> articles.slug
+                 limit ?)`, articles, limit)
+		},
+		func(limit int) (int, error) { return b.favorers(ids, limit) },
+	} {
+		removed, err := remove(b.limit - rows)
+		if rows += removed; err != nil || rows >= b.limit {
+			return rows, err
+		}
+	}
+	for _, sums := range []string{
+		"select from article_totals where shard in (select id % 16 from articles where id in (?)) order by shard",
+		"select from tags where tag in (select tag from article_tags where article_id in (?)) order by tag",
+	} {
+		if err := b.lock(sums, articles); err != nil {
+			return rows, err
+		}
+	}
+	b.tags = true
+	removed, err := b.exec("delete from articles where id in (?)", articles)
+	return rows + removed, err
+}
+
+// favorers removes articles from the favourites of others. It locks all users whose sums change, then or later in the
+// batch.
+func (b *batch) favorers(articles []int64, limit int) (int, error) {
+	type pair struct{ UserID, ArticleID int64 }
+	var pairs []pair
+	if err := b.tx.NewRaw("select user_id, article_id from favorites where article_id in (?) limit ?",
+		bun.List(articles), limit).Scan(b.ctx, &pairs); err != nil {
+		return 0, err
+	}
+	users := append(each(pairs, func(p pair) int64 { return p.UserID }), b.UserID)
+	if err := b.lock("select from users where id in (?) order by id", bun.List(users)); err != nil || len(pairs) == 0 {
+		return 0, err
+	}
+	return b.exec("with pairs (user_id, article_id) as (?) "+
+		"delete from favorites where (user_id, article_id) in (select user_id, article_id from pairs)",
+		b.tx.NewValues(&pairs))
+}
+
+// account removes the user, if nothing else is left of them.
+func (b *batch) account() (int, error) {
+	// Nobody can refer to the user behind this lock.
+	if b.store.dialect.postgres {
+		if _, err := b.tx.NewRaw("select from users where id = ? for update", b.UserID).Exec(b.ctx); err != nil {
+			return 0, err
+		}
+	}
+	removed, err := b.exec(`
+delete from users
+ where id = ?0
+   and not exists (select 1 from follows where follower_id = ?0)
+   and not exists (select 1 from follows where followee_id = ?0)
+   and not exists (select 1 from favorites where user_id = ?0)
+   and not exists (select 1 from comments where author_id = ?0)
+   and not exists (select 1 from articles where author_id = ?0)`, b.UserID)
+	b.Done = removed > 0
+	return removed, err
+}
