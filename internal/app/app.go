@@ -27,7 +27,7 @@ import (
 
 // App is every room, plugged together.
 type App struct {
-	Handler  http.Handler
+	Handler   http.Handler
 	Store     *store.Store
 	Keys      *auth.KeyRing
 	Users     *identity.Users

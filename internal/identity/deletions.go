@@ -10,6 +10,7 @@ type Removal struct {
 	UserID int64         // 0: there is no deleted account that has left something
 	Rows   int           // of all kinds; 0 if somebody else holds what comes next
 	Done   bool          // nothing is left
+	Worked time.Duration // how long removing took, without the commit
 	Held   time.Duration // how long others may have waited
 }
 
@@ -28,12 +29,12 @@ func NewDeletions(store UserStore, removed func(Removal), failed func(error)) *D
 	return &Deletions{Store: store, Removed: removed, Failed: failed, wake: make(chan struct{}, 1)}
 }
 
-// The pace of batches. A batch gets larger or smaller until others wait about as long as wanted. Between two batches
-// they have at least as long for themselves.
+// The pace of batches. A batch gets larger or smaller until it works about as long as wanted. The commit does not count,
+// since a disk takes as long for few rows. Between two batches others have at least as long for themselves.
 const (
 	firstBatch    = 64 // rows
 	smallestBatch = 8
-	largestBatch  = 2048
+	largestBatch  = 1024
 	wantedBatch   = 20 * time.Millisecond
 	batchBreath   = 2 * time.Millisecond
 	busyBreath    = 50 * time.Millisecond // doubled from time to time
@@ -55,9 +56,9 @@ func (p *pace) after(r Removal) (pause time.Duration) {
 	}
 	p.busy = busyBreath
 	switch {
-	case r.Held > wantedBatch:
+	case r.Worked > wantedBatch:
 		p.limit = max(p.limit/2, smallestBatch)
-	case r.Held < wantedBatch/2 && r.Rows >= p.limit/2:
+	case r.Worked < wantedBatch/2 && r.Rows >= p.limit/4:
 		p.limit = min(p.limit*2, largestBatch)
 	}
 	return max(r.Held, batchBreath)

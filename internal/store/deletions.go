@@ -146,6 +146,7 @@ func (s *Store) RemoveBatch(ctx context.Context, after int64, limit int) (identi
 		if err == nil {
 			err = b.run()
 		}
+		b.Worked = time.Since(b.began)
 		if errors.Is(err, sql.ErrNoRows) {
 			return errBusy
 		}
@@ -305,8 +306,16 @@ delete from article_slugs
 		}
 	}
 	b.tags = true
-	removed, err := b.exec("delete from articles where id in (?)", articles)
-	return rows + removed, err
+	for _, last := range []string{
+		"delete from article_tags where article_id in (?)", "delete from article_slugs where article_id in (?)",
+		"delete from articles where id in (?)",
+	} {
+		removed, err := b.exec(last, articles)
+		if rows += removed; err != nil {
+			return rows, err
+		}
+	}
+	return rows, nil
 }
 
 // favorers removes articles from the favourites of others. It locks all users whose sums change, then or later in the
