@@ -33,7 +33,7 @@ func NewDeletions(store UserStore, removed func(Removal), failed func(error)) *D
 // since a disk takes as long for few rows. Between two batches others have at least as long for themselves.
 const (
 	firstBatch    = 64 // rows
-	smallestBatch = 8
+	smallestBatch = 32
 	largestBatch  = 1024
 	wantedBatch   = 20 * time.Millisecond
 	batchBreath   = 2 * time.Millisecond

@@ -52,7 +52,7 @@ func BenchmarkDeletingLargeAccounts(b *testing.B) {
 					took := time.Since(began)
 					during := others.longest()
 					others.stop()
-					b.Logf("answered after %v, gone after %v; %d batches of %d rows, %v at most\nalone: %v\nduring: %v", answered,
+					b.Logf("answered after %v, gone after %v; %d batches of %d rows, %v at most\nalone: %q\nduring: %q", answered,
 						took, batches, rows/batches, held, alone, during)
 					b.ReportMetric(took.Seconds(), "s")
 					b.ReportMetric(float64(answered.Milliseconds()), "ms-answer")
@@ -77,7 +77,7 @@ func (w *waits) longest() (lines []string) {
 	for name, took := range w.took {
 		slices.Sort(took)
 		n := len(took)
-		lines = append(lines, fmt.Sprintf("\n%s %d times: p50 %v, p99.9 %v, longest %v", name, n, took[n/2].Round(10_000),
+		lines = append(lines, fmt.Sprintf("%s %d times: p50 %v, p99.9 %v, longest %v", name, n, took[n/2].Round(10_000),
 			took[n*999/1000].Round(10_000), took[n-1].Round(10_000)))
 	}
 	w.took = map[string][]time.Duration{}
