@@ -236,15 +236,6 @@ func (b *batch) exec(text string, args ...any) (int, error) {
 	return int(rows), err
 }
 
-// lock locks what a query finds, in PostgreSQL.
-func (b *batch) lock(query string, args ...any) error {
-	if !b.store.dialect.postgres {
-		return nil
-	}
-	_, err := b.tx.NewRaw(query+" for no key update", args...).Exec(b.ctx)
-	return err
-}
-
 func (b *batch) follows() (int, error) {
 	of := func(column string, limit int) (int, error) {
 		return b.exec("delete from follows where (follower_id, followee_id) in (select follower_id, followee_id "+
@@ -306,25 +297,23 @@ delete from article_slugs
 			return rows, err
 		}
 	}
-	for _, sums := range []string{
-		"select from article_totals where shard in (select id % 16 from articles where id in (?)) order by shard",
-		"select from tags where tag in (select tag from article_tags where article_id in (?)) order by tag",
-	} {
-		if err := b.lock(sums, articles); err != nil {
-			return rows, err
-		}
-	}
 	b.tags = true
-	for _, last := range []string{
-		"delete from article_tags where article_id in (?)", "delete from article_slugs where article_id in (?)",
-		"delete from articles where id in (?)",
-	} {
-		removed, err := b.exec(last, articles)
-		if rows += removed; err != nil {
-			return rows, err
-		}
+	slugs, err := b.exec("delete from article_slugs where article_id in (?)", articles)
+	if err != nil {
+		return rows, err
 	}
-	return rows, nil
+	// In one go, for whoever publishes waits behind these locks.
+	last := "delete from article_tags where article_id in (?0); delete from articles where id in (?0)"
+	if b.store.dialect.postgres {
+		last = `
+select from article_totals where shard in (select id % 16 from articles where id in (?0)) order by shard
+   for no key update;
+select from tags where tag in (select tag from article_tags where article_id in (?0)) order by tag
+   for no key update;
+` + last
+	}
+	removed, err := b.exec(last, articles)
+	return rows + slugs + removed, err
 }
 
 // favorers removes articles from the favourites of others. It locks all users whose sums change, then or later in the
@@ -337,9 +326,14 @@ select favorites.user_id, favorites.article_id from articles join favorites on f
  where articles.id in (?) limit ?`, bun.List(articles), limit).Scan(b.ctx, &pairs); err != nil {
 		return 0, err
 	}
-	users := append(each(pairs, func(p pair) int64 { return p.UserID }), b.UserID)
-	if err := b.lock("select from users where id in (?) order by id", bun.List(users)); err != nil || len(pairs) == 0 {
-		return 0, err
+	if b.store.dialect.postgres {
+		users := append(each(pairs, func(p pair) int64 { return p.UserID }), b.UserID)
+		if _, err := b.exec("select from users where id in (?) order by id for no key update", bun.List(users)); err != nil {
+			return 0, err
+		}
+	}
+	if len(pairs) == 0 {
+		return 0, nil
 	}
 	return b.exec("with pairs (user_id, article_id) as (?) "+
 		"delete from favorites where (user_id, article_id) in (select user_id, article_id from pairs)",
@@ -350,7 +344,7 @@ select favorites.user_id, favorites.article_id from articles join favorites on f
 func (b *batch) account() (int, error) {
 	// Nobody can refer to the user behind this lock.
 	if b.store.dialect.postgres {
-		if _, err := b.tx.NewRaw("select from users where id = ? for update", b.UserID).Exec(b.ctx); err != nil {
+		if _, err := b.exec("select from users where id = ? for update", b.UserID); err != nil {
 			return 0, err
 		}
 	}
