@@ -34,7 +34,13 @@ func muchOf(t *testing.T, url, name string) {
 type left struct{ Articles, Followers int }
 
 // leftOn returns what is left on a database.
-func leftOn(t *testing.T, url string) (l left) {
+func leftOn(t *testing.T, url string) left {
+	t.Helper()
+	return awaitLeft(t, url, func(left) bool { return true })
+}
+
+// awaitLeft waits until what is left is as wanted.
+func awaitLeft(t *testing.T, url string, wanted func(left) bool) (l left) {
 	t.Helper()
 	driver, source := "pgx", url
 	if file, lite := strings.CutPrefix(url, "sqlite:"); lite {
@@ -43,18 +49,13 @@ func leftOn(t *testing.T, url string) (l left) {
 	db, err := sql.Open(driver, source)
 	must(t, err)
 	defer func() { _ = db.Close() }()
-	must(t, db.QueryRowContext(t.Context(), "select (select count(*) from articles), (select count(*) from follows)").
-		Scan(&l.Articles, &l.Followers))
-	return l
-}
-
-// awaitLeft waits until what is left is as wanted.
-func awaitLeft(t *testing.T, url string, wanted func(left) bool) left {
-	t.Helper()
-	for began := time.Now(); ; {
-		if l := leftOn(t, url); wanted(l) {
+	for began := time.Now(); ; <-time.After(5 * time.Millisecond) {
+		must(t, db.QueryRowContext(t.Context(), "select (select count(*) from articles), (select count(*) from follows)").
+			Scan(&l.Articles, &l.Followers))
+		if wanted(l) {
 			return l
-		} else if time.Since(began) > time.Minute {
+		}
+		if time.Since(began) > time.Minute {
 			t.Fatalf("after a minute %+v are left", l)
 		}
 	}
