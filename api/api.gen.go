@@ -1241,8 +1241,12 @@ type ClientInterface interface {
 
 	// DeleteCurrentUserWithBody Delete the logged-in user
 	//
-	// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
-	// can take the username for a while, so that nobody can pose as somebody who has just left.
+	// Deletes the account and everything that the user wrote. The password has to be sent once more. Nobody can take
+	// the username for a while, so that nobody can pose as somebody who has just left.
+	//
+	// With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
+	// the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
+	// the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1251,8 +1255,12 @@ type ClientInterface interface {
 
 	// DeleteCurrentUser Delete the logged-in user
 	//
-	// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
-	// can take the username for a while, so that nobody can pose as somebody who has just left.
+	// Deletes the account and everything that the user wrote. The password has to be sent once more. Nobody can take
+	// the username for a while, so that nobody can pose as somebody who has just left.
+	//
+	// With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
+	// the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
+	// the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1835,8 +1843,12 @@ func (c *Client) GetTags(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 
 // DeleteCurrentUserWithBody Delete the logged-in user
 //
-// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
-// can take the username for a while, so that nobody can pose as somebody who has just left.
+// Deletes the account and everything that the user wrote. The password has to be sent once more. Nobody can take
+// the username for a while, so that nobody can pose as somebody who has just left.
+//
+// With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
+// the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
+// the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1855,8 +1867,12 @@ func (c *Client) DeleteCurrentUserWithBody(ctx context.Context, contentType stri
 
 // DeleteCurrentUser Delete the logged-in user
 //
-// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
-// can take the username for a while, so that nobody can pose as somebody who has just left.
+// Deletes the account and everything that the user wrote. The password has to be sent once more. Nobody can take
+// the username for a while, so that nobody can pose as somebody who has just left.
+//
+// With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
+// the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
+// the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3531,8 +3547,12 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteCurrentUserWithBodyWithResponse Delete the logged-in user
 	//
-	// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
-	// can take the username for a while, so that nobody can pose as somebody who has just left.
+	// Deletes the account and everything that the user wrote. The password has to be sent once more. Nobody can take
+	// the username for a while, so that nobody can pose as somebody who has just left.
+	//
+	// With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
+	// the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
+	// the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3541,8 +3561,12 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteCurrentUserWithResponse Delete the logged-in user
 	//
-	// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
-	// can take the username for a while, so that nobody can pose as somebody who has just left.
+	// Deletes the account and everything that the user wrote. The password has to be sent once more. Nobody can take
+	// the username for a while, so that nobody can pose as somebody who has just left.
+	//
+	// With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
+	// the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
+	// the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6804,8 +6828,12 @@ func (c *ClientWithResponses) GetTagsWithResponse(ctx context.Context, reqEditor
 
 // DeleteCurrentUserWithBodyWithResponse Delete the logged-in user
 //
-// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
-// can take the username for a while, so that nobody can pose as somebody who has just left.
+// Deletes the account and everything that the user wrote. The password has to be sent once more. Nobody can take
+// the username for a while, so that nobody can pose as somebody who has just left.
+//
+// With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
+// the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
+// the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6820,8 +6848,12 @@ func (c *ClientWithResponses) DeleteCurrentUserWithBodyWithResponse(ctx context.
 
 // DeleteCurrentUserWithResponse Delete the logged-in user
 //
-// Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
-// can take the username for a while, so that nobody can pose as somebody who has just left.
+// Deletes the account and everything that the user wrote. The password has to be sent once more. Nobody can take
+// the username for a while, so that nobody can pose as somebody who has just left.
+//
+// With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
+// the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
+// the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -179,8 +179,8 @@ func (s *Store) RemoveBatch(ctx context.Context, after int64, limit int) (identi
 	return b.Removal, err
 }
 
-// besidesOthers has a batch give up soon.
-var besidesOthers = fmt.Sprintf("set local lock_timeout = %d", batchPatience.Milliseconds())
+// besidesOthers has a batch give up soon, and PostgreSQL compile nothing for it: that takes longer than a batch should.
+var besidesOthers = fmt.Sprintf("set local lock_timeout = %d; set local jit = off", batchPatience.Milliseconds())
 
 // batch is the part of a deletion that one transaction does.
 type batch struct {

@@ -97,8 +97,12 @@ export interface paths {
         post?: never;
         /**
          * Delete the logged-in user
-         * @description Deletes the account and everything that the user wrote, at once. The password has to be sent once more. Nobody
-         *     can take the username for a while, so that nobody can pose as somebody who has just left.
+         * @description Deletes the account and everything that the user wrote. The password has to be sent once more. Nobody can take
+         *     the username for a while, so that nobody can pose as somebody who has just left.
+         *
+         *     With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
+         *     the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
+         *     the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
          */
         delete: operations["deleteCurrentUser"];
         options?: never;
