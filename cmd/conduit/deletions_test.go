@@ -14,19 +14,20 @@ import (
 // muchOf gives a user 6,000 articles and 6,000 followers.
 func muchOf(t *testing.T, url, name string) {
 	t.Helper()
-	const numbers = "with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 6000) "
-	owner := "users.username = '" + name + "'"
 	for _, insert := range []string{
-		`insert into articles (slug, title, description, body, tag_list, author_id, created_at, updated_at) ` + numbers +
-			`select '` + name + `-' || n, 't', 'd', 'b', '["much"]', id, created_at, created_at from numbers, users where ` + owner,
-		`insert into article_slugs select slug, id from articles where slug like '` + name + `-%'`,
-		`insert into article_tags select id, 'much', created_at from articles where slug like '` + name + `-%'`,
-		`insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at) ` + numbers +
-			`select n, '` + name + `' || n, n, '` + name + `' || n, '', created_at, created_at from numbers, users where ` + owner,
+		`insert into articles (slug, title, description, body, tag_list, author_id, created_at, updated_at) $numbers
+		 select '$name-' || n, 't', 'd', 'b', '["much"]', id, created_at, created_at
+		   from numbers, users where username = '$name'`,
+		`insert into article_slugs select slug, id from articles where slug like '$name-%'`,
+		`insert into article_tags select id, 'much', created_at from articles where slug like '$name-%'`,
+		`insert into users (username, username_key, email, email_key, password_hash, created_at, updated_at) $numbers
+		 select n, '$name' || n, n, '$name' || n, '', created_at, created_at
+		   from numbers, users where username = '$name'`,
 		`insert into follows select others.id, users.id from users as others, users
-		  where others.username_key like '` + name + `_%' and ` + owner,
+		  where others.username_key like '$name_%' and users.username = '$name'`,
 	} {
-		execute(t, url, insert)
+		execute(t, url, strings.NewReplacer("$name", name, "$numbers",
+			"with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 6000)").Replace(insert))
 	}
 }
 
@@ -50,8 +51,8 @@ func awaitLeft(t *testing.T, url string, wanted func(left) bool) (l left) {
 	must(t, err)
 	defer func() { _ = db.Close() }()
 	for began := time.Now(); ; <-time.After(5 * time.Millisecond) {
-		must(t, db.QueryRowContext(t.Context(), "select (select count(*) from articles), (select count(*) from follows)").
-			Scan(&l.Articles, &l.Followers))
+		must(t, db.QueryRowContext(t.Context(),
+			"select (select count(*) from articles), (select count(*) from follows)").Scan(&l.Articles, &l.Followers))
 		if wanted(l) {
 			return l
 		}
@@ -150,7 +151,8 @@ func TestDeletingByCommand(t *testing.T) {
 		awaitLeft(t, url, halfway)
 		must(t, command.Process.Signal(os.Interrupt))
 		must(t, command.Wait())
-		wantSame(t, "output", out.String(), "jane is deleted. A server removes what is left of the articles and comments\n")
+		wantSame(t, "output", out.String(),
+			"jane is deleted. A server removes what is left of the articles and comments\n")
 		if nothing(leftOn(t, url)) {
 			t.Fatal("the command was interrupted too late")
 		}

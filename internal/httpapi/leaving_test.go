@@ -79,7 +79,7 @@ func TestDeleteLargeAccount(t *testing.T) {
 			"a comment":           get("/api/articles/by-jane/comments", ""),
 		} {
 			t.Run(name+" has an author without a name", func(t *testing.T) {
-				got := string(s.do(t, read).want(t, 200, "").body)
+				got := s.do(t, read).want(t, 200, "").body
 				if !strings.Contains(got, nameless) || strings.Contains(got, bioOfJake) {
 					t.Errorf("%s, want %s and nothing of the account", got, nameless)
 				}

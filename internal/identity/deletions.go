@@ -29,8 +29,8 @@ func NewDeletions(store UserStore, removed func(Removal), failed func(error)) *D
 	return &Deletions{Store: store, Removed: removed, Failed: failed, wake: make(chan struct{}, 1)}
 }
 
-// The pace of batches. A batch gets larger or smaller until it works about as long as wanted. The commit does not count,
-// since a disk takes as long for few rows. Between two batches others have at least as long for themselves.
+// The pace of batches. A batch gets larger or smaller until it works about as long as wanted. The commit does not
+// count, since a disk takes as long for few rows. Between two batches others have at least as long for themselves.
 const (
 	firstBatch    = 64 // rows
 	smallestBatch = 32

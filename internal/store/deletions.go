@@ -328,7 +328,8 @@ select favorites.user_id, favorites.article_id from articles join favorites on f
 	}
 	if b.store.dialect.postgres {
 		users := append(each(pairs, func(p pair) int64 { return p.UserID }), b.UserID)
-		if _, err := b.exec("select from users where id in (?) order by id for no key update", bun.List(users)); err != nil {
+		if _, err := b.exec("select from users where id in (?) order by id for no key update",
+			bun.List(users)); err != nil {
 			return 0, err
 		}
 	}

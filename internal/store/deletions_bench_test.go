@@ -52,8 +52,8 @@ func BenchmarkDeletingLargeAccounts(b *testing.B) {
 					took := time.Since(began)
 					during := others.longest()
 					others.stop()
-					b.Logf("answered after %v, gone after %v; %d batches of %d rows, %v at most\nalone: %q\nduring: %q", answered,
-						took, batches, rows/batches, held, alone, during)
+					b.Logf("answered after %v, gone after %v; %d batches of %d rows, %v at most\nalone: %q\nduring: %q",
+						answered, took, batches, rows/batches, held, alone, during)
 					b.ReportMetric(took.Seconds(), "s")
 					b.ReportMetric(float64(answered.Milliseconds()), "ms-answer")
 					b.ReportMetric(float64(held.Milliseconds()), "ms-batch")
@@ -133,7 +133,7 @@ func work(b *testing.B, db *store.Store) *waits {
 		return db.SetFavorite(ctx, by, slug, n%40 < 20)
 	}))
 	repeat("list and comment", onNewest(func(by identity.Session, slug string, n int) error {
-		_, err := db.AddComment(ctx, by.ID, slug, blog.Comment{AuthorID: by.UserID, Body: "c", CreatedAt: at, UpdatedAt: at})
+		_, err := db.AddComment(ctx, by.ID, slug, commentBy(by))
 		return err
 	}))
 	repeat("list and read", onNewest(func(by identity.Session, slug string, _ int) error {

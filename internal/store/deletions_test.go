@@ -39,7 +39,8 @@ func give(t testing.TB, db *store.Store, owner int64, p property) {
 		 select 'crowd-' || n, 't', 'd', 'b', '["crowd"]', $crowd, $at, $at from ` + numbers(max(p.favorites, 1)) +
 			` where n > (select count(*) from articles where author_id = $crowd)`,
 		`insert into article_slugs select slug, id from articles where author_id = $crowd on conflict do nothing`,
-		`insert into article_tags select id, 'crowd', $at from articles where author_id = $crowd on conflict do nothing`,
+		`insert into article_tags select id, 'crowd', $at from articles where author_id = $crowd
+		     on conflict do nothing`,
 		// What the owner has.
 		`insert into articles (slug, title, description, body, tag_list, author_id, created_at, updated_at)
 		 select '$owner-' || n, 't', 'd', 'b', '["own","crowd"]', $owner, $at, $at from ` + numbers(p.articles),
@@ -48,15 +49,16 @@ func give(t testing.TB, db *store.Store, owner int64, p property) {
 		`insert into article_tags select id, 'own', $at from articles where author_id = $owner`,
 		`insert into article_tags select id, 'crowd', $at from articles where author_id = $owner`,
 		`insert into comments (article_id, author_id, body, created_at, updated_at)
-		 select (select id from articles where slug = '$owner-1'), $crowd, 'c', $at, $at from ` + numbers(p.commentsOnOne) +
-			` where exists (select 1 from articles where slug = '$owner-1')`,
+		 select (select id from articles where slug = '$owner-1'), $crowd, 'c', $at, $at
+		   from ` + numbers(p.commentsOnOne) + ` where exists (select 1 from articles where slug = '$owner-1')`,
 		`insert into favorites select users.id, articles.id, $at from articles, users, ` + numbers(p.favoritesOfOne) +
 			` where articles.slug = '$owner-1' and users.username_key = 'crowd' || n`,
 		`insert into follows select users.id, $owner from users, ` + numbers(p.followers) +
 			` where users.username_key = 'crowd' || n`,
 		`insert into follows select $owner, id from users where username_key = 'crowd1'`,
 		`insert into comments (article_id, author_id, body, created_at, updated_at)
-		 select (select min(id) from articles where author_id = $crowd), $owner, 'c', $at, $at from ` + numbers(p.comments),
+		 select (select min(id) from articles where author_id = $crowd), $owner, 'c', $at, $at
+		   from ` + numbers(p.comments),
 		`insert into favorites select $owner, id, $at from articles where author_id = $crowd and id in
 		 (select id from articles where author_id = $crowd order by id limit ` + fmt.Sprint(p.favorites) + `)`,
 	} {
@@ -95,6 +97,17 @@ func count(t testing.TB, db *store.Store, query string, args ...any) (n int) {
 	return n
 }
 
+// commentBy is a comment.
+func commentBy(by identity.Session) blog.Comment {
+	return blog.Comment{AuthorID: by.UserID, Body: "c", CreatedAt: at, UpdatedAt: at}
+}
+
+// leave deletes the account of a user, by a session of theirs.
+func leave(db *store.Store, user identity.User, session string) error {
+	return db.DeleteUser(context.Background(), identity.Session{ID: session, UserID: user.ID}, at.Add(time.Hour),
+		deletion(user.ID))
+}
+
 // deletion is the event of an account that its user deletes.
 func deletion(id int64) identity.Event {
 	event := registration(id)
@@ -107,12 +120,14 @@ func deleted(t *testing.T, db *store.Store, p property) identity.User {
 	t.Helper()
 	user := jake(t, db)
 	give(t, db, user.ID, p)
-	must(t, db.DeleteUser(t.Context(), identity.Session{ID: "S1", UserID: user.ID}, at.Add(time.Hour), deletion(user.ID)))
+	must(t, leave(db, user, "S1"))
 	return user
 }
 
 // much is more than one transaction removes, of each kind.
-var much = property{articles: 700, commentsOnOne: 600, favoritesOfOne: 600, followers: 600, comments: 600, favorites: 600}
+var much = property{
+	articles: 700, commentsOnOne: 600, favoritesOfOne: 600, followers: 600, comments: 600, favorites: 600,
+}
 
 // removeAll removes what deleted accounts have left. It calls after with each batch.
 func removeAll(t *testing.T, db *store.Store, after func(identity.Removal)) {
@@ -150,8 +165,8 @@ func TestLargeAccountIsDeletedAtOnce(t *testing.T) {
 		must(t, db.DeleteUser(ctx, session, at.Add(time.Hour), deletion(user.ID)))
 
 		t.Run("nothing of the content is gone", func(t *testing.T) {
-			wantSame(t, "articles", much.articles, count(t, db, fmt.Sprint("select count(*) from articles where author_id = ",
-				user.ID)))
+			wantSame(t, "articles", much.articles,
+				count(t, db, "select count(*) from articles where author_id = $1", user.ID))
 		})
 		t.Run("the session is over", func(t *testing.T) {
 			_, _, err := db.SessionWithUser(ctx, presented("S1"))
@@ -176,7 +191,8 @@ func TestLargeAccountIsDeletedAtOnce(t *testing.T) {
 				users, err := db.UsersNamed(ctx, identity.Fold(name))
 				must(t, err)
 				wantSame(t, "users named "+name, []identity.User{}, users)
-				page, err := db.ListArticles(ctx, blog.ArticleFilter{Author: identity.Fold(name)}, blog.Page{Limit: 5}, 0)
+				filter := blog.ArticleFilter{Author: identity.Fold(name)}
+				page, err := db.ListArticles(ctx, filter, blog.Page{Limit: 5}, 0)
 				must(t, err)
 				wantSame(t, "articles of "+name, blog.ArticlePage{Articles: []blog.ArticleView{}}, page)
 			}
@@ -229,7 +245,9 @@ func TestBatchesLeaveSumsRight(t *testing.T) {
 		reader := deleted(t, db, much)
 		others := count(t, db, "select count(*) from articles where author_id <> $1", reader.ID)
 		rows := func() (all int) {
-			for _, table := range []string{"follows", "favorites", "comments", "articles", "article_slugs", "article_tags"} {
+			for _, table := range []string{
+				"follows", "favorites", "comments", "articles", "article_slugs", "article_tags",
+			} {
 				all += count(t, db, "select count(*) from "+table)
 			}
 			return all
@@ -294,7 +312,7 @@ func TestSmallAccountGoesAtOnce(t *testing.T) {
 		} {
 			user := register(t, db, name, "S "+name)
 			give(t, db, user.ID, test.property)
-			must(t, db.DeleteUser(t.Context(), identity.Session{ID: "S " + name, UserID: user.ID}, at, deletion(user.ID)))
+			must(t, leave(db, user, "S "+name))
 			left, err := db.Deleting(t.Context(), user.ID)
 			must(t, err)
 			wantSame(t, name+": something is left for batches", test.batches, left)
@@ -339,8 +357,7 @@ insert into favorites select users.id, articles.id, articles.created_at from use
 					}
 					owner := users[i%leavers].ID
 					slug := fmt.Sprintf("%d-%d", owner, 1+i%125)
-					_, commenting := db.AddComment(ctx, by.ID, slug, blog.Comment{AuthorID: by.UserID, Body: "c",
-						CreatedAt: at, UpdatedAt: at})
+					_, commenting := db.AddComment(ctx, by.ID, slug, commentBy(by))
 					_, listing := db.ListArticles(ctx, blog.ArticleFilter{Tag: "own"}, blog.Page{Limit: 20}, by.UserID)
 					if err := errors.Join(commenting, listing, db.SetFavorite(ctx, by, slug, i%3 > 0),
 						publish(db, int(by.UserID), fmt.Sprint(n, "-by-", i), "own")); err != nil &&
@@ -351,18 +368,17 @@ insert into favorites select users.id, articles.id, articles.created_at from use
 			})
 		}
 		for n, user := range users {
-			leave := func(wanted bool) {
+			leaves := func(wanted bool) {
 				leaving.Go(func() {
-					err := db.DeleteUser(ctx, identity.Session{ID: fmt.Sprint("S", n), UserID: user.ID}, at.Add(time.Hour),
-						deletion(user.ID))
+					err := leave(db, user, fmt.Sprint("S", n))
 					if err != nil && (wanted || !errs.Is(err, errs.KindUnauthenticated)) {
 						t.Errorf("leaver %d: %v", n, err)
 					}
 				})
 			}
-			leave(n > 1)
+			leaves(n > 1)
 			if n <= 1 {
-				leave(false)
+				leaves(false)
 			}
 		}
 		leaving.Wait()
@@ -373,8 +389,9 @@ insert into favorites select users.id, articles.id, articles.created_at from use
 		removeAll(t, db, func(identity.Removal) {}) // of what one of them held when the others looked
 		close(over)
 		others.Wait()
-		wantSame(t, "what is left of them", 0, count(t, db, "select (select count(*) from articles where slug like '%-125') + "+
-			"(select count(*) from users where email like 'Deleted %') + (select count(*) from deletions)"))
+		wantSame(t, "what is left of them", 0, count(t, db, `
+select (select count(*) from articles where slug like '%-125')
+     + (select count(*) from users where email like 'Deleted %') + (select count(*) from deletions)`))
 		wantSame(t, "events", leavers,
 			count(t, db, "select count(*) from audit_events where action = 'account-deleted'"))
 		wantSame(t, "wrong sums", 0, count(t, db, wrongSums))
@@ -410,7 +427,8 @@ func TestReadersDuringDeletion(t *testing.T) {
 					!errs.Is(err, errs.KindNotFound) {
 					t.Error(err)
 				}
-				if _, err := db.ArticleBySlug(ctx, slug, 0, blog.Whole); err != nil && !errs.Is(err, errs.KindNotFound) {
+				if _, err := db.ArticleBySlug(ctx, slug, 0, blog.Whole); err != nil &&
+					!errs.Is(err, errs.KindNotFound) {
 					t.Error(err)
 				}
 			}
@@ -439,7 +457,7 @@ func TestBatchesWaitForNobody(t *testing.T) {
 	} {
 		user := register(t, db, name, name)
 		give(t, db, user.ID, property{articles: 150, favorites: 10})
-		must(t, db.DeleteUser(t.Context(), identity.Session{ID: name, UserID: user.ID}, at, deletion(user.ID)))
+		must(t, leave(db, user, name))
 		exec(t, holder, "begin; "+fmt.Sprintf(hold, user.ID))
 		for rows := 1; rows > 0; {
 			r, err := db.RemoveBatch(t.Context(), 0, 200)
@@ -458,7 +476,8 @@ func TestBatchesWaitForNobody(t *testing.T) {
 	}
 }
 
-// TestOneDeletionDoesNotHoldUpOthers: if one account cannot be removed, others are all the same, and the failure is told.
+// TestOneDeletionDoesNotHoldUpOthers: if one account cannot be removed, others are all the same, and the failure is
+// told.
 func TestOneDeletionDoesNotHoldUpOthers(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
@@ -467,7 +486,7 @@ func TestOneDeletionDoesNotHoldUpOthers(t *testing.T) {
 		for _, name := range []string{"first", "second", "third"} {
 			user := register(t, db, name, name)
 			give(t, db, user.ID, property{articles: 200})
-			must(t, db.DeleteUser(t.Context(), identity.Session{ID: name, UserID: user.ID}, at, deletion(user.ID)))
+			must(t, leave(db, user, name))
 			ids = append(ids, user.ID)
 		}
 		// Something that a version of later may add.
