@@ -33,7 +33,8 @@ const (
 )
 
 // What is left of an account that is deleted. A name without a user has what no name may have, a slash, so that nobody
-// can take it and pass for the author. A key has what no folded name has, a capital, so no name leads there.
+// can take it and pass for the author. A key has what no folded name has, a capital, so no name leads there. It is the
+// look of the name too: other characters look like a slash, so names with those could have that of the name itself.
 const (
 	namelessUser = "deleted/account"
 	namelessKey  = "Deleted "
@@ -101,7 +102,7 @@ func (s *Store) beginDeletion(ctx context.Context, tx bun.Tx, by identity.Sessio
 update users
    set username = ?, username_key = ?, username_look = ?, email = ?, email_key = ?, password_hash = '',
        bio = null, image = null, role = ?, disabled_at = ?, updated_at = ?
- where id = ?`, namelessUser, key, identity.Look(namelessUser), key, key, identity.RoleUser, now,
+ where id = ?`, namelessUser, key, key, key, key, identity.RoleUser, now,
 		identity.Later(now, former.UpdatedAt), former.ID).Exec(ctx); err != nil {
 		return "", err
 	}

@@ -502,3 +502,19 @@ func TestOneDeletionDoesNotHoldUpOthers(t *testing.T) {
 		wantSame(t, "deletions that are open", 0, count(t, db, "select count(*) from deletions"))
 	})
 }
+
+// TestNamesLikeThoseOfDeletedAccounts: people whose names look like the one under which deleted accounts leave content
+// do not keep other accounts from being deleted.
+func TestNamesLikeThoseOfDeletedAccounts(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		addKey(t, db)
+		register(t, db, "deleted\u2215account", "S0") // a division slash
+		user := register(t, db, "jake", "S1")
+		give(t, db, user.ID, property{articles: 200})
+		must(t, db.DeleteUser(t.Context(), identity.Session{ID: "S1", UserID: user.ID}, at.Add(time.Hour),
+			deletion(user.ID)))
+		removeAll(t, db, func(identity.Removal) {})
+		wantSame(t, "deletions left", 0, count(t, db, "select count(*) from deletions"))
+	})
+}
