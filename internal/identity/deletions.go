@@ -37,7 +37,8 @@ const (
 	largestBatch  = 1024
 	wantedBatch   = 20 * time.Millisecond
 	batchBreath   = 2 * time.Millisecond
-	busyBreath    = 50 * time.Millisecond // doubled from time to time
+	busyBreath    = 50 * time.Millisecond // each time twice as long, up to mostBreath
+	mostBreath    = time.Second
 	lookEvery     = 5 * time.Second
 )
 
@@ -51,7 +52,7 @@ func newPace() pace { return pace{firstBatch, busyBreath} }
 // after returns how long to pause after a batch, and sets the size of the next one.
 func (p *pace) after(r Removal) (pause time.Duration) {
 	if r.Rows == 0 {
-		pause, p.busy = p.busy, min(2*p.busy, lookEvery)
+		pause, p.busy = p.busy, min(2*p.busy, mostBreath)
 		return pause
 	}
 	p.busy = busyBreath
