@@ -14,6 +14,7 @@ import (
 // muchOf gives a user 6,000 articles and 6,000 followers.
 func muchOf(t *testing.T, url, name string) {
 	t.Helper()
+	const numbers = "with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 6000)"
 	for _, insert := range []string{
 		`insert into articles (slug, title, description, body, tag_list, author_id, created_at, updated_at) $numbers
 		 select '$name-' || n, 't', 'd', 'b', '["much"]', id, created_at, created_at
@@ -26,8 +27,7 @@ func muchOf(t *testing.T, url, name string) {
 		`insert into follows select others.id, users.id from users as others, users
 		  where others.username_key like '$name_%' and users.username = '$name'`,
 	} {
-		execute(t, url, strings.NewReplacer("$name", name, "$numbers",
-			"with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 6000)").Replace(insert))
+		execute(t, url, strings.NewReplacer("$name", name, "$numbers", numbers).Replace(insert))
 	}
 }
 
