@@ -1,6 +1,9 @@
 package store_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -80,4 +83,65 @@ func TestReadsOutliveMigrations(t *testing.T) {
 			reading.Wait()
 		}
 	}
+}
+
+// TestReadsThatAreGivenUp: callers who hang up at any moment leave no connection behind that shows what was, keeps the
+// log of SQLite from being taken over, or answers with somebody else's rows.
+func TestReadsThatAreGivenUp(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		user := jake(t, db)
+		give(t, db, user.ID, property{articles: 3000, commentsOnOne: 300})
+		var reading sync.WaitGroup
+		ended := make([]int, 64)
+		for i := range ended {
+			reading.Go(func() {
+				for j := range 40 {
+					ctx, end := context.WithCancel(t.Context())
+					hangUp := time.AfterFunc(time.Duration((i*40+j)%97)*400*time.Microsecond, end)
+					var err error
+					switch j % 3 {
+					case 0:
+						_, err = db.ListArticles(ctx, blog.ArticleFilter{Author: "jake", Tag: "own"}, blog.Page{Limit: 20}, 0)
+					case 1:
+						_, err = db.ListArticles(ctx, blog.ArticleFilter{}, blog.Page{Limit: 1000}, 0)
+					case 2:
+						_, err = db.Comments(ctx, fmt.Sprint(user.ID, "-1"), blog.CommentFilter{Limit: 300}, 0)
+					}
+					if err != nil {
+						ended[i]++
+					}
+					if err != nil && !errors.Is(err, context.Canceled) {
+						t.Error(err)
+					}
+					hangUp.Stop()
+					end()
+				}
+			})
+		}
+		reading.Wait()
+		all := 0
+		for _, some := range ended {
+			all += some
+		}
+		t.Logf("%d of %d were given up", all, 64*40)
+		_, err := db.CreateArticle(t.Context(), "S1", blog.Article{
+			AuthorID: user.ID, TagList: []string{"own"}, CreatedAt: at.Add(time.Second), UpdatedAt: at,
+		}, func(yield func(string) bool) { yield("new") })
+		must(t, err)
+		for range 64 {
+			reading.Go(func() {
+				page, err := db.ListArticles(t.Context(), blog.ArticleFilter{Author: "jake", Tag: "own"}, blog.Page{Limit: 1}, 0)
+				if err != nil || page.Total != 3001 || page.Articles[0].Slug != "new" {
+					t.Errorf("total %d, %v, %v", page.Total, page.Articles, err)
+				}
+			})
+		}
+		reading.Wait()
+		if pool := db.Pools()["writes"]; pool != nil {
+			var busy, log, done int
+			must(t, pool.QueryRowContext(t.Context(), "pragma wal_checkpoint(truncate)").Scan(&busy, &log, &done))
+			wantSame(t, "whether a connection is in the way", 0, busy)
+		}
+	})
 }
