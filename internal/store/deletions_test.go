@@ -275,7 +275,7 @@ func TestBatchesLeaveSumsRight(t *testing.T) {
 				listed := 0
 				page := blog.ArticlePage{Next: &blog.Position{CreatedAt: at.Add(time.Hour)}}
 				for page.Next != nil {
-					page, err = db.ListArticles(ctx, filter, blog.Page{Limit: 1000, After: page.Next}, 0)
+					page, err = db.ListArticles(ctx, filter, blog.Page{Limit: blog.MaxLimit, After: page.Next}, 0)
 					must(t, err)
 					listed += len(page.Articles)
 				}

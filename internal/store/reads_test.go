@@ -104,7 +104,7 @@ func TestReadsThatAreGivenUp(t *testing.T) {
 					case 0:
 						_, err = db.ListArticles(ctx, blog.ArticleFilter{Author: "jake", Tag: "own"}, blog.Page{Limit: 20}, 0)
 					case 1:
-						_, err = db.ListArticles(ctx, blog.ArticleFilter{}, blog.Page{Limit: 1000}, 0)
+						_, err = db.ListArticles(ctx, blog.ArticleFilter{}, blog.Page{Limit: blog.MaxLimit}, 0)
 					case 2:
 						_, err = db.Comments(ctx, fmt.Sprint(user.ID, "-1"), blog.CommentFilter{Limit: 300}, 0)
 					}
