@@ -11,7 +11,6 @@ import (
 	"golang.org/x/term"
 
 	"conduit/internal/app"
-	"conduit/internal/auth"
 	"conduit/internal/demo"
 	"conduit/internal/store"
 )
@@ -68,7 +67,7 @@ func seed(cmd *cobra.Command, db *store.Store, options demo.Options) error {
 			progressbar.OptionClearOnFinish())
 		options.Progress = func(articles int) { _ = bar.Add(articles) } // a bar that fails to draw is no failure
 	}
-	return saying(cmd, app.Fill(cmd.Context(), db, auth.NewPasswords(auth.PasswordOptions{}), options),
+	return saying(cmd, app.Fill(cmd.Context(), db, options),
 		"%d people, %d articles; log in as %s@example.com with %q", options.Users, options.Articles, demo.John,
 		demo.Password)
 }

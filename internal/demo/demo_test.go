@@ -44,7 +44,7 @@ func wantSame[T any](t *testing.T, what string, want, got T) {
 
 func TestSameNumbersSameContent(t *testing.T) {
 	t.Parallel()
-	options := demo.Options{Users: 20, Articles: 600, Seed: 1, PasswordHash: "x", PublicURL: "http://here"}
+	options := demo.Options{Users: 20, Articles: 600, Seed: 1, PublicURL: "http://here"}
 	first, firstTags := shown(t, storetest.Open(t, "sqlite::memory:", store.Options{}), options)
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		again, tags := shown(t, db, options)
@@ -64,7 +64,7 @@ func TestWhatFrontEndsExpect(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
-		options := demo.Options{Users: 20, Articles: 100, Seed: 1, PasswordHash: "x", PublicURL: "http://here"}
+		options := demo.Options{Users: 20, Articles: 100, Seed: 1, PublicURL: "http://here"}
 		page, tags := shown(t, db, options)
 		if page.Total != 100 || len(tags) < 10 {
 			t.Errorf("%d articles, tags %v", page.Total, tags)

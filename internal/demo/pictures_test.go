@@ -19,7 +19,7 @@ func TestPicturesMove(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx := t.Context()
 		shown(t, db, demo.Options{
-			Users: people, Articles: 1, Seed: 1, PasswordHash: "x", PublicURL: "http://here:8080",
+			Users: people, Articles: 1, Seed: 1, PublicURL: "http://here:8080",
 		})
 		images := func() map[string]string {
 			users, err := db.UsersAfter(ctx, 0, 2*people)
