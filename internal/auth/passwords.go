@@ -42,8 +42,8 @@ type PasswordOptions struct {
 	Time        uint32 // passes over the memory; default 2
 	Parallelism uint8  // lanes; default 1
 
-	// Concurrency is how many hashes run at the same time, by default twice
-	// GOMAXPROCS. Together with MemoryKiB it bounds the memory of all log-ins.
+	// Concurrency is how many hashes run at the same time, by default GOMAXPROCS: more would be slower, since they
+	// share caches. Together with MemoryKiB it bounds the memory of all log-ins.
 	Concurrency int
 	Queue       int           // how many callers who verify may wait for a turn, and how many who hash; default 128
 	Wait        time.Duration // the longest wait for a turn; default 5s
@@ -55,9 +55,10 @@ type PasswordOptions struct {
 
 // Passwords hashes and verifies passwords with argon2id (RFC 9106). It is safe for concurrent use.
 type Passwords struct {
-	cost  cost
-	decoy string
-	queue queue
+	cost   cost
+	decoy  string
+	queue  queue
+	memory hashMemory
 
 	waited func(wait time.Duration, err error)
 
@@ -79,7 +80,7 @@ func NewPasswords(o PasswordOptions) *Passwords {
 		cost:  c,
 		decoy: decoy.String(),
 		queue: queue{
-			free:   cmp.Or(max(o.Concurrency, 0), 2*runtime.GOMAXPROCS(0)),
+			free:   cmp.Or(max(o.Concurrency, 0), runtime.GOMAXPROCS(0)),
 			places: cmp.Or(max(o.Queue, 0), 128),
 			wait:   cmp.Or(max(o.Wait, 0), 5*time.Second),
 		},
@@ -143,6 +144,7 @@ func (p *Passwords) compute(
 		return nil, err
 	}
 	defer p.queue.release()
+	defer p.memory.used(uint64(h.memoryKiB) << 10)
 	return p.derive([]byte(norm.NFC.String(password)), h.salt,
 		h.time, h.memoryKiB, h.parallelism, uint32(length)), nil
 }
