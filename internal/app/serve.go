@@ -22,14 +22,20 @@ import (
 // be called once.
 func (a *App) Serve(ctx context.Context) error {
 	limitMemory()
-	defer time.AfterFunc(settled, debug.FreeOSMemory).Stop()
+	defer time.AfterFunc(settled, forgetStart).Stop()
 	defer a.background(ctx)()
 	return a.listenAndServe(ctx)
 }
 
-// settled is how long after the start the memory goes back to the system that only the start needed, for reading the
-// contract, migrating and making content. Left alone, the garbage collector would keep it for minutes.
+// settled is how long after the start the memory goes back to the system that only the start needed.
 const settled = time.Second
+
+// forgetStart gives back what reading the contract, migrating and making content has taken. Left alone, the garbage
+// collector would keep it for minutes, and the system would keep the code in memory.
+func forgetStart() {
+	debug.FreeOSMemory()
+	unmapProgram()
+}
 
 // memoryLimit is the size of the program, in bytes, from which the garbage collector works harder. The program needs
 // less at once, for passwords being hashed and for what requests may take, see [httpapi.Config].
