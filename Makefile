@@ -61,8 +61,9 @@ fuzz: ## Run each fuzz test for FUZZTIME (10s)
 	@tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Measure the server
-	go run ./cmd/bench
+bench: ## Measure the server beside a bare one; BENCH=-quick for a look, BENCH=-growth for many articles
+	@tools/ensure-postgres.sh
+	go run ./cmd/bench $(BENCH)
 
 .PHONY: smoke
 smoke: build ## Start the binary in an empty folder, register somebody, stop it

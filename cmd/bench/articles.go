@@ -10,22 +10,33 @@ import (
 // few is how many articles the small databases have. What `many` costs is compared with them.
 const few = 500
 
-// articleCases are about articles, and run once with few and once with many. What is asked for differs from request to
+// Names of cases that are measured in other servers too.
+const (
+	nameUser    = "GET user"
+	nameArticle = "article"
+	nameNewest  = "newest 20"
+)
+
+// articleCases are about articles. What is asked for differs from request to
 // request, but each page is full, with few articles as with many: a page of three is cheaper than one of twenty.
 var articleCases = []benchCase{
-	{name: "GET /api/articles", requests: visit(path("/api/articles"))},
-	{name: "GET /api/articles, with a token", requests: visitAsReader(path("/api/articles"))},
-	{name: "GET /api/articles/feed", requests: visitAsReader(path("/api/articles/feed"))},
-	{name: "GET /api/articles?tag=", requests: visit(each("/api/articles?tag=%s", tags))},
-	{name: "GET /api/articles?author=", requests: visit(each("/api/articles?author=%s", people))},
-	{name: "GET /api/articles?favorited=", requests: visit(each("/api/articles?favorited=%s", people))},
-	{name: "GET /api/articles?offset=, at 90 %", requests: visit(each("/api/articles?offset=%s", offset))},
-	{name: "GET /api/articles?cursor=, same page", requests: visit(each("/api/articles?cursor=%s", cursor))},
-	{name: "GET /api/articles/{slug}", requests: visit(each("/api/articles/%s", slugs))},
-	{name: "GET /api/articles/{slug}/comments", requests: visit(each("/api/articles/%s/comments", slugs))},
-	{name: "GET /api/tags", requests: visit(path("/api/tags"))},
-	{name: "POST /api/articles", requests: publish, changes: true},
-	{name: "POST, DELETE /api/articles/{slug}/favorite", requests: favorite, changes: true},
+	{name: nameArticle, requests: visit(each("/api/articles/%s", slugs))},
+	{name: nameNewest, requests: visit(path("/api/articles"))},
+	{name: "newest 20, as a reader", requests: visitAsReader(path("/api/articles"))},
+	{name: "feed", requests: visitAsReader(path("/api/articles/feed"))},
+	{name: "by tag", requests: visit(each("/api/articles?tag=%s", tags))},
+	{name: "by author", requests: visit(each("/api/articles?author=%s", people))},
+	{name: "favoured by", requests: visit(each("/api/articles?favorited=%s", people))},
+	{name: "offset at 90 %", requests: visit(each("/api/articles?offset=%s", offset))},
+	{name: "cursor, same page", requests: visit(each("/api/articles?cursor=%s", cursor))},
+	{name: "tags", requests: visit(path("/api/tags"))},
+	{name: "comments", requests: visit(each("/api/articles/%s/comments", slugs))},
+	{name: "profile", requests: visitAsReader(each("/api/profiles/%s", people))},
+	{name: "favourite", requests: favorite, changes: true},
+	{name: "comment", requests: comment, changes: true},
+	{name: "edit a body", requests: edit, changes: true},
+	{name: "create article", requests: publish, changes: true},
+	{name: "mixed", requests: mixed, changes: true},
 }
 
 func path(one string) func(*server) []string { return func(*server) []string { return []string{one} } }
@@ -90,5 +101,52 @@ func favorite(s *server, client int) func() []byte {
 		slug, method := s.content.slugs[(i+turn/2)%len(s.content.slugs)], methods[turn%2]
 		turn++
 		return s.request(method, "/api/articles/"+slug+"/favorite", token, "")
+	}
+}
+
+// comment comments on articles.
+func comment(s *server, client int) func() []byte {
+	i := client * 15
+	return func() []byte {
+		i++
+		return s.request(http.MethodPost, "/api/articles/"+s.content.slugs[i%len(s.content.slugs)]+"/comments",
+			s.readers[i%len(s.readers)], `{"comment":{"body":"Measured by make bench."}}`)
+	}
+}
+
+// edit writes an article and then changes its text again and again.
+func edit(s *server, client int) func() []byte {
+	token := s.readers[client%len(s.readers)]
+	title := fmt.Sprintf("Edited for the %dth time", s.made.Add(1))
+	first, turn := true, 0
+	return func() []byte {
+		if first {
+			first = false
+			return s.request(http.MethodPost, "/api/articles", token,
+				fmt.Sprintf(`{"article":{"title":"%s","description":"x","body":"x"}}`, title))
+		}
+		turn++
+		slug := strings.ToLower(strings.ReplaceAll(title, " ", "-"))
+		return s.request(http.MethodPut, "/api/articles/"+slug, token,
+			fmt.Sprintf(`{"article":{"body":"%s %d"}}`, strings.Repeat("All work and no play. ", 50), turn))
+	}
+}
+
+// mixed is what readers and writers do together: of twenty requests eight ask for the newest articles, five for an
+// article, two for the current user, and one each for a feed, a tag and comments; one is a favourite, one a comment.
+func mixed(s *server, client int) func() []byte {
+	turn := client * 3
+	newest, feed := visitAsReader(path("/api/articles"))(s, client), visitAsReader(path("/api/articles/feed"))(s, client)
+	article := visit(each("/api/articles/%s", slugs))(s, client)
+	user := visitAsReader(path("/api/user"))(s, client)
+	tag := visit(each("/api/articles?tag=%s", tags))(s, client)
+	comments := visit(each("/api/articles/%s/comments", slugs))(s, client)
+	order := []func() []byte{
+		newest, article, newest, user, newest, article, feed, newest, article, tag,
+		newest, article, favorite(s, client), newest, comments, newest, article, user, newest, comment(s, client),
+	}
+	return func() []byte {
+		turn++
+		return order[turn%len(order)]()
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -13,39 +14,48 @@ type benchCase struct {
 
 	// connections is how many clients there are; 0 leaves it to the flag.
 	connections int
-	// rush has each client send one request, all at the same time, instead of requests for as long as a slice takes.
-	rush bool
 	// changes tells that afterwards the articles are no longer those that were made. Such cases come after all others.
 	changes bool
 	// requests returns what a client calls for the bytes of its next request.
 	requests func(s *server, client int) (next func() []byte)
 
-	slices []slice
+	slices     []slice
+	statements statements
 }
 
 func (c *benchCase) String() string { return c.name + ", " + c.site.String() }
 
-// allCases are all there are; the bare server is first, since the others are compared with it. Where articles matter
-// there is a case for few and one for many, side by side: the price should be the same.
-func allCases(many int) []*benchCase {
-	all := []*benchCase{{name: "GET /api/user", site: bare, requests: anyUser}}
-	add := func(rows []benchCase, sizes ...int) {
+// tableCases are all requests on databases with few articles, and what they are measured against: the bare server,
+// which is first, and one query a request, which is last.
+func tableCases() []*benchCase {
+	all := []*benchCase{{name: nameUser, site: bare, requests: anyUser}}
+	all = append(all, on([]int{few}, slices.Concat(userCases, articleCases))...)
+	return append(all,
+		&benchCase{name: nameUser, site: bareQuery, requests: anyUser},
+		&benchCase{name: nameArticle, site: bareQuery, requests: visit(each("/api/articles/%s", slugs))},
+		&benchCase{name: nameNewest, site: bareQuery, requests: visit(path("/api/articles"))})
+}
+
+// growthCases are what may depend on how many articles there are, with few and with many of them.
+func growthCases(many int) []*benchCase {
+	return append([]*benchCase{{name: nameUser, site: bare, requests: anyUser}}, on([]int{few, many}, articleCases)...)
+}
+
+// on returns the cases on each database with each number of articles.
+func on(sizes []int, rows []benchCase) (all []*benchCase) {
+	for _, database := range []string{postgres, sqlite} {
 		for _, row := range rows {
-			for _, database := range []string{sqlite, postgres} {
-				for _, articles := range sizes {
-					c := row
-					c.site = site{database, articles}
-					all = append(all, &c)
-				}
+			for _, articles := range sizes {
+				c := row
+				c.site = site{database, articles}
+				all = append(all, &c)
 			}
 		}
 	}
-	add(userCases, 0)
-	add(articleCases, few, many)
 	return all
 }
 
-// anyUser asks the bare server, in as many bytes as the others are asked.
+// anyUser asks for the current user, in as many bytes as Conduit is asked.
 func anyUser(s *server, _ int) func() []byte {
 	request := s.request(http.MethodGet, "/api/user", strings.Repeat("x", 300), "")
 	return func() []byte { return request }

@@ -48,7 +48,7 @@ func (s site) fill(ctx context.Context, program, database string) (time.Duration
 }
 
 // fill fills the sites that have articles, all at once: one would leave a CPU idle.
-func (s *servers) fill(ctx context.Context, program string) error {
+func (s *servers) fill(ctx context.Context) error {
 	var everything sync.WaitGroup
 	var mutex sync.Mutex
 	var failed error
@@ -57,7 +57,7 @@ func (s *servers) fill(ctx context.Context, program string) error {
 			continue
 		}
 		everything.Go(func() {
-			took, err := place.fill(ctx, program, one.database)
+			took, err := place.fill(ctx, s.conduit, one.database)
 			mutex.Lock()
 			defer mutex.Unlock()
 			one.filling = took

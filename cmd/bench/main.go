@@ -1,10 +1,10 @@
-// Command bench measures what Conduit costs: how many requests a second it answers, how long they take, how much memory
-// it takes, and whether a page costs the same however many articles there are. `make bench` runs it.
+// Command bench measures what requests cost: how long they take, how much CPU the server and the database take for one,
+// and how many statements are sent. `make bench` runs it, and docs/performance.md shows and explains what it prints.
 //
-// What counts is the ratio to bare, a net/http server which answers GET /api/user with fixed bytes: about the most that
-// a server in Go can do with this load, on this machine, at this moment. Absolute numbers are those of one machine and
-// its neighbours. To keep the neighbours out of the ratios too, all cases run in one go, in short slices which take
-// turns, and each slice is compared with the others of the same round. Medians over the rounds are reported.
+// Times are those of one machine and its neighbours. What counts are units: what an answer of a bare net/http server
+// takes, and what the same answer takes there with one pgx query (bare.go). To keep the neighbours out of the units,
+// all cases run in one go, in short slices which take turns, and each slice is compared with others of the same round.
+// Medians over the rounds are printed.
 //
 // Load and servers share the machine, so the load must be cheap: see load.go. PostgreSQL is a throw-away server which
 // does not wait for the disk, unless CONDUIT_TEST_POSTGRES names another; that matters for writes, not for reads.
@@ -48,20 +48,24 @@ type settings struct {
 	connections int
 	duration    time.Duration
 	rounds      int
+	growth      bool
 	articles    int
 	only        string
+	rest        time.Duration
 }
 
 func run(ctx context.Context, args []string, stdout, progress io.Writer) (err error) {
-	var s settings
+	s := settings{rest: time.Minute}
+	quick := false
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	flags.IntVar(&s.connections, "connections", 32, "how many `clients` there are, except where passwords are hashed")
-	flags.DurationVar(&s.duration, "duration", 300*time.Millisecond, "how long a slice is")
+	flags.BoolVar(&quick, "quick", false, "take one short slice of each case, to see that all works")
+	flags.IntVar(&s.connections, "connections", 8, "how many `clients` there are, except where passwords are hashed")
+	flags.DurationVar(&s.duration, "duration", 400*time.Millisecond, "how long a slice is")
 	flags.IntVar(&s.rounds, "rounds", 5, "how many slices each case gets")
-	flags.IntVar(&s.articles, "articles", 100_000,
-		fmt.Sprintf("how many articles the large databases have; the small ones have %d", few))
-	flags.StringVar(&s.only, "only", "", "measure, beside the bare server, only cases with this `text` "+
+	flags.BoolVar(&s.growth, "growth", false, "compare databases with few and with many articles instead")
+	flags.IntVar(&s.articles, "articles", 500_000, fmt.Sprintf("how many articles are many; %d are few", few))
+	flags.StringVar(&s.only, "only", "", "measure, beside the bare servers, only cases with this `text` "+
 		"in \"NAME, DATABASE, NUMBER articles\"")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -69,39 +73,59 @@ func run(ctx context.Context, args []string, stdout, progress io.Writer) (err er
 	if flags.NArg() > 0 || s.connections < 1 || s.rounds < 1 || s.duration <= 0 || s.articles <= few {
 		return fmt.Errorf("want no arguments, flags above zero, and more than %d articles", few)
 	}
-	cases := slices.DeleteFunc(allCases(s.articles), func(c *benchCase) bool {
-		return c.site != bare && !strings.Contains(c.String(), s.only)
+	if quick {
+		s.rounds, s.duration, s.rest = 1, 100*time.Millisecond, 10*time.Second
+	}
+	cases := tableCases()
+	if s.growth {
+		cases = growthCases(s.articles)
+	}
+	cases = slices.DeleteFunc(cases, func(c *benchCase) bool {
+		return c.site.articles > 0 && !strings.Contains(c.String(), s.only)
 	})
+	if !slices.ContainsFunc(cases, func(c *benchCase) bool { return c.site == site{postgres, few} }) {
+		cases = slices.DeleteFunc(cases, func(c *benchCase) bool { return c.site == bareQuery }) // it has no database
+	}
 	running, err := startServers(ctx, cases, progress)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, running.stop()) }()
-	// First, while no more than one password has been hashed at a time: a peak never goes down again.
-	var rushes bytes.Buffer
+	var process bytes.Buffer
+	if !s.growth {
+		fmt.Fprintln(progress, "measuring start and memory")
+		if err := printProcess(ctx, &process, running.conduit, running.folder, s.rest); err != nil {
+			return err
+		}
+	}
 	var reading, changing []*benchCase
 	for _, c := range cases {
-		switch {
-		case c.rush:
-			if err := measureRush(ctx, c, running.bySite[c.site], &rushes); err != nil {
-				return err
-			}
-		case c.changes:
+		if c.changes {
 			changing = append(changing, c)
-		default:
+		} else {
 			reading = append(reading, c)
 		}
 	}
 	if err := measure(ctx, s, reading, running, progress); err != nil {
 		return err
 	}
-	if err := measure(ctx, s, append(reading[:1:1], changing...), running, progress); err != nil {
+	if len(changing) > 0 {
+		if err := measure(ctx, s, append(reading[:1:1], changing...), running, progress); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(stdout, "%d CPUs, %s, PostgreSQL %s; %d connections, %d rounds of %v, medians\n\n",
+		runtime.NumCPU(), runtime.Version(), running.postgresVersion, s.connections, s.rounds, s.duration)
+	if s.growth {
+		printGrowth(stdout, cases, s.articles)
+		return nil
+	}
+	fmt.Fprintln(progress, "counting statements")
+	if err := running.countStatements(ctx, cases); err != nil {
 		return err
 	}
 	printTable(stdout, slices.Concat(reading, changing))
-	_, _ = rushes.WriteTo(stdout)
-	printServers(stdout, running)
-	fmt.Fprintf(stdout, "%d CPUs, %s, PostgreSQL %s; %d rounds of %v\n",
-		runtime.NumCPU(), runtime.Version(), running.postgresVersion, s.rounds, s.duration)
+	fmt.Fprintln(stdout)
+	_, _ = process.WriteTo(stdout)
 	return nil
 }

@@ -11,11 +11,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"conduit/internal/store/storetest"
 )
@@ -32,8 +33,11 @@ type site struct {
 	articles int
 }
 
-// bare is the server that is no Conduit.
-var bare = site{database: "none (bare)"}
+// The servers that are no Conduit. The second asks the PostgreSQL database with few articles.
+var (
+	bare      = site{database: "bare"}
+	bareQuery = site{database: "bare, one pgx query"}
+)
 
 func (s site) String() string {
 	if s.articles == 0 {
@@ -50,11 +54,13 @@ type server struct {
 
 	database string        // URL
 	filling  time.Duration // how long it took to make the articles
+	counter  *counter      // of what is sent to the database; nil for none
 
-	readers []string // tokens of people who are logged in
-	members []string // names of people who log in
-	content content
-	made    atomic.Int64 // people who have registered and articles that were published, to give each its own name
+	registered []string // tokens of people who have registered
+	readers    []string // tokens of people who have written, follow and favour
+	members    []string // names of people who log in
+	content    content
+	made       atomic.Int64 // people who have registered and articles that were published, to give each its own name
 }
 
 // servers are those that run, and what goes with them.
@@ -62,7 +68,9 @@ type servers struct {
 	bySite          map[site]*server
 	order           []site
 	folder          string
+	conduit         string // the program
 	databases       []*storetest.Database
+	monitor         *pgx.Conn // of PostgreSQL; nil without one
 	postgresVersion string
 }
 
@@ -78,8 +86,9 @@ func startServers(ctx context.Context, cases []*benchCase, progress io.Writer) (
 		}
 	}()
 	fmt.Fprintln(progress, "building the server")
-	conduit := filepath.Join(s.folder, "conduit")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", conduit, "conduit/cmd/conduit")
+	s.conduit = filepath.Join(s.folder, "conduit")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", s.conduit,
+		"conduit/cmd/conduit")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as `make build` does
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, output)
@@ -90,27 +99,30 @@ func startServers(ctx context.Context, cases []*benchCase, progress io.Writer) (
 			continue
 		}
 		s.order, s.bySite[c.site] = append(s.order, c.site), &server{}
-		if err := s.newDatabase(c.site); err != nil {
+		if err := s.newDatabase(ctx, c.site); err != nil {
 			return nil, fmt.Errorf("%v: %w", c.site, err)
 		}
 		most = max(most, c.site.articles)
 	}
+	if one, filled := s.bySite[bareQuery], s.bySite[site{postgres, few}]; one != nil && filled != nil {
+		one.database = filled.database
+	}
 	if most > 0 {
 		fmt.Fprintf(progress, "making up to %s articles a database; 100,000 take a minute or two\n", thousands(most))
-		if err := s.fill(ctx, conduit); err != nil {
+		if err := s.fill(ctx); err != nil {
 			return nil, err
 		}
 	}
 	for _, where := range s.order {
 		fmt.Fprintln(progress, "starting a server; database:", where)
-		if err := s.start(ctx, where, conduit); err != nil {
+		if err := s.start(ctx, where); err != nil {
 			return nil, fmt.Errorf("%v: %w", where, err)
 		}
 	}
 	return s, nil
 }
 
-func (s *servers) newDatabase(where site) error {
+func (s *servers) newDatabase(ctx context.Context, where site) error {
 	one := s.bySite[where]
 	switch where.database {
 	case sqlite:
@@ -122,27 +134,38 @@ func (s *servers) newDatabase(where site) error {
 		}
 		s.databases = append(s.databases, database)
 		one.database = database.URL
-		s.postgresVersion, err = database.ServerVersion()
-		return err
+		if s.monitor == nil {
+			if s.monitor, err = pgx.Connect(ctx, database.URL); err != nil {
+				return err
+			}
+			s.postgresVersion = s.monitor.PgConn().ParameterStatus("server_version")
+		}
 	}
 	return nil
 }
 
+// arguments are those that serve a site.
+func (s *servers) arguments(where site) []string {
+	return []string{
+		"serve", "--listen=127.0.0.1:0", "--log-level=warn", "--demo=false",
+		fmt.Sprintf("--key-file=%s/%s-%d.key", s.folder, where.database, where.articles),
+	}
+}
+
 // start starts a server and sees to the people whom the cases are about.
-func (s *servers) start(ctx context.Context, where site, program string) error {
+func (s *servers) start(ctx context.Context, where site) error {
 	one := s.bySite[where]
-	if where == bare {
+	if where.articles == 0 {
 		self, err := os.Executable()
 		if err != nil {
 			return err
 		}
+		if where == bareQuery {
+			one.content = s.bySite[site{postgres, few}].content
+		}
 		return one.launch(ctx, self, bareArgument)
 	}
-	args := []string{
-		"serve", "--listen=127.0.0.1:0", "--log-level=warn", "--demo=false",
-		fmt.Sprintf("--key-file=%s/%s-%d.key", s.folder, where.database, where.articles),
-	}
-	if err := one.launch(ctx, program, args...); err != nil {
+	if err := one.launch(ctx, s.conduit, s.arguments(where)...); err != nil {
 		return err
 	}
 	client, err := connect(ctx, one.address)
@@ -150,17 +173,10 @@ func (s *servers) start(ctx context.Context, where site, program string) error {
 		return err
 	}
 	defer client.conn.Close()
-	if where.articles == 0 {
-		return one.registerPeople(client)
-	}
 	if err := one.findContent(client, where.articles); err != nil {
 		return err
 	}
-	// Once more, since hashing the passwords of those who logged in took memory, and a peak never goes down again.
-	if err := one.stop(); err != nil {
-		return err
-	}
-	return one.launch(ctx, program, args...)
+	return one.registerPeople(client)
 }
 
 // launch starts a process that serves, and returns when it does.
@@ -216,6 +232,9 @@ func (s *servers) stop() error {
 			errs = append(errs, fmt.Errorf("%v: %w", where, err))
 		}
 	}
+	if s.monitor != nil {
+		errs = append(errs, s.monitor.Close(context.Background()))
+	}
 	for _, database := range s.databases {
 		errs = append(errs, database.Drop())
 	}
@@ -234,17 +253,4 @@ func announced(output io.Reader) (address string, err error) {
 		}
 	}
 	return "", errors.New("the server ended, or was ended, before it said where it listens")
-}
-
-var highWaterMark = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
-
-// peakMemory is the most physical memory that the server ever had, where the system tells: on Linux.
-func (s *server) peakMemory() string {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
-	found := highWaterMark.FindSubmatch(status)
-	if found == nil {
-		return "not available"
-	}
-	kib, _ := strconv.ParseFloat(string(found[1]), 64)
-	return fmt.Sprintf("%.0f MB", kib*1024/1e6)
 }

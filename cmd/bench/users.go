@@ -8,20 +8,19 @@ import (
 // hashing is how many clients there are where each request hashes a password. That takes tens of milliseconds of a CPU,
 // and who would wait for more than two seconds is answered 503: as many clients as elsewhere would measure the
 // refusals.
-const hashing = 8
+const hashing = 4
 
-// userCases are about accounts. They have servers without articles.
+// userCases are about accounts.
 var userCases = []benchCase{
-	{name: "GET /api/user", requests: currentUser},
-	{name: "POST /api/users/login", requests: login, connections: hashing},
-	{name: "POST /api/users", requests: register, connections: hashing},
-	{name: "64 logins at once", requests: login, connections: 64, rush: true},
+	{name: nameUser, requests: currentUser},
+	{name: "login", requests: login, connections: hashing},
+	{name: "registration", requests: register, connections: hashing, changes: true},
 }
 
-// currentUser asks with the tokens of all readers in turn: one token alone would find everything in the nearest cache.
+// currentUser asks with the tokens of 50 people in turn: one token alone would find everything in the nearest cache.
 func currentUser(s *server, client int) func() []byte {
 	var requests [][]byte
-	for _, token := range s.readers {
+	for _, token := range s.registered {
 		requests = append(requests, s.request(http.MethodGet, "/api/user", token, ""))
 	}
 	i := client * 7 // so that the clients are not in step
@@ -31,8 +30,7 @@ func currentUser(s *server, client int) func() []byte {
 	}
 }
 
-// login logs the members in, who are not the readers: a person's oldest sessions end when they have too many, and
-// readers need theirs.
+// login logs the members in, who do nothing else: a person's oldest sessions end when they have too many.
 func login(s *server, client int) func() []byte {
 	i := client
 	return func() []byte {
@@ -61,16 +59,16 @@ func (s *server) loggingIn(name, password string) []byte {
 // session is the answer to a registration and to a login.
 type session struct{ User struct{ Token string } }
 
-// registerPeople registers those whom the cases are about: 200 readers and 20 members.
+// registerPeople registers those whom the cases about accounts need: 50 people who are logged in, and 20 members.
 func (s *server) registerPeople(c *client) error {
-	for i := range 220 {
+	for i := range 70 {
 		name := fmt.Sprintf("person-%d", i)
 		var answer session
 		if err := c.ask(s.registration(name), &answer); err != nil {
 			return fmt.Errorf("registering %s: %w", name, err)
 		}
-		if i < 200 {
-			s.readers = append(s.readers, answer.User.Token)
+		if i < 50 {
+			s.registered = append(s.registered, answer.User.Token)
 		} else {
 			s.members = append(s.members, name)
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-//nolint:paralleltest // other tests would bring pages back
+// It is not parallel, since other tests would bring pages back.
 func TestUnmapProgram(t *testing.T) {
 	before := fileMemory(t)
 	unmapProgram()

@@ -18,7 +18,7 @@ func gauge(name string) uint64 {
 // else asks.
 func forced() uint64 { return gauge("/gc/cycles/forced:gc-cycles") }
 
-//nolint:paralleltest // counts what the whole process does
+// It is not parallel, since it counts what the whole process does.
 func TestHashesLeaveNoGarbage(t *testing.T) {
 	for _, test := range []struct {
 		name        string
@@ -41,7 +41,7 @@ func TestHashesLeaveNoGarbage(t *testing.T) {
 	}
 }
 
-//nolint:paralleltest // counts what the whole process does
+// It is not parallel, since it counts what the whole process does.
 func TestHashesGiveMemoryBack(t *testing.T) {
 	const size = 64 << 10 // KiB
 	synctest.Test(t, func(t *testing.T) {
