@@ -40,6 +40,7 @@ test: ## Run every test, on SQLite and on PostgreSQL
 	@tools/ensure-pgbouncer.sh
 	@tools/ensure-nginx.sh
 	go test $(RACE) -shuffle=on -timeout 25m ./...
+	go test -count=1 -run TestCost ./internal/httpapi # under the race detector what is pooled gets lost
 
 .PHONY: test-postgres18
 test-postgres18: tools/postgres18/node_modules/.package-lock.json ## Test on PostgreSQL 18 (Linux, x64)

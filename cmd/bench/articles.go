@@ -136,7 +136,8 @@ func edit(s *server, client int) func() []byte {
 // article, two for the current user, and one each for a feed, a tag and comments; one is a favourite, one a comment.
 func mixed(s *server, client int) func() []byte {
 	turn := client * 3
-	newest, feed := visitAsReader(path("/api/articles"))(s, client), visitAsReader(path("/api/articles/feed"))(s, client)
+	newest := visitAsReader(path("/api/articles"))(s, client)
+	feed := visitAsReader(path("/api/articles/feed"))(s, client)
 	article := visit(each("/api/articles/%s", slugs))(s, client)
 	user := visitAsReader(path("/api/user"))(s, client)
 	tag := visit(each("/api/articles?tag=%s", tags))(s, client)

@@ -70,8 +70,8 @@ func printProcess(ctx context.Context, stdout io.Writer, conduit, folder string,
 	return nil
 }
 
-// fresh returns what starts Conduit on a new database that gets demo content. Nobody is slowed down there, for the crowd
-// has one account.
+// fresh returns what starts Conduit on a new database that gets demo content. Nobody is slowed down there, for all of
+// the crowd have one account.
 func fresh(conduit, stem string) (program, database string, arguments []string) {
 	return conduit, "sqlite:" + stem + ".db", []string{"serve", "--listen=127.0.0.1:0", "--log-level=warn", "--demo",
 		"--account-attempts=0", "--key-file=" + stem + ".key"}

@@ -14,8 +14,8 @@ const (
 	// and the next hash finds memory that is still in the caches.
 	worthCollecting = 8
 
-	// worthReturning is the size of hashes, in bytes, from which on the memory of the last ones goes back to the system.
-	// It does once nobody has hashed for as long as atRest.
+	// worthReturning is the size of hashes, in bytes, from which on the memory of the last ones goes back to the
+	// system. It does once nobody has hashed for as long as atRest.
 	worthReturning = 1 << 20
 	atRest         = 5 * time.Second
 )
