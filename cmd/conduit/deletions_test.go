@@ -27,7 +27,8 @@ func muchOf(t *testing.T, url, name string) {
 		`insert into follows select others.id, users.id from users as others, users
 		  where others.username_key like '$name_%' and users.username = '$name'`,
 	} {
-		execute(t, url, strings.NewReplacer("$name", name, "$numbers", numbers).Replace(insert))
+		must(t, storetest.Execute(t, url,
+			strings.NewReplacer("$name", name, "$numbers", numbers).Replace(insert)))
 	}
 }
 

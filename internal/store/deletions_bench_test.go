@@ -130,7 +130,8 @@ func work(b *testing.B, db *store.Store) *waits {
 		}
 	}
 	repeat("list and favour", onNewest(func(by identity.Session, slug string, n int) error {
-		return db.SetFavorite(ctx, by, slug, n%40 < 20)
+		_, err := db.SetFavorite(ctx, by, slug, n%40 < 20)
+		return err
 	}))
 	repeat("list and comment", onNewest(func(by identity.Session, slug string, n int) error {
 		_, err := db.AddComment(ctx, by.ID, slug, commentBy(by))
@@ -145,7 +146,8 @@ func work(b *testing.B, db *store.Store) *waits {
 		return err
 	})
 	repeat("follow", func(by identity.Session, n int) error {
-		return db.SetFollowing(ctx, by, "crowd1", n%2 == 0)
+		_, err := db.SetFollowing(ctx, by, "crowd1", n%2 == 0)
+		return err
 	})
 	repeat("change bio", func(by identity.Session, n int) error {
 		_, err := db.UpdateUser(ctx, by, func(u *identity.User) (identity.Outcome, error) {

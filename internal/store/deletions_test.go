@@ -169,7 +169,7 @@ func TestLargeAccountIsDeletedAtOnce(t *testing.T) {
 				count(t, db, "select count(*) from articles where author_id = $1", user.ID))
 		})
 		t.Run("the session is over", func(t *testing.T) {
-			_, _, err := db.SessionWithUser(ctx, presented("S1"))
+			_, _, err := db.SessionWithUser(ctx, presented("S1"), at)
 			wantNotFound(t, err)
 		})
 		t.Run("every server is told of the session and the user", func(t *testing.T) {
@@ -359,7 +359,8 @@ insert into favorites select users.id, articles.id, articles.created_at from use
 					slug := fmt.Sprintf("%d-%d", owner, 1+i%125)
 					_, commenting := db.AddComment(ctx, by.ID, slug, commentBy(by))
 					_, listing := db.ListArticles(ctx, blog.ArticleFilter{Tag: "own"}, blog.Page{Limit: 20}, by.UserID)
-					if err := errors.Join(commenting, listing, db.SetFavorite(ctx, by, slug, i%3 > 0),
+					_, favouring := db.SetFavorite(ctx, by, slug, i%3 > 0)
+					if err := errors.Join(commenting, listing, favouring,
 						publish(db, int(by.UserID), fmt.Sprint(n, "-by-", i), "own")); err != nil &&
 						!errs.Is(err, errs.KindNotFound) && !errs.Is(err, errs.KindUnauthenticated) {
 						t.Error(err)
