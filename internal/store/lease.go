@@ -34,6 +34,9 @@ const (
 	idlePolls = 50
 	// notedFor is how long a name stands in a SQLite database after its process was killed.
 	notedFor = 10 * time.Minute
+	// aloneFor is how long a primary without synchronous standbys is taken for one. To give it one, and then to put
+	// that in its place, takes longer.
+	aloneFor = 2 * time.Second
 	// forgetAfter is how long nothing may be read before everything is forgotten: rows leave the log after an hour.
 	forgetAfter = time.Minute
 )
@@ -164,19 +167,30 @@ func (l *lease) fresh(now time.Time) bool {
 }
 
 // prove returns nil if the database may be asked although the log was not read in time. A primary that has synchronous
-// standbys may be one no more, so it has to prove that; so has one of which this is not known yet, unless it says that
-// it cannot be asked.
+// standbys may be one no more, so it has to prove that; so has one of which this is not known, or not of late, unless
+// it says that it cannot be asked.
 func (l *lease) prove(now time.Time) error {
-	known := l.good.Load() != nil
-	if known && !l.proves.Load() || !l.store.dialect.postgres {
+	if !l.store.dialect.postgres {
+		return nil
+	}
+	good, proves := l.good.Load(), l.proves.Load()
+	if good != nil && !proves && now.Sub(*good) < aloneFor {
 		return nil
 	}
 	err := l.poll(now)
 	var refusal *pgconn.PgError
-	if !known && errors.As(err, &refusal) {
+	if !proves && errors.As(err, &refusal) {
 		return nil
 	}
 	return err
+}
+
+// proved returns nil if what was read from the database before counts although it was not read under the lease.
+func (l *lease) proved() error {
+	if l.trust <= 0 {
+		return nil
+	}
+	return l.prove(time.Now())
 }
 
 // known returns what is remembered, if that is enough to accept the token. Nobody is refused for what is remembered.
@@ -226,9 +240,12 @@ func (l *lease) poll(since time.Time) error {
 	ctx, cancel := context.WithTimeout(l.ctx, l.store.part())
 	defer cancel()
 	l.Polls.Add(1)
-	before := l.failed
+	before, first := l.failed, l.store.first.Load()
 	if l.began, l.failed = began, l.read(ctx); l.failed != nil {
 		l.Failed.Add(1)
+		if errors.Is(l.failed, context.DeadlineExceeded) || errors.Is(l.failed, errUnconfirmed) {
+			l.store.leave(first)
+		}
 		if before == nil && l.ctx.Err() == nil {
 			l.store.log.Warn("the log of endings cannot be read: each request asks for its session", "error", l.failed)
 		}

@@ -133,8 +133,8 @@ func wantRefused(t *testing.T, db *store.Store) {
 	}
 }
 
-// TestEndingsOutOfOrder: an ending whose row in the log has a lower number than others that were read already, since its
-// transaction was open for longer, is noticed all the same.
+// TestEndingsOutOfOrder: an ending whose row in the log has a lower number than others that were read already, since
+// its transaction was open for longer, is noticed all the same.
 func TestEndingsOutOfOrder(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)

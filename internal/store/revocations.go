@@ -35,18 +35,14 @@ type revocation struct {
 const mostRevocations = 1000
 
 // revocationsSQL reads the log of PostgreSQL from a transaction id on. Row ids would not do: a row with a lower one may
-// become visible later. It fails on a standby, which may be behind. A primary that has synchronous standbys has one of
-// them confirm a message in its log: a primary that was cut off, and has perhaps been replaced, gets no such answer.
+// become visible later. It fails on a standby, which may be behind.
 const revocationsSQL = `
 with head as materialized (
     select pg_snapshot_xmin(pg_current_snapshot())::text as through,
-           left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || pg_postmaster_start_time()
-             || ' ' || coalesce(pg_stat_get_bgwriter_stat_reset_time()::text, '') -- which changes with a crash
+           ` + runSQL + `
              || ' ' || 'revocations'::regclass::oid as server,
            extract(epoch from clock_timestamp())::bigint as clock,
-           case when current_setting('synchronous_standby_names') = '' then ''
-                else set_config('synchronous_commit', 'on', true)
-                  || pg_logical_emit_message(true, 'conduit', 'fresh') end as proof)
+           ` + proofSQL + ` as proof)
 select through, server, clock, false, proof <> '', id, session_id, user_id
   from head
   left join revocations on xid >= coalesce(nullif($1, ''), through)::xid8

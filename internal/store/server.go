@@ -42,7 +42,11 @@ func settle(config *pgx.ConnConfig) {
 const greetSQL = `
 select pg_backend_pid(), current_setting('search_path'),
        case when pg_backend_pid() = %d then set_config('default_transaction_isolation', 'read committed', false) end,
-       case when pg_backend_pid() = %d then set_config('search_path', %s, false) end`
+       case when pg_backend_pid() = %d then set_config('search_path', %s, false) end,
+       case when not pg_is_in_recovery() then ` + runSQL + ` end`
+
+// runKey is where a connection has the run of the server that greeted it.
+const runKey = "run"
 
 // greet prepares a new connection, and notices a pooler: there the process id is not the one of the session.
 func (s *Store) greet(ctx context.Context, conn *pgconn.PgConn) error {
@@ -65,6 +69,11 @@ func (s *Store) greet(ctx context.Context, conn *pgconn.PgConn) error {
 	if string(results[0].Rows[0][0]) != strconv.FormatUint(uint64(conn.PID()), 10) {
 		s.foundPooler(conn)
 	}
+	run := string(results[0].Rows[0][4])
+	if err := s.notReplaced(run); err != nil {
+		return err
+	}
+	conn.CustomData()[runKey] = run
 	first := string(results[0].Rows[0][1])
 	s.searchPath.CompareAndSwap(nil, &first)
 	return nil

@@ -165,11 +165,21 @@ func (s *Store) EndExpired(ctx context.Context, id string, now time.Time) error 
 	return err
 }
 
-// Session implements [identity.SessionStore].
+// Session implements [identity.SessionStore]. What it finds decides who is logged out, so a primary that was cut off is
+// not believed.
 func (s *Store) Session(ctx context.Context, id, kid string) (identity.Session, error) {
-	var row sessionRow
-	err := s.ask(ctx, s.reads.NewSelect().Model(&row).Where("id = ?", id).Where(keyCounts, kid))
-	return row.session(), s.orKeyGone(ctx, err, kid, "session")
+	for {
+		servers := s.servers.Load()
+		var row sessionRow
+		err := s.ask(ctx, s.reads.NewSelect().Model(&row).Where("id = ?", id).Where(keyCounts, kid))
+		if unproven := s.lease.proved(); unproven != nil {
+			return identity.Session{}, errs.Unavailable(unproven)
+		}
+		if servers == s.servers.Load() || errs.Is(err, errs.KindUnavailable) || ctx.Err() != nil {
+			return row.session(), s.orKeyGone(ctx, err, kid, "session")
+		}
+		// It was asked of a server, and proved by another.
+	}
 }
 
 // EndSession implements [identity.SessionStore].

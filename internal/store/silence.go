@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,6 +25,7 @@ var errSilent = fmt.Errorf("the connection has gone silent: %w", driver.ErrBadCo
 type try struct {
 	backend atomic.Uint32 // the id of the server's process that has its last statement; 0 before the first
 	xid     string        // the id of its transaction, once that has begun
+	run     string        // of the server that has handed out the id, as greet found it
 }
 
 type tryKey struct{}
@@ -34,9 +36,18 @@ type connector struct {
 	store *Store
 }
 
+func (s *Store) connector(config *pgx.ConnConfig) connector {
+	return connector{stdlib.GetConnector(*config, stdlib.OptionBeforeConnect(s.arrange),
+		stdlib.OptionAfterConnect(readBytea)), s}
+}
+
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	servers := c.store.servers.Load()
-	conn, err := c.Connector.Connect(ctx)
+	servers, first, began := c.store.servers.Load(), c.store.first.Load(), time.Now()
+	dials := 0
+	conn, err := c.Connector.Connect(context.WithValue(ctx, dialsKey{}, &dials))
+	if time.Since(began) >= c.store.part() && (err != nil || dials > 1) {
+		c.store.leave(first)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +123,7 @@ func (c *notingConn) BeginTx(ctx context.Context, options driver.TxOptions) (dri
 		return nil, errors.Join(err, c.Close()) // a transaction may have begun on it
 	}
 	t.xid = string(results[len(results)-1].Rows[0][0])
+	t.run, _ = conn.PgConn().CustomData()[runKey].(string)
 	return notedTx{ctx, conn}, nil
 }
 
@@ -143,7 +155,7 @@ func (s *Store) silent(ctx context.Context, t *try) bool {
 	if backend == 0 {
 		return false // the try waits for a connection
 	}
-	fresh, err := pgx.ConnectConfig(ctx, s.fresh)
+	fresh, err := s.connectFresh(ctx)
 	if err != nil {
 		return false
 	}
@@ -167,19 +179,46 @@ select pg_terminate_backend(pid, 200)
 	return err == nil && !there && backend == t.backend.Load()
 }
 
+// runSQL names a run of a server: on which timeline it is, and since which start or crash. Ids of transactions are told
+// apart by it, for those that a server has lost when it crashed or was replaced are handed out again.
+const runSQL = `left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || pg_postmaster_start_time()
+             || ' ' || coalesce(pg_stat_get_bgwriter_stat_reset_time()::text, '')` // which changes with a crash
+
+// proofSQL makes a server that has synchronous standbys wait until one of them has all that was committed before. A
+// primary that was cut off, and has perhaps been replaced, gets no such answer.
+const proofSQL = `case when current_setting('synchronous_standby_names') = '' then ''
+                else set_config('synchronous_commit', 'on', true)
+                  || pg_logical_emit_message(true, 'conduit', 'fresh') end`
+
+// errOtherRun is the outcome of a transaction whose id the server may have handed out twice.
+var errOtherRun = errors.New("store: the server has crashed or was replaced during a commit")
+
 // committed reports whether the transaction of a try was committed although no answer said so. It ends a transaction
-// that is still under way, so that there is an outcome.
+// that is still under way, so that there is an outcome. An outcome counts if the server that tells it is still a
+// primary, and what it has committed is with its standbys.
 func (s *Store) committed(ctx context.Context, t *try) (bool, error) {
+	conn, err := s.reads.DB.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close() }()
 	for {
-		var status *string
-		err := s.reads.DB.QueryRowContext(ctx, "select pg_xact_status($1::text::xid8)", t.xid).Scan(&status)
-		switch {
-		case postgresCode(err) == "22023":
-			return false, nil // the id is in the future of the server that answers now, which has lost the transaction
-		case err != nil || status == nil || *status != "in progress":
-			return status != nil && *status == "committed", err
+		var status sql.NullString
+		err := conn.QueryRowContext(ctx, "select pg_xact_status($1::text::xid8)", t.xid).Scan(&status)
+		if err != nil && postgresCode(err) != "22023" { // that of an id which this server has not handed out yet
+			return false, err
 		}
-		if _, err := s.reads.DB.ExecContext(ctx,
+		var run, proof string
+		if err := conn.QueryRowContext(ctx, "select "+runSQL+", "+proofSQL).Scan(&run, &proof); err != nil {
+			return false, err
+		}
+		switch {
+		case status.String == "committed" && run != t.run:
+			return false, errOtherRun
+		case status.String != "in progress" || run != t.run:
+			return status.String == "committed", nil
+		}
+		if _, err := conn.ExecContext(ctx,
 			"select pg_terminate_backend(pid, 200) from pg_stat_activity where backend_xid = $1::text::xid8::xid",
 			t.xid); err != nil {
 			return false, err

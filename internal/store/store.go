@@ -29,7 +29,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
@@ -71,6 +70,9 @@ type Store struct {
 	log           *slog.Logger
 	maxIdle       int
 	fresh         *pgx.ConnConfig // for PostgreSQL's connections outside of the pool
+	several       bool            // whether the URL names more than one server
+	first         atomic.Int64    // with which of them connections begin
+	timeline      atomic.Int64    // the newest on which one of them was
 	searchPath    atomic.Pointer[string]
 	modes         modes
 	name          string      // for people, without secrets
@@ -147,10 +149,12 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 		config.Tracer = spans{options.Spans, attribute.String("db.system.name", "postgresql")}
 	}
 	s.name = fmt.Sprintf("PostgreSQL, %s at %s port %d", config.Database, config.Host, config.Port)
+	config.DialFunc = counted(config.DialFunc)
 	s.fresh = config.Copy()
 	s.fresh.Tracer = nil
+	s.several = len(hosts(config)) > 1
 	config.AfterConnect = s.greet
-	pool := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(readBytea)), s})
+	pool := sql.OpenDB(s.connector(config))
 	s.dialect.postgres, s.maxIdle = true, cmp.Or(options.Connections, DefaultConnections())
 	pool.SetMaxOpenConns(s.maxIdle)
 	pool.SetMaxIdleConns(s.maxIdle)
@@ -161,7 +165,7 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	polling := config.Copy()
 	polling.Tracer = nil
 	polling.OnNotice = func(conn *pgconn.PgConn, notice *pgconn.Notice) { s.lease.notice(conn, notice) }
-	s.polls = sql.OpenDB(connector{stdlib.GetConnector(*polling, stdlib.OptionAfterConnect(readBytea)), s})
+	s.polls = sql.OpenDB(s.connector(polling))
 	s.polls.SetMaxOpenConns(1)
 	s.polls.SetConnMaxIdleTime(5 * time.Minute)
 	return nil
