@@ -57,6 +57,12 @@ test-faults: ## Plant faults in what remembers sessions, and see each found by t
 	@tools/ensure-postgres.sh
 	@tools/faults.sh
 
+.PHONY: test-failover
+test-failover: ## Replace primaries under Patroni while people write, and want nothing lost (Debian)
+	@tools/ensure-postgres.sh
+	@tools/ensure-patroni.sh
+	go test -tags failover -count=1 -v -timeout 20m -artifacts ./internal/failover
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME (10s)
 	@tools/fuzz.sh $(FUZZTIME)
@@ -149,7 +155,7 @@ lint-go:
 		printf '%s\n' "$$unformatted" 'Not formatted: run gofmt -w on the above.' >&2; \
 		exit 1; \
 	fi
-	go vet ./...
+	go vet -tags failover ./...
 	$(GOLANGCI_LINT) run
 	go mod tidy -diff
 	go -C tools mod tidy -diff

@@ -18,6 +18,7 @@ import (
 // process is a program that ends with this one, however this one ends: see guard.
 type process struct {
 	folder string
+	pid    int
 	input  io.Closer     // closing it ends the program
 	ended  chan struct{} // closed when it has ended
 	log    *os.File      // what it says
@@ -56,6 +57,7 @@ func start(folder, script, end string) (*process, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
+	p.pid = command.Process.Pid
 	go func() {
 		defer close(p.ended)
 		_ = command.Wait() // and closes the input
