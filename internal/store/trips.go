@@ -50,10 +50,17 @@ func (s *Store) onWriter(ctx context.Context, do func(writer) error) error {
 }
 
 // together runs statements in one transaction and one trip. It repeats them if their answer was lost, so twice has to be
-// as good as once: what makes a row names it by a nonce.
+// as good as once: what makes a row names it by a nonce. Then they may find all done by a try of which no standby knows
+// yet, so they wait for the standbys even if they change nothing.
 func (s *Store) together(ctx context.Context, statements ...statement) error {
+	repeated := false
 	return s.retry(ctx, func(ctx context.Context) error {
-		return s.onWriter(ctx, func(conn writer) error { return conn.together(ctx, statements) })
+		all := statements
+		if repeated && s.dialect.postgres {
+			all = append([]statement{does("select pg_logical_emit_message(true, 'conduit', 'again')")}, statements...)
+		}
+		repeated = true
+		return s.onWriter(ctx, func(conn writer) error { return conn.together(ctx, all) })
 	})
 }
 
@@ -103,6 +110,7 @@ func (t *tripsOf) trip(statements ...statement) error {
 		t.begun = true
 		begin := []statement{does("begin isolation level read committed")}
 		if try := t.conn.note(t.ctx); try != nil {
+			try.run, _ = t.conn.Conn.Conn().PgConn().CustomData()[runKey].(string)
 			begin = append(begin, statement{asSQL("select pg_current_xact_id()::text"), row(&try.xid)})
 		}
 		statements = append(begin, statements...)
