@@ -104,6 +104,26 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("%w; see %s --help", err, cmd.CommandPath())
 }
 
+// urls is a flag with URLs, separated by commas. A URL may have commas itself, between its hosts.
+type urls []string
+
+func (u *urls) String() string { return strings.Join(*u, ",") }
+
+func (u *urls) Type() string { return "urls" }
+
+func (u *urls) Set(text string) error {
+	*u = nil
+	for text != "" {
+		url := text
+		if next := strings.Index(text, ",postgres"); next >= 0 {
+			url = text[:next]
+		}
+		*u = append(*u, strings.TrimSpace(url))
+		text = strings.TrimPrefix(text[len(url):], ",")
+	}
+	return nil
+}
+
 // days is a flag with a duration that may be written in days.
 type days time.Duration
 

@@ -36,6 +36,10 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		"most connections to PostgreSQL; 0 for four for each core, but at least 16 and at most 32")
 	flags.StringVar(&s.Database.MigrationURL, "migration-database", "",
 		"`url` by which migrations reach the same database, past a pooler or as the role that owns the tables")
+	flags.Var((*urls)(&s.Database.Replicas), "replicas",
+		"`urls` of PostgreSQL's standbys that may answer reads, separated by commas")
+	flags.DurationVar(&s.Database.ReplicaLag, "replica-lag", store.DefaultReplicaLag,
+		"how old what a standby shows to strangers may be")
 	flags.BoolVar(&s.Database.Migrate, "migrate", true, "bring the database's schema up to date before serving")
 	flags.StringVar(&s.KeyFile, "key-file", "conduit.key", "`file` of the key-encryption key, made if missing")
 	flags.Var(oneOf{&s.KeyAlgorithm, []string{"EdDSA", "ES256"}}, "key-algorithm", "algorithm of a new signing key")

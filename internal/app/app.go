@@ -250,6 +250,9 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	config.Profiles = &blog.Profiles{Store: db}
 	config.Articles = &blog.Articles{Store: db, Now: o.Now, NewID: newID}
 	config.Comments = &blog.Comments{Store: db, Now: o.Now}
+	if len(db.Replicas()) > 0 {
+		config.Replicas = db
+	}
 	config.Ping, config.Schema, config.Log = db.Ping, db.UpToDate, o.Log
 	if config.Now == nil {
 		config.Now = time.Now
@@ -276,10 +279,22 @@ func (a *App) openMetrics(ctx context.Context) error {
 	a.figures.Keys(a.Keys, a.options.KeyRotation)
 	a.figures.Server(a.server)
 	a.figures.Recall(a.Store.Recalled())
+	for _, replica := range a.Store.Replicas() {
+		a.showReplica(replica)
+	}
 	stop, err := serveMetrics(ctx, a.options.MetricsListen, a.figures, a.options.Log)
 	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, stop)
 	return nil
+}
+
+// showReplica offers the figures of a replica.
+func (a *App) showReplica(replica *store.Replica) {
+	reads := map[string]func() int64{}
+	for outcome, name := range store.Outcomes {
+		reads[name] = func() int64 { return replica.Reads(store.Outcome(outcome)) }
+	}
+	a.figures.Replica(replica.Name, reads, replica.Used, replica.Lag)
 }

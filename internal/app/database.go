@@ -21,6 +21,8 @@ type Database struct {
 	Connections  int          // at most; 0 for as few as a command needs
 	Migrate      bool         // whether the schema is brought up to date
 	Spans        trace.Tracer // of statements; nil for none
+	Replicas     []string     // URLs of standbys that may answer reads
+	ReplicaLag   time.Duration
 
 	lease time.Duration // for how long sessions are remembered
 }
@@ -37,6 +39,9 @@ func OpenDatabase(ctx context.Context, o Database, log *slog.Logger) (*store.Sto
 	})
 	if err != nil {
 		return nil, wrong("database", err)
+	}
+	if err := db.UseReplicas(o.Replicas, o.ReplicaLag); err != nil {
+		return nil, errors.Join(wrong("replicas", err), db.Close())
 	}
 	if err := prepare(ctx, db, o, log); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -126,6 +126,10 @@ func (o *Options) Check() error {
 		{"registrations-per-hour", attempts(o.RegistrationsPerHour), most},
 		{"database-connections", o.Database.Connections >= 0 && o.Database.Connections <= 10_000,
 			"want 1 to 10000, or 0 for the default"},
+		{"replicas", len(o.Database.Replicas) == 0 || !strings.HasPrefix(o.Database.URL, "sqlite:"),
+			"only PostgreSQL has replicas, and --database names SQLite"},
+		{"replica-lag", len(o.Database.Replicas) == 0 || o.Database.ReplicaLag >= 100*time.Millisecond &&
+			o.Database.ReplicaLag <= time.Hour, "want 100ms to 1h"},
 		{"max-sessions", o.MaxSessions >= 1 && o.MaxSessions <= 1000, "want 1 to 1000"},
 		{"audit-retention", o.AuditRetention == 0 || o.AuditRetention >= 24*time.Hour,
 			"want at least 1d, or 0 for good"},

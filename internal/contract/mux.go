@@ -83,6 +83,21 @@ func (m *Mux) Unmounted() []string {
 	return ids
 }
 
+// Answering returns the operations, by their ids, of which an answer may have a header.
+func (m *Mux) Answering(header string) map[string]bool {
+	found := map[string]bool{}
+	for _, item := range m.config.Document.Paths.Map() {
+		for _, operation := range item.Operations() {
+			for _, response := range operation.Responses.Map() {
+				if response.Value.Headers[header] != nil {
+					found[operation.OperationID] = true
+				}
+			}
+		}
+	}
+	return found
+}
+
 // ServeHTTP implements [http.Handler].
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// http.ServeMux answers these with a redirect in HTML, which loses the body of a POST. They are no paths of ours.
@@ -198,7 +213,9 @@ func newOperation(
 		o.need = tokenRequired
 	}
 	for _, parameter := range slices.Concat(item.Parameters, contract.Parameters) {
-		o.parameters = append(o.parameters, parameter.Value)
+		if parameter.Value.In != openapi3.ParameterInHeader { // what headers say is the host's business
+			o.parameters = append(o.parameters, parameter.Value)
+		}
 	}
 	if contract.RequestBody != nil {
 		o.body = newBodyRules(contract.RequestBody.Value)

@@ -44,6 +44,9 @@ type Config struct {
 	BodyTime time.Duration
 	BodyRate int
 
+	// Replicas, if set, answer reads. Clients are told what these have to show.
+	Replicas Replicas
+
 	TrustedProxies proxies.Trusted // whose X-Forwarded-For and Forwarded count
 
 	// Tracer makes a span of each request; nil for none.
@@ -74,6 +77,16 @@ type PublicKeys interface {
 	MaxAge() time.Duration           // for how long it may be kept
 	Opens() error                    // why the signing keys did not open when they were read last
 	Ready(ctx context.Context) error // why no token can be signed now
+}
+
+// Replicas are copies of the database that are behind it by moments.
+type Replicas interface {
+	// Reading returns a context whose reads replicas may answer. They show what was written up to the positions; for
+	// somebody who is known and shows none, what was written before now.
+	Reading(ctx context.Context, positions []string, known bool) context.Context
+	// Position returns the position that a read has to show to show all that was written before now; "" if that is not
+	// known.
+	Position(ctx context.Context) string
 }
 
 // base is where the contract's paths begin; openapi.yaml names it under servers.

@@ -113,7 +113,7 @@ func crossOrigin(next http.Handler, origins []string) http.Handler {
 		},
 		AllowedHeaders: []string{"*"}, // answered with the names asked for, since browsers want Authorization by name
 		ExposedHeaders: []string{
-			"ETag", "Location", "Preference-Applied", "Retry-After", "Traceresponse",
+			positionHeader, "ETag", "Location", "Preference-Applied", "Retry-After", "Traceresponse",
 			"WWW-Authenticate", "X-Request-Id",
 		},
 		MaxAge: int((2 * time.Hour).Seconds()), // browsers cap it there

@@ -79,6 +79,9 @@ func New(config Config) (*Server, error) {
 	beside(operations, host)
 
 	handler := belowPath(operations, config.Public.prefix())
+	if config.Replicas != nil {
+		handler = replicated(handler, config.Replicas, operations.Answering(positionHeader))
+	}
 	handler = compressed(charged(handler, config.Log))
 	if config.HereOnly {
 		handler = hereOnly(handler, config.Log)

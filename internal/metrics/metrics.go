@@ -183,6 +183,27 @@ func (m *Metrics) Recall(recall *identity.Recall) {
 		recall.Waits.Load)
 }
 
+// Replica shows a replica: the reads that were sent there by their outcome, whether any are, and how old its answers are.
+func (m *Metrics) Replica(name string, reads map[string]func() int64, used func() bool, lag func() time.Duration) {
+	for outcome, count := range reads {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "conduit_replica_reads_total",
+			Help: "Reads that were sent to a replica, by what came of it: answered; or by the primary instead, since " +
+				"the replica found nothing (absent), was late, had a conflict with what it replays, or failed.",
+			ConstLabels: prometheus.Labels{"replica": name, "outcome": outcome},
+		}, func() float64 { return float64(count()) }))
+	}
+	labels := prometheus.Labels{"replica": name}
+	m.figure("conduit_replica_used", "1 if reads are sent to a replica, else 0.", labels, func() float64 {
+		if used() {
+			return 1
+		}
+		return 0
+	})
+	m.figure("conduit_replica_lag_seconds", "How old is what a replica shows.", labels,
+		func() float64 { return lag().Seconds() })
+}
+
 // Keys shows the signing keys. Rotation is the age at which another key follows the active one, 0 for never.
 func (m *Metrics) Keys(keys *auth.KeyRing, rotation time.Duration) {
 	for _, state := range auth.KeyStates() {

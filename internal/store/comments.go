@@ -151,7 +151,7 @@ func (s *Store) listComments(
 	err = s.read(ctx, query, func(rows found) error {
 		article, listed = 0, nil
 		kept := 0
-		return eachRow(rows, []any{&article, &some}, into, func() {
+		err := eachRow(rows, []any{&article, &some}, into, func() {
 			comment := sizedComment{CommentView: view, size: int(size)}
 			kept += len(orEmpty(text)) + len(view.Author.Username) + len(orEmpty(view.Author.Bio)) +
 				len(orEmpty(view.Author.Image))
@@ -162,10 +162,11 @@ func (s *Store) listComments(
 			}
 			listed = append(listed, comment)
 		})
+		if err == nil && article == 0 {
+			err = errs.NotFound("article")
+		}
+		return err
 	})
-	if err == nil && article == 0 {
-		err = errs.NotFound("article")
-	}
 	return listed, err
 }
 

@@ -28,8 +28,11 @@ type found interface {
 }
 
 // read runs a query for what people write: lists, articles, profiles, comments and tags. take may be called again with
-// what another try finds, so it begins anew each time.
+// what another try finds, so it begins anew each time. A replica may answer.
 func (s *Store) read(ctx context.Context, query sqlText, take func(found) error) error {
+	if answered, err := s.replicas.read(ctx, query, take); answered {
+		return err
+	}
 	return s.readFrom(ctx, s.reads.DB, query, take)
 }
 

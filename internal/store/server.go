@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -48,12 +49,23 @@ select pg_backend_pid(), current_setting('search_path'),
 // runKey is where a connection has the run of the server that greeted it.
 const runKey = "run"
 
-// greet prepares a new connection, and notices a pooler: there the process id is not the one of the session.
+// greet prepares a new connection, and notices a pooler.
 func (s *Store) greet(ctx context.Context, conn *pgconn.PgConn) error {
+	pooled, run, err := s.settled(ctx, conn)
+	if pooled {
+		s.foundPooler(conn)
+	}
+	conn.CustomData()[runKey] = run
+	return cmp.Or(err, s.notReplaced(run))
+}
+
+// settled sees to it that a new connection has the settings that it needs. It reports whether the connection leads to a
+// pooler, where the process id is not the one of the session, and which run of the server it leads to; "" for a standby.
+func (s *Store) settled(ctx context.Context, conn *pgconn.PgConn) (pooled bool, run string, err error) {
 	for name, want := range map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8"} {
 		if is := conn.ParameterStatus(name); is != want {
-			return fmt.Errorf("%s is %q although the connection began with %q: a pooler in between has to pass it on",
-				name, is, want)
+			return false, "", fmt.Errorf(
+				"%s is %q although the connection began with %q: a pooler in between has to pass it on", name, is, want)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.part())
@@ -64,19 +76,12 @@ func (s *Store) greet(ctx context.Context, conn *pgconn.PgConn) error {
 	}
 	results, err := conn.Exec(ctx, fmt.Sprintf(greetSQL, conn.PID(), conn.PID(), path)).ReadAll()
 	if err != nil {
-		return err
+		return false, "", err
 	}
-	if string(results[0].Rows[0][0]) != strconv.FormatUint(uint64(conn.PID()), 10) {
-		s.foundPooler(conn)
-	}
-	run := string(results[0].Rows[0][4])
-	if err := s.notReplaced(run); err != nil {
-		return err
-	}
-	conn.CustomData()[runKey] = run
 	first := string(results[0].Rows[0][1])
 	s.searchPath.CompareAndSwap(nil, &first)
-	return nil
+	pooled = string(results[0].Rows[0][0]) != strconv.FormatUint(uint64(conn.PID()), 10)
+	return pooled, string(results[0].Rows[0][4]), nil
 }
 
 // readBytea lets a connection read binary values in both forms that bytea_output knows.

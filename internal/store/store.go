@@ -73,6 +73,7 @@ type Store struct {
 	several       bool            // whether the URL names more than one server
 	first         atomic.Int64    // with which of them connections begin
 	timeline      atomic.Int64    // the newest on which one of them was
+	tracer        pgx.QueryTracer // PostgreSQL's; nil for none
 	searchPath    atomic.Pointer[string]
 	modes         modes
 	name          string      // for people, without secrets
@@ -82,6 +83,7 @@ type Store struct {
 	watcher       func(events ...identity.Event)
 	polls         *sql.DB // by which the revocation log is read
 	lease         *lease
+	replicas      *replicas    // nil for none
 	servers       atomic.Int64 // how often another server than before was found at the other end
 	probe         writeProbe
 }
@@ -148,6 +150,7 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	if options.Spans != nil && options.Tracer == nil {
 		config.Tracer = spans{options.Spans, attribute.String("db.system.name", "postgresql")}
 	}
+	s.tracer = config.Tracer
 	s.name = fmt.Sprintf("PostgreSQL, %s at %s port %d", config.Database, config.Host, config.Port)
 	config.DialFunc = counted(config.DialFunc)
 	s.fresh = config.Copy()
@@ -255,6 +258,7 @@ func (s *Store) Pools() map[string]*sql.DB {
 // Close closes the connections.
 func (s *Store) Close() error {
 	forgotten := s.lease.close()
+	s.replicas.close()
 	if s.dialect.postgres {
 		return errors.Join(s.polls.Close(), s.writes.Close())
 	}

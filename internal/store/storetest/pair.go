@@ -106,6 +106,48 @@ func (s *Server) Start(t testing.TB) {
 	}
 }
 
+// Standby starts a streaming standby of the server, until the test ends. It begins with a copy that pg_basebackup makes,
+// and hears of the server by the link.
+func (s *Server) Standby(t testing.TB) (standby *Server, link *Proxy) {
+	t.Helper()
+	s.Set(t, "wal_keep_size", "256MB") // the standby may be away for a while
+	through, link := NewProxy(t, s.URL)
+	config, err := pgconn.ParseConfig(through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	standby = newMember(t, folder(t), fmt.Sprintf("pg_basebackup --pgdata=data --write-recovery-conf --no-sync "+
+		"--checkpoint=fast --host=%s --port=%d --username=postgres && %s", config.Host, config.Port, ownServer))
+	t.Cleanup(func() { standby.run.stop() })
+	return standby, link
+}
+
+// Set changes a setting of the server that needs no restart.
+func (s *Server) Set(t testing.TB, name, value string) {
+	t.Helper()
+	err := connected(s.URL, func(ctx context.Context, conn *pgx.Conn) error {
+		for _, statement := range []string{
+			"alter system set " + name + " = '" + value + "'", "select pg_reload_conf()",
+		} {
+			if _, err := conn.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Do runs a statement on the server, past the store.
+func (s *Server) Do(t testing.TB, statement string) {
+	t.Helper()
+	if err := execute(s.URL, statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // member runs a script that becomes a server with its socket in its folder, until the test ends.
 func member(t testing.TB, folder, script string) (url string) {
 	t.Helper()
