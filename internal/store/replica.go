@@ -131,9 +131,11 @@ func (r *Replica) greet(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// standSQL asks where a replica stands. One that was promoted is in recovery no more.
+// standSQL asks where a replica stands. One that was promoted is in recovery no more. Under other isolation the query
+// behind would see what was there before this one.
 const standSQL = `
-select pg_is_in_recovery() and current_setting('transaction_isolation') = 'read committed' and exists (select from leases where name = $1),
+select pg_is_in_recovery() and current_setting('transaction_isolation') = 'read committed'
+         and exists (select from leases where name = $1),
        coalesce((pg_last_wal_replay_lsn() - '0/0')::bigint, 0)`
 
 // stands reads the answer, and returns an error unless the replica may answer a read that has to show a position.
