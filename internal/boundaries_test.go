@@ -41,7 +41,7 @@ var rules = map[string]struct {
 		may: []string{
 			"conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog", "conduit/internal/auth",
 			"github.com/uptrace/bun*", "github.com/jackc/pgx/v5*", "modernc.org/sqlite*", "go.opentelemetry.io/otel/",
-			"github.com/maypok86/otter/v2",
+			"github.com/google/uuid", "github.com/maypok86/otter/v2",
 		},
 		noHTTP: true,
 	},

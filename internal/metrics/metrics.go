@@ -183,7 +183,8 @@ func (m *Metrics) Recall(recall *identity.Recall) {
 		recall.Waits.Load)
 }
 
-// Replica shows a replica: the reads that were sent there by their outcome, whether any are, and how old its answers are.
+// Replica shows a replica: the reads that were sent there by their outcome, whether any are, and how old its answers
+// are.
 func (m *Metrics) Replica(name string, reads map[string]func() int64, used func() bool, lag func() time.Duration) {
 	for outcome, count := range reads {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{

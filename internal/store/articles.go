@@ -44,8 +44,8 @@ type articleTagRow struct {
 	CreatedAt     time.Time
 }
 
-// These columns are read of an article: what makes [blog.ArticleView.Version] and a position in a list, what lists show,
-// and all of it.
+// These columns are read of an article: what makes [blog.ArticleView.Version] and a position in a list, what lists
+// show, and all of it.
 var (
 	outlinedArticle = `
 
@@ -210,8 +210,9 @@ select value, 0 from jsonb_array_elements_text(?::jsonb) where `+here+` order by
 			jsonOf(append(gone[:len(gone):len(gone)], added...)), article.ID, article.UpdatedAt))
 	}
 	if len(gone) > 0 {
-		statements = append(statements, does("delete from article_tags where article_id = ? and tag in (select value from "+
-			s.dialect.jsonEach("?")+") and "+here, article.ID, jsonOf(gone), article.ID, article.UpdatedAt))
+		statements = append(statements, does(
+			"delete from article_tags where article_id = ? and tag in (select value from "+
+				s.dialect.jsonEach("?")+") and "+here, article.ID, jsonOf(gone), article.ID, article.UpdatedAt))
 	}
 	if len(added) > 0 {
 		statements = append(statements, does(`
@@ -327,7 +328,8 @@ update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?
 func seenBy(session identity.Session, id string, arg any, here, there *bool, view *blog.ArticleView) statement {
 	return statement{
 		asSQL("select here.here, a.id is not null, "+wholeArticle+"\n  from (select "+sessionThere+
-			" as here) as here\n  left join articles as a on a.id = "+id+seen, session.ID, arg, session.UserID, session.UserID),
+			" as here) as here\n  left join articles as a on a.id = "+id+seen,
+			session.ID, arg, session.UserID, session.UserID),
 		func(rows found) error { return eachRow(rows, []any{here, there}, intoWhole(view), func() {}) },
 	}
 }
@@ -353,8 +355,8 @@ func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow f
 func (s *Store) SetFavorite(
 	ctx context.Context, session identity.Session, slug string, favorite bool,
 ) (view blog.ArticleView, err error) {
-	change := "delete from favorites where user_id = ? and article_id = (select id from articles where id = " + slugSQL +
-		s.dialect.locks("no key update") + ") and " + sessionThere
+	change := "delete from favorites where user_id = ? and article_id = (select id from articles where id = " +
+		slugSQL + s.dialect.locks("no key update") + ") and " + sessionThere
 	if favorite {
 		change = `
 insert into favorites (user_id, article_id, created_at)
@@ -375,7 +377,8 @@ select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessio
 	return view, err
 }
 
-// Tags implements [blog.ArticleStore]. Both lists of tags come as JSON in one row, which is sooner read than a row each.
+// Tags implements [blog.ArticleStore]. Both lists of tags come as JSON in one row, which is sooner read than a row
+// each.
 func (s *Store) Tags(ctx context.Context, used, newest int) (tags []string, err error) {
 	list := s.dialect.jsonList("tag")
 	const byUse = " order by articles_count desc, tag"

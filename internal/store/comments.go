@@ -123,7 +123,8 @@ type sizedComment struct {
 // listComments returns the first comments of an article after an id; NotFound("article"). body is what is read of their
 // texts; without one that is an outline. Of what exceeds so many bytes of text in all, it returns only the sizes.
 //
-// The page is cut out of the index before anything is joined to it. Else PostgreSQL may sort all comments of an article.
+// The page is cut out of the index before anything is joined to it. Else PostgreSQL may sort all comments of an
+// article.
 func (s *Store) listComments(
 	ctx context.Context, slug, body string, most int, after int64, limit int, reader int64,
 ) (listed []sizedComment, err error) {
@@ -136,7 +137,8 @@ func (s *Store) listComments(
 	columns := outlinedAuthor
 	into := []any{&view.ID, &size, &view.Author.Following, at(&view.Author.ChangedAt)}
 	if body != "" {
-		columns += ", c.article_id, c.author_id, " + plain("c.created_at") + ", " + plain("c.updated_at") + ", " + body +
+		columns += ", c.article_id, c.author_id, " + plain("c.created_at") + ", " + plain("c.updated_at") + ", " +
+			body +
 			", " + listedAuthor
 		into = append(into, &view.ArticleID, &view.AuthorID, at(&view.CreatedAt), at(&view.UpdatedAt), &text,
 			&view.Author.Username, &view.Author.Bio, &view.Author.Image)

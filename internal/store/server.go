@@ -60,7 +60,8 @@ func (s *Store) greet(ctx context.Context, conn *pgconn.PgConn) error {
 }
 
 // settled sees to it that a new connection has the settings that it needs. It reports whether the connection leads to a
-// pooler, where the process id is not the one of the session, and which run of the server it leads to; "" for a standby.
+// pooler, where the process id is not the one of the session, and which run of the server it leads to: "" for a
+// standby.
 func (s *Store) settled(ctx context.Context, conn *pgconn.PgConn) (pooled bool, run string, err error) {
 	for name, want := range map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8"} {
 		if is := conn.ParameterStatus(name); is != want {

@@ -10,7 +10,7 @@ import (
 )
 
 // What people write most comes in few statements whose texts stay the same. PostgreSQL gets them together and answers
-// them together: most of what a write costs is the way there and back. SQLite has no such way, and gets them one by one.
+// them together: most of what a write costs is the way there and back. SQLite has no such way and gets them one by one.
 
 // statement is a text with its arguments, and what reads its rows. Without take they are not read.
 type statement struct {
@@ -49,9 +49,9 @@ func (s *Store) onWriter(ctx context.Context, do func(writer) error) error {
 	return conn.Raw(func(conn any) error { return do(conn.(writer)) })
 }
 
-// together runs statements in one transaction and one trip. It repeats them if their answer was lost, so twice has to be
-// as good as once: what makes a row names it by a nonce. Then they may find all done by a try of which no standby knows
-// yet, so they wait for the standbys even if they change nothing.
+// together runs statements in one transaction and one trip. It repeats them if their answer was lost, so twice has to
+// be as good as once: what makes a row names it by a nonce. Then they may find all done by a try of which no standby
+// knows yet, so they wait for the standbys even if they change nothing.
 func (s *Store) together(ctx context.Context, statements ...statement) error {
 	repeated := false
 	return s.retry(ctx, func(ctx context.Context) error {

@@ -106,8 +106,8 @@ func (s *Server) Start(t testing.TB) {
 	}
 }
 
-// Standby starts a streaming standby of the server, until the test ends. It begins with a copy that pg_basebackup makes,
-// and hears of the server by the link.
+// Standby starts a streaming standby of the server, until the test ends. It begins with a copy that pg_basebackup
+// makes, and hears of the server by the link.
 func (s *Server) Standby(t testing.TB) (standby *Server, link *Proxy) {
 	t.Helper()
 	s.Set(t, "wal_keep_size", "256MB") // the standby may be away for a while
