@@ -1790,9 +1790,21 @@ export interface components {
          * @example AAABnG5ypH0AAAAAAAAAKg
          */
         Cursor: string;
+        /**
+         * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
+         *     before it. Something else than such a value counts as none.
+         * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
+         */
+        Position: string;
     };
     requestBodies: never;
     headers: {
+        /**
+         * @description What a read has to show to show this change. Send it with the next reads. Servers that have no copies of their
+         *     database send none.
+         * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
+         */
+        Position: string;
         /**
          * @description Seconds to wait before the next try.
          * @example 2
@@ -1907,6 +1919,8 @@ export type ParameterSlug = components['parameters']['Slug'];
 export type ParameterLimit = components['parameters']['Limit'];
 export type ParameterOffset = components['parameters']['Offset'];
 export type ParameterCursor = components['parameters']['Cursor'];
+export type ParameterPosition = components['parameters']['Position'];
+export type HeaderPosition = components['headers']['Position'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type HeaderUserLocation = components['headers']['UserLocation'];
 export type HeaderSessionLocation = components['headers']['SessionLocation'];
@@ -1940,6 +1954,7 @@ export interface operations {
             /** @description The new user, with the token of a fresh session. */
             201: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     Location: components["headers"]["UserLocation"];
                     [name: string]: unknown;
                 };
@@ -2070,6 +2085,7 @@ export interface operations {
             /** @description The user, with the token that was sent. */
             200: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2111,6 +2127,7 @@ export interface operations {
             /** @description The account is gone, with all its sessions. */
             204: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2330,7 +2347,14 @@ export interface operations {
     getProfileByUsername: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
+                 *     before it. Something else than such a value counts as none.
+                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
+                 */
+                "Conduit-Position"?: components["parameters"]["Position"];
+            };
             path: {
                 /**
                  * @description A person's username, in upper or lower case.
@@ -2376,6 +2400,7 @@ export interface operations {
             /** @description The profile. */
             200: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2417,6 +2442,7 @@ export interface operations {
             /** @description The profile. */
             200: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2465,7 +2491,14 @@ export interface operations {
                  */
                 cursor?: components["parameters"]["Cursor"];
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
+                 *     before it. Something else than such a value counts as none.
+                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
+                 */
+                "Conduit-Position"?: components["parameters"]["Position"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -2542,6 +2575,7 @@ export interface operations {
             /** @description The published article. */
             201: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     Location: components["headers"]["ArticleLocation"];
                     [name: string]: unknown;
                 };
@@ -2579,7 +2613,14 @@ export interface operations {
                  */
                 cursor?: components["parameters"]["Cursor"];
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
+                 *     before it. Something else than such a value counts as none.
+                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
+                 */
+                "Conduit-Position"?: components["parameters"]["Position"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -2631,7 +2672,14 @@ export interface operations {
     getArticle: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
+                 *     before it. Something else than such a value counts as none.
+                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
+                 */
+                "Conduit-Position"?: components["parameters"]["Position"];
+            };
             path: {
                 /**
                  * @description The article's slug, as answers carry it.
@@ -2688,6 +2736,7 @@ export interface operations {
             /** @description The article. */
             200: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2748,6 +2797,7 @@ export interface operations {
             /** @description The article is gone. */
             204: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2778,6 +2828,7 @@ export interface operations {
             /** @description The article. */
             200: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2833,6 +2884,7 @@ export interface operations {
             /** @description The article. */
             200: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2860,7 +2912,14 @@ export interface operations {
                  */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
+                 *     before it. Something else than such a value counts as none.
+                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
+                 */
+                "Conduit-Position"?: components["parameters"]["Position"];
+            };
             path: {
                 /**
                  * @description The article's slug, as answers carry it.
@@ -2936,6 +2995,7 @@ export interface operations {
             /** @description The new comment. */
             201: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     Location: components["headers"]["CommentLocation"];
                     [name: string]: unknown;
                 };
@@ -2993,6 +3053,7 @@ export interface operations {
             /** @description The comment is gone. */
             204: {
                 headers: {
+                    "Conduit-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3008,7 +3069,14 @@ export interface operations {
     getTags: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
+                 *     before it. Something else than such a value counts as none.
+                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
+                 */
+                "Conduit-Position"?: components["parameters"]["Position"];
+            };
             path?: never;
             cookie?: never;
         };
