@@ -144,7 +144,9 @@ func (o documentedOperation) success() shown {
 		}
 		example := shown{Status: status, Headers: map[string]string{}}
 		for name, header := range response.Value.Headers {
-			example.Headers[name] = fmt.Sprint(header.Value.Example)
+			if header.Value.Required { // the others depend on the installation
+				example.Headers[name] = fmt.Sprint(header.Value.Example)
+			}
 		}
 		for _, body := range examples(response.Value) {
 			example.Body = body
