@@ -1,6 +1,7 @@
 import createClient from 'openapi-fetch'
 
 import { contract } from './contract.js'
+import { keepPosition } from './position.js'
 import type { Call, HeadCall } from './result.js'
 import type { ErrorEnvelope } from './schema.js'
 import { keepTokens, type Refreshed, type TokenStore, type Tokens } from './tokens.js'
@@ -73,7 +74,7 @@ export class UnexpectedResponseError extends Error {
  */
 export function createConduitClient(options: ConduitClientOptions): ConduitClient {
   const { baseUrl, token, refreshToken, sessionId } = options
-  const fetch = async (request: Request) => readable(await (options.fetch ?? globalThis.fetch)(request))
+  const fetch = keepPosition(async (request) => readable(await (options.fetch ?? globalThis.fetch)(request)))
   // What may be asked for is said by the types of ConduitClient; in here every call is the same.
   const request = createClient({ baseUrl }).request as (method: string, path: string, init: object) => Promise<Answered>
 
