@@ -94,6 +94,8 @@ func TestDeleteLargeAccount(t *testing.T) {
 			"has already been taken")
 		s.refuses(t, "a name that would pass for the author", registration("deleted/account", "new@test.com", password),
 			422, "username", "contains characters that are not allowed")
+		s.refuses(t, "a name that looks like it", registration("deleted\u2215account", "new@test.com", password),
+			422, "username", "contains characters that are not allowed")
 		s.do(t, get("/api/articles?author=jake", "")).wantSlugs(t, 0)
 		s.do(t, get("/api/articles?favorited=jake", "")).wantSlugs(t, 0)
 		s.do(t, get("/api/articles", "")).wantSlugs(t, 2, "by-jane", "by-jake")

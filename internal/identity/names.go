@@ -69,6 +69,10 @@ func IsASCII(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
+// NamelessUser is the author of what is left of a deleted account while it is removed. A slash is in no name, so nobody
+// can take it and pass for the author.
+const NamelessUser = "deleted/account"
+
 // checkUsername adds what is wrong with username, which is NFC already. A username is one segment of a URL. That rules
 // out slashes and the names "." and "..". Package precis would refuse names that people have: its usernames allow no
 // blanks and emoji, its free text no middle dots.
@@ -80,7 +84,8 @@ func checkUsername(problems errs.Fields, username string) {
 		problems.Add("username", errs.TooLong(maxUsername))
 	case strings.TrimSpace(username) != username:
 		problems.Add("username", "must not begin or end with a blank")
-	case username == "." || username == ".." || strings.Contains(username, "/") || unseen(username):
+	case username == "." || username == ".." || strings.Contains(username, "/") || unseen(username),
+		Look(username) == Look(NamelessUser):
 		problems.Add("username", "contains characters that are not allowed")
 	}
 }

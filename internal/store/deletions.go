@@ -32,13 +32,10 @@ const (
 	rowsOfArticle = 8
 )
 
-// What is left of an account that is deleted. A name without a user has what no name may have, a slash, so that nobody
-// can take it and pass for the author. A key has what no folded name has, a capital, so no name leads there. It is the
-// look of the name too: other characters look like a slash, so names with those could have that of the name itself.
-const (
-	namelessUser = "deleted/account"
-	namelessKey  = "Deleted "
-)
+// namelessKey begins the key of an account that is deleted. It has what no folded name has, a capital, so no name leads
+// there. It is the look of the name too: other characters look like a slash, so names of earlier times with those could
+// have that of the name itself.
+const namelessKey = "Deleted "
 
 // errBusy says that somebody holds what a batch needs.
 var errBusy = errors.New("store: somebody else holds a lock")
@@ -102,7 +99,7 @@ func (s *Store) beginDeletion(ctx context.Context, tx bun.Tx, by identity.Sessio
 update users
    set username = ?, username_key = ?, username_look = ?, email = ?, email_key = ?, password_hash = '',
        bio = null, image = null, role = ?, disabled_at = ?, updated_at = ?
- where id = ?`, namelessUser, key, key, key, key, identity.RoleUser, now,
+ where id = ?`, identity.NamelessUser, key, key, key, key, identity.RoleUser, now,
 		identity.Later(now, former.UpdatedAt), former.ID).Exec(ctx); err != nil {
 		return "", err
 	}
