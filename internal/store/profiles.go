@@ -53,7 +53,8 @@ select ?, id from users where username_key = ? and ` + sessionThere + " on confl
 		does(change, session.UserID, string(username), session.ID),
 		statement{
 			asSQL("select here.here, u.id is not null, "+wholeAuthor+", "+followingExpr+
-				"\n  from (select "+sessionThere+" as here) as here\n  left join users as u on u.username_key = ? "+followingJoin,
+				"\n  from (select "+sessionThere+
+				" as here) as here\n  left join users as u on u.username_key = ? "+followingJoin,
 				session.ID, string(username), session.UserID),
 			func(rows found) error {
 				return eachRow(rows, []any{&here, &there},
