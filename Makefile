@@ -9,6 +9,8 @@ VERSION = $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(info No C compiler: testing without the race detector.))
 FUZZTIME ?= 10s
 HISTORIES ?= 100
+# These make replicas by pg_basebackup, which the packages of PostgreSQL 18 do not have.
+REPLICA_TESTS := ^Test(Replica|OwnReads|WhatPositions|ReadsOffPrimary|ForeignPositions|PositionHeader)
 # What `make generate` writes: committed, never edited by hand.
 GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schema.ts internal/docs/swagger-ui
 # What has to hold before a change lands, in the order in which it is cheapest to learn that it does not. `.ci/run` makes
@@ -45,7 +47,7 @@ test: ## Run every test, on SQLite and on PostgreSQL
 .PHONY: test-postgres18
 test-postgres18: tools/postgres18/node_modules/.package-lock.json ## Test on PostgreSQL 18 (Linux, x64)
 	@tools/ensure-pgbouncer.sh
-	tools/postgres18/with.sh go test -skip '/sqlite$$' -shuffle=on -timeout 15m ./internal/store/... ./internal/httpapi
+	tools/postgres18/with.sh go test -skip '/sqlite$$|$(REPLICA_TESTS)' -shuffle=on -timeout 15m ./internal/store/... ./internal/httpapi
 
 .PHONY: test-robustness
 test-robustness: ## Hold HISTORIES (100) of sessions under faults to a model
