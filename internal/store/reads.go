@@ -95,10 +95,14 @@ func (c *notingConn) read(ctx context.Context, query sqlText, take func(found) e
 	defer rows.Close()
 	err = take(rows)
 	rows.Close()
-	if err = cmp.Or(rows.Err(), err); unprepared(err) {
-		// The other statements that the connection has prepared do not hold either, so the pool closes it. Else a
-		// request that reads again could come upon the next of them each time.
-		err = errors.Join(err, driver.ErrBadConn)
+	return closing(cmp.Or(rows.Err(), err))
+}
+
+// closing has the pool close a connection after an error that says that a prepared statement does not hold any more. The
+// others that it has prepared do not hold either, so a request could come upon the next of them with each try.
+func closing(err error) error {
+	if unprepared(err) {
+		return errors.Join(err, driver.ErrBadConn)
 	}
 	return err
 }

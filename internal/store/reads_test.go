@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"testing"
 	"time"
 
 	"conduit/internal/blog"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -38,9 +40,9 @@ func TestTagsStayWithTheirArticle(t *testing.T) {
 	})
 }
 
-// TestReadsOutliveMigrations: while another instance gives columns another type, no read fails for what its connection
-// has prepared, however many read at once.
-func TestReadsOutliveMigrations(t *testing.T) {
+// TestStatementsOutliveMigrations: while another instance gives columns another type, no request fails for what its
+// connection has prepared.
+func TestStatementsOutliveMigrations(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	db := storetest.Open(t, url, store.Options{Timeout: 30 * time.Second})
@@ -63,6 +65,15 @@ func TestReadsOutliveMigrations(t *testing.T) {
 	}
 	readings = append(readings, func() error {
 		_, err := db.ArticleBySlug(t.Context(), "one", user.ID, blog.Whole)
+		return err
+	})
+	session := identity.Session{ID: "S1", UserID: user.ID}
+	readings = append(readings, func() error {
+		_, err := db.SetFavorite(t.Context(), session, "one", true)
+		return err
+	}, func() error {
+		_, err := db.UpdateArticle(t.Context(), session, "one",
+			func(a *blog.Article) (iter.Seq[string], error) { a.Body += "."; return nil, nil })
 		return err
 	})
 	for _, kind := range []string{"integer", "bigint", "integer", "bigint"} {

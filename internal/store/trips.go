@@ -46,7 +46,7 @@ func (s *Store) onWriter(ctx context.Context, do func(writer) error) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }() // goes back to the pool
-	return conn.Raw(func(conn any) error { return do(conn.(writer)) })
+	return conn.Raw(func(conn any) error { return closing(do(conn.(writer))) })
 }
 
 // together runs statements in one transaction and one trip. It repeats them if their answer was lost, so twice has to
