@@ -123,7 +123,8 @@ func TestMetrics(t *testing.T) {
 // that are ours.
 func TestMetricsAreAsDocumented(t *testing.T) {
 	t.Parallel()
-	i, beside := metered(t, storetest.SQLite(t), "--demo=false")
+	url := storetest.Postgres(t)
+	i, beside := metered(t, url, "--demo=false", "--replicas="+url) // which is none, but has figures all the same
 	i.register(t, "jake")
 	_, families := scrape(t, beside)
 	page := document(t, "operations.md")
