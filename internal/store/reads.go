@@ -98,8 +98,8 @@ func (c *notingConn) read(ctx context.Context, query sqlText, take func(found) e
 	return closing(cmp.Or(rows.Err(), err))
 }
 
-// closing has the pool close a connection after an error that says that a prepared statement does not hold any more. The
-// others that it has prepared do not hold either, so a request could come upon the next of them with each try.
+// closing has the pool close a connection after an error that says that a prepared statement does not hold any more.
+// The others that it has prepared do not hold either, so a request could come upon the next of them with each try.
 func closing(err error) error {
 	if unprepared(err) {
 		return errors.Join(err, driver.ErrBadConn)
