@@ -147,7 +147,10 @@ func TestLostAnswers(t *testing.T) {
 				"requests": proxy.Silence, "answers": proxy.LoseAnswers, "connections": breakAll,
 				"host": func() { proxy.Silence(); breakAll() },
 			}[loss]
-			for _, words := range []string{"begin", `insert into "audit`, "delete", "commit"} {
+			for _, words := range []string{
+				"begin", `insert into "audit`, "delete", "commit", "\ninsert into comments", "\ninsert into articles",
+				"\ninsert into article_tags", "select a.id", "\nupdate articles",
+			} {
 				t.Run(words, func(t *testing.T) { changeAll(t, s, direct, token, slug, func() { tripped.set(words) }) })
 			}
 		})
@@ -157,9 +160,9 @@ func TestLostAnswers(t *testing.T) {
 // changeAll makes changes, each after a disturbance, and sees that each is made once.
 func changeAll(t *testing.T, s *server, url, token, slug string, disturb func()) {
 	t.Helper()
-	count := func() (counts [3]int) {
+	count := func() (counts [4]int) {
 		t.Helper()
-		for i, table := range []string{"users", "comments", "audit_events"} {
+		for i, table := range []string{"users", "comments", "audit_events", "articles"} {
 			counts[i], _ = strconv.Atoi(columnOf(t, url, "select count(*) from "+table)[0])
 		}
 		return counts
@@ -175,14 +178,16 @@ func changeAll(t *testing.T, s *server, url, token, slug string, disturb func())
 		{registration("user"+name, "user"+name+"@test.com", password), 201},
 		{login("user"+name+"@test.com", password), 200},
 		{changing(token, "bio", name), 200},
-		{publishing(token, "Passing "+name), 201},
+		{publishing(token, "Passing "+name, "t"), 201},
+		{put("/api/articles/passing-"+name, token, `{"article":{"body":"y","tagList":["u"]}}`), 200},
 		{del("/api/articles/passing-"+name, token), 204},
 		{post("/api/users/logout", other), 204},
 	} {
 		disturb()
 		s.do(t, c.call).want(t, c.status, "")
 	}
-	wantSame(t, "users, comments, events", [3]int{before[0] + 1, before[1] + 1, before[2] + 3}, count())
+	wantSame(t, "users, comments, events, articles", [4]int{before[0] + 1, before[1] + 1, before[2] + 3, before[3]},
+		count())
 }
 
 // TestHealthOfWrites: a database that cannot be written to is not well, and whoever asks does not make it write more

@@ -274,9 +274,13 @@ func (s *Store) UpdateArticle(
 	ctx context.Context, session identity.Session, slug string,
 	change func(*blog.Article) (iter.Seq[string], error),
 ) (view blog.ArticleView, err error) {
-	retagged := false
+	var (
+		article     blog.Article
+		retagged    bool
+		here, there bool
+	)
 	err = s.inTrips(ctx, func(tx transaction) error {
-		var article blog.Article
+		there = false
 		err := tx.trip(statement{
 			asSQL("select a.id, a.slug, a.title, a.description, a.body, a.tag_list, a.author_id, a.favorites_count, "+
 				plain("a.created_at")+", "+plain("a.updated_at")+"\n  from articles as a where a.id = "+slugSQL+
@@ -298,7 +302,6 @@ func (s *Store) UpdateArticle(
 				return err
 			}
 		}
-		var here, there bool
 		tags, lost := s.retag(article, former)
 		statements := append([]statement{does(`
 update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?, updated_at = ?
@@ -317,6 +320,12 @@ update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?
 		}
 		return err
 	})
+	if err == nil && !there { // it has happened, but what it answered was lost
+		seen := seenBy(session, "?", article.ID, &here, &there, &view)
+		if err = s.readFrom(ctx, s.writes.DB, seen.sqlText, seen.take); err == nil && !there {
+			err = errs.NotFound("article") // somebody has deleted it since
+		}
+	}
 	if retagged {
 		err = s.dropTags(ctx, err)
 	}
