@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -149,23 +150,46 @@ func TestPagesUseIndexes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log.take()
 			must(t, test.run())
-			var plans strings.Builder
-			for _, statement := range log.take() {
-				var text string
-				if err := conn.QueryRow(ctx, "explain (analyze, timing off, format json) "+statement.text,
-					statement.values...).Scan(&text); err != nil {
-					t.Fatal(err, statement)
-				}
-				var explained []struct{ Plan plan }
-				must(t, json.Unmarshal([]byte(text), &explained))
-				explained[0].Plan.check(t, test.most)
-				plans.WriteString(text)
-			}
-			if !strings.Contains(plans.String(), test.index) {
-				t.Errorf("not by %s: %s", test.index, plans.String())
+			statements := log.take()
+			for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+				t.Run(mode, func(t *testing.T) {
+					var plans strings.Builder
+					for _, statement := range statements {
+						text := statement.explain(t, conn, mode)
+						var explained []struct{ Plan plan }
+						must(t, json.Unmarshal([]byte(text), &explained))
+						explained[0].Plan.check(t, test.most)
+						plans.WriteString(text)
+					}
+					if !strings.Contains(plans.String(), test.index) {
+						t.Errorf("not by %s: %s", test.index, plans.String())
+					}
+				})
 			}
 		})
 	}
+}
+
+// explain runs a statement as a prepared one and returns, as JSON, how. PostgreSQL plans it for its values or, as it
+// does after some runs, for any.
+func (s statement) explain(t *testing.T, conn *pgx.Conn, mode string) (text string) {
+	t.Helper()
+	exec(t, conn, "set plan_cache_mode = "+mode)
+	exec(t, conn, "prepare one as "+s.text)
+	defer exec(t, conn, "deallocate one")
+	values := ""
+	for n := range s.values {
+		values += fmt.Sprintf(", $%d", n+1)
+	}
+	if values != "" {
+		values = "(" + values[len(", "):] + ")"
+	}
+	// By the simple protocol, which writes the values into the text: execute takes no parameters.
+	if err := conn.QueryRow(t.Context(), "explain (analyze, timing off, format json) execute one"+values,
+		append([]any{pgx.QueryExecModeSimpleProtocol}, s.values...)...).Scan(&text); err != nil {
+		t.Fatal(err, s)
+	}
+	return text
 }
 
 // plan is a step of what PostgreSQL did.
