@@ -213,9 +213,7 @@ func newOperation(
 		o.need = tokenRequired
 	}
 	for _, parameter := range slices.Concat(item.Parameters, contract.Parameters) {
-		if parameter.Value.In != openapi3.ParameterInHeader { // what headers say is the host's business
-			o.parameters = append(o.parameters, parameter.Value)
-		}
+		o.parameters = append(o.parameters, parameter.Value)
 	}
 	if contract.RequestBody != nil {
 		o.body = newBodyRules(contract.RequestBody.Value)

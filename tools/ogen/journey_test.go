@@ -59,7 +59,7 @@ func TestJourney(t *testing.T) {
 		t.Errorf("logged in as %s", user.Username)
 	}
 	favorite := conduit.CreateArticleFavoriteParams{Slug: slug}
-	answer[*conduit.ArticleEnvelope](t)(client.CreateArticleFavorite(ctx, favorite))
+	answer[*conduit.UpdateArticleOKHeaders](t)(client.CreateArticleFavorite(ctx, favorite))
 	// It is, only if the token was sent where it is optional.
 	if !answer[*conduit.ArticleEnvelope](t)(reading(slug)).Article.Favorited {
 		t.Error("no favourite of the reader")
@@ -68,7 +68,8 @@ func TestJourney(t *testing.T) {
 	var cleared conduit.OptNilString
 	cleared.SetToNull()
 	change := &conduit.UpdateUserRequest{User: conduit.UpdateUserInput{Bio: cleared}}
-	if user := answer[*conduit.UserEnvelope](t)(client.UpdateCurrentUser(ctx, change)).User; !user.Bio.Null {
+	updated := answer[*conduit.UserEnvelopeHeaders](t)(client.UpdateCurrentUser(ctx, change))
+	if user := updated.Response.User; !user.Bio.Null {
 		t.Errorf("bio %q", user.Bio.Value)
 	}
 

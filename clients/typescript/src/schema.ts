@@ -1790,12 +1790,6 @@ export interface components {
          * @example AAABnG5ypH0AAAAAAAAAKg
          */
         Cursor: string;
-        /**
-         * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
-         *     before it. Something else than such a value counts as none.
-         * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
-         */
-        Position: string;
     };
     requestBodies: never;
     headers: {
@@ -1919,7 +1913,6 @@ export type ParameterSlug = components['parameters']['Slug'];
 export type ParameterLimit = components['parameters']['Limit'];
 export type ParameterOffset = components['parameters']['Offset'];
 export type ParameterCursor = components['parameters']['Cursor'];
-export type ParameterPosition = components['parameters']['Position'];
 export type HeaderPosition = components['headers']['Position'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type HeaderUserLocation = components['headers']['UserLocation'];
@@ -2347,14 +2340,7 @@ export interface operations {
     getProfileByUsername: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
-                 *     before it. Something else than such a value counts as none.
-                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
-                 */
-                "Conduit-Position"?: components["parameters"]["Position"];
-            };
+            header?: never;
             path: {
                 /**
                  * @description A person's username, in upper or lower case.
@@ -2491,14 +2477,7 @@ export interface operations {
                  */
                 cursor?: components["parameters"]["Cursor"];
             };
-            header?: {
-                /**
-                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
-                 *     before it. Something else than such a value counts as none.
-                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
-                 */
-                "Conduit-Position"?: components["parameters"]["Position"];
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -2613,14 +2592,7 @@ export interface operations {
                  */
                 cursor?: components["parameters"]["Cursor"];
             };
-            header?: {
-                /**
-                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
-                 *     before it. Something else than such a value counts as none.
-                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
-                 */
-                "Conduit-Position"?: components["parameters"]["Position"];
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -2672,14 +2644,7 @@ export interface operations {
     getArticle: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
-                 *     before it. Something else than such a value counts as none.
-                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
-                 */
-                "Conduit-Position"?: components["parameters"]["Position"];
-            };
+            header?: never;
             path: {
                 /**
                  * @description The article's slug, as answers carry it.
@@ -2912,14 +2877,7 @@ export interface operations {
                  */
                 cursor?: string;
             };
-            header?: {
-                /**
-                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
-                 *     before it. Something else than such a value counts as none.
-                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
-                 */
-                "Conduit-Position"?: components["parameters"]["Position"];
-            };
+            header?: never;
             path: {
                 /**
                  * @description The article's slug, as answers carry it.
@@ -3069,14 +3027,7 @@ export interface operations {
     getTags: {
         parameters: {
             query?: never;
-            header?: {
-                /**
-                 * @description The `Conduit-Position` that came last with an answer to a change. The answer then shows that change and all
-                 *     before it. Something else than such a value counts as none.
-                 * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
-                 */
-                "Conduit-Position"?: components["parameters"]["Position"];
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
