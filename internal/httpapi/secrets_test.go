@@ -80,8 +80,8 @@ func TestNothingInADumpIsACredential(t *testing.T) {
 
 // TestLoginTellsNothing: an unknown email, a wrong password and a disabled account take the same time. Hashing costs
 // what it costs in production here. The samples take turns by chance, so that whatever else the machine does falls on
-// all three, and so do collections of garbage after every few hashes. Lower quartiles are compared, for all of that only
-// adds time.
+// all three, and so do collections of garbage after every few hashes. Lower quartiles are compared, for all of that
+// only adds time.
 func TestLoginTellsNothing(t *testing.T) {
 	s := newServer(t, "sqlite::memory:", store.Options{})
 	s.Users.Passwords = app.Passwords{Passwords: auth.NewPasswords(auth.PasswordOptions{})}

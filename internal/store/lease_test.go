@@ -107,7 +107,8 @@ func TestTransactionIDsAgain(t *testing.T) {
 		exec(t, conn, "rollback")
 	}
 	wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody")) // after a reading of the log
-	var checkpointer int                                                          // another one says that the crash is over
+	// Another checkpointer says that the crash is over.
+	var checkpointer int
 	must(t, conn.QueryRow(t.Context(), "select pid from pg_stat_activity where backend_type = 'checkpointer'").
 		Scan(&checkpointer))
 	_, _ = conn.Exec(t.Context(), "copy (select 1) to program 'kill -KILL $PPID'")
