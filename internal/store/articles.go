@@ -47,9 +47,7 @@ type articleTagRow struct {
 // These columns are read of an article: what makes [blog.ArticleView.Version] and a position in a list, what lists
 // show, and all of it.
 var (
-	outlinedArticle = `
-
-       f.followee_id is not null, mine.article_id is not null, a.id, a.favorites_count, ` +
+	outlinedArticle = "f.followee_id is not null, mine.article_id is not null, a.id, a.favorites_count, " +
 		plain("a.created_at") + ", " + plain("a.updated_at") + ", " + outlinedAuthor
 	listedArticle = outlinedArticle + summary + listedAuthor
 	wholeArticle  = outlinedArticle + summary + wholeAuthor + ", a.body"
@@ -375,15 +373,7 @@ select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessio
 	err = s.together(ctx,
 		does(change, session.UserID, slug, session.ID),
 		seenBy(session, slugSQL, slug, &here, &there, &view))
-	switch {
-	case violatesForeignKey(err): // deleted since it was found
-		err = errs.NotFound("article")
-	case err == nil && !here:
-		err = identity.SessionOver()
-	case err == nil && !there:
-		err = errs.NotFound("article")
-	}
-	return view, err
+	return view, refusing(err, here, there, "article")
 }
 
 // Tags implements [blog.ArticleStore]. Both lists of tags come as JSON in one row, which is sooner read than a row

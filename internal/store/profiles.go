@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"conduit/internal/blog"
-	"conduit/internal/errs"
 	"conduit/internal/identity"
 )
 
@@ -61,13 +60,5 @@ select ?, id from users where username_key = ? and ` + sessionThere + " on confl
 					[]any{&profile.Username, &profile.Bio, &profile.Image, &profile.Following}, func() {})
 			},
 		})
-	switch {
-	case violatesForeignKey(err): // deleted since they were found
-		err = errs.NotFound("profile")
-	case err == nil && !here:
-		err = identity.SessionOver()
-	case err == nil && !there:
-		err = errs.NotFound("profile")
-	}
-	return profile, err
+	return profile, refusing(err, here, there, "profile")
 }

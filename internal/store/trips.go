@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql/driver"
 
+	"conduit/internal/errs"
+	"conduit/internal/identity"
+
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -38,6 +41,18 @@ type writer interface {
 	together(ctx context.Context, statements []statement) error
 	// inTrips runs a change in a transaction. It calls committing before that may be committed.
 	inTrips(ctx context.Context, change func(transaction) error, committing func()) error
+}
+
+// refusing returns what a change by a session has come to, of which err came back: SessionOver unless the session was
+// here, NotFound(noun) unless what it is about was there, also if that was deleted since it was found.
+func refusing(err error, here, there bool, noun string) error {
+	switch {
+	case violatesForeignKey(err), err == nil && here && !there:
+		return errs.NotFound(noun)
+	case err == nil && !here:
+		return identity.SessionOver()
+	}
+	return err
 }
 
 func (s *Store) onWriter(ctx context.Context, do func(writer) error) error {
@@ -158,8 +173,8 @@ func (c *notingConn) pipeline(ctx context.Context, statements []statement) (err 
 	}
 	pipeline := conn.PgConn().StartPipeline(ctx)
 	defer func() {
-		if closing := pipeline.Close(); err == nil {
-			err = closing
+		if ended := pipeline.Close(); err == nil {
+			err = ended
 		}
 	}()
 	ends := make([]func(error), len(statements))
