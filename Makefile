@@ -38,31 +38,28 @@ build: ## Build the static binary bin/conduit
 
 .PHONY: test
 test: ## Run every test, on SQLite and on PostgreSQL
-	@tools/ensure-postgres.sh
-	@tools/ensure-pgbouncer.sh
-	@tools/ensure-nginx.sh
+	@tools/ensure.sh postgres pgbouncer nginx
 	go test $(RACE) -shuffle=on -timeout 25m ./...
 	go test -count=1 -run TestCost ./internal/httpapi # under the race detector what is pooled gets lost
 
 .PHONY: test-postgres18
 test-postgres18: tools/postgres18/node_modules/.package-lock.json ## Test on PostgreSQL 18 (Linux, x64)
-	@tools/ensure-pgbouncer.sh
+	@tools/ensure.sh pgbouncer
 	tools/postgres18/with.sh go test -skip '$(REPLICA_TESTS)|/sqlite$$' -shuffle=on -timeout 15m ./internal/store/... ./internal/httpapi
 
 .PHONY: test-robustness
 test-robustness: ## Hold HISTORIES (100) of sessions under faults to a model
-	@tools/ensure-postgres.sh
+	@tools/ensure.sh postgres
 	go test -count=1 -v -timeout 60m -artifacts -run TestHistories ./internal/robustness -rapid.checks=$(HISTORIES)
 
 .PHONY: test-faults
 test-faults: ## Plant faults in what remembers sessions, and see each found by the tests
-	@tools/ensure-postgres.sh
+	@tools/ensure.sh postgres
 	@tools/faults.sh
 
 .PHONY: test-failover
 test-failover: ## Replace primaries under Patroni while people write, and want nothing lost (Debian)
-	@tools/ensure-postgres.sh
-	@tools/ensure-patroni.sh
+	@tools/ensure.sh postgres patroni
 	go test -tags failover -count=1 -v -timeout 20m -artifacts ./internal/failover
 
 .PHONY: fuzz
@@ -71,7 +68,7 @@ fuzz: ## Run each fuzz test for FUZZTIME (10s)
 
 .PHONY: bench
 bench: ## Measure the server beside a bare one; BENCH=-quick for a look, BENCH=-growth for many articles
-	@tools/ensure-postgres.sh
+	@tools/ensure.sh postgres
 	go run ./cmd/bench $(BENCH)
 
 .PHONY: smoke
@@ -89,13 +86,12 @@ test-jose: build tools/jose/node_modules/.package-lock.json ## Check tokens and 
 
 .PHONY: test-browser
 test-browser: build tools/browser/node_modules/.package-lock.json ## Use the documentation page in a real Chromium
-	@tools/ensure-chromium.sh
-	@tools/ensure-nginx.sh
+	@tools/ensure.sh chromium nginx
 	npm --prefix tools/browser test
 
 .PHONY: test-client
 test-client: build clients/typescript/node_modules/.package-lock.json ## Test the TypeScript client and its example page
-	@tools/ensure-chromium.sh
+	@tools/ensure.sh chromium
 	npm --prefix clients/typescript test
 
 .PHONY: test-consumers

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,15 +112,13 @@ func (u *urls) String() string { return strings.Join(*u, ",") }
 
 func (u *urls) Type() string { return "urls" }
 
+// betweenURLs is a comma that ends a URL of PostgreSQL.
+var betweenURLs = regexp.MustCompile(`\s*,\s*(postgres(ql)?://)`)
+
 func (u *urls) Set(text string) error {
 	*u = nil
-	for text != "" {
-		url := text
-		if next := strings.Index(text, ",postgres"); next >= 0 {
-			url = text[:next]
-		}
-		*u = append(*u, strings.TrimSpace(url))
-		text = strings.TrimPrefix(text[len(url):], ",")
+	if text = strings.TrimSpace(text); text != "" {
+		*u = strings.Split(betweenURLs.ReplaceAllString(text, "\n$1"), "\n")
 	}
 	return nil
 }

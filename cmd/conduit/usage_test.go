@@ -99,8 +99,34 @@ func TestWrongSettings(t *testing.T) {
 			"the URL has a default_query_exec_mode or a statement_cache_capacity that is none"},
 		{"serve --database=postgres://a:secret@b/c?pool_max_conns=9", "database",
 			"pool_max_conns means nothing in this URL: --database-connections is the size of the pool"},
+		{"serve --replicas=postgres://a@b/c", "replicas", "only PostgreSQL has replicas, and --database names SQLite"},
+		{"serve --replicas=postgres://a@b/c --replica-lag=1ms --database=postgres://a@d/c", "replica-lag",
+			"want 100ms to 1h"},
+		{"serve --replicas=b --database=postgres://a@d/c", "replicas",
+			"replica 1: want postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=MODE"},
 	} {
 		wantUsage(t, test.command, "--"+test.flag+" ("+variable(test.flag)+"): "+test.want)
+	}
+}
+
+// TestReplicaURLs: commas separate URLs, and the hosts of one URL.
+func TestReplicaURLs(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]urls{
+		"":                                  nil,
+		" ":                                 nil,
+		"postgres://a/x":                    {"postgres://a/x"},
+		"postgres://a/x,postgres://b/x":     {"postgres://a/x", "postgres://b/x"},
+		" postgres://a/x , postgres://b ":   {"postgres://a/x", "postgres://b"},
+		"postgres://a/x,\n\tpostgresql://b": {"postgres://a/x", "postgresql://b"},
+		"postgres://a,b:1/x,postgres://c":   {"postgres://a,b:1/x", "postgres://c"},
+		"postgres://a,postgres-2/x":         {"postgres://a,postgres-2/x"},
+	} {
+		var found urls
+		if err := found.Set(text); err != nil {
+			t.Error(err)
+		}
+		wantSame(t, text, want, found)
 	}
 }
 

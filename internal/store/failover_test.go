@@ -3,15 +3,12 @@ package store_test
 import (
 	"context"
 	"net"
-	"net/url"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"conduit/internal/errs"
 	"conduit/internal/identity"
@@ -97,28 +94,6 @@ func TestCommitsUnderATransactionIDThatComesAgain(t *testing.T) {
 	}
 }
 
-// several returns a URL that names the servers of others, for whoever writes.
-func several(t *testing.T, urls ...string) string {
-	t.Helper()
-	hosts, ports := "", ""
-	for _, one := range urls {
-		config, err := pgconn.ParseConfig(one)
-		must(t, err)
-		if hosts != "" {
-			hosts, ports = hosts+",", ports+","
-		}
-		hosts, ports = hosts+config.Host, ports+strconv.Itoa(int(config.Port))
-	}
-	u, err := url.Parse(urls[len(urls)-1])
-	must(t, err)
-	query := u.Query()
-	query.Set("host", hosts)
-	query.Set("port", ports)
-	query.Set("target_session_attrs", "read-write")
-	u.RawQuery = query.Encode()
-	return u.String()
-}
-
 // TestServerThatHangs: the first server of a URL accepts connections and says nothing. The second one is found at once,
 // and asked first from then on.
 func TestServerThatHangs(t *testing.T) {
@@ -137,7 +112,7 @@ func TestServerThatHangs(t *testing.T) {
 			asked.Add(1)
 		}
 	}()
-	db := open(t, several(t, "postgres://"+listener.Addr().String()+"/", storetest.Postgres(t)),
+	db := open(t, storetest.Several(t, "read-write", "postgres://"+listener.Addr().String()+"/", storetest.Postgres(t)),
 		store.Options{Timeout: 10 * time.Second})
 	look := func() {
 		_, err := db.UserByEmail(context.WithoutCancel(t.Context()), "nobody@test.com")
@@ -161,7 +136,7 @@ func TestPrimaryThatDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	pair := storetest.NewPair(t)
 	standby, door := storetest.NewProxy(t, pair.Standby)
-	db := storetest.Open(t, several(t, pair.Primary, standby),
+	db := storetest.Open(t, storetest.Several(t, "read-write", pair.Primary, standby),
 		store.Options{Timeout: 3 * time.Second, Lease: store.MostLease})
 	user := jake(t, db)
 	_, _, err := db.SessionWithUser(t.Context(), presented("S1"), at)

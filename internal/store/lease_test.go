@@ -294,3 +294,26 @@ func TestStandbyIsNotTrusted(t *testing.T) {
 		t.Errorf("%d requests were answered by what a standby says", hits)
 	}
 }
+
+// TestPrimaryThatWasAlone: a primary had no standbys when it was asked last. It may have got one since, which may have
+// taken its place, so after a while it has to prove that it is the primary before anybody is accepted.
+func TestPrimaryThatWasAlone(t *testing.T) {
+	t.Parallel()
+	pair := storetest.NewPair(t)
+	pair.Synchronous(t, "")
+	db := storetest.Open(t, pair.Primary, store.Options{Lease: store.MostLease, Timeout: time.Second})
+	jake(t, db)
+	remember(t, db, presented("S1"))
+	pair.Link.Freeze()
+	pair.Synchronous(t, "*")
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		_, _, err := db.SessionWithUser(t.Context(), presented("S1"), at)
+		if errs.Is(err, errs.KindUnavailable) {
+			return
+		}
+		must(t, err)
+		if time.Now().After(deadline) {
+			t.Fatal("a primary that may have been replaced is still believed")
+		}
+	}
+}

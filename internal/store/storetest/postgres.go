@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // serverVariable names the environment variable with the URL of a PostgreSQL server to use instead of a private one.
@@ -188,4 +190,24 @@ func with(rawURL string, parameters ...string) (string, error) {
 	}
 	u.RawQuery = query.Encode()
 	return u.String(), nil
+}
+
+// Several returns a URL that names the servers of others. A connection leads to the first that has these attributes, as
+// target_session_attrs says them.
+func Several(t testing.TB, attributes string, urls ...string) string {
+	t.Helper()
+	hosts, ports := make([]string, len(urls)), make([]string, len(urls))
+	for i, one := range urls {
+		config, err := pgconn.ParseConfig(one)
+		if err != nil {
+			t.Fatal("the URL cannot be parsed") // the error would repeat it, and a password in it
+		}
+		hosts[i], ports[i] = config.Host, strconv.Itoa(int(config.Port))
+	}
+	several, err := with(urls[len(urls)-1], "host", strings.Join(hosts, ","), "port", strings.Join(ports, ","),
+		"target_session_attrs", attributes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return several
 }
