@@ -563,6 +563,20 @@ type ServerMetadata struct {
 
 // Session A device on which somebody is logged in.
 type Session struct {
+	// Acr How strong the session is, by the assurance levels of NIST SP 800-63B: `aal1` after one factor, `aal2` after
+	// two.
+	//
+	//
+	// Example: aal1
+	Acr string `json:"acr"`
+
+	// Amr The methods by which the user proved who they are (RFC 8176); more may come in time. `pwd`: a password.
+	// `otp`: a code of an authenticator app. `recovery`: a recovery code. `mfa`: methods of more than one kind.
+	//
+	//
+	// Example: ["pwd"]
+	Amr []string `json:"amr"`
+
 	// CreatedAt When the session began, in UTC.
 	//
 	// Example: 2026-02-18T03:22:56.637Z
@@ -592,6 +606,11 @@ type Session struct {
 	//
 	// Example: 2026-02-18T04:08:56.637Z
 	LastSeenAt Timestamp `json:"lastSeenAt"`
+
+	// ProvedAt When the user last proved who they are, in UTC. That is the login, or a proof after it.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	ProvedAt Timestamp `json:"provedAt"`
 
 	// UserAgent What the client called itself; empty if it did not say.
 	//

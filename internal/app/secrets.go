@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"time"
 
 	"conduit/internal/auth"
 	"conduit/internal/errs"
@@ -28,12 +27,9 @@ func (p Passwords) Verify(ctx context.Context, hash, password string, group ...s
 // tokens signs and reads for identity. It returns Unavailable if the signing keys cannot be opened.
 type tokens struct{ *auth.Tokens }
 
-func (t tokens) Signer(ctx context.Context) (
-	kid string, sign func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error),
-	err error,
-) {
-	kid, sign, err = t.Tokens.Signer(ctx)
-	return kid, sign, outage(err)
+func (t tokens) Signer(ctx context.Context) (string, func(identity.TokenContent) (string, error), error) {
+	kid, sign, err := t.Tokens.Signer(ctx)
+	return kid, func(content identity.TokenContent) (string, error) { return sign(auth.Content(content)) }, outage(err)
 }
 
 func (t tokens) Reload(ctx context.Context) error { return outage(t.Tokens.Reload(ctx)) }

@@ -37,6 +37,11 @@ type claims struct {
 	IssuedAt  int64  `json:"iat"` // seconds since 1970 (NumericDate)
 	NotBefore int64  `json:"nbf"`
 	Expires   int64  `json:"exp"`
+
+	// Tokens of earlier versions lack these.
+	Methods  []string `json:"amr"`
+	Class    string   `json:"acr"`
+	ProvedAt int64    `json:"auth_time"`
 }
 
 type header struct {

@@ -177,7 +177,10 @@ func (t *Tokens) Issue(ctx context.Context, userID int64, sessionID string, issu
 	if err != nil {
 		return "", err
 	}
-	return sign(userID, sessionID, "", issuedAt, expiresAt)
+	return sign(Content{
+		UserID: userID, SessionID: sessionID, IssuedAt: issuedAt, ExpiresAt: expiresAt,
+		Methods: []string{"pwd"}, Class: "aal1", ProvedAt: issuedAt,
+	})
 }
 
 // issue returns a token of one hour for user 7.

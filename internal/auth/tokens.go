@@ -104,10 +104,23 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 // sessionClaim is registered for JWTs by OpenID Connect Front-Channel Logout §3, with this meaning.
 const sessionClaim = "sid"
 
-// Sign returns a token for a session of a user, valid from issuedAt to expiresAt, which are cut to seconds. The token
-// gets an unguessable jti, which ends with mark. It is an error to ask for a longer lifetime than the key ring's
-// TokenLifetime, since the key could retire before the token.
-type Sign = func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (token string, err error)
+// Content is what a token is to say.
+type Content struct {
+	UserID    int64
+	SessionID string
+	Mark      string // the end of the token's jti, which is unguessable
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	// How and when the user proved who they are: amr (RFC 8176), acr and auth_time (RFC 9068 §2.2.1). They are for
+	// others who read the token. Whoever issued it knows better.
+	Methods  []string
+	Class    string
+	ProvedAt time.Time
+}
+
+// Sign returns a token for a session of a user. Times are cut to seconds. It is an error to ask for a longer lifetime
+// than the key ring's TokenLifetime, since the key could retire before the token.
+type Sign = func(Content) (token string, err error)
 
 // Signer returns the active key's kid, and a function that signs with that key without asking the store. Whoever stores
 // something with a token signs first, and stores on condition that the key still counts. An error means that no key
@@ -117,35 +130,34 @@ func (t *Tokens) Signer(ctx context.Context) (kid string, sign Sign, err error) 
 	if err != nil {
 		return "", nil, err
 	}
-	return key.id, func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error) {
-		return t.sign(key, userID, sessionID, mark, issuedAt, expiresAt)
-	}, nil
+	return key.id, func(content Content) (string, error) { return t.sign(key, content) }, nil
 }
 
 // Reload reads the signing keys again, for a caller who learns that one is gone.
 func (t *Tokens) Reload(ctx context.Context) error { return t.ring.Reload(ctx) }
 
-func (t *Tokens) sign(
-	key *signingKey, userID int64, sessionID, mark string, issuedAt, expiresAt time.Time,
-) (token string, err error) {
-	issuedAt, expiresAt = issuedAt.UTC().Truncate(time.Second), expiresAt.UTC().Truncate(time.Second)
+func (t *Tokens) sign(key *signingKey, c Content) (token string, err error) {
+	issuedAt, expiresAt := c.IssuedAt.UTC().Truncate(time.Second), c.ExpiresAt.UTC().Truncate(time.Second)
 	switch lifetime := expiresAt.Sub(issuedAt); {
-	case userID <= 0:
+	case c.UserID <= 0:
 		return "", errors.New("auth: issue a token: the user id is not positive")
-	case sessionID == "":
+	case c.SessionID == "":
 		return "", errors.New("auth: issue a token: no session id")
 	case lifetime <= 0 || lifetime > t.ring.lifetime:
 		return "", fmt.Errorf("auth: issue a token: the lifetime %v is not within 0 and %v", lifetime, t.ring.lifetime)
 	}
 	unsigned, err := jwt.NewBuilder().
 		Issuer(t.names.issuer).
-		Subject(strconv.FormatInt(userID, 10)).
+		Subject(strconv.FormatInt(c.UserID, 10)).
 		Audience([]string{t.names.audience}).
 		IssuedAt(issuedAt).
 		NotBefore(issuedAt).
 		Expiration(expiresAt).
-		JwtID(rand.Text()+mark).
-		Claim(sessionClaim, sessionID).
+		JwtID(rand.Text()+c.Mark).
+		Claim(sessionClaim, c.SessionID).
+		Claim("amr", c.Methods).
+		Claim("acr", c.Class).
+		Claim("auth_time", c.ProvedAt.Unix()).
 		Build()
 	if err != nil {
 		return "", fmt.Errorf("auth: issue a token: %w", err)

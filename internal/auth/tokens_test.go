@@ -36,6 +36,7 @@ func TestIssueAndVerify(t *testing.T) {
 			wantSame(t, "payload", map[string]any{
 				"iss": testIssuer, "aud": testAudience, "sub": "7", "sid": "session-1", "jti": jti,
 				"iat": float64(start.Unix()), "nbf": float64(start.Unix()), "exp": float64(start.Add(time.Hour).Unix()),
+				"amr": []any{"pwd"}, "acr": "aal1", "auth_time": float64(start.Unix()),
 			}, payload)
 
 			want := Claims{

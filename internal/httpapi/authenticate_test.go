@@ -141,7 +141,9 @@ func (s *server) forge(t *testing.T, issuer, audience string, session identity.S
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := sign(session.UserID, session.ID, "", now, now.Add(time.Hour))
+	token, err := sign(auth.Content{
+		UserID: session.UserID, SessionID: session.ID, IssuedAt: now, ExpiresAt: now.Add(time.Hour),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

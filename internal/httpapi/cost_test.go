@@ -33,7 +33,7 @@ func TestCost(t *testing.T) {
 		most     map[string]cost
 	}{
 		{"sqlite", storetest.SQLite, map[string]cost{
-			"user":                 {33, 2_810, 529},
+			"user":                 {32, 2_870, 596},
 			"article":              {198, 12_260, 351},
 			"article, as a reader": {194, 11_900, 350},
 			"list":                 {1366, 92_500, 6292},
@@ -43,7 +43,7 @@ func TestCost(t *testing.T) {
 			"comments":             {400, 36_020, 918},
 		}},
 		{"postgres", storetest.Postgres, map[string]cost{
-			"user":                 {33, 2_810, 529},
+			"user":                 {32, 2_870, 596},
 			"article":              {199, 13_250, 351},
 			"article, as a reader": {198, 13_100, 350},
 			"list":                 {1077, 84_200, 6292},

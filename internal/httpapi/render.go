@@ -104,7 +104,8 @@ func sessionOf(session identity.Session, caller identity.Caller) api.Session {
 	return api.Session{
 		Id: session.ID, CreatedAt: api.Timestamp(session.CreatedAt), LastSeenAt: api.Timestamp(session.LastSeenAt),
 		ExpiresAt: api.Timestamp(session.ExpiresAt), IpAddress: session.IPAddress, UserAgent: session.UserAgent,
-		Current: session.ID == caller.Session.ID,
+		Current: session.ID == caller.Session.ID, Amr: orEmpty(session.Methods), Acr: session.Class(),
+		ProvedAt: api.Timestamp(session.ProvedAt),
 	}
 }
 

@@ -69,11 +69,12 @@ func TestSessionList(t *testing.T) {
 		wantSame(t, "sessions", []api.Session{
 			{
 				Id: newer.Id, IpAddress: "127.0.0.1", UserAgent: laptop[:255],
-				CreatedAt: now, LastSeenAt: now, ExpiresAt: over(now),
+				CreatedAt: now, LastSeenAt: now, ExpiresAt: over(now), Amr: []string{"pwd"}, Acr: "aal1", ProvedAt: now,
 			},
 			{
 				Id: older.Id, IpAddress: "127.0.0.1", UserAgent: phone, Current: true,
-				CreatedAt: start, LastSeenAt: start, ExpiresAt: over(start),
+				CreatedAt: start, LastSeenAt: start, ExpiresAt: over(start), Amr: []string{"pwd"}, Acr: "aal1",
+				ProvedAt: start,
 			},
 		}, list)
 

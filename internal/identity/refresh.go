@@ -34,7 +34,7 @@ type Grant struct {
 	Session         Session
 	AccessToken     string
 	AccessExpiresAt time.Time
-	RefreshToken    string
+	RefreshToken    string // empty for a session that has none
 }
 
 // Rotation is the replacement of a refresh token by its successor.
@@ -50,8 +50,7 @@ type Rotation struct {
 }
 
 // startRefreshing records a session of user with a first refresh token.
-func (s *Sessions) startRefreshing(ctx context.Context, user User, client Client) (Grant, error) {
-	session := s.open(user.ID, client)
+func (s *Sessions) startRefreshing(ctx context.Context, user User, session Session, client Client) (Grant, error) {
 	token := s.Refresh.Issue(session.ID, 0)
 	first, end := int64(0), session.CreatedAt.Add(s.Limits.Absolute)
 	session.RefreshGeneration, session.RefreshHash, session.EndsAt = &first, s.Refresh.Hash(token), &end
@@ -75,7 +74,7 @@ func (s *Sessions) grant(
 		expires = session.ExpiresAt
 	}
 	expires = expires.Truncate(time.Second)
-	access, err := sign(session.UserID, session.ID, mark(generation), now, expires)
+	access, err := sign(contentOf(session, mark(generation), now, expires))
 	return Grant{Session: session, AccessToken: access, AccessExpiresAt: expires, RefreshToken: refreshToken}, err
 }
 

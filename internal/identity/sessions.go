@@ -22,6 +22,9 @@ type Session struct {
 	UserAgent  string // as the client called itself, shortened
 	IPAddress  string // where the login came from; empty when unknown
 
+	Methods  []string  // by which the user proved who they are, see [MethodPassword]
+	ProvedAt time.Time // when they did so last
+
 	// What follows is set for sessions with refresh tokens only.
 	RefreshGeneration *int64     // of the newest refresh token
 	RefreshHash       []byte     // of the newest refresh token
@@ -75,7 +78,7 @@ type SessionStore interface {
 	EvictSessions(ctx context.Context, session Session, keep int, now time.Time) (ended []string, err error)
 	// SessionWithUser returns the session that a token names and its user; NotFound("session") if it is not there, or
 	// the token's key does not count. Each request calls it, so it reads no more than requests need: ids, expiry,
-	// names, bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled.
+	// strength, names, bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled.
 	// What it returns may be remembered, but never after EndSession, EndSessions, EvictSessions or a method of
 	// [UserStore] has returned that ends or changes it, at whichever instance; nor if it is over by now, for it may
 	// have been refreshed since.
@@ -128,14 +131,22 @@ type Tokens interface {
 	// for nothing is wrong but the time. ErrTokenInvalid says that the token is bad. Any other error says that the
 	// check itself failed.
 	Verify(ctx context.Context, token string) (Presented, error)
-	// Signer returns the kid of the key that signs now, as it was last read, and a function that signs with it. A
-	// token's id ends with mark.
-	Signer(ctx context.Context) (
-		kid string, sign func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error),
-		err error,
-	)
+	// Signer returns the kid of the key that signs now, as it was last read, and a function that signs with it.
+	Signer(ctx context.Context) (kid string, sign func(TokenContent) (string, error), err error)
 	// Reload finds out which key signs now.
 	Reload(ctx context.Context) error
+}
+
+// TokenContent is what an access token says.
+type TokenContent struct {
+	UserID    int64
+	SessionID string
+	Mark      string // the end of the token's id
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	Methods   []string  // amr
+	Class     string    // acr
+	ProvedAt  time.Time // auth_time
 }
 
 // What is wrong with a token.
@@ -162,8 +173,9 @@ type Sessions struct {
 	seen seenSessions
 }
 
-// open returns a session of the user with this id that begins now. It does not record it.
-func (s *Sessions) open(userID int64, client Client) Session {
+// open returns a session of the user with this id that begins now, as they have just proven by these methods who they
+// are. It does not record it.
+func (s *Sessions) open(userID int64, methods []string, client Client) Session {
 	now := Stamp(s.Now())
 	return Session{
 		ID:         s.NewID(),
@@ -173,6 +185,8 @@ func (s *Sessions) open(userID int64, client Client) Session {
 		ExpiresAt:  now.Add(s.Lifetime),
 		UserAgent:  shortAgent(client.UserAgent),
 		IPAddress:  client.IPAddress,
+		Methods:    methods,
+		ProvedAt:   now,
 	}
 }
 
@@ -195,22 +209,30 @@ func (s *Sessions) signing(ctx context.Context, store func(kid string, sign sign
 	return errs.Unavailable(ErrKeyGone)
 }
 
-// signer returns a token of a session, signed with a key that was chosen.
-type signer func(userID int64, sessionID, mark string, issuedAt, expiresAt time.Time) (string, error)
+// signer returns a token, signed with a key that was chosen.
+type signer func(TokenContent) (string, error)
 
 // token returns the token that names session.
 func (sign signer) token(session Session) (string, error) {
-	return sign(session.UserID, session.ID, "", session.CreatedAt, session.ExpiresAt)
+	return sign(contentOf(session, "", session.CreatedAt, session.ExpiresAt))
 }
 
-// start records a session of user and returns them as the caller of that session.
-func (s *Sessions) start(ctx context.Context, user User, client Client) (Caller, error) {
-	caller := Caller{User: user, Session: s.open(user.ID, client)}
-	return caller, s.signing(ctx, func(kid string, sign signer) (err error) {
-		if caller.Token, err = sign.token(caller.Session); err != nil {
+// contentOf returns what an access token of a session says.
+func contentOf(session Session, mark string, issuedAt, expiresAt time.Time) TokenContent {
+	return TokenContent{
+		UserID: session.UserID, SessionID: session.ID, Mark: mark, IssuedAt: issuedAt, ExpiresAt: expiresAt,
+		Methods: session.Methods, Class: session.Class(), ProvedAt: session.ProvedAt,
+	}
+}
+
+// start records a session of user with one token.
+func (s *Sessions) start(ctx context.Context, user User, session Session, client Client) (grant Grant, err error) {
+	grant.Session, grant.AccessExpiresAt = session, session.ExpiresAt
+	return grant, s.signing(ctx, func(kid string, sign signer) (err error) {
+		if grant.AccessToken, err = sign.token(session); err != nil {
 			return err
 		}
-		return s.add(ctx, user, caller.Session, kid, client)
+		return s.add(ctx, user, session, kid, client)
 	})
 }
 

@@ -133,7 +133,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 		return Caller{}, asked.unlooked(ctx, err)
 	}
 	now := Stamp(u.Now())
-	caller := Caller{Session: u.Sessions.open(0, client)}
+	caller := Caller{Session: u.Sessions.open(0, []string{MethodPassword}, client)}
 	err = u.Sessions.signing(ctx, func(kid string, sign signer) (err error) {
 		caller.User, err = u.Store.CreateUser(ctx, User{
 			Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
@@ -162,8 +162,8 @@ func (u *Users) Login(ctx context.Context, email, password string, client Client
 	if err != nil {
 		return Caller{}, err
 	}
-	caller, err := u.Sessions.start(ctx, user, client)
-	return caller, u.started(ctx, user, caller.Session, client, err)
+	grant, err := u.begin(ctx, user, []string{MethodPassword}, Lasting, client)
+	return Caller{User: user, Session: grant.Session, Token: grant.AccessToken}, err
 }
 
 // Authenticate returns the caller whom an access token names. The error is Unauthenticated("token") if the token is bad
@@ -190,23 +190,7 @@ func (u *Users) LoginRefreshing(ctx context.Context, email, password string, cli
 	if err != nil {
 		return Grant{}, err
 	}
-	grant, err := u.Sessions.startRefreshing(ctx, user, client)
-	return grant, u.started(ctx, user, grant.Session, client, err)
-}
-
-// started records how a login ended. If the user changed their password or was disabled after it was verified, it
-// returns the usual refusal.
-func (u *Users) started(ctx context.Context, user User, session Session, client Client, err error) error {
-	switch {
-	case errs.Is(err, errs.KindNotFound):
-		if err := record(ctx, u.Audit, client.event(u.Now(), 0, LoginFailed, UserTarget(user.ID))); err != nil {
-			return err
-		}
-		return errs.Unauthenticated("credentials", "invalid")
-	case err != nil:
-		return err
-	}
-	return record(ctx, u.Audit, client.event(u.Now(), user.ID, LoggedIn, sessionTarget(session.ID)))
+	return u.begin(ctx, user, []string{MethodPassword}, Refreshing, client)
 }
 
 // attempt is a password that somebody gives for an account.

@@ -62,7 +62,7 @@ func intoOutlined(view *blog.ArticleView) []any {
 }
 
 func intoListed(view *blog.ArticleView) []any {
-	return append(intoOutlined(view), &view.Slug, &view.Title, &view.Description, (*tagList)(&view.TagList),
+	return append(intoOutlined(view), &view.Slug, &view.Title, &view.Description, (*textList)(&view.TagList),
 		&view.AuthorID, &view.Author.Username, &view.Author.Bio, &view.Author.Image)
 }
 
@@ -284,7 +284,7 @@ func (s *Store) UpdateArticle(
 				plain("a.created_at")+", "+plain("a.updated_at")+"\n  from articles as a where a.id = "+slugSQL+
 				s.dialect.locks("update"), slug),
 			row(&article.ID, &article.Slug, &article.Title, &article.Description, &article.Body,
-				(*tagList)(&article.TagList), &article.AuthorID, &article.FavoritesCount, at(&article.CreatedAt),
+				(*textList)(&article.TagList), &article.AuthorID, &article.FavoritesCount, at(&article.CreatedAt),
 				at(&article.UpdatedAt)),
 		})
 		if err != nil {
@@ -399,7 +399,7 @@ select `+list+`, case when count(*) > ? then (
   from `+mostUsed+` as used`,
 		used+newest, newest, used, newest, used+newest+1)
 	var more []string
-	err = s.read(ctx, query, row((*tagList)(&tags), (*tagList)(&more)))
+	err = s.read(ctx, query, row((*textList)(&tags), (*textList)(&more)))
 	if len(tags) > used+newest {
 		tags = append(tags[:used], more...)
 	}

@@ -261,23 +261,23 @@ func assignNullable[T any](target **T, value driver.Value) bool {
 	return ok
 }
 
-// tagList reads a list of tags, which is JSON in both databases.
-type tagList []string
+// textList reads a list of short texts, such as tags. In both databases it is JSON.
+type textList []string
 
 // ScanBytes implements [pgtype.BytesScanner].
-func (l *tagList) ScanBytes(text []byte) error { return l.Scan(string(text)) }
+func (l *textList) ScanBytes(text []byte) error { return l.Scan(string(text)) }
 
 // Scan implements [sql.Scanner].
-func (l *tagList) Scan(value any) error {
+func (l *textList) Scan(value any) error {
 	text, ok := value.(string)
 	if !ok && value != nil {
-		return fmt.Errorf("%T for a list of tags", value)
+		return fmt.Errorf("%T for a list of texts", value)
 	}
 	if strings.Contains(text, `\`) {
-		*l = nil // Unmarshal would write over the tags of the row before, which are kept
+		*l = nil // Unmarshal would write over the texts of the row before, which are kept
 		return json.Unmarshal([]byte(text), (*[]string)(l))
 	}
-	// Without escapes, every other piece between quotation marks is a tag.
+	// Without escapes, every other piece between quotation marks is one of them.
 	pieces := strings.Split(text, `"`)
 	*l = make([]string, 0, len(pieces)/2)
 	for i := 1; i < len(pieces); i += 2 {

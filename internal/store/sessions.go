@@ -20,6 +20,9 @@ type sessionColumns struct {
 	CreatedAt, LastSeenAt, ExpiresAt time.Time
 	UserAgent, IPAddress             string
 
+	Methods  []string
+	ProvedAt time.Time
+
 	RefreshGeneration *int64
 	RefreshHash       []byte
 	RefreshedAt       *time.Time
@@ -30,6 +33,9 @@ type sessionColumns struct {
 
 func (c sessionColumns) session() identity.Session {
 	c.CreatedAt, c.LastSeenAt, c.ExpiresAt = c.CreatedAt.UTC(), c.LastSeenAt.UTC(), c.ExpiresAt.UTC()
+	if c.ProvedAt = c.ProvedAt.UTC(); c.ProvedAt.IsZero() { // an earlier version wrote it
+		c.ProvedAt = c.CreatedAt
+	}
 	return identity.Session(c)
 }
 
@@ -63,12 +69,12 @@ func (s *Store) AddSession(ctx context.Context, user identity.User, session iden
 	// The lock waits for a change of the password that is under way, and then sees it. An id is never used twice, so a
 	// row that is there already comes from the try before.
 	query := `
-insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address,
+insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address, methods, proved_at,
                       refresh_generation, refresh_hash, ends_at)
 select ?, id, ?,
        coalesce((select ` + s.dialect.millisecondAfter("max(last_seen_at)") + `
                    from sessions as mine where mine.user_id = users.id and mine.last_seen_at > ?), ?),
-       ?, ?, ?, ?, ?, ?
+       ?, ?, ?, ?, ?, ?, ?, ?
   from users
  where id = ? and password_hash = ? and email_key = ? and disabled_at is null
    and ` + keyCounts + s.dialect.locks("share") + `
@@ -77,7 +83,7 @@ returning id`
 	var id string
 	err := s.ask(ctx, s.writes.NewRaw(query,
 		session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent,
-		session.IPAddress, session.RefreshGeneration, session.RefreshHash, session.EndsAt,
+		session.IPAddress, jsonOf(session.Methods), session.ProvedAt, session.RefreshGeneration, session.RefreshHash, session.EndsAt,
 		user.ID, user.PasswordHash, identity.Fold(user.Email), kid), &id)
 	if err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")
@@ -128,6 +134,7 @@ func (s *Store) owner(userID int64) *bun.SelectQuery {
 // sessionUserSQL is the query of every authenticated request whose session is not remembered.
 const sessionUserSQL = `
 select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessions.refresh_used,
+       coalesce(sessions.proved_at, sessions.created_at), sessions.methods,
        users.username, users.email, users.bio, users.image, users.disabled_at
   from sessions
   join users on users.id = sessions.user_id
@@ -147,8 +154,9 @@ func (s *Store) sessionWithUser(ctx context.Context, id, kid string) (identity.S
 	session := identity.Session{ID: id}
 	var user identity.User
 	err := s.readFrom(ctx, s.reads.DB, asSQL(sessionUserSQL, id, kid),
-		row(&user.ID, at(&session.ExpiresAt), &session.RefreshGeneration, &session.RefreshUsed, &user.Username,
-			&user.Email, &user.Bio, &user.Image, &user.DisabledAt))
+		row(&user.ID, at(&session.ExpiresAt), &session.RefreshGeneration, &session.RefreshUsed,
+			at(&session.ProvedAt), (*textList)(&session.Methods), &user.Username, &user.Email, &user.Bio, &user.Image,
+			&user.DisabledAt))
 	if err != nil {
 		return identity.Session{}, identity.User{}, missing(err, "session")
 	}

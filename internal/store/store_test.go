@@ -49,6 +49,7 @@ func newUser(name string) identity.User {
 
 func newSession(id string) identity.Session {
 	return identity.Session{ID: id, CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour),
+		Methods: []string{"pwd", "otp"}, ProvedAt: at.Add(time.Minute),
 		UserAgent: "test 'agent' \\ ?", IPAddress: "::1"}
 }
 
@@ -112,7 +113,10 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		session, found, err := db.SessionWithUser(ctx, presented("S1"), at)
 		must(t, err)
 		user.PasswordHash, user.CreatedAt, user.UpdatedAt, user.Role = "", time.Time{}, time.Time{}, ""
-		wantSame(t, "session", identity.Session{ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour)}, session)
+		wantSame(t, "session", identity.Session{
+			ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour), Methods: []string{"pwd", "otp"},
+			ProvedAt: at.Add(time.Minute),
+		}, session)
 		wantSame(t, "user of the session", user, found)
 	})
 }

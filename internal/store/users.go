@@ -64,10 +64,11 @@ func (s *Store) CreateUser(
 		}
 		var id string
 		if err := tx.NewRaw(`
-insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address)
-select ?, ?, ?, ?, ?, ?, ? where `+keyCounts+`
+insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address, methods, proved_at)
+select ?, ?, ?, ?, ?, ?, ?, ?, ? where `+keyCounts+`
 returning id`,
-			first.ID, row.ID, first.CreatedAt, first.LastSeenAt, first.ExpiresAt, first.UserAgent, first.IPAddress, kid,
+			first.ID, row.ID, first.CreatedAt, first.LastSeenAt, first.ExpiresAt, first.UserAgent, first.IPAddress,
+			jsonOf(first.Methods), first.ProvedAt, kid,
 		).Scan(ctx, &id); errors.Is(err, sql.ErrNoRows) {
 			return identity.ErrKeyGone
 		} else if err != nil {

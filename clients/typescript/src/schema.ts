@@ -804,6 +804,26 @@ export interface components {
              * @example true
              */
             current: boolean;
+            /**
+             * @description The methods by which the user proved who they are (RFC 8176); more may come in time. `pwd`: a password.
+             *     `otp`: a code of an authenticator app. `recovery`: a recovery code. `mfa`: methods of more than one kind.
+             * @example [
+             *       "pwd"
+             *     ]
+             */
+            amr: string[];
+            /**
+             * @description How strong the session is, by the assurance levels of NIST SP 800-63B: `aal1` after one factor, `aal2` after
+             *     two.
+             * @example aal1
+             */
+            acr: string;
+            /**
+             * Format: date-time
+             * @description When the user last proved who they are, in UTC. That is the login, or a proof after it.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            provedAt: string;
         };
         /** @description A session with its tokens. */
         SessionTokensEnvelope: {
@@ -2161,7 +2181,12 @@ export interface operations {
                      *           "expiresAt": "2026-02-19T03:22:56.637Z",
                      *           "ipAddress": "192.0.2.7",
                      *           "userAgent": "Mozilla/5.0",
-                     *           "current": true
+                     *           "current": true,
+                     *           "amr": [
+                     *             "pwd"
+                     *           ],
+                     *           "acr": "aal1",
+                     *           "provedAt": "2026-02-18T03:22:56.637Z"
                      *         }
                      *       ],
                      *       "notices": [
