@@ -20,6 +20,24 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for IntrospectionTokenType.
+const (
+	Bearer       IntrospectionTokenType = "Bearer"
+	RefreshToken IntrospectionTokenType = "refresh_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionTokenType enum.
+func (e IntrospectionTokenType) Valid() bool {
+	switch e {
+	case Bearer:
+		return true
+	case RefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JwkAlg.
 const (
 	ES256 JwkAlg = "ES256"
@@ -83,6 +101,33 @@ const (
 func (e JwkUse) Valid() bool {
 	switch e {
 	case Sig:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OAuthErrorEnvelopeError.
+const (
+	OAuthErrorEnvelopeErrorInvalidClient          OAuthErrorEnvelopeError = "invalid_client"
+	OAuthErrorEnvelopeErrorInvalidRequest         OAuthErrorEnvelopeError = "invalid_request"
+	OAuthErrorEnvelopeErrorServerError            OAuthErrorEnvelopeError = "server_error"
+	OAuthErrorEnvelopeErrorTemporarilyUnavailable OAuthErrorEnvelopeError = "temporarily_unavailable"
+	OAuthErrorEnvelopeErrorUnsupportedTokenType   OAuthErrorEnvelopeError = "unsupported_token_type"
+)
+
+// Valid indicates whether the value is a known member of the OAuthErrorEnvelopeError enum.
+func (e OAuthErrorEnvelopeError) Valid() bool {
+	switch e {
+	case OAuthErrorEnvelopeErrorInvalidClient:
+		return true
+	case OAuthErrorEnvelopeErrorInvalidRequest:
+		return true
+	case OAuthErrorEnvelopeErrorServerError:
+		return true
+	case OAuthErrorEnvelopeErrorTemporarilyUnavailable:
+		return true
+	case OAuthErrorEnvelopeErrorUnsupportedTokenType:
 		return true
 	default:
 		return false
@@ -281,6 +326,98 @@ type ErrorEnvelope struct {
 // Example: {"email":["is not a valid email"]}
 type Errors map[string][]string
 
+// Introspection What is known of a token (RFC 7662, section 2.2). All but `active` is left out of a token that does not count. A
+// refresh token has neither `aud` nor `jti`.
+type Introspection struct {
+	// Acr How strong the session is.
+	//
+	// Example: aal1
+	Acr string `json:"acr,omitempty"`
+
+	// Active Whether the token counts now.
+	//
+	// Example: true
+	Active bool `json:"active"`
+
+	// Amr The methods by which the user proved who they are (RFC 8176), as `getSessions` has them.
+	//
+	// Example: ["pwd"]
+	Amr []string `json:"amr,omitempty"`
+
+	// Aud Whom the token is for.
+	//
+	// Example: conduit
+	Aud string `json:"aud,omitempty"`
+
+	// AuthTime When the user last proved who they are, in seconds since 1970.
+	//
+	// Example: 1771384976
+	AuthTime int64 `json:"auth_time,omitempty"`
+
+	// Exp When the token expires, in seconds since 1970.
+	//
+	// Example: 1771385876
+	Exp int64 `json:"exp,omitempty"`
+
+	// Iat When the token was issued, in seconds since 1970.
+	//
+	// Example: 1771384976
+	Iat int64 `json:"iat,omitempty"`
+
+	// Iss Who issued the token.
+	//
+	// Example: conduit
+	Iss string `json:"iss,omitempty"`
+
+	// Jti The id of the token.
+	//
+	// Example: ZB5M2KQ7TA.1
+	Jti string `json:"jti,omitempty"`
+
+	// Nbf From when on the token counts, in seconds since 1970.
+	//
+	// Example: 1771384976
+	Nbf int64 `json:"nbf,omitempty"`
+
+	// Sid The id of the session.
+	//
+	// Example: 6DU6SQDSNCEOUM77E6AUP5IW4P
+	Sid string `json:"sid,omitempty"`
+
+	// Sub The id of the user.
+	//
+	// Example: 1
+	Sub string `json:"sub,omitempty"`
+
+	// TokenType What the token is. Only `Bearer` gives access.
+	//
+	// Example: Bearer
+	TokenType IntrospectionTokenType `json:"token_type,omitempty"`
+
+	// Username The user's name.
+	//
+	// Example: jake
+	Username string `json:"username,omitempty"`
+}
+
+// IntrospectionTokenType What the token is. Only `Bearer` gives access.
+//
+// Example: Bearer
+type IntrospectionTokenType string
+
+// IntrospectionRequest The body of `introspectToken` (RFC 7662, section 2.1).
+type IntrospectionRequest struct {
+	// Token The access token or refresh token.
+	//
+	// Example: eyJhbGciOiJFZERTQSJ9.e30.c2ln
+	Token string `json:"token"`
+
+	// TokenTypeHint What the token is said to be. Nothing depends on it.
+	//
+	// Example: access_token
+	TokenTypeHint string `json:"token_type_hint,omitempty"`
+}
+
 // Jwk A public key (RFC 7517, section 4).
 type Jwk struct {
 	// Alg The algorithm that the key signs with.
@@ -472,6 +609,27 @@ type Notice struct {
 	UserAgent string `json:"userAgent"`
 }
 
+// OAuthErrorEnvelope An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type OAuthErrorEnvelope struct {
+	// Error The code.
+	//
+	// Example: invalid_request
+	Error OAuthErrorEnvelopeError `json:"error"`
+
+	// Errors Messages by field. `body` may stand for the whole request body. A name that is no field says what the error is
+	// about.
+	//
+	//
+	// Example: {"email":["is not a valid email"]}
+	Errors Errors `json:"errors"`
+}
+
+// OAuthErrorEnvelopeError The code.
+//
+// Example: invalid_request
+type OAuthErrorEnvelopeError string
+
 // Profile What everybody may see of a person.
 type Profile struct {
 	// Bio A few words about oneself.
@@ -536,6 +694,19 @@ type RefreshSessionInput struct {
 type RefreshSessionRequest struct {
 	// Session The refresh token, which shows that the session is the caller's.
 	Session RefreshSessionInput `json:"session"`
+}
+
+// RevocationRequest The body of `revokeToken` (RFC 7009, section 2.1).
+type RevocationRequest struct {
+	// Token The access token or refresh token.
+	//
+	// Example: eyJhbGciOiJFZERTQSJ9.e30.c2ln
+	Token string `json:"token"`
+
+	// TokenTypeHint What the token is said to be. Nothing depends on it.
+	//
+	// Example: access_token
+	TokenTypeHint string `json:"token_type_hint,omitempty"`
 }
 
 // ServerMetadata Authorization server metadata (RFC 8414, section 2).
@@ -831,8 +1002,20 @@ type CredentialsMissing = ErrorEnvelope
 // FollowInvalid What every error looks like.
 type FollowInvalid = ErrorEnvelope
 
+// FormTooLarge An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type FormTooLarge = OAuthErrorEnvelope
+
+// FormTooSlow An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type FormTooSlow = OAuthErrorEnvelope
+
 // InternalError What every error looks like.
 type InternalError = ErrorEnvelope
+
+// InvalidClient An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type InvalidClient = OAuthErrorEnvelope
 
 // InvalidCredentials What every error looks like.
 type InvalidCredentials = ErrorEnvelope
@@ -861,17 +1044,37 @@ type QueryInvalid = ErrorEnvelope
 // RefreshTokenMissing What every error looks like.
 type RefreshTokenMissing = ErrorEnvelope
 
+// RevocationInvalid An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type RevocationInvalid = OAuthErrorEnvelope
+
 // SessionIdInvalid What every error looks like.
 type SessionIdInvalid = ErrorEnvelope
 
 // SessionNotFound What every error looks like.
 type SessionNotFound = ErrorEnvelope
 
+// TokenInternalError An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type TokenInternalError = OAuthErrorEnvelope
+
+// TokenRequestInvalid An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type TokenRequestInvalid = OAuthErrorEnvelope
+
+// TokenUnavailable An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type TokenUnavailable = OAuthErrorEnvelope
+
 // TooManyAttempts What every error looks like.
 type TooManyAttempts = ErrorEnvelope
 
 // TooManyChanges What every error looks like.
 type TooManyChanges = ErrorEnvelope
+
+// TooManyClientErrors An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type TooManyClientErrors = OAuthErrorEnvelope
 
 // TooManyRegistrations What every error looks like.
 type TooManyRegistrations = ErrorEnvelope
@@ -884,6 +1087,10 @@ type Unavailable = ErrorEnvelope
 
 // UnreadableBody What every error looks like.
 type UnreadableBody = ErrorEnvelope
+
+// UnsupportedForm An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+// 5.2) beside it.
+type UnsupportedForm = OAuthErrorEnvelope
 
 // UnsupportedMediaType What every error looks like.
 type UnsupportedMediaType = ErrorEnvelope
@@ -949,6 +1156,12 @@ type UpdateArticleJSONRequestBody = UpdateArticleRequest
 
 // CreateArticleCommentJSONRequestBody defines body for CreateArticleComment for application/json ContentType.
 type CreateArticleCommentJSONRequestBody = NewCommentRequest
+
+// IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
+type IntrospectTokenFormdataRequestBody = IntrospectionRequest
+
+// RevokeTokenFormdataRequestBody defines body for RevokeToken for application/x-www-form-urlencoded ContentType.
+type RevokeTokenFormdataRequestBody = RevocationRequest
 
 // CreateSessionJSONRequestBody defines body for CreateSession for application/json ContentType.
 type CreateSessionJSONRequestBody = NewSessionRequest
@@ -1173,6 +1386,32 @@ type ClientInterface interface {
 	// Corresponds with POST /articles/{slug}/favorite (the `CreateArticleFavorite` operationId).
 	CreateArticleFavorite(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// IntrospectTokenWithBody Ask whether a token counts
+	//
+	// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
+	// of an access token whether this server would accept it now, and of a refresh token whether it can be exchanged.
+	// Of all other tokens it says `{"active": false}`, and no more.
+	//
+	// Look at `token_type`, too: only a `Bearer` token gives access.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /introspect (the `IntrospectToken` operationId).
+	IntrospectTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// IntrospectTokenWithFormdataBody Ask whether a token counts
+	//
+	// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
+	// of an access token whether this server would accept it now, and of a refresh token whether it can be exchanged.
+	// Of all other tokens it says `{"active": false}`, and no more.
+	//
+	// Look at `token_type`, too: only a `Bearer` token gives access.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /introspect (the `IntrospectToken` operationId).
+	IntrospectTokenWithFormdataBody(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetProfileByUsername Read a profile
 	//
 	// Returns what everybody may see of a person. `following` says whether the reader follows that person; it is false
@@ -1195,6 +1434,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /profiles/{username}/follow (the `FollowUserByUsername` operationId).
 	FollowUserByUsername(ctx context.Context, username Username, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeTokenWithBody End the session of a token
+	//
+	// Token revocation (RFC 7009). Ends the session that the token names at once, on every server, and with it all
+	// tokens of the session. Whoever holds a token that counts may do so. A registered resource server may say who it
+	// is.
+	//
+	// An access token has to count. A refresh token need only be one of the session's, for whoever has an older one
+	// lost the answer with the newer one, or has stolen it. The answer is 200 for unknown and ended tokens, too.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /revoke (the `RevokeToken` operationId).
+	RevokeTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeTokenWithFormdataBody End the session of a token
+	//
+	// Token revocation (RFC 7009). Ends the session that the token names at once, on every server, and with it all
+	// tokens of the session. Whoever holds a token that counts may do so. A registered resource server may say who it
+	// is.
+	//
+	// An access token has to count. A refresh token need only be one of the session's, for whoever has an older one
+	// lost the answer with the newer one, or has stolen it. The answer is 200 for unknown and ended tokens, too.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /revoke (the `RevokeToken` operationId).
+	RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateSessionWithBody Log in with short tokens
 	//
@@ -1695,6 +1962,52 @@ func (c *Client) CreateArticleFavorite(ctx context.Context, slug Slug, reqEditor
 	return c.Client.Do(req)
 }
 
+// IntrospectTokenWithBody Ask whether a token counts
+//
+// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
+// of an access token whether this server would accept it now, and of a refresh token whether it can be exchanged.
+// Of all other tokens it says `{"active": false}`, and no more.
+//
+// Look at `token_type`, too: only a `Bearer` token gives access.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /introspect (the `IntrospectToken` operationId).
+func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIntrospectTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// IntrospectTokenWithFormdataBody Ask whether a token counts
+//
+// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
+// of an access token whether this server would accept it now, and of a refresh token whether it can be exchanged.
+// Of all other tokens it says `{"active": false}`, and no more.
+//
+// Look at `token_type`, too: only a `Bearer` token gives access.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /introspect (the `IntrospectToken` operationId).
+func (c *Client) IntrospectTokenWithFormdataBody(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIntrospectTokenRequestWithFormdataBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetProfileByUsername Read a profile
 //
 // Returns what everybody may see of a person. `following` says whether the reader follows that person; it is false
@@ -1738,6 +2051,54 @@ func (c *Client) UnfollowUserByUsername(ctx context.Context, username Username, 
 // Corresponds with POST /profiles/{username}/follow (the `FollowUserByUsername` operationId).
 func (c *Client) FollowUserByUsername(ctx context.Context, username Username, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFollowUserByUsernameRequest(c.Server, username)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeTokenWithBody End the session of a token
+//
+// Token revocation (RFC 7009). Ends the session that the token names at once, on every server, and with it all
+// tokens of the session. Whoever holds a token that counts may do so. A registered resource server may say who it
+// is.
+//
+// An access token has to count. A refresh token need only be one of the session's, for whoever has an older one
+// lost the answer with the newer one, or has stolen it. The answer is 200 for unknown and ended tokens, too.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /revoke (the `RevokeToken` operationId).
+func (c *Client) RevokeTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeTokenWithFormdataBody End the session of a token
+//
+// Token revocation (RFC 7009). Ends the session that the token names at once, on every server, and with it all
+// tokens of the session. Whoever holds a token that counts may do so. A registered resource server may say who it
+// is.
+//
+// An access token has to count. A refresh token need only be one of the session's, for whoever has an older one
+// lost the answer with the newer one, or has stolen it. The answer is 200 for unknown and ended tokens, too.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /revoke (the `RevokeToken` operationId).
+func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeTokenRequestWithFormdataBody(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2765,6 +3126,46 @@ func NewCreateArticleFavoriteRequest(server string, slug Slug) (*http.Request, e
 	return req, nil
 }
 
+// NewIntrospectTokenRequestWithFormdataBody calls the generic IntrospectToken builder with application/x-www-form-urlencoded body
+func NewIntrospectTokenRequestWithFormdataBody(server string, body IntrospectTokenFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewIntrospectTokenRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewIntrospectTokenRequestWithBody constructs an http.Request for the IntrospectToken method, with any body, and a specified content type
+func NewIntrospectTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/introspect")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetProfileByUsernameRequest constructs an http.Request for the GetProfileByUsername method
 func NewGetProfileByUsernameRequest(server string, username Username) (*http.Request, error) {
 	var err error
@@ -2863,6 +3264,46 @@ func NewFollowUserByUsernameRequest(server string, username Username) (*http.Req
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewRevokeTokenRequestWithFormdataBody calls the generic RevokeToken builder with application/x-www-form-urlencoded body
+func NewRevokeTokenRequestWithFormdataBody(server string, body RevokeTokenFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewRevokeTokenRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewRevokeTokenRequestWithBody constructs an http.Request for the RevokeToken method, with any body, and a specified content type
+func NewRevokeTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/revoke")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -3471,6 +3912,32 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /articles/{slug}/favorite (the `CreateArticleFavorite` operationId).
 	CreateArticleFavoriteWithResponse(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*CreateArticleFavoriteResponse, error)
 
+	// IntrospectTokenWithBodyWithResponse Ask whether a token counts
+	//
+	// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
+	// of an access token whether this server would accept it now, and of a refresh token whether it can be exchanged.
+	// Of all other tokens it says `{"active": false}`, and no more.
+	//
+	// Look at `token_type`, too: only a `Bearer` token gives access.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /introspect (the `IntrospectToken` operationId).
+	IntrospectTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*IntrospectTokenResponse, error)
+
+	// IntrospectTokenWithFormdataBodyWithResponse Ask whether a token counts
+	//
+	// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
+	// of an access token whether this server would accept it now, and of a refresh token whether it can be exchanged.
+	// Of all other tokens it says `{"active": false}`, and no more.
+	//
+	// Look at `token_type`, too: only a `Bearer` token gives access.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /introspect (the `IntrospectToken` operationId).
+	IntrospectTokenWithFormdataBodyWithResponse(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*IntrospectTokenResponse, error)
+
 	// GetProfileByUsernameWithResponse Read a profile
 	//
 	// Returns what everybody may see of a person. `following` says whether the reader follows that person; it is false
@@ -3499,6 +3966,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /profiles/{username}/follow (the `FollowUserByUsername` operationId).
 	FollowUserByUsernameWithResponse(ctx context.Context, username Username, reqEditors ...RequestEditorFn) (*FollowUserByUsernameResponse, error)
+
+	// RevokeTokenWithBodyWithResponse End the session of a token
+	//
+	// Token revocation (RFC 7009). Ends the session that the token names at once, on every server, and with it all
+	// tokens of the session. Whoever holds a token that counts may do so. A registered resource server may say who it
+	// is.
+	//
+	// An access token has to count. A refresh token need only be one of the session's, for whoever has an older one
+	// lost the answer with the newer one, or has stolen it. The answer is 200 for unknown and ended tokens, too.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /revoke (the `RevokeToken` operationId).
+	RevokeTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error)
+
+	// RevokeTokenWithFormdataBodyWithResponse End the session of a token
+	//
+	// Token revocation (RFC 7009). Ends the session that the token names at once, on every server, and with it all
+	// tokens of the session. Whoever holds a token that counts may do so. A registered resource server may say who it
+	// is.
+	//
+	// An access token has to count. A refresh token need only be one of the session's, for whoever has an older one
+	// lost the answer with the newer one, or has stolen it. The answer is 200 for unknown and ended tokens, too.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /revoke (the `RevokeToken` operationId).
+	RevokeTokenWithFormdataBodyWithResponse(ctx context.Context, body RevokeTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error)
 
 	// CreateSessionWithBodyWithResponse Log in with short tokens
 	//
@@ -4932,6 +5427,131 @@ func (r CreateArticleFavoriteResponse) ContentType() string {
 	return ""
 }
 
+// IntrospectTokenResponse401Headers the declared response headers of an HTTP 401 response for IntrospectToken
+type IntrospectTokenResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// IntrospectTokenResponse415Headers the declared response headers of an HTTP 415 response for IntrospectToken
+type IntrospectTokenResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// IntrospectTokenResponse429Headers the declared response headers of an HTTP 429 response for IntrospectToken
+type IntrospectTokenResponse429Headers struct {
+	RetryAfter int32
+}
+
+// IntrospectTokenResponse503Headers the declared response headers of an HTTP 503 response for IntrospectToken
+type IntrospectTokenResponse503Headers struct {
+	RetryAfter int32
+}
+
+type IntrospectTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Introspection
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *TokenRequestInvalid
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *InvalidClient
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *FormTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *FormTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedForm
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyClientErrors
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *TokenInternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *TokenUnavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *IntrospectTokenResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *IntrospectTokenResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *IntrospectTokenResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *IntrospectTokenResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r IntrospectTokenResponse) GetJSON200() *Introspection {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r IntrospectTokenResponse) GetJSON400() *TokenRequestInvalid {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r IntrospectTokenResponse) GetJSON401() *InvalidClient {
+	return r.JSON401
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r IntrospectTokenResponse) GetJSON408() *FormTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r IntrospectTokenResponse) GetJSON413() *FormTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r IntrospectTokenResponse) GetJSON415() *UnsupportedForm {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r IntrospectTokenResponse) GetJSON429() *TooManyClientErrors {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r IntrospectTokenResponse) GetJSON500() *TokenInternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r IntrospectTokenResponse) GetJSON503() *TokenUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r IntrospectTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r IntrospectTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r IntrospectTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r IntrospectTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetProfileByUsernameResponse304Headers the declared response headers of an HTTP 304 response for GetProfileByUsername
 type GetProfileByUsernameResponse304Headers struct {
 	ETag string
@@ -5189,6 +5809,124 @@ func (r FollowUserByUsernameResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r FollowUserByUsernameResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeTokenResponse401Headers the declared response headers of an HTTP 401 response for RevokeToken
+type RevokeTokenResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RevokeTokenResponse415Headers the declared response headers of an HTTP 415 response for RevokeToken
+type RevokeTokenResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// RevokeTokenResponse429Headers the declared response headers of an HTTP 429 response for RevokeToken
+type RevokeTokenResponse429Headers struct {
+	RetryAfter int32
+}
+
+// RevokeTokenResponse503Headers the declared response headers of an HTTP 503 response for RevokeToken
+type RevokeTokenResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RevokeTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *RevocationInvalid
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *InvalidClient
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *FormTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *FormTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedForm
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyClientErrors
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *TokenInternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *TokenUnavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RevokeTokenResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *RevokeTokenResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RevokeTokenResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RevokeTokenResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r RevokeTokenResponse) GetJSON400() *RevocationInvalid {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r RevokeTokenResponse) GetJSON401() *InvalidClient {
+	return r.JSON401
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r RevokeTokenResponse) GetJSON408() *FormTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r RevokeTokenResponse) GetJSON413() *FormTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r RevokeTokenResponse) GetJSON415() *UnsupportedForm {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RevokeTokenResponse) GetJSON429() *TooManyClientErrors {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RevokeTokenResponse) GetJSON500() *TokenInternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RevokeTokenResponse) GetJSON503() *TokenUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeTokenResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6704,6 +7442,44 @@ func (c *ClientWithResponses) CreateArticleFavoriteWithResponse(ctx context.Cont
 	return ParseCreateArticleFavoriteResponse(rsp)
 }
 
+// IntrospectTokenWithBodyWithResponse Ask whether a token counts
+//
+// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
+// of an access token whether this server would accept it now, and of a refresh token whether it can be exchanged.
+// Of all other tokens it says `{"active": false}`, and no more.
+//
+// Look at `token_type`, too: only a `Bearer` token gives access.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /introspect (the `IntrospectToken` operationId).
+func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*IntrospectTokenResponse, error) {
+	rsp, err := c.IntrospectTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIntrospectTokenResponse(rsp)
+}
+
+// IntrospectTokenWithFormdataBodyWithResponse Ask whether a token counts
+//
+// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
+// of an access token whether this server would accept it now, and of a refresh token whether it can be exchanged.
+// Of all other tokens it says `{"active": false}`, and no more.
+//
+// Look at `token_type`, too: only a `Bearer` token gives access.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /introspect (the `IntrospectToken` operationId).
+func (c *ClientWithResponses) IntrospectTokenWithFormdataBodyWithResponse(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*IntrospectTokenResponse, error) {
+	rsp, err := c.IntrospectTokenWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIntrospectTokenResponse(rsp)
+}
+
 // GetProfileByUsernameWithResponse Read a profile
 //
 // Returns what everybody may see of a person. `following` says whether the reader follows that person; it is false
@@ -6749,6 +7525,46 @@ func (c *ClientWithResponses) FollowUserByUsernameWithResponse(ctx context.Conte
 		return nil, err
 	}
 	return ParseFollowUserByUsernameResponse(rsp)
+}
+
+// RevokeTokenWithBodyWithResponse End the session of a token
+//
+// Token revocation (RFC 7009). Ends the session that the token names at once, on every server, and with it all
+// tokens of the session. Whoever holds a token that counts may do so. A registered resource server may say who it
+// is.
+//
+// An access token has to count. A refresh token need only be one of the session's, for whoever has an older one
+// lost the answer with the newer one, or has stolen it. The answer is 200 for unknown and ended tokens, too.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /revoke (the `RevokeToken` operationId).
+func (c *ClientWithResponses) RevokeTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error) {
+	rsp, err := c.RevokeTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeTokenResponse(rsp)
+}
+
+// RevokeTokenWithFormdataBodyWithResponse End the session of a token
+//
+// Token revocation (RFC 7009). Ends the session that the token names at once, on every server, and with it all
+// tokens of the session. Whoever holds a token that counts may do so. A registered resource server may say who it
+// is.
+//
+// An access token has to count. A refresh token need only be one of the session's, for whoever has an older one
+// lost the answer with the newer one, or has stolen it. The answer is 200 for unknown and ended tokens, too.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /revoke (the `RevokeToken` operationId).
+func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx context.Context, body RevokeTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error) {
+	rsp, err := c.RevokeTokenWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeTokenResponse(rsp)
 }
 
 // CreateSessionWithBodyWithResponse Log in with short tokens
@@ -8254,6 +9070,131 @@ func ParseCreateArticleFavoriteResponse(rsp *http.Response) (*CreateArticleFavor
 	return response, nil
 }
 
+// ParseIntrospectTokenResponse parses an HTTP response from a IntrospectTokenWithResponse call
+func ParseIntrospectTokenResponse(rsp *http.Response) (*IntrospectTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &IntrospectTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Introspection
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest TokenRequestInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest InvalidClient
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest FormTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest FormTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedForm
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyClientErrors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest TokenInternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest TokenUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers IntrospectTokenResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers IntrospectTokenResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers IntrospectTokenResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers IntrospectTokenResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetProfileByUsernameResponse parses an HTTP response from a GetProfileByUsernameWithResponse call
 func ParseGetProfileByUsernameResponse(rsp *http.Response) (*GetProfileByUsernameResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8489,6 +9430,127 @@ func ParseFollowUserByUsernameResponse(rsp *http.Response) (*FollowUserByUsernam
 		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers FollowUserByUsernameResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeTokenResponse parses an HTTP response from a RevokeTokenWithResponse call
+func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest RevocationInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest InvalidClient
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest FormTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest FormTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedForm
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyClientErrors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest TokenInternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest TokenUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RevokeTokenResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers RevokeTokenResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers RevokeTokenResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RevokeTokenResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -9784,6 +10846,9 @@ type ServerInterface interface {
 	// CreateArticleFavorite Mark an article as favourite
 	// (POST /articles/{slug}/favorite)
 	CreateArticleFavorite(w http.ResponseWriter, r *http.Request, slug Slug)
+	// IntrospectToken Ask whether a token counts
+	// (POST /introspect)
+	IntrospectToken(w http.ResponseWriter, r *http.Request)
 	// GetProfileByUsername Read a profile
 	// (GET /profiles/{username})
 	GetProfileByUsername(w http.ResponseWriter, r *http.Request, username Username)
@@ -9793,6 +10858,9 @@ type ServerInterface interface {
 	// FollowUserByUsername Follow a person
 	// (POST /profiles/{username}/follow)
 	FollowUserByUsername(w http.ResponseWriter, r *http.Request, username Username)
+	// RevokeToken End the session of a token
+	// (POST /revoke)
+	RevokeToken(w http.ResponseWriter, r *http.Request)
 	// CreateSession Log in with short tokens
 	// (POST /sessions)
 	CreateSession(w http.ResponseWriter, r *http.Request)
@@ -10285,6 +11353,20 @@ func (siw *ServerInterfaceWrapper) CreateArticleFavorite(w http.ResponseWriter, 
 	handler.ServeHTTP(w, r)
 }
 
+// IntrospectToken operation middleware
+func (siw *ServerInterfaceWrapper) IntrospectToken(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.IntrospectToken(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetProfileByUsername operation middleware
 func (siw *ServerInterfaceWrapper) GetProfileByUsername(w http.ResponseWriter, r *http.Request) {
 
@@ -10354,6 +11436,20 @@ func (siw *ServerInterfaceWrapper) FollowUserByUsername(w http.ResponseWriter, r
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.FollowUserByUsername(w, r, username)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevokeToken operation middleware
+func (siw *ServerInterfaceWrapper) RevokeToken(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeToken(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -10676,9 +11772,11 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/articles/{slug}/favorite", wrapper.DeleteArticleFavorite)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/articles/{slug}/favorite", wrapper.CreateArticleFavorite)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles/feed", wrapper.GetArticlesFeed)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/introspect", wrapper.IntrospectToken)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/profiles/{username}", wrapper.GetProfileByUsername)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/profiles/{username}/follow", wrapper.UnfollowUserByUsername)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/profiles/{username}/follow", wrapper.FollowUserByUsername)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/revoke", wrapper.RevokeToken)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions", wrapper.CreateSession)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/refresh", wrapper.RefreshSession)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tags", wrapper.GetTags)
@@ -10721,7 +11819,20 @@ type CredentialsMissingJSONResponse ErrorEnvelope
 
 type FollowInvalidJSONResponse ErrorEnvelope
 
+type FormTooLargeJSONResponse OAuthErrorEnvelope
+
+type FormTooSlowJSONResponse OAuthErrorEnvelope
+
 type InternalErrorJSONResponse ErrorEnvelope
+
+type InvalidClientResponseHeaders struct {
+	WWWAuthenticate string
+}
+type InvalidClientJSONResponse struct {
+	Body OAuthErrorEnvelope
+
+	Headers InvalidClientResponseHeaders
+}
 
 type InvalidCredentialsResponseHeaders struct {
 	WWWAuthenticate string
@@ -10762,9 +11873,24 @@ type QueryInvalidJSONResponse ErrorEnvelope
 
 type RefreshTokenMissingJSONResponse ErrorEnvelope
 
+type RevocationInvalidJSONResponse OAuthErrorEnvelope
+
 type SessionIdInvalidJSONResponse ErrorEnvelope
 
 type SessionNotFoundJSONResponse ErrorEnvelope
+
+type TokenInternalErrorJSONResponse OAuthErrorEnvelope
+
+type TokenRequestInvalidJSONResponse OAuthErrorEnvelope
+
+type TokenUnavailableResponseHeaders struct {
+	RetryAfter int32
+}
+type TokenUnavailableJSONResponse struct {
+	Body OAuthErrorEnvelope
+
+	Headers TokenUnavailableResponseHeaders
+}
 
 type TooManyAttemptsResponseHeaders struct {
 	RetryAfter int32
@@ -10782,6 +11908,15 @@ type TooManyChangesJSONResponse struct {
 	Body ErrorEnvelope
 
 	Headers TooManyChangesResponseHeaders
+}
+
+type TooManyClientErrorsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyClientErrorsJSONResponse struct {
+	Body OAuthErrorEnvelope
+
+	Headers TooManyClientErrorsResponseHeaders
 }
 
 type TooManyRegistrationsResponseHeaders struct {
@@ -10812,6 +11947,15 @@ type UnavailableJSONResponse struct {
 }
 
 type UnreadableBodyJSONResponse ErrorEnvelope
+
+type UnsupportedFormResponseHeaders struct {
+	AcceptEncoding string
+}
+type UnsupportedFormJSONResponse struct {
+	Body OAuthErrorEnvelope
+
+	Headers UnsupportedFormResponseHeaders
+}
 
 type UnsupportedMediaTypeResponseHeaders struct {
 	AcceptEncoding string
@@ -12150,6 +13294,148 @@ func (response CreateArticleFavorite503JSONResponse) VisitCreateArticleFavoriteR
 	return err
 }
 
+type IntrospectTokenRequestObject struct {
+	Body *IntrospectTokenFormdataRequestBody
+}
+
+type IntrospectTokenResponseObject interface {
+	VisitIntrospectTokenResponse(w http.ResponseWriter) error
+}
+
+type IntrospectToken200JSONResponse Introspection
+
+func (response IntrospectToken200JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken400JSONResponse struct {
+	TokenRequestInvalidJSONResponse
+}
+
+func (response IntrospectToken400JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken401JSONResponse struct{ InvalidClientJSONResponse }
+
+func (response IntrospectToken401JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken408JSONResponse struct{ FormTooSlowJSONResponse }
+
+func (response IntrospectToken408JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken413JSONResponse struct{ FormTooLargeJSONResponse }
+
+func (response IntrospectToken413JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken415JSONResponse struct{ UnsupportedFormJSONResponse }
+
+func (response IntrospectToken415JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken429JSONResponse struct {
+	TooManyClientErrorsJSONResponse
+}
+
+func (response IntrospectToken429JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken500JSONResponse struct{ TokenInternalErrorJSONResponse }
+
+func (response IntrospectToken500JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken503JSONResponse struct{ TokenUnavailableJSONResponse }
+
+func (response IntrospectToken503JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetProfileByUsernameRequestObject struct {
 	Username Username `json:"username"`
 }
@@ -12413,6 +13699,140 @@ func (response FollowUserByUsername500JSONResponse) VisitFollowUserByUsernameRes
 type FollowUserByUsername503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response FollowUserByUsername503JSONResponse) VisitFollowUserByUsernameResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeTokenRequestObject struct {
+	Body *RevokeTokenFormdataRequestBody
+}
+
+type RevokeTokenResponseObject interface {
+	VisitRevokeTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeToken200Response struct {
+}
+
+func (response RevokeToken200Response) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(200)
+	return nil
+}
+
+type RevokeToken400JSONResponse struct{ RevocationInvalidJSONResponse }
+
+func (response RevokeToken400JSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeToken401JSONResponse struct{ InvalidClientJSONResponse }
+
+func (response RevokeToken401JSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeToken408JSONResponse struct{ FormTooSlowJSONResponse }
+
+func (response RevokeToken408JSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeToken413JSONResponse struct{ FormTooLargeJSONResponse }
+
+func (response RevokeToken413JSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeToken415JSONResponse struct{ UnsupportedFormJSONResponse }
+
+func (response RevokeToken415JSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeToken429JSONResponse struct {
+	TooManyClientErrorsJSONResponse
+}
+
+func (response RevokeToken429JSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeToken500JSONResponse struct{ TokenInternalErrorJSONResponse }
+
+func (response RevokeToken500JSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeToken503JSONResponse struct{ TokenUnavailableJSONResponse }
+
+func (response RevokeToken503JSONResponse) VisitRevokeTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13868,6 +15288,9 @@ type StrictServerInterface interface {
 	// CreateArticleFavorite Mark an article as favourite
 	// (POST /articles/{slug}/favorite)
 	CreateArticleFavorite(ctx context.Context, request CreateArticleFavoriteRequestObject) (CreateArticleFavoriteResponseObject, error)
+	// IntrospectToken Ask whether a token counts
+	// (POST /introspect)
+	IntrospectToken(ctx context.Context, request IntrospectTokenRequestObject) (IntrospectTokenResponseObject, error)
 	// GetProfileByUsername Read a profile
 	// (GET /profiles/{username})
 	GetProfileByUsername(ctx context.Context, request GetProfileByUsernameRequestObject) (GetProfileByUsernameResponseObject, error)
@@ -13877,6 +15300,9 @@ type StrictServerInterface interface {
 	// FollowUserByUsername Follow a person
 	// (POST /profiles/{username}/follow)
 	FollowUserByUsername(ctx context.Context, request FollowUserByUsernameRequestObject) (FollowUserByUsernameResponseObject, error)
+	// RevokeToken End the session of a token
+	// (POST /revoke)
+	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
 	// CreateSession Log in with short tokens
 	// (POST /sessions)
 	CreateSession(ctx context.Context, request CreateSessionRequestObject) (CreateSessionResponseObject, error)
@@ -14309,6 +15735,41 @@ func (sh *strictHandler) CreateArticleFavorite(w http.ResponseWriter, r *http.Re
 	}
 }
 
+// IntrospectToken operation middleware
+func (sh *strictHandler) IntrospectToken(w http.ResponseWriter, r *http.Request) {
+	var request IntrospectTokenRequestObject
+
+	if err := r.ParseForm(); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode formdata: %w", err))
+		return
+	}
+	var body IntrospectTokenFormdataRequestBody
+	if err := runtime.BindForm(&body, r.Form, nil, nil); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't bind formdata: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.IntrospectToken(ctx, request.(IntrospectTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "IntrospectToken")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(IntrospectTokenResponseObject); ok {
+		if err := validResponse.VisitIntrospectTokenResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetProfileByUsername operation middleware
 func (sh *strictHandler) GetProfileByUsername(w http.ResponseWriter, r *http.Request, username Username) {
 	var request GetProfileByUsernameRequestObject
@@ -14380,6 +15841,41 @@ func (sh *strictHandler) FollowUserByUsername(w http.ResponseWriter, r *http.Req
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(FollowUserByUsernameResponseObject); ok {
 		if err := validResponse.VisitFollowUserByUsernameResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevokeToken operation middleware
+func (sh *strictHandler) RevokeToken(w http.ResponseWriter, r *http.Request) {
+	var request RevokeTokenRequestObject
+
+	if err := r.ParseForm(); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode formdata: %w", err))
+		return
+	}
+	var body RevokeTokenFormdataRequestBody
+	if err := runtime.BindForm(&body, r.Form, nil, nil); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't bind formdata: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeToken(ctx, request.(RevokeTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeToken")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeTokenResponseObject); ok {
+		if err := validResponse.VisitRevokeTokenResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

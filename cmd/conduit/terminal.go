@@ -84,6 +84,20 @@ func (t table) session(session identity.AccountSession) error {
 		moment(session.ExpiresAt), printable(session.IPAddress), printable(session.UserAgent))
 }
 
+const clientColumns = "ID\tNAME\tCREATED\tSECRETS"
+
+func (t table) client(client identity.ResourceServer) error {
+	var secrets []string
+	for _, secret := range client.Secrets {
+		text := "since " + moment(secret.CreatedAt)
+		if secret.EndsAt != nil {
+			text += " until " + moment(*secret.EndsAt)
+		}
+		secrets = append(secrets, text)
+	}
+	return t.row(client.ID, printable(client.Name), moment(client.CreatedAt), strings.Join(secrets, ", "))
+}
+
 const eventColumns = "TIME\tACTOR\tACTION\tTARGET\tIP ADDRESS\tREQUEST\tUSER AGENT"
 
 func (t table) event(event identity.Event) error {

@@ -34,7 +34,10 @@ type App struct {
 	Deletions *identity.Deletions
 	Sessions  *identity.Sessions
 	Throttle  *identity.Throttle
-	HTTP      httpapi.Config // what the handler is made of
+
+	ResourceServers *identity.ResourceServers
+
+	HTTP httpapi.Config // what the handler is made of
 
 	Local     string // the URL at which this machine reaches the server; empty without a listener
 	PublicURL string // the URL under which others reach it
@@ -204,7 +207,7 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 	a.passwords = auth.NewPasswords(o.Hashing)
 	a.Sessions = &identity.Sessions{
 		Store: db, Audit: db, Tokens: tokens{a.tokens}, Refresh: refresh, Lifetime: o.SessionLifetime,
-		Limits: o.Refresh, Max: o.MaxSessions, Now: o.Now, NewID: newID,
+		Limits: o.Refresh, Issuer: o.Issuer, Max: o.MaxSessions, Now: o.Now, NewID: newID,
 	}
 	clock := o.Now
 	if o.Seed != 0 {
@@ -215,6 +218,7 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 		PerPair: o.LoginAttempts, PerAccount: o.AccountAttempts, PerNetwork: o.NetworkAttempts,
 		Registrations: o.RegistrationsPerHour,
 	}
+	a.ResourceServers = &identity.ResourceServers{Store: db, Throttle: a.Throttle, Now: o.Now}
 	a.Deletions = identity.NewDeletions(db, a.removed, a.upkeepFailed)
 	a.Users = &identity.Users{
 		Store: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy, Sessions: a.Sessions,
@@ -247,6 +251,7 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	a.HTTP = o.HTTP
 	config := &a.HTTP
 	config.Users, config.Sessions, config.Keys = a.Users, a.Sessions, a.Keys
+	config.ResourceServers = a.ResourceServers
 	config.Profiles = &blog.Profiles{Store: db}
 	config.Articles = &blog.Articles{Store: db, Now: o.Now, NewID: newID}
 	config.Comments = &blog.Comments{Store: db, Now: o.Now}

@@ -39,11 +39,15 @@ func (t tokens) Verify(ctx context.Context, token string) (identity.Presented, e
 	switch {
 	case errors.Is(err, auth.ErrExpired):
 		err = identity.ErrTokenExpired
+	case errors.Is(err, auth.ErrOtherKind):
+		err = identity.ErrTokenOther
 	case errors.Is(err, auth.ErrInvalid):
 		err = identity.ErrTokenInvalid
 	}
 	return identity.Presented{
 		Token: token, ID: claims.TokenID, KeyID: claims.KeyID, SessionID: claims.SessionID, UserID: claims.UserID,
+		Issuer: claims.Issuer, Audience: claims.Audience,
+		IssuedAt: claims.IssuedAt, NotBefore: claims.NotBefore, ExpiresAt: claims.ExpiresAt,
 	}, outage(err)
 }
 

@@ -101,12 +101,17 @@ func decodePart(part string) ([]byte, error) {
 // tokenType keeps access tokens apart from all other JWTs (RFC 9068 §2.1, RFC 8725 §3.11).
 const tokenType = "at+jwt"
 
+// statusListType is that of status lists (draft-ietf-oauth-status-list §5.1).
+const statusListType = "statuslist+jwt"
+
 // readHeader takes alg, kid and typ and nothing else. So two sorts of members need no rule of their own: jwk, jku, x5u
 // and x5c, by which a token would bring its own key, and crit, b64, zip and cty, which would change how it is read.
 func readHeader(data []byte) (h header, err error) {
 	switch {
 	case readExactly(data, &h) != nil:
 		return header{}, errors.New("header: not alg, kid and typ as they are signed")
+	case h.Type == statusListType:
+		return header{}, ErrOtherKind
 	case h.Type != tokenType:
 		return header{}, errors.New("header: typ is not at+jwt")
 	case len(h.KeyID) != kidLength:

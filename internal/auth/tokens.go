@@ -23,6 +23,10 @@ var (
 	// ErrExpired says that a token is ours and that nothing but its time is wrong. Verify never returns it for a token
 	// whose signature it did not verify.
 	ErrExpired = errors.New("auth: expired token")
+
+	// ErrOtherKind says that a token says of itself that it is of another kind that we sign: a status list. It is an
+	// ErrInvalid.
+	ErrOtherKind = fmt.Errorf("%w: a status list", ErrInvalid)
 )
 
 // The instances' clocks may differ. A token from the future was signed by one whose clock is ahead, so there is leeway.
@@ -38,7 +42,10 @@ type Claims struct {
 	SessionID string // sid
 	TokenID   string // jti
 	KeyID     string // kid, of the header
+	Issuer    string
+	Audience  string
 	IssuedAt  time.Time
+	NotBefore time.Time
 	ExpiresAt time.Time
 }
 
@@ -211,9 +218,8 @@ func (t *Tokens) Verify(ctx context.Context, token string) (Claims, error) {
 
 // verified is a token that passed, with what recheck needs.
 type verified struct {
-	claims    Claims
-	notBefore time.Time
-	key       *signingKey
+	claims Claims
+	key    *signingKey
 }
 
 // recheck checks again what the clock may have changed since a token passed.
@@ -222,7 +228,7 @@ func (t *Tokens) recheck(v verified) (Claims, error) {
 	switch {
 	case !v.key.verifies(now):
 		return Claims{}, errKeyState
-	case now.Before(v.claims.IssuedAt.Add(-leeway)), now.Before(v.notBefore.Add(-leeway)):
+	case now.Before(v.claims.IssuedAt.Add(-leeway)), now.Before(v.claims.NotBefore.Add(-leeway)):
 		return Claims{}, errNotYetValid
 	case !now.Before(v.claims.ExpiresAt.Add(expiryLeeway)):
 		return v.claims, errExpired
@@ -240,7 +246,10 @@ var (
 
 func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapshot, error) {
 	c, err := readCompact(token)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrOtherKind):
+		return verified{}, nil, err
+	case err != nil:
 		return verified{}, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	key, keys, err := t.ring.find(ctx, c.header.KeyID)
@@ -274,11 +283,13 @@ func (t *Tokens) verify(ctx context.Context, token string) (verified, *keySnapsh
 			SessionID: c.claims.SessionID,
 			TokenID:   c.claims.TokenID,
 			KeyID:     key.id,
+			Issuer:    c.claims.Issuer,
+			Audience:  c.claims.Audience,
 			IssuedAt:  time.Unix(c.claims.IssuedAt, 0).UTC(),
+			NotBefore: time.Unix(c.claims.NotBefore, 0).UTC(),
 			ExpiresAt: time.Unix(c.claims.Expires, 0).UTC(),
 		},
-		notBefore: time.Unix(c.claims.NotBefore, 0).UTC(),
-		key:       key,
+		key: key,
 	}
 	if err := jwt.Validate(believed, t.checks...); err != nil {
 		return verified{}, nil, refusal(err)

@@ -15,10 +15,14 @@ import (
 // bodyRules are what the contract says of the body of an operation.
 type bodyRules struct {
 	schema *openapi3.Schema
+	form   bool            // it is a form, and JSON otherwise
 	fields map[string]bool // the names of all members that the body may have
 	bounds bounds
 	limit  int64 // in bytes
 }
+
+// jsonMedia is the media type of bodies that are JSON.
+const jsonMedia = "application/json"
 
 const (
 	// SmallBody is how many bytes a body may have if the contract has no x-max-bytes for it.
@@ -29,8 +33,13 @@ const (
 )
 
 func newBodyRules(contract *openapi3.RequestBody) *bodyRules {
+	media, form := contract.Content[jsonMedia], contract.Content[formMedia]
+	if media == nil {
+		media = form
+	}
 	b := &bodyRules{
-		schema: contract.Content.Get("application/json").Schema.Value,
+		schema: media.Schema.Value,
+		form:   media == form,
 		fields: map[string]bool{},
 		bounds: bounds{items: map[string]int{}, values: maxValues},
 		limit:  SmallBody,
@@ -39,6 +48,9 @@ func newBodyRules(contract *openapi3.RequestBody) *bodyRules {
 		b.limit = int64(limit)
 	}
 	b.add(b.schema)
+	if b.form {
+		checkFormSchema(b.schema)
+	}
 	return b
 }
 
@@ -65,8 +77,12 @@ func (b boundBody) ValidatedValue() any { return b.value }
 // read has the host read the whole body, and decodes it strictly. A problem is reported under a field that the contract
 // has, or else under the body: a client made up any other name, and answers repeat nothing that was sent.
 func (b *bodyRules) read(host Host, w http.ResponseWriter, r *http.Request) (any, error) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, errs.New(errs.KindMediaType, whole, "must be sent as application/json")
+	wanted := jsonMedia
+	if b.form {
+		wanted = formMedia
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != wanted {
+		return nil, errs.New(errs.KindMediaType, whole, "must be sent as "+wanted)
 	}
 	if coded(r.Header.Values("Content-Encoding")) {
 		w.Header().Set("Accept-Encoding", "identity") // RFC 9110 §15.5.16
@@ -79,7 +95,13 @@ func (b *bodyRules) read(host Host, w http.ResponseWriter, r *http.Request) (any
 	if err != nil {
 		return nil, err
 	}
-	value, problems := decode(bytes.TrimPrefix(text, byteOrderMark), b.bounds)
+	var value any
+	var problems map[string]string
+	if b.form {
+		value, problems = decodeForm(string(text))
+	} else {
+		value, problems = decode(bytes.TrimPrefix(text, byteOrderMark), b.bounds)
+	}
 	fields := errs.Fields{}
 	for field, message := range problems {
 		if !b.fields[field] {

@@ -37,7 +37,7 @@ func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 				return
 			}
 			if known.outlined { // for HEAD
-				header.Set("Content-Type", "application/json")
+				header.Set("Content-Type", jsonMedia)
 				held.status = http.StatusOK
 			}
 		}

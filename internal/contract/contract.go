@@ -2,7 +2,8 @@
 // generates, and knows none of the document's nouns.
 //
 // The way of a request: mux.go finds the operation, has the host find out who is calling, checks the parameters, reads
-// and checks the body (body.go, json.go; problems.go has the words), and calls the generated handler. The answer gets
+// and checks the body (body.go, form.go, json.go; problems.go has the words), and calls the generated handler. The
+// answer gets
 // an ETag if the document has a 304 for it (conditional.go). It is checked if the host asks for that (responses.go). It
 // is an example from the document if the request asks for one (rehearse.go). document.go serves the document itself.
 package contract
@@ -44,8 +45,9 @@ type Config struct {
 type Host interface {
 	// Exchange returns what is known of the context's request.
 	Exchange(ctx context.Context) *Exchange
-	// Authenticate finds out who is calling an operation that takes a token. An error is the answer.
-	Authenticate(w http.ResponseWriter, r *http.Request, required bool) error
+	// Authenticate finds out who is calling an operation that takes credentials of a scheme, by its name in the
+	// document. An error is the answer.
+	Authenticate(w http.ResponseWriter, r *http.Request, scheme string, required bool) error
 	// ReadBody reads a body of up to limit bytes. A larger one is [TooLarge].
 	ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error)
 	// Made is called with how many bytes an answer has, before it is sent.
@@ -53,13 +55,14 @@ type Host interface {
 	// Fail answers with an error.
 	Fail(w http.ResponseWriter, r *http.Request, err error)
 	// Refuse answers with what a refusal says, as Fail would.
-	Refuse(w http.ResponseWriter, status int, fields errs.Fields)
+	Refuse(w http.ResponseWriter, r *http.Request, status int, fields errs.Fields)
 }
 
 // Exchange is what the contract knows of a request and of its answer so far.
 type Exchange struct {
 	OperationID string // "" for what is in no contract
 	Pattern     string // "METHOD /path/{name}"
+	OAuthErrors bool   // errors have the code of RFC 6749 §5.2, too: the operation has x-oauth-errors
 
 	known *known // in operations whose answers have an ETag
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 	"conduit/internal/errs"
 )
 
-// things is a contract of four operations, with one of everything that the engine knows.
+// things is a contract of five operations, with one of everything that the engine knows.
 const things = `openapi: 3.0.3
 info:
   title: Things
@@ -35,13 +36,19 @@ paths:
     put: {operationId: change, security: [{key: []}], requestBody: {x-max-bytes: 200, content: {application/json: {
       schema: {$ref: "#/components/schemas/Thing"}}}}, responses: {"200": {$ref: "#/components/responses/thing"}}}
     delete: {operationId: delete, security: [], responses: {"204": {description: gone}}}
+  /forms:
+    post: {operationId: fill, security: [{}, {secret: []}], x-oauth-errors: true, requestBody: {content: {
+      application/x-www-form-urlencoded: {schema: {$ref: "#/components/schemas/Form"}}}},
+      responses: {"200": {description: taken, content: {text/x-thing: {schema: {type: string, maxLength: 9},
+        example: thing}}}}}
 components:
-  securitySchemes: {key: {type: http, scheme: bearer}}
+  securitySchemes: {key: {type: http, scheme: bearer}, secret: {type: http, scheme: basic}}
   parameters: {limit: {name: limit, in: query, schema: {type: integer, format: int32, minimum: 1, maximum: 9}}}
   responses: {thing: {description: it, headers: {Place: {required: true, example: /here, schema: {type: string}}},
     content: {application/json: {schema: {$ref: "#/components/schemas/Thing"},
       examples: {a: {value: {name: abc}}, b: {value: {name: abcd, tags: [x]}}}}}}}
-  schemas: {Thing: {type: object, required: [name], properties: {name: {type: string, minLength: 2, maxLength: 5},
+  schemas: {Form: {type: object, required: [name], properties: {name: {type: string, minLength: 2, maxLength: 5},
+    more: {type: string, maxLength: 5}}}, Thing: {type: object, required: [name], properties: {name: {type: string, minLength: 2, maxLength: 5},
     tags: {type: array, maxItems: 2, items: {type: string, pattern: "^[a-z]+$", x-pattern-message: is not small}}}}}
 `
 
@@ -54,8 +61,8 @@ func (host) Exchange(ctx context.Context) *contract.Exchange {
 	return ctx.Value(exchangeKey{}).(*contract.Exchange)
 }
 
-func (h host) Authenticate(_ http.ResponseWriter, r *http.Request, required bool) error {
-	*h.steps = append(*h.steps, "authenticate")
+func (h host) Authenticate(_ http.ResponseWriter, r *http.Request, scheme string, required bool) error {
+	*h.steps = append(*h.steps, "authenticate by "+scheme)
 	if required && r.Header.Get("Authorization") == "" {
 		return errs.Unauthenticated("key", "is missing")
 	}
@@ -73,7 +80,7 @@ func (h host) ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]b
 
 func (h host) Made(*http.Request, int) { *h.steps = append(*h.steps, "made") }
 
-func (h host) Fail(w http.ResponseWriter, _ *http.Request, err error) {
+func (h host) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, contract.ErrOutlined) {
 		return
 	}
@@ -81,10 +88,10 @@ func (h host) Fail(w http.ResponseWriter, _ *http.Request, err error) {
 	if !ok {
 		panic(err)
 	}
-	h.Refuse(w, 500+int(refusal.Kind), refusal.Fields)
+	h.Refuse(w, r, 500+int(refusal.Kind), refusal.Fields)
 }
 
-func (host) Refuse(w http.ResponseWriter, status int, fields errs.Fields) {
+func (host) Refuse(w http.ResponseWriter, _ *http.Request, status int, fields errs.Fields) {
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(fields)
 }
@@ -115,8 +122,11 @@ func serve(t *testing.T, adjust ...func(*contract.Config)) *server {
 	}
 	s.Mux = contract.NewMux(config)
 	for _, pattern := range []string{"GET /v1/things", "DELETE /v1/things", "PUT /v1/things/{id}",
-		"DELETE /v1/things/{id}"} {
+		"DELETE /v1/things/{id}", "POST /v1/forms"} {
 		s.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if r.PostForm != nil {
+				s.bound = r.Form
+			}
 			if body, ok := r.Body.(interface{ ValidatedValue() any }); ok {
 				s.bound = body.ValidatedValue()
 			}
@@ -157,7 +167,7 @@ func TestDriftStopsTheStart(t *testing.T) {
 	t.Parallel()
 	m := contract.NewMux(contract.Config{Document: load(t), Base: "/v1"})
 	m.HandleFunc("GET /v1/things", nil)
-	if diff := cmp.Diff([]string{"change", "clear", "delete"}, m.Unmounted()); diff != "" {
+	if diff := cmp.Diff([]string{"change", "clear", "delete", "fill"}, m.Unmounted()); diff != "" {
 		t.Errorf("unmounted (-want +got):\n%s", diff)
 	}
 	defer func() {
@@ -206,14 +216,15 @@ func TestOrder(t *testing.T) {
 		steps                             []string
 	}{
 		"no key": {"PUT", "/v1/things/0", "x", "",
-			refused(errs.KindUnauthenticated, "key", "is missing"), []string{"authenticate"}},
+			refused(errs.KindUnauthenticated, "key", "is missing"), []string{"authenticate by key"}},
 		"no id": {"PUT", "/v1/things/0", "x", "k",
-			refused(errs.KindNotFound, "thing", "not found"), []string{"authenticate"}},
+			refused(errs.KindNotFound, "thing", "not found"), []string{"authenticate by key"}},
 		"no body": {"PUT", "/v1/things/1", "x", "k",
-			refused(errs.KindInvalid, "body", "is not valid JSON"), []string{"authenticate", "read"}},
-		"all":      {"PUT", "/v1/things/1", `{"name":"abc"}`, "k", "204 ", []string{"authenticate", "read", "handle"}},
+			refused(errs.KindInvalid, "body", "is not valid JSON"), []string{"authenticate by key", "read"}},
+		"all": {"PUT", "/v1/things/1", `{"name":"abc"}`, "k", "204 ",
+			[]string{"authenticate by key", "read", "handle"}},
 		"no need":  {"DELETE", "/v1/things/1", "x", "", "204 ", []string{"handle"}},
-		"a choice": {"GET", "/v1/things", "x", "", "204 ", []string{"authenticate", "handle", "made"}},
+		"a choice": {"GET", "/v1/things", "x", "", "204 ", []string{"authenticate by key", "handle", "made"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := s.do(t, test.method, test.target, test.body, "Authorization", test.key)
@@ -264,6 +275,50 @@ func TestPathsThatNameNothing(t *testing.T) {
 		if got := said(s.do(t, "DELETE", "/v1/things/"+id, "")); got != want {
 			t.Errorf("%q: %s, want %s", id, got, want)
 		}
+	}
+}
+
+func TestForms(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	invalid := func(field, message string) string { return refused(errs.KindInvalid, field, message) }
+	for body, want := range map[string]string{
+		"name=abc":                             "204 ",
+		"name=abc&else=%C3%A9;&&":              "204 ",
+		"name=a%2Bc&more=":                     "204 ",
+		"name=a+c":                             "204 ",
+		"":                                     invalid("name", errs.Blank),
+		"name=":                                invalid("name", errs.Blank),
+		"name":                                 invalid("name", errs.Blank),
+		"name=a":                               invalid("name", errs.TooShort(2)),
+		"name=abcdef":                          invalid("name", errs.TooLong(5)),
+		"name=abc&name=abc":                    invalid("name", "is given more than once"),
+		"name=abc&name=":                       invalid("name", "is given more than once"),
+		"name=&name=abc":                       invalid("name", "is given more than once"),
+		"name=abc&n%61me=abd":                  invalid("name", "is given more than once"),
+		"name=abc&else=1&else=2":               invalid("body", "is given more than once"),
+		"name=%zz":                             invalid("body", "is not a valid form"),
+		"name=abc&%=1":                         invalid("body", "is not a valid form"),
+		"name=a%00b":                           invalid("name", "contains characters that are not allowed"),
+		"name=%ff%ff":                          invalid("name", "is not valid Unicode"),
+		`{"name":"abc"}`:                       invalid("name", errs.Blank),
+		"name=abc" + strings.Repeat("&a", 100): invalid("body", "has too many values"),
+	} {
+		got := s.do(t, "POST", "/v1/forms?more=query&name=query", body,
+			"Content-Type", "application/x-www-form-urlencoded")
+		if said(got) != want {
+			t.Errorf("%s: %s, want %s", body, said(got), want)
+		}
+	}
+	s.do(t, "POST", "/v1/forms?more=query&name=query", "name=a%2Bc&more=&else=x", "Content-Type",
+		"Application/X-www-form-urlencoded; charset=utf-8")
+	if diff := cmp.Diff(url.Values{"name": {"a+c"}, "else": {"x"}}, s.bound); diff != "" {
+		t.Errorf("the query or an empty field counts (-want +got):\n%s", diff)
+	}
+	got := said(s.do(t, "POST", "/v1/forms", "name=abc"))
+	want := refused(errs.KindMediaType, "body", "must be sent as application/x-www-form-urlencoded")
+	if got != want {
+		t.Errorf("as JSON: %s", got)
 	}
 }
 

@@ -172,13 +172,13 @@ func (m *Mux) noOperation(w http.ResponseWriter, r *http.Request) {
 	m.config.Host.Fail(w, r, errs.New(errs.KindNoMethod, "method", "not allowed"))
 }
 
-// tokenNeed says whether an operation asks for a token.
-type tokenNeed uint8
+// need says whether an operation asks for credentials.
+type need uint8
 
 const (
-	tokenIgnored tokenNeed = iota
-	tokenOptional
-	tokenRequired
+	ignored need = iota
+	optional
+	required
 )
 
 // operation is one operation of the contract with all that is checked before its handler.
@@ -187,7 +187,9 @@ type operation struct {
 	host       Host
 	id         string
 	contract   *openapi3.Operation
-	need       tokenNeed
+	need       need
+	scheme     string // of the credentials
+	oauth      bool   // errors are as OAuth has them
 	parameters []*openapi3.Parameter
 	body       *bodyRules // nil: the body, if any, is not read
 	tagged     bool       // answers carry an ETag, since the contract knows 304
@@ -204,14 +206,18 @@ func newOperation(
 		security = contract.Security
 	}
 	for _, requirement := range *security {
-		if len(requirement) > 0 {
-			o.need = max(o.need, tokenOptional)
+		for scheme := range requirement {
+			if o.scheme != "" {
+				panic(fmt.Sprintf("contract: %s takes credentials of two schemes", o.id))
+			}
+			o.need, o.scheme = optional, scheme
 		}
 	}
 	none := func(r openapi3.SecurityRequirement) bool { return len(r) == 0 }
-	if o.need == tokenOptional && !slices.ContainsFunc(*security, none) {
-		o.need = tokenRequired
+	if o.need == optional && !slices.ContainsFunc(*security, none) {
+		o.need = required
 	}
+	o.oauth = contract.Extensions["x-oauth-errors"] == true
 	for _, parameter := range slices.Concat(item.Parameters, contract.Parameters) {
 		o.parameters = append(o.parameters, parameter.Value)
 	}
@@ -231,7 +237,7 @@ func newOperation(
 // ServeHTTP implements [http.Handler].
 func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	exchange := o.host.Exchange(r.Context())
-	exchange.OperationID, exchange.Pattern = o.id, r.Pattern
+	exchange.OperationID, exchange.Pattern, exchange.OAuthErrors = o.id, r.Pattern, o.oauth
 	answer := o.answer
 	if o.rehearsal != nil && len(r.Header["Prefer"]) > 0 {
 		wish, err := o.rehearsal.read(r.Header["Prefer"])
@@ -247,7 +253,7 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Preference-Applied", strings.Join(wish.words, ", "))
 		}
 		if wish.answer != nil {
-			answer = func(w http.ResponseWriter, _ *http.Request) { wish.write(w, o.host) }
+			answer = func(w http.ResponseWriter, r *http.Request) { wish.write(w, r, o.host) }
 			if o.tagged {
 				answer = o.conditional(answer)
 			}
@@ -265,8 +271,8 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer checks the request in the order that [Mux] says, and has the handler answer it.
 func (o *operation) answer(w http.ResponseWriter, r *http.Request) {
 	var err error
-	if o.need != tokenIgnored {
-		err = o.host.Authenticate(w, r, o.need == tokenRequired)
+	if o.need != ignored {
+		err = o.host.Authenticate(w, r, o.scheme, o.need == required)
 	}
 	if err == nil {
 		err = o.checkParameters(r)
@@ -306,7 +312,7 @@ func (o *operation) checkParameters(r *http.Request) error {
 			continue
 		case 1:
 		default:
-			fields.Add(parameter.Name, "is given more than once")
+			fields.Add(parameter.Name, givenTwice)
 			continue
 		}
 		if message, ok := checkText(values[0]); !ok {
@@ -356,6 +362,10 @@ func (o *operation) bindBody(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := o.body.schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
 		return problems(err, whole).Err()
+	}
+	if o.body.form {
+		bindForm(r, value)
+		return nil
 	}
 	r.Body = boundBody{ReadCloser: r.Body, value: value}
 	return nil

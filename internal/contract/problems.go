@@ -77,7 +77,10 @@ func message(err *openapi3.SchemaError) string {
 	return "is not valid"
 }
 
-const outOfRange = "is out of range"
+const (
+	outOfRange = "is out of range"
+	givenTwice = "is given more than once"
+)
 
 var withArticle = map[string]string{
 	"object": "an object", "array": "an array", "string": "a string",

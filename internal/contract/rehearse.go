@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"regexp"
@@ -31,6 +32,7 @@ type rehearsal map[string]rehearsedAnswer
 type rehearsedAnswer struct {
 	status   int
 	headers  map[string]string
+	kind     string         // the media type of the body
 	examples map[string]any // bodies, by name; none where there is no body
 	first    string         // the name of the example that is meant when none is named
 }
@@ -46,7 +48,8 @@ func newRehearsal(contract *openapi3.Operation) rehearsal {
 		for name, header := range response.Value.Headers {
 			answer.headers[name] = fmt.Sprint(header.Value.Example)
 		}
-		if media := response.Value.Content.Get("application/json"); media != nil {
+		if kind, media := mediaOf(response.Value); media != nil {
+			answer.kind = kind
 			if media.Example != nil {
 				answer.examples[""] = media.Example
 			}
@@ -151,9 +154,9 @@ func (p preferred) hold(w http.ResponseWriter, r *http.Request, config Config) e
 }
 
 // write answers as an operation would. Errors have the usual shape and headers, other answers those of the contract.
-func (p preferred) write(w http.ResponseWriter, host Host) {
+func (p preferred) write(w http.ResponseWriter, r *http.Request, host Host) {
 	if p.answer.status >= http.StatusBadRequest {
-		host.Refuse(w, p.answer.status, exampleFields(p.body))
+		host.Refuse(w, r, p.answer.status, exampleFields(p.body))
 		return
 	}
 	for name, value := range p.answer.headers {
@@ -163,13 +166,17 @@ func (p preferred) write(w http.ResponseWriter, host Host) {
 		w.WriteHeader(p.answer.status)
 		return
 	}
-	text, err := json.Marshal(p.body)
-	if err != nil {
-		panic(err) // it was read from YAML
+	text, plain := p.body.(string)
+	if !plain || p.answer.kind == jsonMedia {
+		encoded, err := json.Marshal(p.body)
+		if err != nil {
+			panic(err) // it was read from YAML
+		}
+		text = string(encoded)
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", p.answer.kind)
 	w.WriteHeader(p.answer.status)
-	_, _ = w.Write(text) // fails when the client has gone
+	_, _ = io.WriteString(w, text) // fails when the client has gone
 }
 
 // exampleFields returns the fields of an example of an error.

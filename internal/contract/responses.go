@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -68,25 +69,39 @@ func (m *Mux) violation(r *http.Request, answer *recorder) error {
 			return fmt.Errorf("the header %s is missing", name)
 		}
 	}
-	media := documented.Value.Content.Get("application/json")
+	kind, media := mediaOf(documented.Value)
 	if media == nil {
 		if answer.body.Len() > 0 {
 			return errors.New("there is a body where the contract has none")
 		}
 		return nil
 	}
-	if kind := answer.Header().Get("Content-Type"); !strings.HasPrefix(kind, "application/json") {
-		return errors.New("the media type is not application/json")
+	if sent, _, err := mime.ParseMediaType(answer.Header().Get("Content-Type")); err != nil || sent != kind {
+		return errors.New("the media type is not " + kind)
 	}
 	if r.Method == http.MethodHead && answer.body.Len() == 0 {
 		return nil
 	}
-	value, problems := decode(answer.body.Bytes(), bounds{})
-	if len(problems) > 0 {
-		return errors.New("the body is not JSON")
+	var value any = answer.body.String()
+	if kind == jsonMedia {
+		var problems map[string]string
+		if value, problems = decode(answer.body.Bytes(), bounds{}); len(problems) > 0 {
+			return errors.New("the body is not JSON")
+		}
 	}
 	return withoutValues(media.Schema.Value.VisitJSON(value,
 		openapi3.MultiErrors(), openapi3.VisitAsResponse(), openapi3.EnableFormatValidation()))
+}
+
+// mediaOf returns in which form an answer has its body, and what the contract says of that; nil if there is no body. An
+// answer has one form. Any other than JSON is a text.
+func mediaOf(response *openapi3.Response) (kind string, media *openapi3.MediaType) {
+	for kind, media = range response.Content {
+		if kind == jsonMedia {
+			break
+		}
+	}
+	return kind, media
 }
 
 // withoutValues returns where the validator's findings are and which rules they break, without any value.

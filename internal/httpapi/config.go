@@ -22,6 +22,9 @@ import (
 type Config struct {
 	Users    *identity.Users
 	Sessions *identity.Sessions
+
+	ResourceServers *identity.ResourceServers
+
 	Profiles *blog.Profiles
 	Articles *blog.Articles
 	Comments *blog.Comments

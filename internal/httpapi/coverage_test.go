@@ -84,12 +84,34 @@ type documentedOperation struct {
 	parameters   openapi3.Parameters
 }
 
-// body is what the contract says of its body; nil if it takes none.
-func (o documentedOperation) body() *openapi3.MediaType {
+// body is what the contract says of its body; nil if it takes no JSON.
+func (o documentedOperation) body() *openapi3.MediaType { return o.bodyAs("application/json") }
+
+// form is what the contract says of its form; nil if it takes none.
+func (o documentedOperation) form() *openapi3.MediaType { return o.bodyAs(formMedia) }
+
+const formMedia = "application/x-www-form-urlencoded"
+
+func (o documentedOperation) bodyAs(kind string) *openapi3.MediaType {
 	if o.RequestBody == nil {
 		return nil
 	}
-	return o.RequestBody.Value.Content.Get("application/json")
+	return o.RequestBody.Value.Content[kind]
+}
+
+// forServers reports whether resource servers call it, and no people.
+func (o documentedOperation) forServers() bool {
+	return slices.ContainsFunc(*o.Security, func(scheme openapi3.SecurityRequirement) bool {
+		return scheme["clientAuth"] != nil
+	})
+}
+
+// invalid is the status of what is wrong with what was sent.
+func (o documentedOperation) invalid() int {
+	if o.Responses.Status(http.StatusUnprocessableEntity) == nil {
+		return http.StatusBadRequest
+	}
+	return http.StatusUnprocessableEntity
 }
 
 // operations are those of the contract.
@@ -139,7 +161,7 @@ func unseenRefusals() (unseen []string) {
 // examples are the bodies that the contract shows of an answer, by name; one alone has none.
 func examples(response *openapi3.Response) map[string]any {
 	shown := map[string]any{}
-	if media := response.Content.Get("application/json"); media != nil {
+	for _, media := range response.Content {
 		if media.Example != nil {
 			shown[""] = media.Example
 		}
@@ -150,12 +172,16 @@ func examples(response *openapi3.Response) map[string]any {
 	return shown
 }
 
-// goodCalls has the contract's own example of each operation that uses the database, with jake's tokens.
-func goodCalls(token, refreshToken string) (calls []call) {
+// goodCalls has the contract's own example of each operation that uses the database, with jake's tokens and those of a
+// resource server.
+func goodCalls(token, refreshToken, server string) (calls []call) {
 	for _, operation := range operations() {
-		c := operation.goodCall()
-		if c.token = token; operation.OperationID == "refreshSession" {
+		c := operation.callBy(token, server)
+		switch operation.OperationID {
+		case "refreshSession":
 			c = sessionCall(c.path, "refreshToken", refreshToken)
+		case "introspectToken", "revokeToken":
+			c = formCall(c.path, server, "token", token)
 		}
 		if !strings.HasPrefix(operation.path, "/.well-known/") {
 			calls = append(calls, c)
@@ -167,7 +193,7 @@ func goodCalls(token, refreshToken string) (calls []call) {
 // everyOperation makes every call that needs the database once something has happened to it.
 func everyOperation(t *testing.T, s *server, happens func(), status int, message string) {
 	t.Helper()
-	calls := goodCalls(s.register(t, "jake"), s.refreshToken(t))
+	calls := goodCalls(s.register(t, "jake"), s.refreshToken(t), s.newClient(t))
 	happens()
 	for _, c := range calls {
 		s.refuses(t, c.method+" "+c.path, c.with("X-Request-Id", "find-me"), status, "server", message)
@@ -202,11 +228,10 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 // TestEveryOperationRefusesBrokenFraming of its body. What else the contract forbids, negative_test.go derives from it.
 func TestEveryOperationRefusesBrokenFraming(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		for _, c := range goodCalls(s.register(t, "jake"), "x") {
+		for _, c := range goodCalls(s.register(t, "jake"), "x", s.newClient(t)) {
 			if c.body != "" {
-				s.raw(t, c.method+" "+c.path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+c.token+
-					"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").
-					wantError(t, 400, "body", "could not be read")
+				s.raw(t, c.method+" "+c.path+" HTTP/1.1\r\nHost: x\r\n"+c.headersOf()+
+					"Transfer-Encoding: chunked\r\n\r\nzz\r\n").wantError(t, 400, "body", "could not be read")
 			}
 		}
 	})

@@ -32,8 +32,9 @@ var statuses = map[errs.Kind]int{
 	errs.KindUnreadable:      http.StatusBadRequest,
 }
 
-// errorBody is the ErrorEnvelope of the contract, in which all errors are shown.
+// errorBody is the ErrorEnvelope of the contract, in which all errors are shown, or its OAuthErrorEnvelope.
 type errorBody struct {
+	Error  string      `json:"error,omitempty"`
 	Errors errs.Fields `json:"errors"`
 }
 
@@ -56,6 +57,9 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 		refusal = &errs.Error{Fields: errs.Fields{"server": {"internal error"}}}
 	}
 	status := cmp.Or(statuses[refusal.Kind], http.StatusInternalServerError)
+	if request.OAuthErrors && status == http.StatusUnprocessableEntity {
+		status = http.StatusBadRequest // RFC 6749 §5.2
+	}
 	switch {
 	case status < http.StatusInternalServerError:
 	case r.Context().Err() == nil || request.memory.BrokenOff():
@@ -65,28 +69,53 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	default:
 		request.gone = err
 	}
-	sendError(w, status, refusal.Fields, refusal.RetryAfter)
+	sendError(w, r, status, refusal.Fields, refusal.RetryAfter)
 }
 
 // sendError writes the one shape of all errors, with the headers that belong to the status. wait is for how long a
 // client should wait before it tries again.
-func sendError(w http.ResponseWriter, status int, fields errs.Fields, wait time.Duration) {
+func sendError(w http.ResponseWriter, r *http.Request, status int, fields errs.Fields, wait time.Duration) {
 	switch status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", challenge(fields))
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", seconds(wait))
 	}
-	writeJSON(w, status, errorBody{Errors: fields})
+	body := errorBody{Errors: fields}
+	if requestFrom(r.Context()).OAuthErrors {
+		body.Error = oauthCode(status, fields)
+	}
+	writeJSON(w, status, body)
+}
+
+// oauthCode returns the error code of RFC 6749 §5.2 and RFC 7009 §2.2.1. For what is no fault of the request it takes
+// those of RFC 6749 §4.1.2.1.
+func oauthCode(status int, fields errs.Fields) string {
+	_, otherType := fields["tokenType"]
+	switch {
+	case otherType:
+		return "unsupported_token_type"
+	case status == http.StatusUnauthorized:
+		return "invalid_client"
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+		return "temporarily_unavailable"
+	case status >= http.StatusInternalServerError:
+		return "server_error"
+	}
+	return "invalid_request"
 }
 
 const (
 	missingToken          = "is missing"
 	invalidTokenChallenge = `Bearer realm="conduit", error="invalid_token"`
+	clientChallenge       = `Basic realm="conduit"`
 )
 
-// challenge returns how to authenticate (RFC 6750 §3). It has an error code only if a token was sent.
+// challenge returns how to authenticate (RFC 6750 §3, RFC 7617 §2). It has an error code only if a token was sent.
 func challenge(fields errs.Fields) string {
+	if _, about := fields["client"]; about {
+		return clientChallenge
+	}
 	if messages, about := fields["token"]; about && messages[0] != missingToken {
 		return invalidTokenChallenge
 	}

@@ -18,20 +18,27 @@ import (
 
 // unknowable are the members whose text no example can foretell: tokens, the ids of sessions, and keys. All else is
 // compared, timestamps too, for the clock shows the times of the examples.
-var unknowable = []string{"token", "accessToken", "refreshToken", "id", "kid", "x"}
+var unknowable = []string{"token", "accessToken", "refreshToken", "id", "sid", "jti", "kid", "x"}
 
 // TestExamples plays the story that the examples of openapi.yaml tell: each request is the contract's own, and its
 // answer has to be what the contract shows. Jake writes, on a laptop and a phone; jane reads; a thief has a token.
 func TestExamples(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		s = newServerOn(t, s.Store, func(o *app.Options) { o.Issuer = "https://conduit.example.com" })
+		s = newServerOn(t, s.Store, func(o *app.Options) {
+			o.Issuer, o.Audience = "https://conduit.example.com", "conduit"
+		})
 		p := &play{server: s, found: map[string]string{}}
 		laptop, phone := p.player("192.0.2.7", "Mozilla/5.0"), p.player("192.0.2.7", "Conduit/1.0")
 		jane, thief := p.player("203.0.113.5", "Mozilla/5.0"), p.player("198.51.100.3", "curl/8.5.0")
+		service := p.player("203.0.113.9", "")
+		service.headers["Authorization"] = s.newClient(t)
 
 		laptop.plays(t, "createUser", "login", "createArticle")
 		phone.plays(t, "createSession")
 		laptop.plays(t, "deleteSession")
+		phone.plays(t, "createSession")
+		service.plays(t, "introspectToken", "revokeToken")
+		s.do(t, phone.request("getCurrentUser")).wantError(t, http.StatusUnauthorized, "token", "is invalid")
 		phone.plays(t, "createSession")
 		jane.token = s.register(t, "jane")
 		jane.plays(t, "getTags", "getArticle", "createArticleFavorite", "getArticles", "deleteArticleFavorite")
@@ -85,7 +92,10 @@ func (p *play) player(ipAddress, userAgent string) *player {
 // request is the contract's example of one, sent by this player.
 func (p *player) request(operationID string) call {
 	c := operationCalled(operationID).goodCall()
-	c.path, c.body, c.token, c.headers = p.asFound(c.path), p.asFound(c.body), p.token, p.headers
+	c.path, c.body, c.token = p.asFound(c.path), p.asFound(c.body), p.token
+	for name, value := range p.headers {
+		c = c.with(name, value)
+	}
 	return c
 }
 

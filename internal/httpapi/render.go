@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"strconv"
 	"time"
 
 	"github.com/oapi-codegen/nullable"
@@ -192,4 +193,17 @@ func readCommentCursor(cursor string) (id int64, ok bool) {
 	}
 	id = int64(binary.BigEndian.Uint64(raw))
 	return id, id > 0
+}
+
+func introspectionOf(found identity.Introspection) api.Introspection {
+	kind := api.Bearer
+	if found.Kind == identity.RefreshToken {
+		kind = api.RefreshToken
+	}
+	return api.Introspection{
+		Active: true, TokenType: kind, Iss: found.Issuer, Sub: strconv.FormatInt(found.User.ID, 10), Aud: found.Audience,
+		Exp: found.ExpiresAt.Unix(), Iat: found.IssuedAt.Unix(), Nbf: found.NotBefore.Unix(), Jti: found.ID,
+		Sid: found.Session.ID, Username: found.User.Username, Amr: found.Session.Methods, Acr: found.Session.Class(),
+		AuthTime: found.Session.ProvedAt.Unix(),
+	}
 }

@@ -247,15 +247,14 @@ func TestBodyLimits(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		jake := s.register(t, "jake")
 		s.publish(t, jake, "Dragons")
-		limits := map[int]int{}
+		limits, client := map[int]int{}, s.newClient(t)
 		for _, operation := range operations() {
 			if operation.RequestBody == nil {
 				continue
 			}
 			limit := operation.bodyLimit()
 			limits[limit]++
-			c := operation.goodCall()
-			c.token = jake
+			c := operation.callBy(jake, client)
 			c.body += strings.Repeat(" ", limit+1-len(c.body))
 			s.do(t, c).wantError(t, 413, "body", fmt.Sprintf("is too large (maximum is %d bytes)", limit))
 		}

@@ -31,15 +31,14 @@ func TestEveryOperationEndsSlowUploads(t *testing.T) {
 		s := newServerOn(t, db)
 		jake := s.register(t, "jake")
 		hurried := s.hurried(t, 50*time.Millisecond, 1<<20)
-		for _, c := range goodCalls(jake, "x") {
+		for _, c := range goodCalls(jake, "x", s.newClient(t)) {
 			if c.body == "" {
 				continue
 			}
 			for _, framing := range []string{
 				"Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n9\r\n{",
 			} {
-				got := hurried.raw(t, c.method+" "+c.path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+c.token+
-					"\r\nContent-Type: application/json\r\n"+framing)
+				got := hurried.raw(t, c.method+" "+c.path+" HTTP/1.1\r\nHost: x\r\n"+c.headersOf()+framing)
 				got.wantError(t, http.StatusRequestTimeout, "body", "did not come in time")
 			}
 		}

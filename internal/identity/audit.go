@@ -15,7 +15,7 @@ type Event struct {
 	Actor     Actor
 	ActorID   *int64 // whose session, password or refresh token was presented; nil unless Actor is ActorUser
 	Action    Action
-	Target    string // "user:7", "session:…", "key:…", "network:…", "before:…", or "account:…" with a hash
+	Target    string // "user:7", "session:…", "key:…", "network:…", "client:…", "before:…", or "account:…" with a hash
 	IPAddress string // empty when the program itself acts
 	UserAgent string // as the client called itself, shortened
 	RequestID string // under which the log knows the request
@@ -63,8 +63,14 @@ const (
 	KeyMade               Action = "key-made"
 	KeyActivatedEarly     Action = "key-activated-early" // before everybody who keeps the public keys can know it
 	KeyRevoked            Action = "key-revoked"
-	KeyResealed           Action = "key-resealed" // under another key-encryption key
-	AuditPruned           Action = "audit-pruned" // of so many events from before the target
+	KeyResealed           Action = "key-resealed"  // under another key-encryption key
+	AuditPruned           Action = "audit-pruned"  // of so many events from before the target
+	TokenRevoked          Action = "token-revoked" // by who had a token of the session, which has ended
+	ClientAdded           Action = "client-added"  // a resource server
+	ClientRotated         Action = "client-rotated"
+	ClientRemoved         Action = "client-removed"
+	ClientRefused         Action = "client-refused" // an id or a secret that is not right
+	ClientThrottled       Action = "client-throttled"
 )
 
 // Actions are all actions.
@@ -73,7 +79,8 @@ func Actions() []Action {
 		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut,
 		SessionRevoked, SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged,
 		AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked,
-		KeyResealed, AuditPruned,
+		KeyResealed, AuditPruned, TokenRevoked, ClientAdded, ClientRotated, ClientRemoved, ClientRefused,
+		ClientThrottled,
 	}
 }
 

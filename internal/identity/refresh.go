@@ -156,14 +156,22 @@ func (s *Sessions) again(
 		// database was restored from before the token.
 		return Grant{}, errs.Unauthenticated("refreshToken", "is invalid")
 	}
-	unused := !session.RefreshUsed || session.RefreshedAt != nil && now.Sub(*session.RefreshedAt) <= s.Limits.Grace
-	if *session.RefreshGeneration == generation+1 && unused {
-		if successor, ok := s.Refresh.Open(token, session.RefreshSealed); ok {
-			return s.grant(sign, session, generation+1, successor, now)
-		}
+	if successor, ok := s.successor(session, generation, token, now); ok {
+		return s.grant(sign, session, generation+1, successor, now)
 	}
 	if err := s.endAs(ctx, RefreshReused, session, client); err != nil {
 		return Grant{}, err
 	}
 	return Grant{}, errs.Unauthenticated("refreshToken", "is invalid")
+}
+
+// successor returns the token that has replaced one from this place of a session's chain, if it may be returned again.
+func (s *Sessions) successor(
+	session Session, generation int64, token string, now time.Time,
+) (successor string, ok bool) {
+	unused := !session.RefreshUsed || session.RefreshedAt != nil && now.Sub(*session.RefreshedAt) <= s.Limits.Grace
+	if *session.RefreshGeneration != generation+1 || !unused {
+		return "", false
+	}
+	return s.Refresh.Open(token, session.RefreshSealed)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -153,6 +154,8 @@ type TokenContent struct {
 var (
 	ErrTokenInvalid = errors.New("the token is invalid")
 	ErrTokenExpired = errors.New("the token has expired")
+	// ErrTokenOther says that it is of a kind that is never an access token, which is why it is invalid.
+	ErrTokenOther = fmt.Errorf("%w: it is of another kind", ErrTokenInvalid)
 )
 
 // ErrKeyGone says that the key that signed a token has been revoked since, or is no longer known.
@@ -166,7 +169,8 @@ type Sessions struct {
 	Refresh  RefreshTokens
 	Lifetime time.Duration // of a session without refresh tokens, from login to the end
 	Limits   RefreshLimits
-	Max      int // how many sessions a user has at a time; one more ends the one that was unused longest
+	Issuer   string // of access tokens that are issued now
+	Max      int    // how many sessions a user has at a time; one more ends the one that was unused longest
 	Now      func() time.Time
 	NewID    func() string // of sessions: random text
 
@@ -259,8 +263,10 @@ func (s *Sessions) add(ctx context.Context, user User, session Session, kid stri
 
 // Presented is what a token says, after its signature and claims were found good.
 type Presented struct {
-	Token, ID, KeyID, SessionID string
-	UserID                      int64
+	Token, ID, KeyID, SessionID    string
+	UserID                         int64
+	Issuer, Audience               string
+	IssuedAt, NotBefore, ExpiresAt time.Time
 }
 
 // with reports whether the token came with the refresh token at this place of its session's chain.

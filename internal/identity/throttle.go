@@ -32,6 +32,8 @@ import (
 //	  with a taken name    network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody
 //	changes of one's name, user                     M (20)      1 min             the user; success stays counted
 //	email or password      network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody
+//	wrong secrets of       network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     whoever has a wrong one
+//	resource servers
 //
 // A network is what one customer has at least: an IPv4 address or an IPv6 /64. An account knows the last 20 networks
 // from which somebody has logged in to it, each for 90 days. Whoever tries it from another network is a stranger. So a
@@ -145,6 +147,15 @@ func (t *Throttle) change(ctx context.Context, userID int64, client Client) (cou
 	refused := t.byNetwork("changes", HoldsAll, t.PerNetwork, networkDrain, takenBack, networks)
 	count.Buckets = append(count.Buckets, refused...)
 	return t.try(ctx, client, count, "user", "too many changes")
+}
+
+// clientError counts a wrong secret of a resource server, or refuses it with KindTooMany.
+func (t *Throttle) clientError(ctx context.Context, client Client) (counted, error) {
+	networks := networksOf(client.IPAddress)
+	return t.try(ctx, client, Count{
+		Network: t.hash("network", networks[0]),
+		Buckets: t.byNetwork("clients", HoldsAll, t.PerNetwork, networkDrain, kept, networks),
+	}, "client", "too many attempts")
 }
 
 // byNetwork returns the buckets of a network and of the wider ones around it. Each takes twice as much as the one

@@ -170,6 +170,11 @@ func (u *Users) Login(ctx context.Context, email, password string, client Client
 // or has expired, or if its session has ended. Any other error says that the check itself failed.
 func (u *Users) Authenticate(ctx context.Context, token string) (Caller, error) {
 	presented, err := u.Sessions.Tokens.Verify(ctx, token)
+	return u.admit(ctx, presented, err)
+}
+
+// admit returns the caller of a token that was verified, with what came of that.
+func (u *Users) admit(ctx context.Context, presented Presented, err error) (Caller, error) {
 	switch {
 	case errors.Is(err, ErrTokenExpired):
 		// An expired session is removed on sight; it may also outlive its token. The outcome does not matter: the token

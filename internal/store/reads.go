@@ -235,6 +235,8 @@ func assign(target any, value driver.Value) (ok bool) {
 		*target, ok = value.(string)
 	case **string:
 		ok = assignNullable(target, value)
+	case *[]byte:
+		*target, ok = value.([]byte)
 	case *int64:
 		*target, ok = value.(int64)
 	case **int64:

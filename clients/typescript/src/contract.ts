@@ -34,6 +34,8 @@ export const contract: Readonly<Record<string, Operation>> = {
   'POST /articles/{slug}/comments': { token: true, statuses: [201, 400, 401, 404, 408, 413, 415, 422, 500, 503] },
   'DELETE /articles/{slug}/comments/{commentId}': { token: true, statuses: [204, 401, 403, 404, 422, 500, 503] },
   'GET /tags': { token: false, statuses: [200, 304, 422, 500, 503] },
+  'POST /introspect': { token: false, statuses: [200, 400, 401, 408, 413, 415, 429, 500, 503] },
+  'POST /revoke': { token: false, statuses: [200, 400, 401, 408, 413, 415, 429, 500, 503] },
   'GET /.well-known/jwks.json': { token: false, statuses: [200, 304, 422] },
   'GET /.well-known/oauth-authorization-server': { token: false, statuses: [200, 304, 404, 422] },
 }

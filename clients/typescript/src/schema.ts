@@ -463,6 +463,55 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/introspect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask whether a token counts
+         * @description Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
+         *     of an access token whether this server would accept it now, and of a refresh token whether it can be exchanged.
+         *     Of all other tokens it says `{"active": false}`, and no more.
+         *
+         *     Look at `token_type`, too: only a `Bearer` token gives access.
+         */
+        post: operations["introspectToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the session of a token
+         * @description Token revocation (RFC 7009). Ends the session that the token names at once, on every server, and with it all
+         *     tokens of the session. Whoever holds a token that counts may do so. A registered resource server may say who it
+         *     is.
+         *
+         *     An access token has to count. A refresh token need only be one of the session's, for whoever has an older one
+         *     lost the answer with the newer one, or has stolen it. The answer is 200 for unknown and ended tokens, too.
+         */
+        post: operations["revokeToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/.well-known/jwks.json": {
         parameters: {
             query?: never;
@@ -1152,6 +1201,124 @@ export interface components {
              */
             response_types_supported: string[];
         };
+        /** @description The body of `introspectToken` (RFC 7662, section 2.1). */
+        IntrospectionRequest: {
+            /**
+             * @description The access token or refresh token.
+             * @example eyJhbGciOiJFZERTQSJ9.e30.c2ln
+             */
+            token: string;
+            /**
+             * @description What the token is said to be. Nothing depends on it.
+             * @example access_token
+             */
+            token_type_hint?: string;
+        };
+        /** @description The body of `revokeToken` (RFC 7009, section 2.1). */
+        RevocationRequest: {
+            /**
+             * @description The access token or refresh token.
+             * @example eyJhbGciOiJFZERTQSJ9.e30.c2ln
+             */
+            token: string;
+            /**
+             * @description What the token is said to be. Nothing depends on it.
+             * @example access_token
+             */
+            token_type_hint?: string;
+        };
+        /**
+         * @description What is known of a token (RFC 7662, section 2.2). All but `active` is left out of a token that does not count. A
+         *     refresh token has neither `aud` nor `jti`.
+         */
+        Introspection: {
+            /**
+             * @description Whether the token counts now.
+             * @example true
+             */
+            active: boolean;
+            /**
+             * @description What the token is. Only `Bearer` gives access.
+             * @example Bearer
+             * @enum {string}
+             */
+            token_type?: "Bearer" | "refresh_token";
+            /**
+             * @description Who issued the token.
+             * @example conduit
+             */
+            iss?: string;
+            /**
+             * @description The id of the user.
+             * @example 1
+             */
+            sub?: string;
+            /**
+             * @description Whom the token is for.
+             * @example conduit
+             */
+            aud?: string;
+            /**
+             * @description When the token expires, in seconds since 1970.
+             * @example 1771385876
+             */
+            exp?: number;
+            /**
+             * @description When the token was issued, in seconds since 1970.
+             * @example 1771384976
+             */
+            iat?: number;
+            /**
+             * @description From when on the token counts, in seconds since 1970.
+             * @example 1771384976
+             */
+            nbf?: number;
+            /**
+             * @description The id of the token.
+             * @example ZB5M2KQ7TA.1
+             */
+            jti?: string;
+            /**
+             * @description The id of the session.
+             * @example 6DU6SQDSNCEOUM77E6AUP5IW4P
+             */
+            sid?: string;
+            /**
+             * @description The user's name.
+             * @example jake
+             */
+            username?: string;
+            /**
+             * @description The methods by which the user proved who they are (RFC 8176), as `getSessions` has them.
+             * @example [
+             *       "pwd"
+             *     ]
+             */
+            amr?: string[];
+            /**
+             * @description How strong the session is.
+             * @example aal1
+             */
+            acr?: string;
+            /**
+             * @description When the user last proved who they are, in seconds since 1970.
+             * @example 1771384976
+             */
+            auth_time?: number;
+        };
+        /**
+         * @description An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
+         *     5.2) beside it.
+         */
+        OAuthErrorEnvelope: {
+            /**
+             * @description The code.
+             * @example invalid_request
+             * @enum {string}
+             */
+            error: "invalid_request" | "invalid_client" | "unsupported_token_type" | "server_error" | "temporarily_unavailable";
+            errors: components["schemas"]["Errors"];
+        };
         /** @description What every error looks like. */
         ErrorEnvelope: {
             errors: components["schemas"]["Errors"];
@@ -1745,6 +1912,155 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description The token is missing, or the body is not a form or broke off. */
+        TokenRequestInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OAuthErrorEnvelope"];
+            };
+        };
+        /** @description The token is missing or of a kind that cannot be revoked, or the body is not a form or broke off. */
+        RevocationInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OAuthErrorEnvelope"];
+            };
+        };
+        /** @description The id or the secret of the resource server is missing or not right. */
+        InvalidClient: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["ClientChallenge"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OAuthErrorEnvelope"];
+            };
+        };
+        /** @description The body came too slowly. The connection is closed. */
+        FormTooSlow: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "invalid_request",
+                 *       "errors": {
+                 *         "body": [
+                 *           "did not come in time"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["OAuthErrorEnvelope"];
+            };
+        };
+        /** @description The body is larger than 16 KiB. */
+        FormTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "invalid_request",
+                 *       "errors": {
+                 *         "body": [
+                 *           "is too large (maximum is 16384 bytes)"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["OAuthErrorEnvelope"];
+            };
+        };
+        /** @description The body was not sent as application/x-www-form-urlencoded, or it is compressed. */
+        UnsupportedForm: {
+            headers: {
+                /**
+                 * @description The content codings that the server takes, if the body came in another one.
+                 * @example identity
+                 */
+                "Accept-Encoding"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "invalid_request",
+                 *       "errors": {
+                 *         "body": [
+                 *           "must be sent as application/x-www-form-urlencoded"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["OAuthErrorEnvelope"];
+            };
+        };
+        /** @description Too many wrong secrets came from this network. The right one passes all the same. */
+        TooManyClientErrors: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "temporarily_unavailable",
+                 *       "errors": {
+                 *         "client": [
+                 *           "too many attempts"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["OAuthErrorEnvelope"];
+            };
+        };
+        /** @description The server has a fault. Its log has the details under the request's id. */
+        TokenInternalError: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "server_error",
+                 *       "errors": {
+                 *         "server": [
+                 *           "internal error"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["OAuthErrorEnvelope"];
+            };
+        };
+        /** @description The server cannot answer just now. This says nothing about the token. */
+        TokenUnavailable: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "temporarily_unavailable",
+                 *       "errors": {
+                 *         "server": [
+                 *           "is not available"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["OAuthErrorEnvelope"];
+            };
+        };
         /** @description The server has a fault. Its log has the details under the request's id. */
         InternalError: {
             headers: {
@@ -1849,6 +2165,11 @@ export interface components {
          * @example Bearer realm="conduit", error="invalid_token"
          */
         Challenge: string;
+        /**
+         * @description How a resource server says who it is (RFC 7617).
+         * @example Basic realm="conduit"
+         */
+        ClientChallenge: string;
     };
     pathItems: never;
 }
@@ -1890,6 +2211,10 @@ export type TagList = components['schemas']['TagList'];
 export type JwkSet = components['schemas']['JwkSet'];
 export type Jwk = components['schemas']['Jwk'];
 export type ServerMetadata = components['schemas']['ServerMetadata'];
+export type IntrospectionRequest = components['schemas']['IntrospectionRequest'];
+export type RevocationRequest = components['schemas']['RevocationRequest'];
+export type Introspection = components['schemas']['Introspection'];
+export type OAuthErrorEnvelope = components['schemas']['OAuthErrorEnvelope'];
 export type ErrorEnvelope = components['schemas']['ErrorEnvelope'];
 export type Errors = components['schemas']['Errors'];
 export type ResponseNotModified = components['responses']['NotModified'];
@@ -1926,6 +2251,15 @@ export type ResponseCommentInvalid = components['responses']['CommentInvalid'];
 export type ResponseTooManyRegistrations = components['responses']['TooManyRegistrations'];
 export type ResponseTooManyChanges = components['responses']['TooManyChanges'];
 export type ResponseTooManyAttempts = components['responses']['TooManyAttempts'];
+export type ResponseTokenRequestInvalid = components['responses']['TokenRequestInvalid'];
+export type ResponseRevocationInvalid = components['responses']['RevocationInvalid'];
+export type ResponseInvalidClient = components['responses']['InvalidClient'];
+export type ResponseFormTooSlow = components['responses']['FormTooSlow'];
+export type ResponseFormTooLarge = components['responses']['FormTooLarge'];
+export type ResponseUnsupportedForm = components['responses']['UnsupportedForm'];
+export type ResponseTooManyClientErrors = components['responses']['TooManyClientErrors'];
+export type ResponseTokenInternalError = components['responses']['TokenInternalError'];
+export type ResponseTokenUnavailable = components['responses']['TokenUnavailable'];
 export type ResponseInternalError = components['responses']['InternalError'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterUsername = components['parameters']['Username'];
@@ -1940,6 +2274,7 @@ export type HeaderSessionLocation = components['headers']['SessionLocation'];
 export type HeaderArticleLocation = components['headers']['ArticleLocation'];
 export type HeaderCommentLocation = components['headers']['CommentLocation'];
 export type HeaderChallenge = components['headers']['Challenge'];
+export type HeaderClientChallenge = components['headers']['ClientChallenge'];
 export type $defs = Record<string, never>;
 export interface operations {
     createUser: {
@@ -3079,6 +3414,100 @@ export interface operations {
             422: components["responses"]["QueryInvalid"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    introspectToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
+                 *       "token_type_hint": "access_token"
+                 *     }
+                 */
+                "application/x-www-form-urlencoded": components["schemas"]["IntrospectionRequest"];
+            };
+        };
+        responses: {
+            /** @description What there is to say of the token. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "token_type": "Bearer",
+                     *       "iss": "https://conduit.example.com",
+                     *       "sub": "1",
+                     *       "aud": "conduit",
+                     *       "exp": 1771385876,
+                     *       "iat": 1771384976,
+                     *       "nbf": 1771384976,
+                     *       "jti": "ZB5M2KQ7TAVJ2VXN5E4B6YQLWD.1",
+                     *       "sid": "6DU6SQDSNCEOUM77E6AUP5IW4P",
+                     *       "username": "jake",
+                     *       "amr": [
+                     *         "pwd"
+                     *       ],
+                     *       "acr": "aal1",
+                     *       "auth_time": 1771384976
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Introspection"];
+                };
+            };
+            400: components["responses"]["TokenRequestInvalid"];
+            401: components["responses"]["InvalidClient"];
+            408: components["responses"]["FormTooSlow"];
+            413: components["responses"]["FormTooLarge"];
+            415: components["responses"]["UnsupportedForm"];
+            429: components["responses"]["TooManyClientErrors"];
+            500: components["responses"]["TokenInternalError"];
+            503: components["responses"]["TokenUnavailable"];
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
+                 *       "token_type_hint": "access_token"
+                 *     }
+                 */
+                "application/x-www-form-urlencoded": components["schemas"]["RevocationRequest"];
+            };
+        };
+        responses: {
+            /** @description The token does not count any more, if it ever did. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["RevocationInvalid"];
+            401: components["responses"]["InvalidClient"];
+            408: components["responses"]["FormTooSlow"];
+            413: components["responses"]["FormTooLarge"];
+            415: components["responses"]["UnsupportedForm"];
+            429: components["responses"]["TooManyClientErrors"];
+            500: components["responses"]["TokenInternalError"];
+            503: components["responses"]["TokenUnavailable"];
         };
     };
     getJwks: {

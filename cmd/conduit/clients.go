@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"conduit/internal/app"
+	"conduit/internal/identity"
+	"conduit/internal/store"
+)
+
+func clientsCommand() *cobra.Command {
+	var s settings
+	command := &cobra.Command{
+		Use:   "clients",
+		Short: "Register services that may ask whether a token counts",
+		Long: `Register resource servers: services that are shown tokens, and ask whether they count (POST /api/introspect).
+Running instances follow at once.
+
+Each has an id and a secret. The secret is shown once, for the database has no more than its hash.`,
+	}
+	s.shareWith(command.PersistentFlags(), "database", "database-file")
+	named := func(use, short string, run func(*cobra.Command, *identity.ResourceServers, string) error) *cobra.Command {
+		added := &cobra.Command{Use: use, Short: short, RunE: s.onClients(
+			func(cmd *cobra.Command, servers *identity.ResourceServers, args []string) error {
+				err := run(cmd, servers, args[0])
+				if isNotFound(err) {
+					return fmt.Errorf("there is no client %q; see conduit clients list", args[0])
+				}
+				return err
+			})}
+		command.AddCommand(added)
+		return added
+	}
+
+	command.AddCommand(&cobra.Command{Use: "list", Short: "List the clients with their secrets' times",
+		RunE: s.onClients(func(cmd *cobra.Command, servers *identity.ResourceServers, _ []string) error {
+			found, err := servers.List(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return printTable(cmd, clientColumns, found, table.client)
+		})})
+	named("add NAME", "Register a client, and show its id and secret",
+		func(cmd *cobra.Command, servers *identity.ResourceServers, name string) error {
+			made, err := servers.Add(cmd.Context(), name)
+			return showCredentials(cmd, made, err)
+		})
+	var overlap time.Duration
+	rotate := named("rotate ID", "Give a client another secret, and show it",
+		func(cmd *cobra.Command, servers *identity.ResourceServers, id string) error {
+			if overlap < 0 {
+				return badSetting("overlap", errors.New("must not be negative"))
+			}
+			made, err := servers.Rotate(cmd.Context(), id, overlap)
+			return showCredentials(cmd, made, err)
+		})
+	rotate.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the secrets before it still count")
+	named("remove ID", "Remove a client: its secrets end at once",
+		func(cmd *cobra.Command, servers *identity.ResourceServers, id string) error {
+			return saying(cmd, servers.Remove(cmd.Context(), id), "%s is removed", id)
+		})
+	return command
+}
+
+// onClients returns a command on resource servers.
+func (s *settings) onClients(action func(*cobra.Command, *identity.ResourceServers, []string) error,
+) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if s.Database.URL == app.InMemory {
+			return badSetting("database", errors.New("a database in memory is its own process's alone"))
+		}
+		return s.withDatabase(cmd, func(db *store.Store) error {
+			return action(cmd, &identity.ResourceServers{Store: db, Now: time.Now}, args)
+		})
+	}
+}
+
+func showCredentials(cmd *cobra.Command, made identity.Credentials, err error) error {
+	return saying(cmd, err, "ID      %s\nSecret  %s\nNobody can show the secret again.", made.ID, made.Secret)
+}
