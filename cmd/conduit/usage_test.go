@@ -30,7 +30,8 @@ func TestUsage(t *testing.T) {
 				"registration-throttled, logout, session-revoked, sessions-revoked, session-evicted, refresh-reused, " +
 				"username-changed, password-changed, email-changed, account-deleted, account-disabled, " +
 				"account-enabled, role-changed, key-made, key-activated-early, key-revoked, key-resealed, " +
-				"audit-pruned"},
+				"audit-pruned, token-revoked, client-added, client-rotated, client-removed, client-refused, " +
+				"client-throttled"},
 		{"seed --users=1", "--users: want at least 2"},
 		{"CONDUIT_KEY_ENCRYPTION_KEY=c2hvcnQ= serve --database=sqlite::memory:",
 			"CONDUIT_KEY_ENCRYPTION_KEY: auth: the key-encryption key must be 32 bytes, written in base64"},

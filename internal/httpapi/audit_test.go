@@ -108,6 +108,17 @@ func TestAudit(t *testing.T) {
 		does(204, post("/api/users/logout", third), by(jake, identity.LoggedOut, "session:"+thirdID))
 		does(401, post("/api/users/logout", third))
 
+		fourth, fourthID := logsIn()
+		does(200, revoking(fourth), by(jake, identity.TokenRevoked, "session:"+fourthID))
+		does(200, revoking(fourth))
+		unregistered := basic(strings.Repeat("A", 26), "guess")
+		does(401, introspecting(unregistered, token), unknown(identity.ClientRefused, "client:"))
+		wantSame(t, "length of a hidden client", len("client:")+32, len(lastTarget()))
+		s.Throttle.PerNetwork = 1
+		does(429, introspecting(unregistered, token), unknown(identity.ClientThrottled, "network:192.0.2.7"))
+		s.Throttle.PerNetwork = 20
+		s.clock.Advance(time.Hour)
+
 		first := does(201, sessionCall("/api/sessions", "email", "jake@test.com", "password", password),
 			by(jake, identity.LoggedIn, "session:")).tokens(t)
 		wantSame(t, "login with a refresh token", "session:"+first.Id, lastTarget())
