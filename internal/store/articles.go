@@ -44,21 +44,24 @@ type articleTagRow struct {
 	CreatedAt     time.Time
 }
 
-// These columns are read of an article: what makes [blog.ArticleView.Version] and a position in a list, what lists
-// show, and all of it.
-var (
-	outlinedArticle = "f.followee_id is not null, mine.article_id is not null, a.id, a.favorites_count, " +
-		plain("a.created_at") + ", " + plain("a.updated_at") + ", " + outlinedAuthor
-	listedArticle = outlinedArticle + summary + listedAuthor
-	wholeArticle  = outlinedArticle + summary + wholeAuthor + ", a.body"
-)
+// shown are the columns that are read of an article: what makes [blog.ArticleView.Version] and a position in a list,
+// what lists show, and all of it.
+type shown struct{ outlined, listed, whole string }
+
+var shownBy = map[dialect]shown{{postgres: true}: shownOf(dialect{postgres: true}), {}: shownOf(dialect{})}
+
+func shownOf(d dialect) shown {
+	outlined := "a.id, a.favorites_count, " + d.plain("a.created_at") + ", " + d.plain("a.updated_at") + ", " +
+		d.plain(outlinedAuthor)
+	return shown{outlined, outlined + summary + listedAuthor, outlined + summary + wholeAuthor + ", a.body"}
+}
 
 const summary = ", a.slug, a.title, a.description, a.tag_list, a.author_id, "
 
 // intoOutlined, intoListed and intoWhole return where these columns are read to, in their order.
 func intoOutlined(view *blog.ArticleView) []any {
-	return []any{&view.Author.Following, &view.Favorited, &view.ID, &view.FavoritesCount, at(&view.CreatedAt),
-		at(&view.UpdatedAt), at(&view.Author.ChangedAt)}
+	return append(make([]any, 0, columnsOfArticle), &view.ID, &view.FavoritesCount, at(&view.CreatedAt),
+		at(&view.UpdatedAt), at(&view.Author.ChangedAt))
 }
 
 func intoListed(view *blog.ArticleView) []any {
@@ -68,11 +71,30 @@ func intoListed(view *blog.ArticleView) []any {
 
 func intoWhole(view *blog.ArticleView) []any { return append(intoListed(view), &view.Body) }
 
-// seen joins an article's author, and what depends on the reader. Both arguments are the reader.
-const seen = `
-  left join users as u on u.id = a.author_id
+// columnsOfArticle is how many columns are read of an article at most, those of its reader and two of the page included.
+const columnsOfArticle = 18
+
+// seen joins an article's author, and what depends on the reader, to whom both arguments are. Then ofReader can be
+// read, by intoReader. Nothing depends on an anonymous reader, for whom the author alone is joined.
+const (
+	signed = "\n  left join users as u on u.id = a.author_id"
+	seen   = signed + `
   left join follows as f on f.follower_id = ? and f.followee_id = u.id
   left join favorites as mine on mine.user_id = ? and mine.article_id = a.id`
+	ofReader = ", f.followee_id is not null, mine.article_id is not null"
+)
+
+func intoReader(view *blog.ArticleView, into []any) []any {
+	return append(into, &view.Author.Following, &view.Favorited)
+}
+
+// by returns the columns and the joins for a reader, and where the columns are read to.
+func by(reader int64, columns string, into []any, view *blog.ArticleView) (string, sqlText, []any) {
+	if reader == 0 {
+		return columns, asSQL(signed), into
+	}
+	return columns + ofReader, asSQL(seen, reader, reader), intoReader(view, into)
+}
 
 // slugSQL finds the id of the article that has or had a slug.
 const slugSQL = "(select article_id from article_slugs where slug = ?)"
@@ -81,13 +103,15 @@ const slugSQL = "(select article_id from article_slugs where slug = ?)"
 func (s *Store) ArticleBySlug(
 	ctx context.Context, slug string, reader int64, detail blog.Detail,
 ) (blog.ArticleView, error) {
-	columns, into := wholeArticle, intoWhole
-	if detail == blog.Outline {
-		columns, into = outlinedArticle, intoOutlined
-	}
 	var view blog.ArticleView
-	query := asSQL("select "+columns+"\n  from articles as a"+seen+"\n where a.id = "+slugSQL, reader, reader, slug)
-	err := s.read(ctx, query, row(into(&view)...))
+	columns, into := shownBy[s.dialect].whole, intoWhole(&view)
+	if detail == blog.Outline {
+		columns, into = shownBy[s.dialect].outlined, intoOutlined(&view)
+	}
+	columns, joins, into := by(reader, columns, into, &view)
+	query := joins.within("select "+columns+"\n  from article_slugs as s\n  join articles as a on a.id = s.article_id",
+		"\n where s.slug = ?", slug)
+	err := s.read(ctx, query, row(into...))
 	return view, missing(err, "article")
 }
 
@@ -281,7 +305,7 @@ func (s *Store) UpdateArticle(
 		there = false
 		err := tx.trip(statement{
 			asSQL("select a.id, a.slug, a.title, a.description, a.body, a.tag_list, a.author_id, a.favorites_count, "+
-				plain("a.created_at")+", "+plain("a.updated_at")+"\n  from articles as a where a.id = "+slugSQL+
+				s.dialect.plain("a.created_at")+", "+s.dialect.plain("a.updated_at")+"\n  from articles as a where a.id = "+slugSQL+
 				s.dialect.locks("update"), slug),
 			row(&article.ID, &article.Slug, &article.Title, &article.Description, &article.Body,
 				(*textList)(&article.TagList), &article.AuthorID, &article.FavoritesCount, at(&article.CreatedAt),
@@ -306,7 +330,7 @@ update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?
  where id = ? and `+sessionThere,
 			article.Slug, article.Title, article.Description, article.Body, jsonOf(article.TagList), article.UpdatedAt,
 			article.ID, session.ID)}, tags...)
-		statements = append(statements, seenBy(session, "?", article.ID, &here, &there, &view))
+		statements = append(statements, s.seenBy(session, "?", article.ID, &here, &there, &view))
 		retagged = lost
 		if slugs == nil {
 			err = tx.last(statements...) // which has changed nothing if the session has ended
@@ -319,7 +343,7 @@ update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?
 		return err
 	})
 	if err == nil && !there { // it has happened, but what it answered was lost
-		seen := seenBy(session, "?", article.ID, &here, &there, &view)
+		seen := s.seenBy(session, "?", article.ID, &here, &there, &view)
 		if err = s.readFrom(ctx, s.writes.DB, seen.sqlText, seen.take); err == nil && !there {
 			err = errs.NotFound("article") // somebody has deleted it since
 		}
@@ -332,12 +356,14 @@ update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?
 
 // seenBy reads an article as the user of a session sees it. id is the expression of its id, with one argument. here is
 // whether the session is there, there whether the article is.
-func seenBy(session identity.Session, id string, arg any, here, there *bool, view *blog.ArticleView) statement {
+func (s *Store) seenBy(session identity.Session, id string, arg any, here, there *bool, view *blog.ArticleView) statement {
 	return statement{
-		asSQL("select here.here, a.id is not null, "+wholeArticle+"\n  from (select "+sessionThere+
+		asSQL("select here.here, a.id is not null, "+shownBy[s.dialect].whole+ofReader+"\n  from (select "+sessionThere+
 			" as here) as here\n  left join articles as a on a.id = "+id+seen,
 			session.ID, arg, session.UserID, session.UserID),
-		func(rows found) error { return eachRow(rows, []any{here, there}, intoWhole(view), func() {}) },
+		func(rows found) error {
+			return eachRow(rows, []any{here, there}, intoReader(view, intoWhole(view)), func() {})
+		},
 	}
 }
 
@@ -372,7 +398,7 @@ select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessio
 	var here, there bool
 	err = s.together(ctx,
 		does(change, session.UserID, slug, session.ID),
-		seenBy(session, slugSQL, slug, &here, &there, &view))
+		s.seenBy(session, slugSQL, slug, &here, &there, &view))
 	return view, refusing(err, here, there, "article")
 }
 

@@ -134,12 +134,11 @@ func (s *Store) listComments(
 		text          *string
 		view          blog.CommentView
 	)
-	columns := outlinedAuthor
+	columns := s.dialect.plain(outlinedAuthor)
 	into := []any{&view.ID, &size, &view.Author.Following, at(&view.Author.ChangedAt)}
 	if body != "" {
-		columns += ", c.article_id, c.author_id, " + plain("c.created_at") + ", " + plain("c.updated_at") + ", " +
-			body +
-			", " + listedAuthor
+		columns += ", c.article_id, c.author_id, " + s.dialect.plain("c.created_at") + ", " +
+			s.dialect.plain("c.updated_at") + ", " + body + ", " + listedAuthor
 		into = append(into, &view.ArticleID, &view.AuthorID, at(&view.CreatedAt), at(&view.UpdatedAt), &text,
 			&view.Author.Username, &view.Author.Bio, &view.Author.Image)
 	}

@@ -11,11 +11,12 @@ import (
 // These columns are read of authors: what an outline needs, and besides that all that is shown of them, or what lists
 // show. The database shortens long texts itself, so that they are not carried around.
 var (
-	outlinedAuthor = plain("u.updated_at")
-	listedAuthor   = fmt.Sprintf(`u.username,
+	listedAuthor = fmt.Sprintf(`u.username,
        case when length(u.bio) > %[1]d then substr(u.bio, 1, %[1]d - 1) || '…' else u.bio end,
        case when octet_length(u.image) <= %[2]d then u.image end`, blog.ListBio, identity.MaxImage)
 )
+
+const outlinedAuthor = "u.updated_at"
 
 const wholeAuthor = "u.username, u.bio, u.image"
 
