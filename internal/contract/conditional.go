@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 			if known.tag == "" {
 				known.tag = tagOf(held.body.Bytes())
 			}
-			header.Set("ETag", known.tag)
+			header.Set("Etag", known.tag) // which is how it is written in the map
 			if header.Get("Cache-Control") == noStore {
 				header.Set("Cache-Control", "private, no-cache")
 				header.Add("Vary", "Authorization")
@@ -40,6 +41,9 @@ func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 				header.Set("Content-Type", jsonMedia)
 				held.status = http.StatusOK
 			}
+		}
+		if held.body.Len() > 0 { // without it, a long answer is sent in chunks
+			header.Set("Content-Length", strconv.Itoa(held.body.Len()))
 		}
 		w.WriteHeader(held.status)
 		_, _ = w.Write(held.body.Bytes()) // fails when the client has gone

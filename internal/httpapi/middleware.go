@@ -34,7 +34,7 @@ func observe(next http.Handler, config Config) http.Handler {
 		asked := &requestState{client: identity.Client{IPAddress: clients.IPAddress(r), UserAgent: r.UserAgent()}}
 		// Only our id is unique. Clients may give one id to any number of requests.
 		asked.client.RequestID = rand.Text()
-		if id := r.Header.Get("X-Request-Id"); saneID.MatchString(id) {
+		if id := r.Header.Get("X-Request-Id"); id != "" && saneID.MatchString(id) {
 			asked.client.ClientRequestID = id
 		}
 		r = asked.begin(w, r, config.Tracer, config.TrustedProxies.Have(proxies.Peer(r.RemoteAddr)))
@@ -236,6 +236,7 @@ func (c *chargedAnswer) Write(text []byte) (int, error) {
 			c.refused = true
 			header := c.Header()
 			header.Del("Content-Encoding")
+			header.Del("Content-Length")
 			header.Del("ETag")
 			header.Set("Cache-Control", noStore)
 			writeError(c.ResponseWriter, c.request, c.log, err)

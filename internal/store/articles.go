@@ -44,57 +44,108 @@ type articleTagRow struct {
 	CreatedAt     time.Time
 }
 
-// shown are the columns that are read of an article: what makes [blog.ArticleView.Version] and a position in a list,
-// what lists show, and all of it.
-type shown struct{ outlined, listed, whole string }
+// seeing says how articles are read: in which database, how much of them, and whether for a reader who is somebody.
+type seeing struct {
+	dialect
+	detail   blog.Detail
+	somebody bool
+}
 
-var shownBy = map[dialect]shown{{postgres: true}: shownOf(dialect{postgres: true}), {}: shownOf(dialect{})}
+func (s *Store) seeing(detail blog.Detail, reader int64) seeing {
+	return seeing{s.dialect, detail, reader != 0}
+}
 
-func shownOf(d dialect) shown {
-	outlined := "a.id, a.favorites_count, " + d.plain("a.created_at") + ", " + d.plain("a.updated_at") + ", " +
-		d.plain(outlinedAuthor)
-	return shown{outlined, outlined + summary + listedAuthor, outlined + summary + wholeAuthor + ", a.body"}
+// textsOf makes a text for each way of seeing, once: they are long, and requests come often.
+func textsOf(text func(seeing) string) map[seeing]string {
+	texts := map[seeing]string{}
+	for _, d := range []dialect{{postgres: true}, {}} {
+		for _, detail := range []blog.Detail{blog.Whole, blog.Outline} {
+			for _, somebody := range []bool{true, false} {
+				way := seeing{d, detail, somebody}
+				texts[way] = text(way)
+			}
+		}
+	}
+	return texts
+}
+
+// These columns are read of an article: what makes [blog.ArticleView.Version] and a position in a list, what lists
+// show, and all of it. Those that depend on the reader are last.
+func (w seeing) outlined() string {
+	return "a.id, a.favorites_count, " + w.plain("a.created_at") + ", " + w.plain("a.updated_at") + ", " +
+		w.plain(outlinedAuthor)
+}
+
+func (w seeing) listed() string {
+	if w.detail == blog.Outline {
+		return w.outlined() + w.ofReader()
+	}
+	return w.outlined() + summary + listedAuthor + w.ofReader()
+}
+
+func (w seeing) whole() string {
+	if w.detail == blog.Outline {
+		return w.outlined() + w.ofReader()
+	}
+	return w.outlined() + summary + wholeAuthor + ", a.body" + w.ofReader()
+}
+
+func (w seeing) ofReader() string {
+	if !w.somebody {
+		return ""
+	}
+	return ", f.followee_id is not null, mine.article_id is not null"
+}
+
+// joined joins an article's author, and what depends on a reader. Its arguments are those of as.
+func (w seeing) joined() string {
+	const signed = "\n  left join users as u on u.id = a.author_id"
+	if !w.somebody {
+		return signed // nothing depends on anonymous readers
+	}
+	return signed + `
+  left join follows as f on f.follower_id = ? and f.followee_id = u.id
+  left join favorites as mine on mine.user_id = ? and mine.article_id = a.id`
+}
+
+func as(reader int64) []any {
+	if reader == 0 {
+		return nil
+	}
+	return []any{reader, reader}
 }
 
 const summary = ", a.slug, a.title, a.description, a.tag_list, a.author_id, "
 
-// intoOutlined, intoListed and intoWhole return where these columns are read to, in their order.
-func intoOutlined(view *blog.ArticleView) []any {
-	return append(make([]any, 0, columnsOfArticle), &view.ID, &view.FavoritesCount, at(&view.CreatedAt),
+// intoListed and intoWhole return where these columns are read to, in their order.
+func (w seeing) intoListed(view *blog.ArticleView) []any {
+	into := append(make([]any, 0, columnsOfArticle), &view.ID, &view.FavoritesCount, at(&view.CreatedAt),
 		at(&view.UpdatedAt), at(&view.Author.ChangedAt))
+	if w.detail == blog.Whole {
+		into = append(into, &view.Slug, &view.Title, &view.Description, (*textList)(&view.TagList), &view.AuthorID,
+			&view.Author.Username, &view.Author.Bio, &view.Author.Image)
+	}
+	return w.intoReader(view, into)
 }
 
-func intoListed(view *blog.ArticleView) []any {
-	return append(intoOutlined(view), &view.Slug, &view.Title, &view.Description, (*textList)(&view.TagList),
-		&view.AuthorID, &view.Author.Username, &view.Author.Bio, &view.Author.Image)
+func (w seeing) intoWhole(view *blog.ArticleView) []any {
+	if w.detail == blog.Outline {
+		return w.intoListed(view)
+	}
+	anonymous := w
+	anonymous.somebody = false
+	return w.intoReader(view, append(anonymous.intoListed(view), &view.Body))
 }
 
-func intoWhole(view *blog.ArticleView) []any { return append(intoListed(view), &view.Body) }
-
-// columnsOfArticle is how many columns are read of an article at most, those of its reader and two of the page included.
-const columnsOfArticle = 18
-
-// seen joins an article's author, and what depends on the reader, to whom both arguments are. Then ofReader can be
-// read, by intoReader. Nothing depends on an anonymous reader, for whom the author alone is joined.
-const (
-	signed = "\n  left join users as u on u.id = a.author_id"
-	seen   = signed + `
-  left join follows as f on f.follower_id = ? and f.followee_id = u.id
-  left join favorites as mine on mine.user_id = ? and mine.article_id = a.id`
-	ofReader = ", f.followee_id is not null, mine.article_id is not null"
-)
-
-func intoReader(view *blog.ArticleView, into []any) []any {
+func (w seeing) intoReader(view *blog.ArticleView, into []any) []any {
+	if !w.somebody {
+		return into
+	}
 	return append(into, &view.Author.Following, &view.Favorited)
 }
 
-// by returns the columns and the joins for a reader, and where the columns are read to.
-func by(reader int64, columns string, into []any, view *blog.ArticleView) (string, sqlText, []any) {
-	if reader == 0 {
-		return columns, asSQL(signed), into
-	}
-	return columns + ofReader, asSQL(seen, reader, reader), intoReader(view, into)
-}
+// columnsOfArticle is how many columns are read of an article at most.
+const columnsOfArticle = 16
 
 // slugSQL finds the id of the article that has or had a slug.
 const slugSQL = "(select article_id from article_slugs where slug = ?)"
@@ -104,16 +155,15 @@ func (s *Store) ArticleBySlug(
 	ctx context.Context, slug string, reader int64, detail blog.Detail,
 ) (blog.ArticleView, error) {
 	var view blog.ArticleView
-	columns, into := shownBy[s.dialect].whole, intoWhole(&view)
-	if detail == blog.Outline {
-		columns, into = shownBy[s.dialect].outlined, intoOutlined(&view)
-	}
-	columns, joins, into := by(reader, columns, into, &view)
-	query := joins.within("select "+columns+"\n  from article_slugs as s\n  join articles as a on a.id = s.article_id",
-		"\n where s.slug = ?", slug)
-	err := s.read(ctx, query, row(into...))
+	way := s.seeing(detail, reader)
+	err := s.read(ctx, asSQL(articleTexts[way], append(as(reader), slug)...), row(way.intoWhole(&view)...))
 	return view, missing(err, "article")
 }
+
+var articleTexts = textsOf(func(way seeing) string {
+	return "select " + way.whole() + "\n  from article_slugs as s\n  join articles as a on a.id = s.article_id" +
+		way.joined() + "\n where s.slug = ?"
+})
 
 // articleID returns the id of the article that has or had a slug; NotFound("article") if there is none.
 func articleID(ctx context.Context, db bun.IDB, slug string) (id int64, err error) {
@@ -356,14 +406,15 @@ update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?
 
 // seenBy reads an article as the user of a session sees it. id is the expression of its id, with one argument. here is
 // whether the session is there, there whether the article is.
-func (s *Store) seenBy(session identity.Session, id string, arg any, here, there *bool, view *blog.ArticleView) statement {
+func (s *Store) seenBy(
+	session identity.Session, id string, arg any, here, there *bool, view *blog.ArticleView,
+) statement {
+	way := s.seeing(blog.Whole, session.UserID)
 	return statement{
-		asSQL("select here.here, a.id is not null, "+shownBy[s.dialect].whole+ofReader+"\n  from (select "+sessionThere+
-			" as here) as here\n  left join articles as a on a.id = "+id+seen,
-			session.ID, arg, session.UserID, session.UserID),
-		func(rows found) error {
-			return eachRow(rows, []any{here, there}, intoReader(view, intoWhole(view)), func() {})
-		},
+		asSQL("select here.here, a.id is not null, "+way.whole()+"\n  from (select "+sessionThere+
+			" as here) as here\n  left join articles as a on a.id = "+id+way.joined(),
+			append([]any{session.ID, arg}, as(session.UserID)...)...),
+		func(rows found) error { return eachRow(rows, []any{here, there}, way.intoWhole(view), func() {}) },
 	}
 }
 

@@ -17,13 +17,8 @@ func (s *Store) ListArticles(
 	ctx context.Context, filter blog.ArticleFilter, page blog.Page, reader int64,
 ) (result blog.ArticlePage, err error) {
 	var view blog.ArticleView
-	columns, into := shownBy[s.dialect].listed, intoListed(&view)
-	if page.Detail == blog.Outline {
-		columns, into = shownBy[s.dialect].outlined, intoOutlined(&view)
-	}
-	columns, joins, into := by(reader, columns, into, &view)
-	query := s.pageOf(filter, page, columns, joins)
-	err = s.read(ctx, query, func(rows found) error {
+	into := s.seeing(page.Detail, reader).intoListed(&view)
+	err = s.read(ctx, s.listSQL(filter, page, reader), func(rows found) error {
 		result = blog.ArticlePage{Articles: make([]blog.ArticleView, 0, page.Limit+1)}
 		first := append([]any{&result.Total}, into...)
 		rest := append([]any{nil}, into...)
@@ -47,20 +42,36 @@ func (s *Store) ListArticles(
 	return result, err
 }
 
-// pageOf reads columns of the articles of a page, after the total.
-//
-// PostgreSQL reads the newest of all from the index right into the joins, without finding ids first: that is the page
-// which is read most. With a filter, its plans for a hundred articles at most would be others than those for twenty.
-func (s *Store) pageOf(filter blog.ArticleFilter, page blog.Page, columns string, joins sqlText) sqlText {
-	columns = "select (select total from sums), " + columns + "\n  from "
-	total := sums(filter).within("with sums as (", ")\n")
-	if list := listOf(filter, page.After); s.dialect.postgres && page.Offset == 0 && filter == (blog.ArticleFilter{}) {
-		return total.and("select * from (\n"+columns+list.rows).then(joins).then(list.where).
-			and(newestFirst+atMost+") as page"+newestFirst+" limit ?", page.Limit+1)
+// listSQL reads the articles of a page, after the total.
+func (s *Store) listSQL(filter blog.ArticleFilter, page blog.Page, reader int64) sqlText {
+	way := s.seeing(page.Detail, reader)
+	if s.dialect.postgres && page.Offset == 0 && filter == (blog.ArticleFilter{}) {
+		if page.After == nil {
+			return asSQL(newestTexts[way], append(as(reader), page.Limit+1)...)
+		}
+		return asSQL(nextTexts[way], append(as(reader), page.After.CreatedAt, page.After.ID, page.Limit+1)...)
 	}
-	return total.and(columns + "(").then(s.pageIDs(filter, page)).
-		and(") as page\n  left join articles as a on a.id = page.id").then(joins).
-		and("\n order by a.created_at desc, a.id desc")
+	return sums(filter).within("with sums as (", ")\n"+totalAnd+way.listed()+"\n  from (").
+		then(s.pageIDs(filter, page)).
+		and(") as page\n  left join articles as a on a.id = page.id"+way.joined()+
+			"\n order by a.created_at desc, a.id desc", as(reader)...)
+}
+
+const totalAnd = "select (select total from sums), "
+
+// These read the newest of all articles, which is the page that is read most, and the pages after it. PostgreSQL reads
+// them from the index right into the joins, without finding ids first. With a filter, its plans for a hundred articles
+// at most would be others than those for twenty.
+var (
+	newestTexts = textsOf(func(way seeing) string { return newestSQL(way, "") })
+	nextTexts   = textsOf(func(way seeing) string {
+		return newestSQL(way, "\n where (a.created_at, a.id) < (?, ?)")
+	})
+)
+
+func newestSQL(way seeing, where string) string {
+	return "with sums as (" + sums(blog.ArticleFilter{}).text + ")\nselect * from (\n" + totalAnd + way.listed() +
+		"\n  from articles as a" + way.joined() + where + newestFirst + atMost + ") as page" + newestFirst + " limit ?"
 }
 
 const newestFirst = " order by created_at desc, id desc"

@@ -93,7 +93,7 @@ func (c *notingConn) read(ctx context.Context, query sqlText, take func(found) e
 		return err
 	}
 	defer rows.Close()
-	err = take(rows)
+	err = take(postgresRows{rows})
 	rows.Close()
 	return closing(cmp.Or(rows.Err(), err))
 }
@@ -267,7 +267,7 @@ func assignNullable[T any](target **T, value driver.Value) bool {
 type textList []string
 
 // ScanBytes implements [pgtype.BytesScanner].
-func (l *textList) ScanBytes(text []byte) error { return l.Scan(string(text)) }
+func (l *textList) ScanBytes(text []byte) error { return l.read(string(text)) }
 
 // Scan implements [sql.Scanner].
 func (l *textList) Scan(value any) error {
@@ -275,17 +275,24 @@ func (l *textList) Scan(value any) error {
 	if !ok && value != nil {
 		return fmt.Errorf("%T for a list of texts", value)
 	}
+	return l.read(text)
+}
+
+func (l *textList) read(text string) error {
 	if strings.Contains(text, `\`) {
 		*l = nil // Unmarshal would write over the texts of the row before, which are kept
 		return json.Unmarshal([]byte(text), (*[]string)(l))
 	}
-	// Without escapes, every other piece between quotation marks is one of them.
-	pieces := strings.Split(text, `"`)
-	*l = make([]string, 0, len(pieces)/2)
-	for i := 1; i < len(pieces); i += 2 {
-		*l = append(*l, pieces[i])
+	// Without escapes, a tag is what stands between each two quotation marks.
+	*l = make([]string, 0, strings.Count(text, `"`)/2)
+	for {
+		_, rest, found := strings.Cut(text, `"`)
+		if !found {
+			return nil
+		}
+		tag, after, _ := strings.Cut(rest, `"`)
+		*l, text = append(*l, tag), after
 	}
-	return nil
 }
 
 // instant reads a time of either database, as UTC.

@@ -216,7 +216,7 @@ func (r *Replica) ask(
 	if err != nil {
 		return false, err
 	}
-	err = take(rows)
+	err = take(postgresRows{rows})
 	rows.Close()
 	if lost := rows.Err(); lost != nil {
 		return false, lost

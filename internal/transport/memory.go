@@ -84,6 +84,9 @@ func (m *Memory) take(ctx context.Context, key string, size int64, abandon func(
 // patiently acquires memory. If it must wait too long, it breaks off slow transfers, of one network, or of any if key
 // is empty, and waits once more.
 func (m *Memory) patiently(ctx context.Context, from *semaphore.Weighted, size int64, key string) error {
+	if from.TryAcquire(size) { // as a rule, and without a timer; it does not overtake those who wait
+		return nil
+	}
 	for _, last := range []bool{false, true} {
 		bounded, cancel := context.WithTimeout(ctx, memoryPatience)
 		err := from.Acquire(bounded, size)
