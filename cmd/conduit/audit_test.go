@@ -19,6 +19,7 @@ type auditLine struct {
 	ID                                                                      int64
 	At                                                                      time.Time
 	Actor, Action, Target, IPAddress, UserAgent, RequestID, ClientRequestID string
+	ActorName                                                               string
 	ActorID                                                                 *int64
 	Count                                                                   int64
 }
@@ -69,22 +70,22 @@ func TestAudit(t *testing.T) {
 		i.stop(t)
 		rows("", "anonymous login-failed user:1", "user:1 registered user:1", "system key-made key:"+first)
 
-		next := change("keys rotate")
-		change("keys rotate") // waits already: nothing happens
-		rows("--limit=1", "cli key-made key:"+next)
-		change("keys rotate --now")
-		rows("--limit=1", "cli key-activated-early key:"+next)
-		made := change("keys rotate --now")
-		rows("--limit=2", "cli key-activated-early key:"+made, "cli key-made key:"+made)
-		waiting := change("keys rotate")
-		change("keys revoke --", made)
-		change("keys revoke --", made) // once is enough
-		rows("--limit=3", "cli key-activated-early key:"+waiting, "cli key-revoked key:"+made,
-			"cli key-made key:"+waiting)
-		change("keys revoke --", waiting)
+		next := change("keys rotate --as=root")
+		change("keys rotate --as=root") // waits already: nothing happens
+		rows("--limit=1", "cli:root key-made key:"+next)
+		change("keys rotate --as=root --now")
+		rows("--limit=1", "cli:root key-activated-early key:"+next)
+		made := change("keys rotate --as=root --now")
+		rows("--limit=2", "cli:root key-activated-early key:"+made, "cli:root key-made key:"+made)
+		waiting := change("keys rotate --as=root")
+		change("keys revoke --as=root --", made)
+		change("keys revoke --as=root --", made) // once is enough
+		rows("--limit=3", "cli:root key-activated-early key:"+waiting, "cli:root key-revoked key:"+made,
+			"cli:root key-made key:"+waiting)
+		change("keys revoke --as=root --", waiting)
 		inItsPlace := regexp.MustCompile(`(\S+) +EdDSA +active`).FindStringSubmatch(sh.run(t, "keys list"))[1]
-		rows("--limit=3", "cli key-activated-early key:"+inItsPlace, "cli key-made key:"+inItsPlace,
-			"cli key-revoked key:"+waiting)
+		rows("--limit=3", "cli:root key-activated-early key:"+inItsPlace, "cli:root key-made key:"+inItsPlace,
+			"cli:root key-revoked key:"+waiting)
 
 		rows("--user=JAKE", "anonymous login-failed user:1", "user:1 registered user:1")
 		rows("--user=user:1 --action=registered", "user:1 registered user:1")
@@ -134,7 +135,7 @@ func TestAuditExportAndPrune(t *testing.T) {
 		var recorded []identity.Event
 		var want []string
 		for i := range old + 1 {
-			event := identity.KeyChange{KeyID: fmt.Sprint("K", i), Made: true}.Events(identity.ActorSystem, day)[0]
+			event := identity.KeyChange{KeyID: fmt.Sprint("K", i), Made: true}.Events(identity.BySystem{}, day)[0]
 			event.ClientRequestID = "C"
 			if i < old {
 				event.At = day.Add(-time.Millisecond)

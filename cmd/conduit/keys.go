@@ -15,7 +15,7 @@ import (
 )
 
 func keysCommand(getenv func(string) string) *cobra.Command {
-	s := &settings{}
+	s, w := &settings{}, &who{}
 	s.Getenv = getenv
 	command := &cobra.Command{
 		Use:   "keys",
@@ -27,17 +27,22 @@ names. They also need the server's lifetimes, if it does not have the defaults.`
 	}
 	s.shareWith(command.PersistentFlags(), "database", "database-file", "key-file", "key-algorithm",
 		"session-lifetime", "access-lifetime")
+	w.define(command.PersistentFlags())
 	command.PersistentFlags().Lookup("key-algorithm").Usage += " (default that of the active key)"
 	command.AddCommand(&cobra.Command{
-		Use: "list", Short: "List the keys with their states and times", RunE: s.onKeys(listKeys),
-	}, rotateCommand(s), revokeCommand(s), resetCommand(s), resealCommand(s))
+		Use: "list", Short: "List the keys with their states and times", RunE: s.onKeys(w, listKeys),
+	}, rotateCommand(s, w), revokeCommand(s, w), resetCommand(s, w), resealCommand(s, w))
 	return command
 }
 
 // onKeys returns a command that opens the signing keys and does something with them.
-func (s *settings) onKeys(action func(*cobra.Command, auditedKeys, []string) error,
+func (s *settings) onKeys(w *who, action func(*cobra.Command, auditedKeys, []string) error,
 ) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		by, err := w.authority()
+		if err != nil {
+			return err
+		}
 		if s.SessionLifetime <= 0 {
 			return badSetting("session-lifetime", errors.New("must be positive"))
 		}
@@ -50,7 +55,8 @@ func (s *settings) onKeys(action func(*cobra.Command, auditedKeys, []string) err
 			if err != nil {
 				return app.WithRemedy(err)
 			}
-			return action(cmd, auditedKeys{keys, db}, args)
+			service := &identity.Keys{Ring: app.SigningKeys{Ring: keys, Store: db}, Now: time.Now}
+			return action(cmd, auditedKeys{keys, service, by}, args)
 		})
 	}
 }
@@ -93,15 +99,18 @@ func (s *settings) noKEK() error {
 
 // auditedKeys are keys whose changes go to the audit log.
 type auditedKeys struct {
-	*auth.KeyRing
-	audit identity.AuditStore
+	ring    *auth.KeyRing
+	service *identity.Keys
+	by      identity.Authority
 }
 
 // recordKeys records in the audit log what was done to keys.
-func recordKeys(ctx context.Context, audit identity.AuditStore, changes ...identity.KeyChange) error {
+func recordKeys(
+	ctx context.Context, audit identity.AuditStore, by identity.Authority, changes ...identity.KeyChange,
+) error {
 	var events []identity.Event
 	for _, change := range changes {
-		events = append(events, change.Events(identity.ActorCLI, time.Now())...)
+		events = append(events, change.Events(by, time.Now())...)
 	}
 	if err := audit.Record(ctx, events...); err != nil {
 		return fmt.Errorf("the keys are changed, and the audit log does not say so: %w", err)
@@ -110,10 +119,14 @@ func recordKeys(ctx context.Context, audit identity.AuditStore, changes ...ident
 }
 
 func listKeys(cmd *cobra.Command, keys auditedKeys, _ []string) error {
-	return printTable(cmd, keyColumns, keys.Keys(), table.key)
+	found, err := keys.service.List(cmd.Context(), keys.by)
+	if err != nil {
+		return err
+	}
+	return printTable(cmd, keyColumns, found, table.key)
 }
 
-func rotateCommand(s *settings) *cobra.Command {
+func rotateCommand(s *settings, w *who) *cobra.Command {
 	var now bool
 	command := &cobra.Command{
 		Use:   "rotate",
@@ -123,16 +136,11 @@ it, which takes about ten minutes. The key before it verifies until the last of 
 
 With --now the next key signs at once. Services that read the public keys before it was published refuse its tokens
 until they read them again.`,
-		RunE: s.onKeys(func(cmd *cobra.Command, keys auditedKeys, _ []string) error {
-			key, made, err := keys.Rotate(cmd.Context(), now)
-			if err != nil {
-				return err
-			}
-			change := identity.KeyChange{KeyID: key.ID, Made: made, ActivatedEarly: now}
-			if err := recordKeys(cmd.Context(), keys.audit, change); err != nil {
-				return err
-			}
+		RunE: s.onKeys(w, func(cmd *cobra.Command, keys auditedKeys, _ []string) error {
+			key, made, err := keys.service.Rotate(cmd.Context(), keys.by, now)
 			switch {
+			case err != nil:
+				return err
 			case now:
 				return say(cmd, "%s signs from now on\n%s", key.ID, unknownKey(keys, key))
 			case made:
@@ -145,7 +153,7 @@ until they read them again.`,
 	return command
 }
 
-func revokeCommand(s *settings) *cobra.Command {
+func revokeCommand(s *settings, w *who) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke KID",
 		Short: "End a key and all its tokens at once",
@@ -161,37 +169,30 @@ Write a KID that begins with a dash behind two dashes: conduit keys revoke -- -K
 			}
 			return nil
 		},
-		RunE: s.onKeys(revokeKey),
+		RunE: s.onKeys(w, revokeKey),
 	}
 }
 
 func revokeKey(cmd *cobra.Command, keys auditedKeys, args []string) error {
-	kid, before := args[0], map[string]auth.KeyState{}
-	for _, key := range keys.Keys() {
-		before[key.ID] = key.State
-	}
-	replacement, err := keys.Revoke(cmd.Context(), kid)
+	kid := args[0]
+	replacement, err := keys.service.Revoke(cmd.Context(), keys.by, kid)
 	switch {
-	case errors.Is(err, auth.ErrUnknownKey):
+	case isNotFound(err):
 		return fmt.Errorf("there is no key %s; see conduit keys list", kid)
 	case err != nil:
 		return err
 	}
-	changes := []identity.KeyChange{{KeyID: kid, Revoked: before[kid] != auth.KeyRevoked}}
 	done := fmt.Sprintf("%s is revoked, and with it all its tokens\n"+
 		"warning: services that check tokens by the public keys alone accept them until they read the keys again, "+
-		"at most %g minutes", kid, keys.MaxAge().Minutes())
+		"at most %g minutes", kid, keys.ring.MaxAge().Minutes())
 	if replacement != nil {
-		changes = append(changes, identity.KeyChange{
-			KeyID: replacement.ID, Made: before[replacement.ID] == "", ActivatedEarly: true,
-		})
 		done += fmt.Sprintf("\n%s signs in its place\n%s", replacement.ID, unknownKey(keys, *replacement))
 	}
-	return saying(cmd, recordKeys(cmd.Context(), keys.audit, changes...), "%s", done)
+	return say(cmd, "%s", done)
 }
 
 // unknownKey warns that others do not know a key that signs at once.
-func unknownKey(keys auditedKeys, key auth.KeyInfo) string {
+func unknownKey(keys auditedKeys, key identity.Key) string {
 	return fmt.Sprintf("warning: services that read the public keys before %s do not know it until they read them "+
-		"again, at most %g minutes", moment(key.CreatedAt), keys.MaxAge().Minutes())
+		"again, at most %g minutes", moment(key.CreatedAt), keys.ring.MaxAge().Minutes())
 }

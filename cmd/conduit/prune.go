@@ -13,6 +13,7 @@ import (
 
 func auditPruneCommand() *cobra.Command {
 	var s settings
+	var w who
 	var before string
 	var olderThan days
 	var yes bool
@@ -34,12 +35,16 @@ func auditPruneCommand() *cobra.Command {
 			case bound.After(now):
 				return badSetting("before", errors.New("want a time that has passed"))
 			}
+			by, err := w.authority()
+			if err != nil {
+				return err
+			}
 			loses := fmt.Sprintf("This removes the events from before %s.", moment(bound))
 			if err := confirm(cmd, yes, loses, "prune", "prune"); err != nil {
 				return err
 			}
 			return s.withDatabase(cmd, func(db *store.Store) error {
-				removed, err := identity.PruneEvents(cmd.Context(), db, identity.ActorCLI, bound, time.Now())
+				removed, err := identity.PruneEvents(cmd.Context(), db, by, bound, time.Now())
 				if removed > 0 || err == nil {
 					_ = say(cmd, "%d events from before %s are removed", removed, moment(bound))
 				}
@@ -48,6 +53,7 @@ func auditPruneCommand() *cobra.Command {
 		},
 	}
 	s.shareWith(command.Flags(), "database", "database-file")
+	w.define(command.Flags())
 	command.Flags().StringVar(&before, "before", "", "remove events from before this `time`, "+timesLike)
 	command.Flags().Var(&olderThan, "older-than", "remove events older than this `age`, as 90d or 36h")
 	yesFlag(command, &yes)

@@ -13,7 +13,7 @@ import (
 
 const newKEKVariable = "CONDUIT_NEW_KEY_ENCRYPTION_KEY"
 
-func resealCommand(s *settings) *cobra.Command {
+func resealCommand(s *settings, w *who) *cobra.Command {
 	var newKeyFile string
 	command := &cobra.Command{
 		Use:   "reseal",
@@ -27,13 +27,17 @@ have. If one of them made a key under the former key-encryption key meanwhile, r
 
 If the former key-encryption key has leaked, the signing keys may have leaked too, with any old copy of the database.
 Then replace them as well: conduit keys rotate --now, and conduit keys revoke for the former ones.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return s.reseal(cmd, newKeyFile) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.reseal(cmd, w, newKeyFile) },
 	}
 	command.Flags().StringVar(&newKeyFile, "new-key-file", "", "`file` of the new key-encryption key, made if missing")
 	return command
 }
 
-func (s *settings) reseal(cmd *cobra.Command, newKeyFile string) error {
+func (s *settings) reseal(cmd *cobra.Command, w *who, newKeyFile string) error {
+	by, err := w.authority()
+	if err != nil {
+		return err
+	}
 	if err := s.notInMemory(); err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func (s *settings) reseal(cmd *cobra.Command, newKeyFile string) error {
 		for _, kid := range resealed {
 			changes = append(changes, identity.KeyChange{KeyID: kid, Resealed: true})
 		}
-		return saying(cmd, recordKeys(cmd.Context(), db, changes...), "%d keys are sealed under the new "+
+		return saying(cmd, recordKeys(cmd.Context(), db, by, changes...), "%d keys are sealed under the new "+
 			"key-encryption key; restart each server with it, and keep the former one as long as there are backups "+
 			"that need it", len(resealed))
 	})

@@ -10,7 +10,7 @@ import (
 	"conduit/internal/store"
 )
 
-func resetCommand(s *settings) *cobra.Command {
+func resetCommand(s *settings, w *who) *cobra.Command {
 	var yes bool
 	command := &cobra.Command{
 		Use:   "reset",
@@ -21,13 +21,17 @@ of the file, which is made if it is missing.
 
 Stop the servers first. Afterwards a server with another key-encryption key can log nobody in, and its /healthz is
 503.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return s.reset(cmd, yes) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.reset(cmd, w, yes) },
 	}
 	yesFlag(command, &yes)
 	return command
 }
 
-func (s *settings) reset(cmd *cobra.Command, yes bool) error {
+func (s *settings) reset(cmd *cobra.Command, w *who, yes bool) error {
+	by, err := w.authority()
+	if err != nil {
+		return err
+	}
 	if err := s.notInMemory(); err != nil {
 		return err
 	}
@@ -50,11 +54,11 @@ func (s *settings) reset(cmd *cobra.Command, yes bool) error {
 			changes = append(changes, identity.KeyChange{KeyID: kid, Revoked: true})
 		}
 		changes = append(changes, identity.KeyChange{KeyID: made.ID, Made: true})
-		if err := recordKeys(cmd.Context(), db, changes...); err != nil {
+		if err := recordKeys(cmd.Context(), db, by, changes...); err != nil {
 			return err
 		}
 		accounts := identity.Accounts{Store: db, Sessions: db, Audit: db, Now: time.Now}
-		ended, err := accounts.RevokeSessions(cmd.Context(), 0)
+		ended, err := accounts.RevokeSessions(cmd.Context(), by, 0)
 		return saying(cmd, err, "%s signs from now on; %d keys are gone, and %d sessions have ended",
 			made.ID, len(gone), ended)
 	})

@@ -9,6 +9,7 @@ import (
 
 func sessionsCommand() *cobra.Command {
 	var s settings
+	var w who
 	var user string
 	var all bool
 	command := &cobra.Command{
@@ -18,15 +19,16 @@ func sessionsCommand() *cobra.Command {
 USER is a username or an email.`,
 	}
 	s.shareWith(command.PersistentFlags(), "database", "database-file")
+	w.define(command.PersistentFlags())
 	list := &cobra.Command{
 		Use: "list", Short: "List the sessions that are not over",
-		RunE: s.onAccounts(func(o operator) error {
+		RunE: s.onAccounts(&w, func(o operator) error {
 			id, err := userID(o, user)
 			if err != nil {
 				return err
 			}
 			table := newTable(o.Command, sessionColumns)
-			return errors.Join(o.accounts.ListSessions(o.Context(), id, table.session), table.Flush())
+			return errors.Join(o.accounts.ListSessions(o.Context(), o.by, id, table.session), table.Flush())
 		}),
 	}
 	list.Flags().StringVar(&user, "user", "", "only sessions of this `user`")
@@ -44,9 +46,9 @@ USER is a username or an email.`,
 			}
 			return nil
 		},
-		RunE: s.onAccounts(func(o operator) error {
+		RunE: s.onAccounts(&w, func(o operator) error {
 			if len(o.args) == 1 {
-				err := o.accounts.RevokeSession(o.Context(), o.args[0])
+				err := o.accounts.RevokeSession(o.Context(), o.by, o.args[0])
 				if isNotFound(err) {
 					return fmt.Errorf("there is no session %q; see conduit sessions list", o.args[0])
 				}
@@ -56,7 +58,7 @@ USER is a username or an email.`,
 			if err != nil {
 				return err
 			}
-			ended, err := o.accounts.RevokeSessions(o.Context(), id)
+			ended, err := o.accounts.RevokeSessions(o.Context(), o.by, id)
 			return saying(o.Command, err, "%d sessions have ended", ended)
 		}),
 	}
@@ -64,7 +66,7 @@ USER is a username or an email.`,
 	revoke.Flags().BoolVar(&all, "all", false, "all sessions of everybody")
 	command.AddCommand(list, revoke, &cobra.Command{
 		Use: "purge", Short: "Remove the sessions that are over; servers also do so by themselves",
-		RunE: s.onAccounts(func(o operator) error {
+		RunE: s.onAccounts(&w, func(o operator) error {
 			removed, err := o.accounts.PurgeSessions(o.Context())
 			return saying(o.Command, err, "%d sessions removed that were over", removed)
 		}),

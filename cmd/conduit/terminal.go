@@ -20,7 +20,6 @@ import (
 	"golang.org/x/term"
 
 	"conduit/internal/app"
-	"conduit/internal/auth"
 	"conduit/internal/demo"
 	"conduit/internal/identity"
 	"conduit/internal/store"
@@ -102,8 +101,13 @@ const eventColumns = "TIME\tACTOR\tACTION\tTARGET\tIP ADDRESS\tREQUEST\tUSER AGE
 
 func (t table) event(event identity.Event) error {
 	actor, action := string(event.Actor), string(event.Action)
-	if event.ActorID != nil {
+	switch {
+	case event.Actor == identity.ActorUser && event.ActorID != nil:
 		actor = identity.UserTarget(*event.ActorID)
+	case event.ActorID != nil:
+		actor += fmt.Sprint(":", *event.ActorID)
+	case event.ActorName != "":
+		actor += ":" + printable(event.ActorName)
 	}
 	if event.Count > 1 {
 		action += fmt.Sprintf(" ×%d", event.Count)
@@ -114,7 +118,7 @@ func (t table) event(event identity.Event) error {
 
 const keyColumns = "KID\tALGORITHM\tSTATE\tCREATED\tACTIVE FROM\tVERIFIES UNTIL"
 
-func (t table) key(key auth.KeyInfo) error {
+func (t table) key(key identity.Key) error {
 	until := "-" // no key follows
 	if !key.EndsAt.IsZero() {
 		until = moment(key.EndsAt)
@@ -151,6 +155,7 @@ func printJSON(out io.Writer, events []identity.Event) error {
 			Count     int64           `json:"count"`
 
 			ClientRequestID string `json:"clientRequestId"`
+			ActorName       string `json:"actorName"`
 		}(event)); err != nil {
 			return err
 		}
@@ -161,7 +166,7 @@ func printJSON(out io.Writer, events []identity.Event) error {
 func moment(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
 
 // activeFrom is when a key began to sign: not before it was made, even when it took the place of an older one.
-func activeFrom(key auth.KeyInfo) string {
+func activeFrom(key identity.Key) string {
 	return moment(slices.MaxFunc([]time.Time{key.ActiveAt, key.CreatedAt}, time.Time.Compare))
 }
 

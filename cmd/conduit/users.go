@@ -19,13 +19,14 @@ import (
 type operator struct {
 	*cobra.Command
 	accounts *identity.Accounts
+	by       identity.Authority
 	rest     *identity.Deletions
 	user     identity.User // whom the command is about; zero for none
 	args     []string      // after the user, if there is one
 }
 
 // onAccounts returns a command on accounts.
-func (s *settings) onAccounts(action func(operator) error) func(*cobra.Command, []string) error {
+func (s *settings) onAccounts(w *who, action func(operator) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if s.Database.URL == app.InMemory {
 			return badSetting("database", errors.New("a database in memory is its own process's alone"))
@@ -34,9 +35,13 @@ func (s *settings) onAccounts(action func(operator) error) func(*cobra.Command, 
 		if err != nil {
 			return err
 		}
+		by, err := w.authority()
+		if err != nil {
+			return err
+		}
 		return s.withDatabase(cmd, func(db *store.Store) error {
 			nothing := func(identity.Removal) {}
-			return action(operator{Command: cmd, args: args, accounts: &identity.Accounts{
+			return action(operator{Command: cmd, args: args, by: by, accounts: &identity.Accounts{
 				Store: db, Sessions: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}),
 				Policy: policy, Now: time.Now,
 			}, rest: identity.NewDeletions(db, nothing, func(error) {})})
@@ -46,8 +51,10 @@ func (s *settings) onAccounts(action func(operator) error) func(*cobra.Command, 
 
 // onUser returns a command on the user whom the first argument names. It prints what the action returns, which goes on
 // from the username.
-func (s *settings) onUser(action func(operator) (done string, err error)) func(*cobra.Command, []string) error {
-	return s.onAccounts(func(o operator) (err error) {
+func (s *settings) onUser(
+	w *who, action func(operator) (done string, err error),
+) func(*cobra.Command, []string) error {
+	return s.onAccounts(w, func(o operator) (err error) {
 		if o.user, err = findUser(o.Context(), o.accounts, o.args[0]); err != nil {
 			return err
 		}
@@ -62,6 +69,7 @@ func (s *settings) onUser(action func(operator) (done string, err error)) func(*
 
 func usersCommand() *cobra.Command {
 	var s settings
+	var w who
 	command := &cobra.Command{
 		Use:   "users",
 		Short: "List, create, disable and delete accounts",
@@ -71,6 +79,7 @@ USER is a username or an email. A command that needs a password asks for it, or 
 standard input. Passwords are never arguments, because process lists show those.`,
 	}
 	s.shareWith(command.PersistentFlags(), "database", "database-file")
+	w.define(command.PersistentFlags())
 	add := func(use, short string, run func(*cobra.Command, []string) error) *cobra.Command {
 		added := &cobra.Command{Use: use, Short: short, RunE: run}
 		command.AddCommand(added)
@@ -78,22 +87,22 @@ standard input. Passwords are never arguments, because process lists show those.
 	}
 
 	var search string
-	list := add("list", "List the accounts", s.onAccounts(func(o operator) error {
+	list := add("list", "List the accounts", s.onAccounts(&w, func(o operator) error {
 		table := newTable(o.Command, accountColumns)
-		return errors.Join(o.accounts.List(o.Context(), search, table.account), table.Flush())
+		return errors.Join(o.accounts.List(o.Context(), o.by, search, table.account), table.Flush())
 	}))
 	list.Flags().StringVar(&search, "search", "", "only accounts with this `text` in the username or email")
-	s.shareWith(add("create USERNAME EMAIL", "Create an account", s.onAccounts(createUser)).Flags(), "password-policy")
+	s.shareWith(add("create USERNAME EMAIL", "Create an account", s.onAccounts(&w, createUser)).Flags(), "password-policy")
 	add("disable USER", "Shut a user out: no login, and all sessions and tokens end at once",
-		s.onUser(func(o operator) (string, error) {
-			return "is disabled, and all sessions have ended", o.accounts.Disable(o.Context(), o.user)
+		s.onUser(&w, func(o operator) (string, error) {
+			return "is disabled, and all sessions have ended", o.change(identity.AccountChanges{Disabled: new(true)})
 		}))
-	add("enable USER", "Let a disabled user log in again", s.onUser(func(o operator) (string, error) {
-		return "may log in", o.accounts.Enable(o.Context(), o.user)
+	add("enable USER", "Let a disabled user log in again", s.onUser(&w, func(o operator) (string, error) {
+		return "may log in", o.change(identity.AccountChanges{Disabled: new(false)})
 	}))
 	var yes bool
 	yesFlag(add("delete USER", "Delete a user and all that they wrote, and keep the name from others for a while",
-		s.onUser(func(o operator) (string, error) {
+		s.onUser(&w, func(o operator) (string, error) {
 			loses := fmt.Sprintf("This deletes %s <%s> with all articles and comments.", printable(o.user.Username),
 				printable(o.user.Email))
 			if err := confirm(o.Command, yes, loses, "the username", o.user.Username); err != nil {
@@ -102,16 +111,16 @@ standard input. Passwords are never arguments, because process lists show those.
 			return deleteUser(o)
 		})), &yes)
 	s.shareWith(add("set-password USER", "Set a user's password, and end all their sessions",
-		s.onUser(func(o operator) (string, error) {
+		s.onUser(&w, func(o operator) (string, error) {
 			password, err := askPassword(o.Command)
 			if err != nil {
 				return "", err
 			}
 			return "has another password, and all sessions have ended",
-				o.accounts.SetPassword(o.Context(), o.user, password)
+				o.accounts.SetPassword(o.Context(), o.by, o.user, password)
 		})).Flags(), "password-policy")
-	setRole := add("set-role USER user|admin", "Set a user's role", s.onUser(func(o operator) (string, error) {
-		return "has the role " + o.args[0], o.accounts.SetRole(o.Context(), o.user, identity.Role(o.args[0]))
+	setRole := add("set-role USER user|admin", "Set a user's role", s.onUser(&w, func(o operator) (string, error) {
+		return "has the role " + o.args[0], o.change(identity.AccountChanges{Role: new(identity.Role(o.args[0]))})
 	}))
 	setRole.PreRunE = func(_ *cobra.Command, args []string) error {
 		if role := identity.Role(args[1]); role != identity.RoleUser && role != identity.RoleAdmin {
@@ -122,10 +131,14 @@ standard input. Passwords are never arguments, because process lists show those.
 	return command
 }
 
+func (o operator) change(changes identity.AccountChanges) error {
+	return o.accounts.Update(o.Context(), o.by, o.user.ID, changes)
+}
+
 // deleteUser deletes the user, and stays until nothing is left of them. Whoever does not want to wait may end the
 // command.
 func deleteUser(o operator) (done string, err error) {
-	if err := o.accounts.Delete(o.Context(), o.user); err != nil {
+	if err := o.accounts.Delete(o.Context(), o.by, o.user.ID); err != nil {
 		return "", err
 	}
 	switch err := o.rest.Finish(o.Context(), o.user.ID); {
@@ -144,7 +157,7 @@ func createUser(o operator) error {
 		return err
 	}
 	registration := identity.Registration{Username: o.args[0], Email: o.args[1], Password: password}
-	user, err := o.accounts.Create(o.Context(), registration)
+	user, err := o.accounts.Create(o.Context(), o.by, registration)
 	return saying(o.Command, err, "%s is created, with the id %d", user.Username, user.ID)
 }
 

@@ -31,6 +31,7 @@ type App struct {
 	Store     *store.Store
 	Keys      *auth.KeyRing
 	Users     *identity.Users
+	Accounts  *identity.Accounts
 	Deletions *identity.Deletions
 	Sessions  *identity.Sessions
 	Throttle  *identity.Throttle
@@ -173,7 +174,7 @@ func (a *App) openKeys(ctx context.Context) (root []byte, err error) {
 
 func (a *App) keyMade(ctx context.Context, made auth.KeyInfo) {
 	a.options.Log.Info("signing key made", "kid", made.ID, "signs from", made.ActiveAt)
-	err := a.Store.Record(ctx, identity.KeyChange{KeyID: made.ID, Made: true}.Events(identity.ActorSystem,
+	err := a.Store.Record(ctx, identity.KeyChange{KeyID: made.ID, Made: true}.Events(identity.BySystem{},
 		a.options.Now())...)
 	if err != nil {
 		a.options.Log.Error("signing key made, and not in the audit log", "kid", made.ID, "error", err)
@@ -224,6 +225,10 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 		Store: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy, Sessions: a.Sessions,
 		Deletions: a.Deletions, Throttle: a.Throttle, RequireCurrentPassword: o.RequirePassword, Now: o.Now,
 	}
+	a.Accounts = &identity.Accounts{
+		Store: db, Sessions: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,
+		Deletions: a.Deletions, Now: o.Now,
+	}
 	return nil
 }
 
@@ -252,6 +257,8 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	config := &a.HTTP
 	config.Users, config.Sessions, config.Keys = a.Users, a.Sessions, a.Keys
 	config.ResourceServers = a.ResourceServers
+	config.Accounts = a.Accounts
+	config.SigningKeys = &identity.Keys{Ring: SigningKeys{a.Keys, db}, Now: o.Now}
 	config.Profiles = &blog.Profiles{Store: db}
 	config.Articles = &blog.Articles{Store: db, Now: o.Now, NewID: newID}
 	config.Comments = &blog.Comments{Store: db, Now: o.Now}

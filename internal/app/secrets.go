@@ -7,6 +7,7 @@ import (
 	"conduit/internal/auth"
 	"conduit/internal/errs"
 	"conduit/internal/identity"
+	"conduit/internal/store"
 )
 
 // Passwords hashes for identity. It returns Unavailable if too many wait for it.
@@ -49,6 +50,60 @@ func (t tokens) Verify(ctx context.Context, token string) (identity.Presented, e
 		Issuer: claims.Issuer, Audience: claims.Audience,
 		IssuedAt: claims.IssuedAt, NotBefore: claims.NotBefore, ExpiresAt: claims.ExpiresAt,
 	}, outage(err)
+}
+
+// SigningKeys are the keys of a ring for identity, which are changed on record.
+type SigningKeys struct {
+	Ring  *auth.KeyRing
+	Store *store.Store
+}
+
+// Keys implements [identity.SigningKeys]. Others may have changed the keys since they were read.
+func (k SigningKeys) Keys(ctx context.Context) ([]identity.Key, error) {
+	if err := k.Ring.Reload(ctx); err != nil {
+		return nil, outage(err)
+	}
+	var keys []identity.Key
+	for _, key := range k.Ring.Keys() {
+		keys = append(keys, keyOf(key))
+	}
+	return keys, nil
+}
+
+// Rotate implements [identity.SigningKeys].
+func (k SigningKeys) Rotate(
+	ctx context.Context, by identity.Session, atOnce bool, most int, events func(identity.KeyChange) []identity.Event,
+) (identity.Key, bool, error) {
+	key, made, err := k.Ring.Through(store.RecordingKeys{Store: k.Store, By: by, Events: events}, most).
+		Rotate(ctx, atOnce)
+	if errors.Is(err, auth.ErrTooManyKeys) {
+		err = identity.TooManyKeys()
+	}
+	return keyOf(key), made, outage(err)
+}
+
+// Revoke implements [identity.SigningKeys].
+func (k SigningKeys) Revoke(
+	ctx context.Context, by identity.Session, id string, events func(identity.KeyChange) []identity.Event,
+) (*identity.Key, error) {
+	key, err := k.Ring.Through(store.RecordingKeys{Store: k.Store, By: by, Events: events}, 0).Revoke(ctx, id)
+	switch {
+	case errors.Is(err, auth.ErrUnknownKey):
+		return nil, errs.NotFound("key")
+	case err != nil:
+		return nil, outage(err)
+	case key == nil:
+		return nil, nil
+	}
+	replacement := keyOf(*key)
+	return &replacement, nil
+}
+
+func keyOf(key auth.KeyInfo) identity.Key {
+	return identity.Key{
+		ID: key.ID, Algorithm: key.Algorithm, State: string(key.State), CreatedAt: key.CreatedAt,
+		ActiveAt: key.ActiveAt, EndsAt: key.EndsAt,
+	}
 }
 
 // outage turns those errors of auth into Unavailable that are not the fault of whoever asks.

@@ -47,6 +47,11 @@ type KeyStore interface {
 	SigningKeys(ctx context.Context) ([]StoredKey, error)
 	// SealedRoot returns what [KeyChanges] stored last as the root; nil for none.
 	SealedRoot(ctx context.Context) ([]byte, error)
+	KeyChanger
+}
+
+// KeyChanger is a way to change them.
+type KeyChanger interface {
 	// ChangeSigningKeys calls decide with every key, in any order, and the sealed root, and stores the changes that it
 	// returns, all or none. No change by another instance comes between. If decide returns an error, nothing is stored
 	// and the error is returned. The store may call decide again when it has to begin anew.
@@ -151,7 +156,7 @@ func ResetKeyRing(
 	if err != nil {
 		return KeyInfo{}, nil, err
 	}
-	info, err := k.change(ctx, func(keys timeline, now time.Time) (changes KeyChanges, id string, err error) {
+	info, err := k.change(ctx, k.store, func(keys timeline, now time.Time) (changes KeyChanges, id string, err error) {
 		for _, key := range keys {
 			changes.Delete = append(changes.Delete, key.ID)
 		}

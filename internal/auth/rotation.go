@@ -83,7 +83,7 @@ func (k *KeyRing) Tend(ctx context.Context) (made *KeyInfo, err error) {
 	if activeAt, over := k.due(k.current().stored, k.now()); activeAt.IsZero() && len(over) == 0 {
 		return nil, nil
 	}
-	return k.change(ctx, func(keys timeline, now time.Time) (changes KeyChanges, made string, err error) {
+	return k.change(ctx, k.store, func(keys timeline, now time.Time) (changes KeyChanges, made string, err error) {
 		activeAt, over := k.due(keys, now)
 		changes.Delete = over
 		switch next := keys.next(now); {
@@ -129,14 +129,36 @@ func (k *KeyRing) due(keys timeline, now time.Time) (activeAt time.Time, over []
 //
 // With atOnce the waiting key, or else a new one, is active now. Verifiers know it when they read the JWK Set again.
 func (k *KeyRing) Rotate(ctx context.Context, atOnce bool) (key KeyInfo, made bool, err error) {
+	return k.Through(k.store, 0).Rotate(ctx, atOnce)
+}
+
+// Through is a ring whose changes go another way to the store, which does more in the same transaction.
+type Through struct {
+	ring  *KeyRing
+	store KeyChanger
+	most  int
+}
+
+// Through returns the ring for changes that go this way. If most is not 0, it makes no key by Rotate once there are as
+// many: ErrTooManyKeys.
+func (k *KeyRing) Through(store KeyChanger, most int) Through { return Through{k, store, most} }
+
+// ErrTooManyKeys says that there are as many keys as there may be.
+var ErrTooManyKeys = errors.New("auth: too many signing keys")
+
+// Rotate is [KeyRing.Rotate].
+func (t Through) Rotate(ctx context.Context, atOnce bool) (key KeyInfo, made bool, err error) {
+	k := t.ring
 	if err := k.lock(ctx); err != nil {
 		return KeyInfo{}, false, err
 	}
 	defer k.unlock()
-	info, err := k.change(ctx, func(keys timeline, now time.Time) (changes KeyChanges, id string, err error) {
+	info, err := k.change(ctx, t.store, func(keys timeline, now time.Time) (changes KeyChanges, id string, err error) {
 		next := keys.next(now)
 		made = next == nil
 		switch {
+		case made && t.most > 0 && len(keys) >= t.most:
+			err = ErrTooManyKeys
 		case made && atOnce:
 			id, err = k.add(&changes, keys, now, now)
 		case made:
@@ -161,11 +183,17 @@ func (k *KeyRing) Rotate(ctx context.Context, atOnce bool) (key KeyInfo, made bo
 // private half. If the key signs, the waiting key, or else a new one, takes its place in the same change and is
 // returned. The error is ErrUnknownKey if there is no such key. It is none to revoke a key twice.
 func (k *KeyRing) Revoke(ctx context.Context, id string) (replacement *KeyInfo, err error) {
+	return k.Through(k.store, 0).Revoke(ctx, id)
+}
+
+// Revoke is [KeyRing.Revoke].
+func (t Through) Revoke(ctx context.Context, id string) (replacement *KeyInfo, err error) {
+	k := t.ring
 	if err := k.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer k.unlock()
-	return k.change(ctx, func(keys timeline, now time.Time) (changes KeyChanges, instead string, err error) {
+	return k.change(ctx, t.store, func(keys timeline, now time.Time) (changes KeyChanges, instead string, err error) {
 		at := slices.IndexFunc(keys, func(key datedKey) bool { return key.ID == id })
 		if at < 0 {
 			return changes, "", ErrUnknownKey
@@ -213,10 +241,10 @@ func (k *KeyRing) Keys() []KeyInfo {
 // change runs a change of the stored keys and loads its outcome. decide returns the kid of the key that the change is
 // about, or "", and change returns what describes that key. The ring is locked.
 func (k *KeyRing) change(
-	ctx context.Context, decide func(keys timeline, now time.Time) (KeyChanges, string, error),
+	ctx context.Context, store KeyChanger, decide func(keys timeline, now time.Time) (KeyChanges, string, error),
 ) (*KeyInfo, error) {
 	var id string
-	if err := k.store.ChangeSigningKeys(ctx, func(stored []StoredKey, _ []byte) (changes KeyChanges, err error) {
+	if err := store.ChangeSigningKeys(ctx, func(stored []StoredKey, _ []byte) (changes KeyChanges, err error) {
 		changes, id, err = decide(newTimeline(stored, k.lifetime), k.now())
 		return changes, err
 	}); err != nil {

@@ -24,6 +24,7 @@ const (
 	KindForbidden                       // known, and not allowed
 	KindNotFound                        // no such thing
 	KindTaken                           // somebody else has it
+	KindConflict                        // it cannot be done as things are
 	KindTooMany                         // tried too often; another try may succeed later
 	KindUnavailable                     // a part that is needed does not answer; nothing is wrong with the request
 	KindNoRoute                         // nothing is at this path

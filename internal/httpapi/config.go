@@ -22,21 +22,23 @@ import (
 type Config struct {
 	Users    *identity.Users
 	Sessions *identity.Sessions
+	Accounts *identity.Accounts
 
 	ResourceServers *identity.ResourceServers
 
-	Profiles *blog.Profiles
-	Articles *blog.Articles
-	Comments *blog.Comments
-	Keys     PublicKeys
-	Issuer   string                      // the iss of tokens
-	Public   PublicURL                   // where others reach the server, if it is known
-	Version  string                      // of the program, for info.version
-	Ping     func(context.Context) error // fails unless the database answers and can be written to
-	Schema   func(context.Context) error // fails unless the database has the schema that this version needs
-	Log      *slog.Logger
-	Now      func() time.Time
-	Origins  []string // that may call from a browser; "*" is any
+	Profiles    *blog.Profiles
+	Articles    *blog.Articles
+	Comments    *blog.Comments
+	Keys        PublicKeys
+	SigningKeys *identity.Keys
+	Issuer      string                      // the iss of tokens
+	Public      PublicURL                   // where others reach the server, if it is known
+	Version     string                      // of the program, for info.version
+	Ping        func(context.Context) error // fails unless the database answers and can be written to
+	Schema      func(context.Context) error // fails unless the database has the schema that this version needs
+	Log         *slog.Logger
+	Now         func() time.Time
+	Origins     []string // that may call from a browser; "*" is any
 
 	// BodyMemory and AnswerMemory are how many bytes all requests together may take for bodies and for answers; zero
 	// for 32 and 48 MiB.

@@ -22,6 +22,7 @@ var statuses = map[errs.Kind]int{
 	errs.KindForbidden:       http.StatusForbidden,
 	errs.KindNotFound:        http.StatusNotFound,
 	errs.KindTaken:           http.StatusConflict,
+	errs.KindConflict:        http.StatusConflict,
 	errs.KindTooMany:         http.StatusTooManyRequests,
 	errs.KindUnavailable:     http.StatusServiceUnavailable,
 	errs.KindNoRoute:         http.StatusNotFound,

@@ -266,13 +266,11 @@ func TestNotices(t *testing.T) {
 		s.clock.Advance(time.Minute)
 		s.do(t, changing(token, "email", "jake2@test.com")).want(t, 200, "")
 		s.do(t, changing(token, "password", "password124")).want(t, 200, "")
-		accounts := &identity.Accounts{
-			Store: s.Store, Sessions: s.Store, Audit: s.Store, Passwords: s.Users.Passwords, Now: s.clock.Now}
-		user, err := accounts.Find(t.Context(), "jake")
+		user, err := s.Accounts.Find(t.Context(), "jake")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := accounts.SetPassword(t.Context(), user, password); err != nil {
+		if err := s.Accounts.SetPassword(t.Context(), identity.AsOperator("root"), user, password); err != nil {
 			t.Fatal(err)
 		}
 		token = s.do(t, login("jake2@test.com", password)).token(t)

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -23,14 +24,14 @@ type AccountSession struct {
 	Username string
 }
 
-// Accounts is for operators. They can do to any account what users do to their own, and more. They name a user by
-// username or email. A change of an account is recorded in the same transaction, the end of a session right after it.
+// Accounts is for admins and operators. What they change is recorded under their name, in the same transaction.
 type Accounts struct {
 	Store     UserStore
 	Sessions  SessionStore
 	Audit     AuditStore
 	Passwords PasswordHasher
 	Policy    PasswordPolicy
+	Deletions *Deletions // told of deleted accounts; nil where nobody waits to remove the rest
 	Now       func() time.Time
 }
 
@@ -38,9 +39,12 @@ type Accounts struct {
 const accountsBatch = 1000
 
 // List calls show with all accounts whose username or email holds search, the oldest first.
-func (a *Accounts) List(ctx context.Context, search string, show func(Account) error) error {
-	for after := int64(0); ; {
-		accounts, err := a.Store.Accounts(ctx, Fold(search), after, accountsBatch)
+func (a *Accounts) List(ctx context.Context, by Authority, search string, show func(Account) error) error {
+	if err := by.allowed(); err != nil {
+		return err
+	}
+	for filter := (AccountFilter{Search: Fold(search), Limit: accountsBatch}); ; {
+		accounts, next, err := a.Store.Accounts(ctx, filter)
 		if err != nil {
 			return err
 		}
@@ -48,12 +52,30 @@ func (a *Accounts) List(ctx context.Context, search string, show func(Account) e
 			if err := show(account); err != nil {
 				return err
 			}
-			after = account.ID
 		}
-		if len(accounts) < accountsBatch {
+		if next == 0 {
 			return nil
 		}
+		filter.After = next
 	}
+}
+
+// Page returns accounts, and after which id the next ones come; 0 if there are no more.
+func (a *Accounts) Page(
+	ctx context.Context, by Authority, search string, after int64, limit int,
+) (accounts []Account, next int64, err error) {
+	if err := by.allowed(); err != nil {
+		return nil, 0, err
+	}
+	return a.Store.Accounts(ctx, AccountFilter{Search: Fold(search), After: after, Limit: pageLimit(limit)})
+}
+
+// Account returns the account with this id.
+func (a *Accounts) Account(ctx context.Context, by Authority, id int64) (Account, error) {
+	if err := by.allowed(); err != nil {
+		return Account{}, err
+	}
+	return a.Store.Account(ctx, id)
 }
 
 // Find returns the user with this username or email. A name that is one user's username and another's email is refused:
@@ -76,7 +98,10 @@ func (a *Accounts) Find(ctx context.Context, name string) (User, error) {
 }
 
 // Create makes an account under the rules of registration.
-func (a *Accounts) Create(ctx context.Context, registration Registration) (User, error) {
+func (a *Accounts) Create(ctx context.Context, by Authority, registration Registration) (User, error) {
+	if err := by.allowed(); err != nil {
+		return User{}, err
+	}
 	username, email := norm.NFC.String(registration.Username), norm.NFC.String(registration.Email)
 	problems := errs.Fields{}
 	checkText(problems, "username", username)
@@ -98,12 +123,9 @@ func (a *Accounts) Create(ctx context.Context, registration Registration) (User,
 	now := Stamp(a.Now())
 	return a.Store.CreateUser(ctx, User{
 		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
-	}, Session{}, "", func(id int64) (Event, error) { return a.event(Registered, UserTarget(id)), nil })
-}
-
-// event returns an event of an operator.
-func (a *Accounts) event(action Action, target string) Event {
-	return Event{At: Stamp(a.Now()), Actor: ActorCLI, Action: action, Target: target}
+	}, Session{}, "", func(id int64) (Event, error) {
+		return by.event(a.Now(), Registered, UserTarget(id)), nil
+	})
 }
 
 // checkText refuses what the contract refuses at the API, for texts that come from the command line.
@@ -113,72 +135,96 @@ func checkText(problems errs.Fields, field, text string) {
 	}
 }
 
-// Disable shuts a user out: their sessions and tokens end at once. Their content stays.
-func (a *Accounts) Disable(ctx context.Context, user User) error {
-	return a.change(ctx, user, AccountDisabled, func(user *User, now time.Time) bool {
-		if user.DisabledAt == nil {
-			user.DisabledAt = &now
+// AccountChanges say what is to change; nil leaves it as it is.
+type AccountChanges struct {
+	Disabled *bool // a disabled user is shut out: sessions and tokens end at once, the content stays
+	Role     *Role
+}
+
+// Update changes what a user may do. Nobody but an operator can take the last active admin away. To change nothing is
+// recorded too.
+func (a *Accounts) Update(ctx context.Context, by Authority, id int64, changes AccountChanges) error {
+	return a.change(ctx, by, id, func(user *User, now time.Time) (actions []Action, endSessions bool) {
+		if disabled := changes.Disabled; disabled != nil && *disabled {
+			actions, endSessions = append(actions, AccountDisabled), true
+			if user.DisabledAt == nil {
+				user.DisabledAt = &now
+			}
+		} else if disabled != nil {
+			actions = append(actions, AccountEnabled)
+			user.DisabledAt = nil
 		}
-		return true
-	})
-}
-
-// Enable lets a user log in again.
-func (a *Accounts) Enable(ctx context.Context, user User) error {
-	return a.change(ctx, user, AccountEnabled, func(user *User, _ time.Time) bool {
-		user.DisabledAt = nil
-		return false
-	})
-}
-
-// SetRole says what a user may do from now on.
-func (a *Accounts) SetRole(ctx context.Context, user User, role Role) error {
-	return a.change(ctx, user, RoleChanged, func(user *User, _ time.Time) bool {
-		user.Role = role
-		return false
+		if changes.Role != nil {
+			actions = append(actions, RoleChanged)
+			user.Role = *changes.Role
+		}
+		return actions, endSessions
 	})
 }
 
 // SetPassword sets a user's password and ends all their sessions.
-func (a *Accounts) SetPassword(ctx context.Context, user User, password string) error {
+func (a *Accounts) SetPassword(ctx context.Context, by Authority, user User, password string) error {
 	problems := errs.Fields{}
 	if checkText(problems, "password", password); len(problems) == 0 {
 		a.Policy.check(problems, password, user.Username, user.Email)
 	}
-	if err := problems.Err(); err != nil {
+	if err := cmp.Or(by.allowed(), problems.Err()); err != nil {
 		return err
 	}
 	hash, err := a.Passwords.Hash(ctx, password)
 	if err != nil {
 		return err
 	}
-	return a.change(ctx, user, PasswordChanged, func(user *User, _ time.Time) bool {
+	return a.change(ctx, by, user.ID, func(user *User, _ time.Time) ([]Action, bool) {
 		user.PasswordHash = hash
-		return true
+		return []Action{PasswordChanged}, true
 	})
 }
 
 func (a *Accounts) change(
-	ctx context.Context, user User, action Action, change func(user *User, now time.Time) (endSessions bool),
+	ctx context.Context, by Authority, id int64,
+	change func(user *User, now time.Time) (actions []Action, endSessions bool),
 ) error {
-	_, err := a.Store.UpdateUser(ctx, ByOperator(user.ID), func(user *User) (Outcome, error) {
+	if err := by.allowed(); err != nil {
+		return err
+	}
+	_, err := a.Store.UpdateUser(ctx, by.over(id), func(user *User) (Outcome, error) {
+		was := user.activeAdmin()
 		user.UpdatedAt = Later(a.Now(), user.UpdatedAt)
-		return Outcome{
-			EndOthers: change(user, Stamp(a.Now())), Events: []Event{a.event(action, UserTarget(user.ID))},
-		}, nil
+		actions, endSessions := change(user, Stamp(a.Now()))
+		outcome := Outcome{EndOthers: endSessions, LosesAdmin: was && !user.activeAdmin() && !by.operates}
+		for _, action := range actions {
+			outcome.Events = append(outcome.Events, by.event(a.Now(), action, UserTarget(user.ID)))
+		}
+		return outcome, nil
 	})
 	return err
 }
 
 // Delete removes a user with all that is theirs. Their name stays reserved, as it does when users delete themselves. Of
-// very much, the most is left to [Deletions].
-func (a *Accounts) Delete(ctx context.Context, user User) error {
-	return a.Store.DeleteUser(ctx, ByOperator(user.ID), Stamp(a.Now()).Add(reservation),
-		a.event(AccountDeleted, UserTarget(user.ID)))
+// very much, the most is left to [Deletions]. Admins delete their own account as users do, with their password.
+func (a *Accounts) Delete(ctx context.Context, by Authority, id int64) error {
+	switch err := by.allowed(); {
+	case err != nil:
+		return err
+	case !by.operates && id == by.caller.User.ID:
+		return errs.New(errs.KindConflict, "user", "is your own: delete it as its user")
+	}
+	err := a.Store.DeleteUser(ctx, by.over(id), Stamp(a.Now()).Add(reservation),
+		by.event(a.Now(), AccountDeleted, UserTarget(id)))
+	if a.Deletions != nil {
+		a.Deletions.Wake() // also after an error, for that may be a lost answer
+	}
+	return err
 }
 
 // ListSessions calls show with each session that is not over: those of one user, or all for the id 0.
-func (a *Accounts) ListSessions(ctx context.Context, userID int64, show func(AccountSession) error) error {
+func (a *Accounts) ListSessions(
+	ctx context.Context, by Authority, userID int64, show func(AccountSession) error,
+) error {
+	if err := by.allowed(); err != nil {
+		return err
+	}
 	for after, now := "", a.Now(); ; {
 		sessions, err := a.Sessions.Sessions(ctx, userID, now, after, accountsBatch)
 		if err != nil {
@@ -196,36 +242,73 @@ func (a *Accounts) ListSessions(ctx context.Context, userID int64, show func(Acc
 	}
 }
 
+// PageOfSessions returns sessions that are not over, and after which id the next ones come; "" if there are no more.
+// For a user who is not there the error is NotFound("user").
+func (a *Accounts) PageOfSessions(
+	ctx context.Context, by Authority, filter SessionFilter,
+) (sessions []AccountSession, next string, err error) {
+	if err := by.allowed(); err != nil {
+		return nil, "", err
+	}
+	if filter.UserID != 0 {
+		if _, err := a.Store.Account(ctx, filter.UserID); err != nil {
+			return nil, "", err
+		}
+	}
+	limit := pageLimit(filter.Limit)
+	sessions, err = a.Sessions.Sessions(ctx, filter.UserID, a.Now(), filter.After, limit+1)
+	if len(sessions) > limit {
+		sessions = sessions[:limit]
+		next = sessions[limit-1].ID
+	}
+	return sessions, next, err
+}
+
 // RevokeSession ends anybody's session.
-func (a *Accounts) RevokeSession(ctx context.Context, id string) error {
+func (a *Accounts) RevokeSession(ctx context.Context, by Authority, id string) error {
+	if err := by.allowed(); err != nil {
+		return err
+	}
 	if !utf8.ValidString(id) {
 		return errs.NotFound("session")
 	}
-	if err := a.Sessions.EndSession(ctx, ByOperator(0), id); err != nil {
-		return err
-	}
-	return record(ctx, a.Audit, a.event(SessionRevoked, sessionTarget(id)))
+	return a.Sessions.EndSession(ctx, by.over(0), id, by.event(a.Now(), SessionRevoked, sessionTarget(id)))
 }
 
-// RevokeSessions ends all sessions of a user, or of everybody for the id 0, and returns how many.
-func (a *Accounts) RevokeSessions(ctx context.Context, userID int64) (int, error) {
-	removed, err := inBatches(func() (int, error) {
-		return a.Sessions.EndSessions(ctx, ByOperator(userID), accountsBatch)
-	})
-	if err != nil || removed == 0 {
-		return removed, err
+// RevokeSessions ends all sessions of a user, or of everybody for the id 0, and returns how many. Each batch of them is
+// recorded. NotFound("user") for a user who is not there.
+func (a *Accounts) RevokeSessions(ctx context.Context, by Authority, userID int64) (int, error) {
+	if err := by.allowed(); err != nil {
+		return 0, err
 	}
 	target := "everybody"
 	if userID != 0 {
+		if _, err := a.Store.Account(ctx, userID); err != nil {
+			return 0, err
+		}
 		target = UserTarget(userID)
 	}
-	return removed, record(ctx, a.Audit, a.event(SessionsRevoked, target))
+	return inBatches(func() (int, error) {
+		return a.Sessions.EndSessions(ctx, by.over(userID), accountsBatch, by.event(a.Now(), SessionsRevoked, target))
+	})
 }
 
 // PurgeSessions removes the sessions that are over, and returns how many.
 func (a *Accounts) PurgeSessions(ctx context.Context) (int, error) {
 	now := a.Now()
 	return inBatches(func() (int, error) { return a.Sessions.SweepSessions(ctx, now, accountsBatch) })
+}
+
+// PageOfEvents returns events of the audit log, the newest first, and behind which place the next ones come; nil if
+// there are no more.
+func (a *Accounts) PageOfEvents(
+	ctx context.Context, by Authority, filter EventFilter,
+) (events []Event, next *EventPosition, err error) {
+	if err := by.allowed(); err != nil {
+		return nil, nil, err
+	}
+	filter.Limit = pageLimit(filter.Limit)
+	return a.Audit.EventPage(ctx, filter)
 }
 
 func inBatches(remove func() (int, error)) (removed int, err error) {

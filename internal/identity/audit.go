@@ -13,7 +13,7 @@ type Event struct {
 	ID        int64 // set by the store, rising
 	At        time.Time
 	Actor     Actor
-	ActorID   *int64 // whose session, password or refresh token was presented; nil unless Actor is ActorUser
+	ActorID   *int64 // whose session, password or refresh token was presented; for ActorUser and ActorAdmin
 	Action    Action
 	Target    string // "user:7", "session:…", "key:…", "network:…", "client:…", "before:…", or "account:…" with a hash
 	IPAddress string // empty when the program itself acts
@@ -22,6 +22,7 @@ type Event struct {
 	Count     int64  // how many events like it the row stands for; 0 is recorded as 1
 
 	ClientRequestID string // what the client, or a proxy before us, calls the request
+	ActorName       string // for ActorCLI: who runs the command, by what they say or what the system calls them
 }
 
 // Actor is what kind of actor made an event.
@@ -30,10 +31,14 @@ type Actor string
 // The actors.
 const (
 	ActorUser      Actor = "user"
+	ActorAdmin     Actor = "admin"     // a user with the role, who acts on what is not theirs
 	ActorAnonymous Actor = "anonymous" // who has proven nothing
 	ActorCLI       Actor = "cli"       // who runs the program's commands
 	ActorSystem    Actor = "system"    // the program by itself
 )
+
+// Actors are all actors.
+func Actors() []Actor { return []Actor{ActorUser, ActorAdmin, ActorAnonymous, ActorCLI, ActorSystem} }
 
 // Action is what was done.
 type Action string
@@ -91,6 +96,10 @@ type AuditStore interface {
 	// EventsOf returns the events by or about a user since a time that have one of these actions: the newest first, up
 	// to so many of each action.
 	EventsOf(ctx context.Context, userID int64, actions []Action, since time.Time, each int) ([]Event, error)
+	// EventPage returns events that the filter lets through, the newest first, and behind which place to go on; nil if
+	// there is nothing more. It looks at no more than [MostLookedAt] events, so there may be fewer than the limit, or
+	// none, on a page that is not the last.
+	EventPage(ctx context.Context, filter EventFilter) ([]Event, *EventPosition, error)
 	// PruneEvents removes up to limit events from before a moment and returns how many. If there were any, it records
 	// the event given, with that number as its count.
 	PruneEvents(ctx context.Context, before time.Time, limit int, happened Event) (int, error)
@@ -98,10 +107,27 @@ type AuditStore interface {
 
 // EventFilter says which events are wanted: the newest, up to Limit.
 type EventFilter struct {
-	UserID int64     // by or about this user; 0 for all
-	Action Action    // "" for all
-	Before time.Time // only what happened before that; zero for all
-	Limit  int
+	UserID  int64     // by or about this user; 0 for all
+	ActorID int64     // by this user; 0 for all
+	Actor   Actor     // "" for all
+	Action  Action    // "" for all
+	Since   time.Time // only what happened then or later; zero for all
+	Before  time.Time // only what happened before that; zero for all
+	Limit   int
+
+	After *EventPosition // for a page: only what comes behind that; nil for the first
+}
+
+// Recorder is who is on record for what they do.
+type Recorder interface {
+	event(now time.Time, action Action, target string) Event
+}
+
+// BySystem is the program by itself.
+type BySystem struct{}
+
+func (BySystem) event(now time.Time, action Action, target string) Event {
+	return Event{At: Stamp(now), Actor: ActorSystem, Action: action, Target: target}
 }
 
 // pruneBatch is how many events one transaction removes. It records that they were removed.
@@ -109,9 +135,9 @@ const pruneBatch = 1000
 
 // PruneEvents removes the events from before a moment, the oldest first, and returns how many. It records who had them
 // removed.
-func PruneEvents(ctx context.Context, audit AuditStore, actor Actor, before, now time.Time) (removed int, err error) {
+func PruneEvents(ctx context.Context, audit AuditStore, by Recorder, before, now time.Time) (removed int, err error) {
 	before = Stamp(before)
-	pruned := Event{At: Stamp(now), Actor: actor, Action: AuditPruned, Target: "before:" + before.Format(time.RFC3339)}
+	pruned := by.event(now, AuditPruned, "before:"+before.Format(time.RFC3339))
 	for {
 		count, err := audit.PruneEvents(ctx, before, pruneBatch, pruned)
 		removed += count
@@ -135,15 +161,14 @@ type KeyChange struct {
 	ActivatedEarly bool // before everybody who keeps the public keys can know it
 }
 
-// Events returns what the audit log keeps of the change. No request asked for it.
-func (c KeyChange) Events(actor Actor, now time.Time) (events []Event) {
+// Events returns what the audit log keeps of the change.
+func (c KeyChange) Events(by Recorder, now time.Time) (events []Event) {
 	for _, happened := range []struct {
 		is     bool
 		action Action
 	}{{c.Revoked, KeyRevoked}, {c.Resealed, KeyResealed}, {c.Made, KeyMade}, {c.ActivatedEarly, KeyActivatedEarly}} {
 		if happened.is {
-			target := "key:" + c.KeyID
-			events = append(events, Event{At: Stamp(now), Actor: actor, Action: happened.action, Target: target})
+			events = append(events, by.event(now, happened.action, "key:"+c.KeyID))
 		}
 	}
 	return events

@@ -79,7 +79,8 @@ type SessionStore interface {
 	EvictSessions(ctx context.Context, session Session, keep int, now time.Time) (ended []string, err error)
 	// SessionWithUser returns the session that a token names and its user; NotFound("session") if it is not there, or
 	// the token's key does not count. Each request calls it, so it reads no more than requests need: ids, expiry,
-	// strength, names, bio, image, the newest refresh token's place and whether it was used, and whether the user is disabled.
+	// strength, names, bio, image, role, the newest refresh token's place and whether it was used, and whether the user
+	// is disabled.
 	// What it returns may be remembered, but never after EndSession, EndSessions, EvictSessions or a method of
 	// [UserStore] has returned that ends or changes it, at whichever instance; nor if it is over by now, for it may
 	// have been refreshed since.
@@ -88,11 +89,13 @@ type SessionStore interface {
 	// come in the order of their ids and have ids above after.
 	Sessions(ctx context.Context, userID int64, now time.Time, after string, limit int) ([]AccountSession, error)
 	// EndSession ends a session; NotFound("session") if it is not there. The session must be of the same user as by,
-	// and the error is SessionOver if by has ended itself. For [ByOperator] it ends anybody's.
-	EndSession(ctx context.Context, by Session, id string) error
+	// and the error is SessionOver if by has ended itself. For [ByOperator] and [ByAdmin] it ends anybody's, and records
+	// the events in the same transaction.
+	EndSession(ctx context.Context, by Session, id string, happened ...Event) error
 	// EndSessions ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has
-	// ended. For [ByOperator] it ends up to limit sessions of the user, or of everybody.
-	EndSessions(ctx context.Context, by Session, limit int) (int, error)
+	// ended. For [ByOperator] and [ByAdmin] it ends up to limit sessions of the user, or of everybody. If it ends any, it
+	// records the events in the same transaction, with that number as their count.
+	EndSessions(ctx context.Context, by Session, limit int, happened ...Event) (int, error)
 	// EndExpired ends a session that has expired by now; any other stays.
 	EndExpired(ctx context.Context, id string, now time.Time) error
 	// UseRefresh notes that an access token was used that came with the refresh token at this place of a session's

@@ -149,7 +149,7 @@ func (u Upkeep) Sweep(ctx context.Context) {
 	u.report(sweep(ctx, u.Now(), u.Users.SweepNames))
 	if u.AuditRetention > 0 {
 		now := u.Now()
-		_, err := PruneEvents(ctx, u.Audit, ActorSystem, now.Add(-u.AuditRetention), now)
+		_, err := PruneEvents(ctx, u.Audit, BySystem{}, now.Add(-u.AuditRetention), now)
 		u.report(err)
 	}
 }

@@ -34,8 +34,13 @@ const (
 	RoleAdmin Role = "admin"
 )
 
+// activeAdmin reports whether the user may act as an admin.
+func (u User) activeAdmin() bool { return u.Role == RoleAdmin && u.DisabledAt == nil }
+
 // UserStore keeps users. A user is changed by a session of their own, and the error is SessionOver if it has ended
-// meanwhile; or by [ByOperator], and the error is NotFound("user") if the user is gone.
+// meanwhile; or by [ByOperator] or [ByAdmin], and the error is NotFound("user") if the user is gone. Of an admin it is
+// SessionOver if the admin's session has ended meanwhile, and RoleNotAllowed if they are an admin no more. Changes by
+// admins and operators happen one after the other.
 type UserStore interface {
 	// CreateUser records a user, their first session, unless it has no id, and an event; it returns the user with their
 	// id. It calls complete with the id first, which returns the event; after an error nothing is recorded. Taken names
@@ -47,11 +52,11 @@ type UserStore interface {
 	) (User, error)
 	// UpdateUser loads and locks a user, has change alter them, and saves them and the outcome, in one transaction.
 	// Taken as with CreateUser; TooManyNames if [MostReserved] former names are reserved, and the new one is none of
-	// them.
+	// them; LastAdmin if the outcome loses the last active admin.
 	UpdateUser(ctx context.Context, by Session, change func(*User) (Outcome, error)) (User, error)
 	// DeleteUser removes a user with all that is theirs, reserves their name until the time given, and records the
 	// event. Of an account with much content it leaves that, under an author without a name, for RemoveBatch. In any
-	// case nobody can use or find the account any more.
+	// case nobody can use or find the account any more. LastAdmin for the last active admin, unless [ByOperator].
 	DeleteUser(ctx context.Context, by Session, reserve time.Time, happened Event) error
 	// RemoveBatch removes some of what a deleted account has left: about limit rows, of the first one with an id above
 	// after that nobody else is at. It removes nothing if somebody else holds what comes next, and returns no UserID if
@@ -66,18 +71,21 @@ type UserStore interface {
 	UserByEmail(ctx context.Context, email Folded) (User, error)
 	// UsersNamed returns the users whose username or email this is: two at most.
 	UsersNamed(ctx context.Context, name Folded) ([]User, error)
-	// Accounts returns up to limit accounts whose username or email holds search. They come in the order of their ids
-	// and have ids above after.
-	Accounts(ctx context.Context, search Folded, after int64, limit int) ([]Account, error)
+	// Accounts returns accounts, and after which id to go on; 0 if there is nothing more. It looks at no more than
+	// [MostLookedAt] accounts in search of a text.
+	Accounts(ctx context.Context, filter AccountFilter) (accounts []Account, next int64, err error)
+	// Account returns the account with this id; NotFound("user") if there is none.
+	Account(ctx context.Context, id int64) (Account, error)
 	// SweepNames removes up to limit names that are no longer reserved by now, and returns how many.
 	SweepNames(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
 // Outcome is what a change of a user brings with it.
 type Outcome struct {
-	EndOthers bool      // all sessions of the user end but the one that asks
-	Reserve   time.Time // until then the former username stays theirs; zero unless there is a new one
-	Events    []Event   // what is recorded
+	EndOthers  bool      // all sessions of the user end but the one that asks
+	LosesAdmin bool      // there has to be another active admin
+	Reserve    time.Time // until then the former username stays theirs; zero unless there is a new one
+	Events     []Event   // what is recorded
 }
 
 // PasswordHasher turns passwords into hashes and compares them. That takes a while. When many wait, the groups take

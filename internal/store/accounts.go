@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
@@ -13,27 +15,48 @@ import (
 // likeEscaper makes a text that somebody searches for match itself alone, with ! as the escape character.
 var likeEscaper = strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`)
 
+type accountRow struct {
+	bun.BaseModel `bun:"table:users"`
+	userColumns
+	ArticlesCount int64
+}
+
+func (r accountRow) account() identity.Account {
+	return identity.Account{User: userRow{userColumns: r.userColumns}.user(), Articles: r.ArticlesCount}
+}
+
 // Accounts implements [identity.UserStore].
 func (s *Store) Accounts(
-	ctx context.Context, search identity.Folded, after int64, limit int,
-) ([]identity.Account, error) {
-	var rows []struct {
-		bun.BaseModel `bun:"table:users"`
-		userColumns
-		ArticlesCount int64
-	}
-	query := s.reads.NewSelect().Model(&rows).Where("id > ?", after).Where(notDeleted).Order("id").
-		Limit(int64(limit))
-	if search != "" {
-		pattern := "%" + likeEscaper.Replace(string(search)) + "%"
+	ctx context.Context, filter identity.AccountFilter,
+) (accounts []identity.Account, next int64, err error) {
+	looked := s.reads.NewSelect().Column("id").Table("users").Where("id > ?", filter.After).Order("id")
+	var rows []accountRow
+	query := s.reads.NewSelect().Model(&rows).Where("id in (?)", looked.Clone().Limit(identity.MostLookedAt)).
+		Where(notDeleted).Order("id").Limit(int64(filter.Limit) + 1)
+	if filter.Search != "" {
+		pattern := "%" + likeEscaper.Replace(string(filter.Search)) + "%"
 		query.Where("(username_key like ? escape '!' or email_key like ? escape '!')", pattern, pattern)
 	}
-	err := s.ask(ctx, query)
-	accounts := make([]identity.Account, len(rows))
-	for i, row := range rows {
-		accounts[i] = identity.Account{User: userRow{userColumns: row.userColumns}.user(), Articles: row.ArticlesCount}
+	if err := s.ask(ctx, query); err != nil {
+		return nil, 0, err
 	}
-	return accounts, err
+	if accounts = each(rows, accountRow.account); len(accounts) > filter.Limit {
+		return accounts[:filter.Limit], accounts[filter.Limit-1].ID, nil
+	}
+	// Not that many were found. There are more to look at behind the last that was looked at, if it was the last there
+	// may be.
+	err = s.ask(ctx, looked.Offset(identity.MostLookedAt-1).Limit(1), &next)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return accounts, next, err
+}
+
+// Account implements [identity.UserStore].
+func (s *Store) Account(ctx context.Context, id int64) (identity.Account, error) {
+	var row accountRow
+	err := s.ask(ctx, s.reads.NewSelect().Model(&row).Where("id = ?", id).Where(notDeleted))
+	return row.account(), missing(err, "user")
 }
 
 // UsersNamed implements [identity.UserStore].

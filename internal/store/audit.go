@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -21,6 +23,7 @@ type eventColumns struct {
 
 	Count           int64
 	ClientRequestID string
+	ActorName       string
 }
 
 type eventRow struct {
@@ -114,14 +117,92 @@ func (s *Store) events(
 	if filter.UserID != 0 {
 		query.Where("(actor_id = ? or target = ?)", filter.UserID, identity.UserTarget(filter.UserID))
 	}
+	err := s.ask(ctx, narrowed(query, filter))
+	return each(rows, eventRow.event), err
+}
+
+// narrowed adds the conditions of a filter that no index of their own serves.
+func narrowed(query *bun.SelectQuery, filter identity.EventFilter) *bun.SelectQuery {
+	if filter.ActorID != 0 {
+		query.Where("actor_id = ?", filter.ActorID)
+	}
+	if filter.Actor != "" {
+		query.Where("actor = ?", filter.Actor)
+	}
 	if filter.Action != "" {
 		query.Where("action = ?", filter.Action)
+	}
+	if !filter.Since.IsZero() {
+		query.Where("at >= ?", filter.Since.UTC())
 	}
 	if !filter.Before.IsZero() {
 		query.Where("at < ?", filter.Before.UTC())
 	}
-	err := s.ask(ctx, query)
-	return each(rows, eventRow.event), err
+	return query
+}
+
+// EventPage implements [identity.AuditStore]. What a page is looked for in is read from one index, in its order: the
+// events of a user as they were recorded, or those of a time by the time.
+func (s *Store) EventPage(
+	ctx context.Context, filter identity.EventFilter,
+) ([]identity.Event, *identity.EventPosition, error) {
+	looked, order := s.lookedAt(filter)
+	var rows []eventRow
+	if err := s.ask(ctx, narrowed(s.reads.NewSelect().Model(&rows).Where("id in (select id from (?) as looked)", looked).
+		OrderExpr(order).Limit(int64(filter.Limit)+1), filter)); err != nil {
+		return nil, nil, err
+	}
+	events := each(rows, eventRow.event)
+	if len(events) > filter.Limit {
+		last := events[filter.Limit-1]
+		return events[:filter.Limit], &identity.EventPosition{At: last.At, ID: last.ID}, nil
+	}
+	// Not that much was found. There is more to look at behind the last that was looked at, if it was the last there may
+	// be.
+	var last eventRow
+	switch err := s.ask(ctx, looked.Offset(identity.MostLookedAt-1).Limit(1), &last.ID, &last.At); {
+	case errors.Is(err, sql.ErrNoRows):
+		return events, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	return events, &identity.EventPosition{At: last.At.UTC(), ID: last.ID}, nil
+}
+
+// lookedAt selects ids and times of the events in which a page is looked for, and returns the order too.
+func (s *Store) lookedAt(filter identity.EventFilter) (looked *bun.SelectQuery, order string) {
+	const byTime, asRecorded = "at desc, id desc", "id desc"
+	some := func(order string) *bun.SelectQuery {
+		return s.reads.NewSelect().Column("id", "at").Table("audit_events").OrderExpr(order).
+			Limit(identity.MostLookedAt)
+	}
+	if filter.UserID == 0 && filter.ActorID == 0 {
+		looked = some(byTime)
+		if !filter.Since.IsZero() {
+			looked.Where("at >= ?", filter.Since.UTC())
+		}
+		if !filter.Before.IsZero() {
+			looked.Where("at < ?", filter.Before.UTC())
+		}
+		if filter.After != nil {
+			looked.Where("(at, id) < (?, ?)", filter.After.At, filter.After.ID)
+		}
+		return looked, byTime
+	}
+	of := func(condition string, args ...any) *bun.SelectQuery {
+		query := some(asRecorded).Where(condition, args...)
+		if filter.After != nil {
+			query.Where("id < ?", filter.After.ID)
+		}
+		return query
+	}
+	if filter.UserID == 0 {
+		return of("actor_id = ?", filter.ActorID), asRecorded
+	}
+	return s.reads.NewSelect().Column("id", "at").
+		TableExpr("(select * from (?) as a union select * from (?) as b) as either",
+			of("actor_id = ?", filter.UserID), of("target = ?", identity.UserTarget(filter.UserID))).
+		OrderExpr(asRecorded).Limit(identity.MostLookedAt), asRecorded
 }
 
 func (r eventRow) event() identity.Event {

@@ -25,7 +25,8 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 			{ID: 1, At: at, Actor: identity.ActorUser, ActorID: &jake, Action: identity.LoggedIn, Target: "session:S1",
 				IPAddress: "2001:db8::1", UserAgent: "test 'agent' \\ ? 🦊", RequestID: "R1", Count: 1,
 				ClientRequestID: "C1"},
-			{ID: 2, At: at, Actor: identity.ActorCLI, Action: identity.KeyMade, Target: "key:K1", Count: 1},
+			{ID: 2, At: at, Actor: identity.ActorCLI, ActorName: "root", Action: identity.KeyMade, Target: "key:K1",
+				Count: 1},
 			{ID: 3, At: at.Add(time.Millisecond), Actor: identity.ActorAnonymous, Action: identity.LoginFailed,
 				Target: "user:7", Count: 37},
 		}
@@ -58,7 +59,7 @@ func TestEventsStay(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := storetest.Open(t, url, store.Options{})
-		must(t, db.Record(ctx, identity.KeyChange{KeyID: "K1", Made: true}.Events(identity.ActorSystem, at)...))
+		must(t, db.Record(ctx, identity.KeyChange{KeyID: "K1", Made: true}.Events(identity.BySystem{}, at)...))
 		attacks := []string{
 			"update audit_events set target = 'key:K2'",
 			"update audit_events set target = 'key:K2' where id = 1",
@@ -69,7 +70,7 @@ func TestEventsStay(t *testing.T) {
 		}
 		if strings.HasPrefix(url, "sqlite:") {
 			attacks = append(attacks, `insert or replace into audit_events
-				values (1, '2026-01-01', 'system', null, 'key-made', 'key:K2', '', '', '', 1, '')`)
+				values (1, '2026-01-01', 'system', null, 'key-made', 'key:K2', '', '', '', 1, '', '')`)
 		} else {
 			attacks = append(attacks, "truncate audit_events", "truncate audit_events cascade")
 		}

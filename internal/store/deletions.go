@@ -110,10 +110,10 @@ update users
 	return former.Username, err
 }
 
-// stillHeld returns SessionOver if the session that asks has ended, and for an operator NotFound if the account is
-// being removed.
+// stillHeld returns SessionOver if the session that asks for something of its own has ended, and for others NotFound if
+// the account is being removed.
 func (s *Store) stillHeld(ctx context.Context, tx bun.Tx, by identity.Session) error {
-	if !by.Operator() {
+	if by.Own() {
 		return stillThere(ctx, tx, by.ID)
 	}
 	going, err := tx.NewSelect().Table("deletions").Where("user_id = ?", by.UserID).Exists(ctx)

@@ -194,7 +194,7 @@ func TestLargeAccountIsDeletedAtOnce(t *testing.T) {
 				must(t, err)
 				wantSame(t, "articles of "+name, blog.ArticlePage{Articles: []blog.ArticleView{}}, page)
 			}
-			accounts, err := db.Accounts(ctx, "deleted", 0, 1000)
+			accounts, _, err := db.Accounts(ctx, identity.AccountFilter{Search: "deleted", Limit: 1000})
 			must(t, err)
 			wantSame(t, "accounts listed", []identity.Account{}, accounts)
 		})

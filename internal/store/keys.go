@@ -10,6 +10,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"conduit/internal/auth"
+	"conduit/internal/identity"
 )
 
 // keyColumns has the fields of auth.StoredKey in their order.
@@ -111,8 +112,29 @@ func (s *Store) UsedIssuers(ctx context.Context) ([]auth.UsedIssuer, error) {
 func (s *Store) ChangeSigningKeys(
 	ctx context.Context, decide func(keys []auth.StoredKey, root []byte) (auth.KeyChanges, error),
 ) error {
-	revoked := false
+	return RecordingKeys{Store: s}.ChangeSigningKeys(ctx, decide)
+}
+
+// RecordingKeys changes signing keys as somebody who acts on what is not theirs, and records that in the same
+// transaction. Without Events the program acts by itself, and nothing is recorded.
+type RecordingKeys struct {
+	Store  *Store
+	By     identity.Session // [identity.ByAdmin] or [identity.ByOperator]
+	Events func(identity.KeyChange) []identity.Event
+}
+
+// ChangeSigningKeys implements [auth.KeyChanger].
+func (r RecordingKeys) ChangeSigningKeys(
+	ctx context.Context, decide func(keys []auth.StoredKey, root []byte) (auth.KeyChanges, error),
+) error {
+	revoked, s := false, r.Store
+	var events []identity.Event
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if r.Events != nil {
+			if err := s.authorize(ctx, tx, r.By); err != nil {
+				return err
+			}
+		}
 		// Rows that do not exist yet cannot be locked, so the table is. Others can read it and not change it.
 		if err := s.dialect.exclude(ctx, tx, "lock table signing_keys in share row exclusive mode"); err != nil {
 			return err
@@ -134,7 +156,11 @@ func (s *Store) ChangeSigningKeys(
 		}
 		revoked = len(changes.Delete) > 0 ||
 			slices.ContainsFunc(changes.Put, func(key auth.StoredKey) bool { return key.RevokedAt != nil })
+		events = nil
 		for _, key := range changes.Put {
+			if r.Events != nil {
+				events = append(events, r.Events(keyChange(keys, key))...)
+			}
 			row := keyRow{keyColumns: keyColumns(key)}
 			if _, err := tx.NewInsert().Model(&row).On("conflict (id) do update").
 				Set("sealed_private_jwk = excluded.sealed_private_jwk").
@@ -143,14 +169,29 @@ func (s *Store) ChangeSigningKeys(
 				return err
 			}
 		}
-		if len(changes.Delete) == 0 {
-			return nil
+		if len(changes.Delete) > 0 {
+			if _, err := tx.NewDelete().Model((*keyRow)(nil)).Where("id in (?)", bun.List(changes.Delete)).
+				Exec(ctx); err != nil {
+				return err
+			}
 		}
-		_, err = tx.NewDelete().Model((*keyRow)(nil)).Where("id in (?)", bun.List(changes.Delete)).Exec(ctx)
-		return err
+		return insertEvents(ctx, tx, events...)
 	})
-	if revoked {
+	if err = s.tell(err, events...); revoked {
 		return s.lease.promise(err)
 	}
 	return err
+}
+
+// keyChange returns what becomes of a key, for the audit log. A key that is made and signs from then on does so early.
+func keyChange(before []auth.StoredKey, key auth.StoredKey) identity.KeyChange {
+	change := identity.KeyChange{KeyID: key.ID}
+	at := slices.IndexFunc(before, func(other auth.StoredKey) bool { return other.ID == key.ID })
+	if change.Made = at < 0; change.Made {
+		change.ActivatedEarly = !key.ActiveAt.After(key.CreatedAt)
+		return change
+	}
+	change.Revoked = key.RevokedAt != nil && before[at].RevokedAt == nil
+	change.ActivatedEarly = key.ActiveAt.Before(before[at].ActiveAt)
+	return change
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -135,7 +136,7 @@ func (s *Store) owner(userID int64) *bun.SelectQuery {
 const sessionUserSQL = `
 select sessions.user_id, sessions.expires_at, sessions.refresh_generation, sessions.refresh_used,
        coalesce(sessions.proved_at, sessions.created_at), sessions.methods,
-       users.username, users.email, users.bio, users.image, users.disabled_at
+       users.username, users.email, users.bio, users.image, users.disabled_at, users.role
   from sessions
   join users on users.id = sessions.user_id
  where sessions.id = ?
@@ -156,7 +157,7 @@ func (s *Store) sessionWithUser(ctx context.Context, id, kid string) (identity.S
 	err := s.readFrom(ctx, s.reads.DB, asSQL(sessionUserSQL, id, kid),
 		row(&user.ID, at(&session.ExpiresAt), &session.RefreshGeneration, &session.RefreshUsed,
 			at(&session.ProvedAt), (*textList)(&session.Methods), &user.Username, &user.Email, &user.Bio, &user.Image,
-			&user.DisabledAt))
+			&user.DisabledAt, (*string)(&user.Role)))
 	if err != nil {
 		return identity.Session{}, identity.User{}, missing(err, "session")
 	}
@@ -191,23 +192,33 @@ func (s *Store) Session(ctx context.Context, id, kid string) (identity.Session, 
 }
 
 // EndSession implements [identity.SessionStore].
-func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) error {
+func (s *Store) EndSession(ctx context.Context, by identity.Session, id string, happened ...identity.Event) error {
+	if !by.Own() {
+		return s.lease.promise(s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+			if err := s.authorize(ctx, tx, by); err != nil {
+				return err
+			}
+			result, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Exec(ctx)
+			if err != nil {
+				return err
+			}
+			if ended, err := result.RowsAffected(); err != nil || ended == 0 {
+				return cmp.Or(err, errs.NotFound("session"))
+			}
+			return insertEvents(ctx, tx, happened...)
+		}), happened...))
+	}
 	lost := false // whether the answer to a try may have been lost
 	return s.lease.promise(s.retry(ctx, func(ctx context.Context) error {
-		query := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Returning("id")
-		if !by.Operator() {
-			query.Where("user_id = ?", by.UserID).Where(sessionThere, by.ID)
-		}
 		var ended string
-		err := query.Scan(ctx, &ended)
+		err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).
+			Where("user_id = ?", by.UserID).Where(sessionThere, by.ID).Returning("id").Scan(ctx, &ended)
 		if errors.Is(err, sql.ErrNoRows) {
 			if lost { // as far as anybody can know, the try before ended it
 				return nil
 			}
-			if !by.Operator() {
-				if err := stillThere(ctx, s.writes, by.ID); err != nil {
-					return err
-				}
+			if err := stillThere(ctx, s.writes, by.ID); err != nil {
+				return err
 			}
 			return errs.NotFound("session")
 		}
@@ -217,15 +228,20 @@ func (s *Store) EndSession(ctx context.Context, by identity.Session, id string) 
 }
 
 // EndSessions implements [identity.SessionStore].
-func (s *Store) EndSessions(ctx context.Context, by identity.Session, limit int) (int, error) {
+func (s *Store) EndSessions(
+	ctx context.Context, by identity.Session, limit int, happened ...identity.Event,
+) (int, error) {
 	var ended int64
 	// A transaction, so that the number is right even if an answer was lost.
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.authorize(ctx, tx, by); err != nil {
+			return err
+		}
 		some := tx.NewSelect().Model((*sessionRow)(nil)).Column("id")
 		if by.UserID != 0 {
 			some.Where("user_id in (?)", s.owner(by.UserID))
 		}
-		if !by.Operator() {
+		if by.Own() {
 			some.Where("id <> ?", by.ID).Where(sessionThere, by.ID)
 		} else {
 			some.Limit(int64(limit))
@@ -234,11 +250,22 @@ func (s *Store) EndSessions(ctx context.Context, by identity.Session, limit int)
 		if err != nil {
 			return err
 		}
-		if ended, err = result.RowsAffected(); err != nil || ended > 0 || by.Operator() {
+		switch ended, err = result.RowsAffected(); {
+		case err != nil:
 			return err
+		case ended == 0 && by.Own():
+			return stillThere(ctx, tx, by.ID)
+		case ended == 0:
+			return nil
 		}
-		return stillThere(ctx, tx, by.ID)
+		for i := range happened {
+			happened[i].Count = ended
+		}
+		return insertEvents(ctx, tx, happened...)
 	})
+	if ended > 0 {
+		err = s.tell(err, happened...)
+	}
 	return int(ended), s.lease.promise(err)
 }
 

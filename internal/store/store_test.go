@@ -112,7 +112,7 @@ func TestUsersComeBackAsTheyWere(t *testing.T) {
 		wantSame(t, "UserByEmail", user, found)
 		session, found, err := db.SessionWithUser(ctx, presented("S1"), at)
 		must(t, err)
-		user.PasswordHash, user.CreatedAt, user.UpdatedAt, user.Role = "", time.Time{}, time.Time{}, ""
+		user.PasswordHash, user.CreatedAt, user.UpdatedAt, user.Role = "", time.Time{}, time.Time{}, identity.RoleUser
 		wantSame(t, "session", identity.Session{
 			ID: "S1", UserID: user.ID, ExpiresAt: at.Add(time.Hour), Methods: []string{"pwd", "otp"},
 			ProvedAt: at.Add(time.Minute),

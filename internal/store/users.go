@@ -94,6 +94,12 @@ func (s *Store) DeleteUser(
 	ctx context.Context, by identity.Session, reserve time.Time, happened identity.Event,
 ) error {
 	return s.lease.promise(s.dropTags(ctx, s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.authorize(ctx, tx, by); err != nil {
+			return err
+		}
+		if err := s.spareLastAdmin(ctx, tx, by); err != nil {
+			return err
+		}
 		large, err := isLarge(ctx, tx, by.UserID)
 		if err != nil {
 			return err
@@ -121,7 +127,7 @@ func (s *Store) deleteWhole(ctx context.Context, tx bun.Tx, by identity.Session,
 	}
 	// The session is a condition, for one that has ended meanwhile deletes nothing.
 	query := tx.NewDelete().Table("users").Where("id = ?", by.UserID).Where(notDeleted).Returning("username")
-	if !by.Operator() {
+	if by.Own() {
 		query.Where("exists (select 1 from sessions where sessions.id = ?)", by.ID)
 	}
 	return name, gone(query.Scan(ctx, &name), by)
@@ -145,10 +151,10 @@ select from articles
 	return s.lockSums(ctx, tx, "select id from articles where author_id = ?", userID)
 }
 
-// gone turns sql.ErrNoRows into SessionOver for a session, whose user is gone with it, and into NotFound for an
-// operator, whose user was never there.
+// gone turns sql.ErrNoRows into SessionOver for a session, whose user is gone with it, and into NotFound for admins and
+// operators, who named a user that is not there.
 func gone(err error, by identity.Session) error {
-	if errors.Is(err, sql.ErrNoRows) && !by.Operator() {
+	if errors.Is(err, sql.ErrNoRows) && by.Own() {
 		return identity.SessionOver()
 	}
 	return missing(err, "user")
@@ -207,6 +213,9 @@ func (s *Store) UpdateUser(
 	var row userRow
 	var outcome identity.Outcome
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
+		if err := s.authorize(ctx, tx, by); err != nil {
+			return err
+		}
 		found := userRow{}
 		query := tx.NewSelect().Model(&found).Where("id = ?", by.UserID)
 		if err := s.dialect.locking(query, "no key update").Scan(ctx); err != nil {
@@ -220,6 +229,11 @@ func (s *Store) UpdateUser(
 		user := found.user()
 		if outcome, err = change(&user); err != nil {
 			return err
+		}
+		if outcome.LosesAdmin {
+			if err := otherAdmin(ctx, tx, user.ID); err != nil {
+				return err
+			}
 		}
 		row = newUserRow(user)
 		if _, err := tx.NewUpdate().Model(&row).WherePK().Exec(ctx); err != nil {

@@ -1,0 +1,15 @@
+-- Who acts by a right: admins, who are users with a role and act on what is not theirs, and people who run the commands,
+-- by the name that they or their system say.
+
+alter table audit_events add column actor_name text not null default '';
+
+drop trigger audit_events_actor;
+
+create trigger audit_events_actor before insert on audit_events
+  when new.actor not in ('user', 'admin', 'anonymous', 'cli', 'system')
+begin
+    select raise(abort, 'audit_events_actor');
+end;
+
+-- Whether an admin would be left is asked with each change that may take the last one away.
+create index users_admins on users (id) where role = 'admin';
