@@ -132,7 +132,8 @@ standard input. Passwords are never arguments, because process lists show those.
 }
 
 func (o operator) change(changes identity.AccountChanges) error {
-	return o.accounts.Update(o.Context(), o.by, o.user.ID, changes)
+	_, err := o.accounts.Update(o.Context(), o.by, o.user.ID, changes)
+	return err
 }
 
 // deleteUser deletes the user, and stays until nothing is left of them. Whoever does not want to wait may end the

@@ -215,7 +215,7 @@ func TestSeenSessionsAreKept(t *testing.T) {
 // liveSessions are those of the first user.
 func (s *server) liveSessions(t *testing.T) []identity.AccountSession {
 	t.Helper()
-	live, err := s.Store.Sessions(t.Context(), 1, s.clock.Now(), "", 100)
+	live, err := s.Store.Sessions(t.Context(), 1, s.clock.Now(), nil, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -171,6 +171,9 @@ func badParameters(good call, operation documentedOperation) (requests []bad) {
 		if schema.Pattern != "" {
 			unfit["against the pattern"] = "%20"
 		}
+		if len(schema.Enum) > 0 {
+			unfit["none of the words"] = "a"
+		}
 		if parameter.In == openapi3.ParameterInQuery {
 			maps.Copy(values, unfit)
 			for why, value := range values {
@@ -287,6 +290,7 @@ func unfitValues(schema *openapi3.Schema) map[string]string {
 		"an array": `[]`, "an object": `{"a":1}`}
 	for kind, why := range map[string]string{
 		openapi3.TypeString: "a string", openapi3.TypeArray: "an array", openapi3.TypeObject: "an object",
+		openapi3.TypeBoolean: "true",
 	} {
 		if schema.Type.Is(kind) {
 			delete(values, why)
@@ -301,6 +305,9 @@ func unfitValues(schema *openapi3.Schema) map[string]string {
 		values["invalid UTF-8"] = "\"\xff\""
 		values["an escape that is none"] = `"\x"`
 		values["too long"] = asJSON(strings.Repeat("a", int(*schema.MaxLength)+1))
+	}
+	if len(schema.Enum) > 0 {
+		values["none of the words"] = `"a"`
 	}
 	if schema.MinLength > 0 {
 		values["too short"] = asJSON(strings.Repeat("a", int(schema.MinLength)-1))

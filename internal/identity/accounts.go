@@ -3,6 +3,7 @@ package identity
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -141,10 +142,15 @@ type AccountChanges struct {
 	Role     *Role
 }
 
-// Update changes what a user may do. Nobody but an operator can take the last active admin away. To change nothing is
+// Update changes what a user may do. Nobody but an operator can take the last active admin away. What was so before is
 // recorded too.
-func (a *Accounts) Update(ctx context.Context, by Authority, id int64, changes AccountChanges) error {
-	return a.change(ctx, by, id, func(user *User, now time.Time) (actions []Action, endSessions bool) {
+func (a *Accounts) Update(
+	ctx context.Context, by Authority, id int64, changes AccountChanges,
+) (account Account, err error) {
+	if changes == (AccountChanges{}) {
+		return Account{}, cmp.Or(by.allowed(), errs.Invalid("user", errs.Blank))
+	}
+	err = a.change(ctx, by, id, func(user *User, now time.Time) (actions []Action, endSessions bool) {
 		if disabled := changes.Disabled; disabled != nil && *disabled {
 			actions, endSessions = append(actions, AccountDisabled), true
 			if user.DisabledAt == nil {
@@ -160,6 +166,10 @@ func (a *Accounts) Update(ctx context.Context, by Authority, id int64, changes A
 		}
 		return actions, endSessions
 	})
+	if err != nil {
+		return Account{}, err
+	}
+	return a.Store.Account(ctx, id)
 }
 
 // SetPassword sets a user's password and ends all their sessions.
@@ -225,7 +235,8 @@ func (a *Accounts) ListSessions(
 	if err := by.allowed(); err != nil {
 		return err
 	}
-	for after, now := "", a.Now(); ; {
+	now := a.Now()
+	for after := (*SessionPosition)(nil); ; {
 		sessions, err := a.Sessions.Sessions(ctx, userID, now, after, accountsBatch)
 		if err != nil {
 			return err
@@ -234,7 +245,7 @@ func (a *Accounts) ListSessions(
 			if err := show(session); err != nil {
 				return err
 			}
-			after = session.ID
+			after = session.position()
 		}
 		if len(sessions) < accountsBatch {
 			return nil
@@ -242,24 +253,24 @@ func (a *Accounts) ListSessions(
 	}
 }
 
-// PageOfSessions returns sessions that are not over, and after which id the next ones come; "" if there are no more.
+// PageOfSessions returns sessions that are not over, and behind which place the next ones come; nil if there are no more.
 // For a user who is not there the error is NotFound("user").
 func (a *Accounts) PageOfSessions(
 	ctx context.Context, by Authority, filter SessionFilter,
-) (sessions []AccountSession, next string, err error) {
+) (sessions []AccountSession, next *SessionPosition, err error) {
 	if err := by.allowed(); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if filter.UserID != 0 {
 		if _, err := a.Store.Account(ctx, filter.UserID); err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 	}
 	limit := pageLimit(filter.Limit)
 	sessions, err = a.Sessions.Sessions(ctx, filter.UserID, a.Now(), filter.After, limit+1)
 	if len(sessions) > limit {
 		sessions = sessions[:limit]
-		next = sessions[limit-1].ID
+		next = sessions[limit-1].position()
 	}
 	return sessions, next, err
 }
@@ -306,6 +317,9 @@ func (a *Accounts) PageOfEvents(
 ) (events []Event, next *EventPosition, err error) {
 	if err := by.allowed(); err != nil {
 		return nil, nil, err
+	}
+	if filter.Action != "" && !slices.Contains(Actions(), filter.Action) {
+		return nil, nil, errs.Invalid("action", "is not known")
 	}
 	filter.Limit = pageLimit(filter.Limit)
 	return a.Audit.EventPage(ctx, filter)

@@ -90,12 +90,22 @@ type EventPosition struct {
 	ID int64
 }
 
-// SessionFilter says which sessions are wanted, in the order of their ids.
+// SessionFilter says which sessions are wanted, user by user, the oldest first.
 type SessionFilter struct {
-	UserID int64 // of this user; 0 for everybody
-	After  string
+	UserID int64            // of this user; 0 for everybody
+	After  *SessionPosition // only what comes behind that; nil for the first
 	Limit  int
 }
+
+// SessionPosition is a place in a list of sessions.
+type SessionPosition struct {
+	UserID    int64
+	CreatedAt time.Time
+	ID        string
+}
+
+// position returns the place of a session.
+func (s Session) position() *SessionPosition { return &SessionPosition{s.UserID, s.CreatedAt, s.ID} }
 
 // The number of rows on a page for admins.
 const (

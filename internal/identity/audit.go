@@ -83,9 +83,9 @@ func Actions() []Action {
 	return []Action{
 		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut,
 		SessionRevoked, SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged,
-		AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked,
-		KeyResealed, AuditPruned, TokenRevoked, ClientAdded, ClientRotated, ClientRemoved, ClientRefused,
-		ClientThrottled,
+		ChangeRefused, ChangeThrottled, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade,
+		KeyActivatedEarly, KeyRevoked, KeyResealed, AuditPruned, TokenRevoked, ClientAdded, ClientRotated, ClientRemoved,
+		ClientRefused, ClientThrottled,
 	}
 }
 

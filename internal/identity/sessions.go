@@ -86,8 +86,8 @@ type SessionStore interface {
 	// have been refreshed since.
 	SessionWithUser(ctx context.Context, token Presented, now time.Time) (Session, User, error)
 	// Sessions returns up to limit sessions that are not over by now, of one user, or of everybody for the id 0. They
-	// come in the order of their ids and have ids above after.
-	Sessions(ctx context.Context, userID int64, now time.Time, after string, limit int) ([]AccountSession, error)
+	// come user by user, the oldest first, and behind the place after, if that is not nil.
+	Sessions(ctx context.Context, userID int64, now time.Time, after *SessionPosition, limit int) ([]AccountSession, error)
 	// EndSession ends a session; NotFound("session") if it is not there. The session must be of the same user as by,
 	// and the error is SessionOver if by has ended itself. For [ByOperator] and [ByAdmin] it ends anybody's, and records
 	// the events in the same transaction.
@@ -326,7 +326,7 @@ const (
 // List returns the caller's sessions, the one last used first, and what happened to their account lately, the newest
 // first.
 func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, []Event, error) {
-	found, err := s.Store.Sessions(ctx, caller.User.ID, s.Now(), "", accountsBatch)
+	found, err := s.Store.Sessions(ctx, caller.User.ID, s.Now(), nil, accountsBatch)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -69,7 +69,7 @@ func (s *Store) UsersNamed(ctx context.Context, name identity.Folded) ([]identit
 
 // Sessions implements [identity.SessionStore].
 func (s *Store) Sessions(
-	ctx context.Context, userID int64, now time.Time, after string, limit int,
+	ctx context.Context, userID int64, now time.Time, after *identity.SessionPosition, limit int,
 ) ([]identity.AccountSession, error) {
 	var rows []struct {
 		bun.BaseModel `bun:"table:sessions"`
@@ -77,8 +77,12 @@ func (s *Store) Sessions(
 		Username string
 	}
 	query := s.reads.NewSelect().TableExpr("sessions").Join("join users on users.id = sessions.user_id").
-		ColumnExpr("sessions.*, users.username").Where("sessions.id > ?", after).
-		Where("sessions.expires_at > ?", now).OrderExpr("sessions.id").Limit(int64(limit))
+		ColumnExpr("sessions.*, users.username").Where("sessions.expires_at > ?", now).
+		OrderExpr("sessions.user_id, sessions.created_at, sessions.id").Limit(int64(limit))
+	if after != nil {
+		query.Where("(sessions.user_id, sessions.created_at, sessions.id) > (?, ?, ?)",
+			after.UserID, after.CreatedAt, after.ID)
+	}
 	if userID != 0 {
 		query.Where("sessions.user_id = ?", userID)
 	}

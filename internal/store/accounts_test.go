@@ -32,13 +32,13 @@ func TestAccountsInBatches(t *testing.T) {
 			}
 		}
 		wantSame(t, "names listed", "abc", names)
-		sessions, err := db.Sessions(ctx, 0, at, "Sa", 2)
+		sessions, err := db.Sessions(ctx, 0, at, &identity.SessionPosition{UserID: 1, CreatedAt: at, ID: "Sa"}, 2)
 		must(t, err)
 		if len(sessions) != 2 || sessions[0].ID != "Sb" || sessions[1].Username != "c" {
 			t.Fatalf("sessions after Sa: %v", sessions)
 		}
 		over := at.Add(2 * time.Hour)
-		stillListed, err := db.Sessions(ctx, 0, over, "", 2)
+		stillListed, err := db.Sessions(ctx, 0, over, nil, 2)
 		must(t, err)
 		wantSame(t, "sessions that are over", []identity.AccountSession{}, stillListed)
 		removed, err := db.EndSessions(ctx, identity.ByOperator(sessions[0].UserID), 2)
@@ -58,7 +58,7 @@ func TestAccountsThatAreGone(t *testing.T) {
 		addKey(t, db)
 		accounts := identity.Accounts{Store: db, Sessions: db, Audit: db, Now: func() time.Time { return at }}
 		ctx, by := t.Context(), identity.AsOperator("root")
-		wantNotFound(t, accounts.Update(ctx, by, 7, identity.AccountChanges{Disabled: new(true)}))
+		wantNotFound(t, failure(accounts.Update(ctx, by, 7, identity.AccountChanges{Disabled: new(true)})))
 		wantNotFound(t, accounts.Delete(ctx, by, 7))
 		wantNotFound(t, accounts.RevokeSession(ctx, by, "S"))
 		wantNotFound(t, failure(accounts.RevokeSessions(ctx, by, 7)))

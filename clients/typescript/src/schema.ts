@@ -103,6 +103,8 @@ export interface paths {
          *     With the answer the account is gone: nobody can use or find it, and its name and email are shown nowhere. What
          *     the user wrote, and their follows and favorites, are gone too, up to 500 in all. If there are more, they go in
          *     the minutes after the answer. Until then their author is shown as `deleted/account`, which is no profile.
+         *
+         *     The last active admin cannot be deleted: 409.
          */
         delete: operations["deleteCurrentUser"];
         options?: never;
@@ -512,6 +514,221 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List accounts
+         * @description Lists accounts, the oldest first. `search` keeps those with this text in the username or email, in upper or
+         *     lower case. A page is looked for in the next 10,000 accounts, so it may have fewer than `limit`, even none, and
+         *     yet a `nextCursor`: go on until that is null.
+         */
+        get: operations["getAccounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/users/{userId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a user.
+                 * @example 1
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Read an account
+         * @description Returns what admins see of a user.
+         */
+        get: operations["getAccount"];
+        /**
+         * Disable or enable a user, or set their role
+         * @description Changes the members that are sent. A disabled user cannot log in, and all their sessions and tokens end at once,
+         *     on every server; what they wrote stays. Another role counts from their next request on.
+         *
+         *     The last active admin can be neither disabled nor given another role, also not by themselves: 409.
+         */
+        put: operations["updateAccount"];
+        post?: never;
+        /**
+         * Delete an account
+         * @description Deletes an account and everything that the user wrote, as `deleteCurrentUser` does: what is much goes in the
+         *     minutes after the answer. Admins delete their own account with `deleteCurrentUser`, which asks for the password.
+         */
+        delete: operations["deleteAccount"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/users/{userId}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a user.
+                 * @example 1
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the sessions of a user
+         * @description Lists the sessions of a user that are not over, the oldest first.
+         */
+        get: operations["getAccountSessions"];
+        put?: never;
+        post?: never;
+        /**
+         * End all sessions of a user
+         * @description Ends all sessions of a user at once, on every server. The user can log in again.
+         */
+        delete: operations["deleteAccountSessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the sessions of everybody
+         * @description Lists the sessions of all users that are not over, user by user.
+         */
+        get: operations["getAllSessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/sessions/{sessionId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a session.
+                 * @example 6DU6SQDSNCEOUM77E6AUP5IW4P
+                 */
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End anybody's session
+         * @description Ends one session at once, on every server.
+         */
+        delete: operations["deleteAccountSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the audit log
+         * @description Lists what happened to accounts and signing keys, the newest first. Several filters keep what all of them let
+         *     through. A page is looked for in the next 10,000 events, of `userId` or `actorId` if one is given, so it may
+         *     have fewer than `limit`, even none, and yet a `nextCursor`: go on until that is null.
+         */
+        get: operations["getAuditEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the signing keys
+         * @description Lists the keys that sign tokens, in the order in which they sign; of very many the last 100. Keys whose last
+         *     tokens have expired are not there any more.
+         */
+        get: operations["getSigningKeys"];
+        put?: never;
+        /**
+         * Make the next signing key
+         * @description Makes the next key, unless one waits already, and answers with it. The key is published at once and signs when
+         *     everybody who keeps the public keys can know it. The key before it verifies until the last of its tokens has
+         *     expired.
+         *
+         *     With `atOnce` it signs now. Services that keep the public keys refuse its tokens until they read them again.
+         */
+        post: operations["rotateSigningKeys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/keys/{keyId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The `kid` of a signing key.
+                 * @example NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs
+                 */
+                keyId: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a signing key
+         * @description Ends a key and all its tokens at once, on every server. If the key signs, the next one takes its place, or a new
+         *     one. Services that check tokens by the public keys alone accept its tokens until they read the keys again. To
+         *     revoke a key twice changes nothing.
+         */
+        delete: operations["revokeSigningKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/.well-known/jwks.json": {
         parameters: {
             query?: never;
@@ -740,6 +957,36 @@ export interface components {
              * @example His name was my name too.
              */
             body: string;
+        };
+        /** @description What is to change of an account. */
+        UpdateAccountRequest: {
+            user: components["schemas"]["UpdateAccountInput"];
+        };
+        /** @description What is to change of an account; a member that is not sent stays as it is. */
+        UpdateAccountInput: {
+            /**
+             * @description Whether the user is shut out.
+             * @example true
+             */
+            disabled?: boolean;
+            /**
+             * @description What the user may do beyond what everybody may.
+             * @example user
+             * @enum {string}
+             */
+            role?: "user" | "admin";
+        };
+        /** @description How the next signing key comes. */
+        RotateKeysRequest: {
+            key: components["schemas"]["RotateKeysInput"];
+        };
+        /** @description How the next signing key comes. */
+        RotateKeysInput: {
+            /**
+             * @description Whether it signs before everybody who keeps the public keys can know it.
+             * @example false
+             */
+            atOnce: boolean;
         };
         /** @description The logged-in user. */
         UserEnvelope: {
@@ -1318,6 +1565,251 @@ export interface components {
              */
             error: "invalid_request" | "invalid_client" | "unsupported_token_type" | "server_error" | "temporarily_unavailable";
             errors: components["schemas"]["Errors"];
+        };
+        /** @description A page of accounts. */
+        AccountList: {
+            /** @description The accounts of this page. */
+            users: components["schemas"]["Account"][];
+            /**
+             * @description The cursor of the next page; null on the last one.
+             * @example AAAAAAAAACo
+             */
+            nextCursor: string | null;
+        };
+        /** @description An account. */
+        AccountEnvelope: {
+            user: components["schemas"]["Account"];
+        };
+        /** @description A user as admins see them. */
+        Account: {
+            /**
+             * @description The id of the user, which paths for admins name them by.
+             * @example 1
+             */
+            id: number;
+            /**
+             * @description The public name.
+             * @example jake
+             */
+            username: string;
+            /**
+             * @description The email with which the user logs in.
+             * @example jake@example.com
+             */
+            email: string;
+            /**
+             * @description What the user may do beyond what everybody may; more roles may come in time.
+             * @example user
+             */
+            role: string;
+            /**
+             * Format: date-time
+             * @description When the account was made, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When the account was last changed, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            updatedAt: string;
+            /**
+             * Format: date-time
+             * @description Since when the user is shut out, in UTC; null for an active user.
+             * @example 2026-02-18T04:08:56.637Z
+             */
+            disabledAt: string | null;
+            /**
+             * @description How many articles the user has written.
+             * @example 0
+             */
+            articlesCount: number;
+        };
+        /** @description A page of sessions. */
+        AccountSessionList: {
+            /** @description The sessions of this page. */
+            sessions: components["schemas"]["AccountSession"][];
+            /**
+             * @description The cursor of the next page; null on the last one.
+             * @example AAAAAAAAACo
+             */
+            nextCursor: string | null;
+        };
+        /** @description A device on which somebody is logged in, as admins see it. */
+        AccountSession: {
+            /**
+             * @description The id of the session, which paths name it by.
+             * @example 6DU6SQDSNCEOUM77E6AUP5IW4P
+             */
+            id: string;
+            /**
+             * @description Whose session it is.
+             * @example 1
+             */
+            userId: number;
+            /**
+             * @description Whose session it is.
+             * @example jake
+             */
+            username: string;
+            /**
+             * Format: date-time
+             * @description When the session began, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When the session was last used, in UTC; it may be a minute or two late.
+             * @example 2026-02-18T04:08:56.637Z
+             */
+            lastSeenAt: string;
+            /**
+             * Format: date-time
+             * @description When the session ends unless it is refreshed, in UTC.
+             * @example 2026-02-19T03:22:56.637Z
+             */
+            expiresAt: string;
+            /**
+             * @description The IP address that the session began from; empty if unknown.
+             * @example 192.0.2.7
+             */
+            ipAddress: string;
+            /**
+             * @description What the client called itself; empty if it did not say.
+             * @example Mozilla/5.0
+             */
+            userAgent: string;
+            /**
+             * @description Whether the token of this request is the session's.
+             * @example false
+             */
+            current: boolean;
+        };
+        /** @description A page of the audit log. */
+        AuditEventList: {
+            /** @description The events of this page, the newest first. */
+            events: components["schemas"]["AuditEvent"][];
+            /**
+             * @description The cursor of the next page; null on the last one.
+             * @example AAABnG5ypH0AAAAAAAAAKg
+             */
+            nextCursor: string | null;
+        };
+        /** @description Something that happened to an account or a signing key. */
+        AuditEvent: {
+            /**
+             * @description The number of the event.
+             * @example 4
+             */
+            id: number;
+            /**
+             * Format: date-time
+             * @description When it happened, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            at: string;
+            /**
+             * @description Who did it; more words may come in time. `user` presented their own session, password or token. `admin` is a
+             *     user with the role who acted on what is not theirs. `anonymous` has proven nothing. `cli` is who ran a
+             *     command. `system` is the program by itself.
+             * @example user
+             */
+            actor: string;
+            /**
+             * @description The id of the user who did it; null for other actors than `user` and `admin`.
+             * @example 1
+             */
+            actorId: number | null;
+            /**
+             * @description Who ran the command; else empty.
+             * @example root
+             */
+            actorName: string;
+            /**
+             * @description What was done, in one word; more words may come in time.
+             * @example registered
+             */
+            action: string;
+            /**
+             * @description What it was done to: `user:ID`, `session:ID`, `key:KID`, `network:…`, `before:…`, `everybody`, or `account:…`
+             *     with the hash of an email that belonged to nobody.
+             * @example user:1
+             */
+            target: string;
+            /**
+             * @description The IP address that it came from; empty if no request asked for it.
+             * @example 192.0.2.7
+             */
+            ipAddress: string;
+            /**
+             * @description What the client called itself; empty if it did not say.
+             * @example Mozilla/5.0
+             */
+            userAgent: string;
+            /**
+             * @description The `X-Request-Id` of the answer; empty if no request asked for it.
+             * @example 4AZJ2RCGVTW5N3XKQY6HDPLMBE
+             */
+            requestId: string;
+            /**
+             * @description The `X-Request-Id` that came with the request; empty if none came.
+             * @example
+             */
+            clientRequestId: string;
+            /**
+             * @description How many events like it this one stands for.
+             * @example 1
+             */
+            count: number;
+        };
+        /** @description The keys that sign tokens. */
+        SigningKeyList: {
+            /** @description The keys, in the order in which they sign. */
+            keys: components["schemas"]["SigningKey"][];
+        };
+        /** @description A key that signs tokens. */
+        SigningKeyEnvelope: {
+            key: components["schemas"]["SigningKey"];
+        };
+        /** @description A key that signs tokens, without its secret half. */
+        SigningKey: {
+            /**
+             * @description The RFC 7638 thumbprint of the key. Tokens name their key by it.
+             * @example 2tu4nPNtJZ5rE8Uc0DbWNXh0JhpYMNuO8qq8Y0GzTxI
+             */
+            kid: string;
+            /**
+             * @description The algorithm that it signs with.
+             * @example EdDSA
+             */
+            algorithm: string;
+            /**
+             * @description `next` is published and does not sign yet, `active` signs, `retired` only verifies, `ended` is about to go,
+             *     and `revoked` counts no more.
+             * @example active
+             * @enum {string}
+             */
+            state: "next" | "active" | "retired" | "ended" | "revoked";
+            /**
+             * Format: date-time
+             * @description When the key was made, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it began or begins to sign, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            activeAt: string;
+            /**
+             * Format: date-time
+             * @description When it stops verifying, or when it was revoked, in UTC; null while no key follows.
+             * @example 2026-02-19T03:22:56.637Z
+             */
+            endsAt: string | null;
         };
         /** @description What every error looks like. */
         ErrorEnvelope: {
@@ -2061,6 +2553,187 @@ export interface components {
                 "application/json": components["schemas"]["OAuthErrorEnvelope"];
             };
         };
+        /** @description The caller is not an admin, or is one no more. */
+        RoleForbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "role": [
+                 *           "is not allowed"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description Nobody would be left who is an admin and active. */
+        LastAdmin: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "role": [
+                 *           "is the last active admin's"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The account is the caller's own. */
+        OwnAccount: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "user": [
+                 *           "is your own: delete it as its user"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description No user has that id. */
+        AccountNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "user": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description There is no session with that id. */
+        NoSuchSession: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "session": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description There is no signing key with that id. */
+        KeyNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "key": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description A member is none of what it may be, nothing is to change, or the body is not JSON. */
+        AccountChangeInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "role": [
+                 *           "is not valid"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description A query parameter is none of what it may be, or the query cannot be decoded. */
+        AuditFilterInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "since": [
+                 *           "must be a time like 2026-02-18T03:22:56.637Z"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description It is not said whether the key is to sign at once, or the body is not JSON. */
+        RotationInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "atOnce": [
+                 *           "can't be blank"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description There are 50 keys already. They go when their last tokens have expired. */
+        TooManyKeys: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "key": [
+                 *           "too many keys"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description The server has a fault. Its log has the details under the request's id. */
         InternalError: {
             headers: {
@@ -2126,6 +2799,21 @@ export interface components {
          * @example AAABnG5ypH0AAAAAAAAAKg
          */
         Cursor: string;
+        /**
+         * @description The id of a user.
+         * @example 1
+         */
+        UserId: number;
+        /**
+         * @description How many rows a page has at most. A number above 100 counts as 100, and an empty value as none.
+         * @example 20
+         */
+        AdminLimit: number;
+        /**
+         * @description The `nextCursor` of the page before, with the same filters. An empty value counts as none.
+         * @example AAAAAAAAACo
+         */
+        AdminCursor: string;
     };
     requestBodies: never;
     headers: {
@@ -2190,6 +2878,10 @@ export type UpdateArticleRequest = components['schemas']['UpdateArticleRequest']
 export type UpdateArticleInput = components['schemas']['UpdateArticleInput'];
 export type NewCommentRequest = components['schemas']['NewCommentRequest'];
 export type NewCommentInput = components['schemas']['NewCommentInput'];
+export type UpdateAccountRequest = components['schemas']['UpdateAccountRequest'];
+export type UpdateAccountInput = components['schemas']['UpdateAccountInput'];
+export type RotateKeysRequest = components['schemas']['RotateKeysRequest'];
+export type RotateKeysInput = components['schemas']['RotateKeysInput'];
 export type UserEnvelope = components['schemas']['UserEnvelope'];
 export type User = components['schemas']['User'];
 export type SessionList = components['schemas']['SessionList'];
@@ -2215,6 +2907,16 @@ export type IntrospectionRequest = components['schemas']['IntrospectionRequest']
 export type RevocationRequest = components['schemas']['RevocationRequest'];
 export type Introspection = components['schemas']['Introspection'];
 export type OAuthErrorEnvelope = components['schemas']['OAuthErrorEnvelope'];
+export type AccountList = components['schemas']['AccountList'];
+export type AccountEnvelope = components['schemas']['AccountEnvelope'];
+export type Account = components['schemas']['Account'];
+export type AccountSessionList = components['schemas']['AccountSessionList'];
+export type AccountSession = components['schemas']['AccountSession'];
+export type AuditEventList = components['schemas']['AuditEventList'];
+export type AuditEvent = components['schemas']['AuditEvent'];
+export type SigningKeyList = components['schemas']['SigningKeyList'];
+export type SigningKeyEnvelope = components['schemas']['SigningKeyEnvelope'];
+export type SigningKey = components['schemas']['SigningKey'];
 export type ErrorEnvelope = components['schemas']['ErrorEnvelope'];
 export type Errors = components['schemas']['Errors'];
 export type ResponseNotModified = components['responses']['NotModified'];
@@ -2260,6 +2962,16 @@ export type ResponseUnsupportedForm = components['responses']['UnsupportedForm']
 export type ResponseTooManyClientErrors = components['responses']['TooManyClientErrors'];
 export type ResponseTokenInternalError = components['responses']['TokenInternalError'];
 export type ResponseTokenUnavailable = components['responses']['TokenUnavailable'];
+export type ResponseRoleForbidden = components['responses']['RoleForbidden'];
+export type ResponseLastAdmin = components['responses']['LastAdmin'];
+export type ResponseOwnAccount = components['responses']['OwnAccount'];
+export type ResponseAccountNotFound = components['responses']['AccountNotFound'];
+export type ResponseNoSuchSession = components['responses']['NoSuchSession'];
+export type ResponseKeyNotFound = components['responses']['KeyNotFound'];
+export type ResponseAccountChangeInvalid = components['responses']['AccountChangeInvalid'];
+export type ResponseAuditFilterInvalid = components['responses']['AuditFilterInvalid'];
+export type ResponseRotationInvalid = components['responses']['RotationInvalid'];
+export type ResponseTooManyKeys = components['responses']['TooManyKeys'];
 export type ResponseInternalError = components['responses']['InternalError'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterUsername = components['parameters']['Username'];
@@ -2267,6 +2979,9 @@ export type ParameterSlug = components['parameters']['Slug'];
 export type ParameterLimit = components['parameters']['Limit'];
 export type ParameterOffset = components['parameters']['Offset'];
 export type ParameterCursor = components['parameters']['Cursor'];
+export type ParameterUserId = components['parameters']['UserId'];
+export type ParameterAdminLimit = components['parameters']['AdminLimit'];
+export type ParameterAdminCursor = components['parameters']['AdminCursor'];
 export type HeaderPosition = components['headers']['Position'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type HeaderUserLocation = components['headers']['UserLocation'];
@@ -2483,6 +3198,7 @@ export interface operations {
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["LastAdmin"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["PasswordInvalid"];
@@ -3508,6 +4224,652 @@ export interface operations {
             429: components["responses"]["TooManyClientErrors"];
             500: components["responses"]["TokenInternalError"];
             503: components["responses"]["TokenUnavailable"];
+        };
+    };
+    getAccounts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A part of a username or email. An empty value counts as none.
+                 * @example jake
+                 */
+                search?: string;
+                /**
+                 * @description How many rows a page has at most. A number above 100 counts as 100, and an empty value as none.
+                 * @example 20
+                 */
+                limit?: components["parameters"]["AdminLimit"];
+                /**
+                 * @description The `nextCursor` of the page before, with the same filters. An empty value counts as none.
+                 * @example AAAAAAAAACo
+                 */
+                cursor?: components["parameters"]["AdminCursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of accounts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "users": [
+                     *         {
+                     *           "id": 1,
+                     *           "username": "jake",
+                     *           "email": "jake@example.com",
+                     *           "role": "user",
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "updatedAt": "2026-02-18T03:22:56.637Z",
+                     *           "disabledAt": null,
+                     *           "articlesCount": 0
+                     *         },
+                     *         {
+                     *           "id": 2,
+                     *           "username": "ada",
+                     *           "email": "ada@example.com",
+                     *           "role": "admin",
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "updatedAt": "2026-02-18T03:22:56.638Z",
+                     *           "disabledAt": null,
+                     *           "articlesCount": 0
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            422: components["responses"]["PagingInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a user.
+                 * @example 1
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user": {
+                     *         "id": 1,
+                     *         "username": "jake",
+                     *         "email": "jake@example.com",
+                     *         "role": "user",
+                     *         "createdAt": "2026-02-18T03:22:56.637Z",
+                     *         "updatedAt": "2026-02-18T03:22:56.637Z",
+                     *         "disabledAt": null,
+                     *         "articlesCount": 0
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountEnvelope"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            404: components["responses"]["AccountNotFound"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a user.
+                 * @example 1
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "user": {
+                 *         "disabled": true,
+                 *         "role": "user"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["UpdateAccountRequest"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user": {
+                     *         "id": 1,
+                     *         "username": "jake",
+                     *         "email": "jake@example.com",
+                     *         "role": "user",
+                     *         "createdAt": "2026-02-18T03:22:56.637Z",
+                     *         "updatedAt": "2026-02-18T04:08:56.637Z",
+                     *         "disabledAt": "2026-02-18T04:08:56.637Z",
+                     *         "articlesCount": 0
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountEnvelope"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            404: components["responses"]["AccountNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["LastAdmin"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["AccountChangeInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a user.
+                 * @example 1
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account is gone, with all its sessions. */
+            204: {
+                headers: {
+                    "Conduit-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            404: components["responses"]["AccountNotFound"];
+            409: components["responses"]["OwnAccount"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAccountSessions: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many rows a page has at most. A number above 100 counts as 100, and an empty value as none.
+                 * @example 20
+                 */
+                limit?: components["parameters"]["AdminLimit"];
+                /**
+                 * @description The `nextCursor` of the page before, with the same filters. An empty value counts as none.
+                 * @example AAAAAAAAACo
+                 */
+                cursor?: components["parameters"]["AdminCursor"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a user.
+                 * @example 1
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of sessions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sessions": [
+                     *         {
+                     *           "id": "6DU6SQDSNCEOUM77E6AUP5IW4P",
+                     *           "userId": 1,
+                     *           "username": "jake",
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "lastSeenAt": "2026-02-18T03:22:56.637Z",
+                     *           "expiresAt": "2026-02-19T03:22:56.637Z",
+                     *           "ipAddress": "192.0.2.7",
+                     *           "userAgent": "Mozilla/5.0",
+                     *           "current": false
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountSessionList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            404: components["responses"]["AccountNotFound"];
+            422: components["responses"]["PagingInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteAccountSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a user.
+                 * @example 1
+                 */
+                userId: components["parameters"]["UserId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sessions have ended. Their tokens are refused from now on. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            404: components["responses"]["AccountNotFound"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAllSessions: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many rows a page has at most. A number above 100 counts as 100, and an empty value as none.
+                 * @example 20
+                 */
+                limit?: components["parameters"]["AdminLimit"];
+                /**
+                 * @description The `nextCursor` of the page before, with the same filters. An empty value counts as none.
+                 * @example AAAAAAAAACo
+                 */
+                cursor?: components["parameters"]["AdminCursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of sessions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sessions": [
+                     *         {
+                     *           "id": "6DU6SQDSNCEOUM77E6AUP5IW4P",
+                     *           "userId": 1,
+                     *           "username": "jake",
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "lastSeenAt": "2026-02-18T03:22:56.637Z",
+                     *           "expiresAt": "2026-02-19T03:22:56.637Z",
+                     *           "ipAddress": "192.0.2.7",
+                     *           "userAgent": "Mozilla/5.0",
+                     *           "current": false
+                     *         },
+                     *         {
+                     *           "id": "WZ4KQ7H2YB3MXA6T5LJ3PEROG2",
+                     *           "userId": 2,
+                     *           "username": "ada",
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "lastSeenAt": "2026-02-18T03:22:56.637Z",
+                     *           "expiresAt": "2026-02-19T03:22:56.637Z",
+                     *           "ipAddress": "192.0.2.80",
+                     *           "userAgent": "Mozilla/5.0",
+                     *           "current": true
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountSessionList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            422: components["responses"]["PagingInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteAccountSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a session.
+                 * @example 6DU6SQDSNCEOUM77E6AUP5IW4P
+                 */
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session has ended. Its tokens are refused from now on. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            404: components["responses"]["NoSuchSession"];
+            422: components["responses"]["SessionIdInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAuditEvents: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only events by or about this user, who may be deleted.
+                 * @example 1
+                 */
+                userId?: number;
+                /**
+                 * @description Only events by this user.
+                 * @example 2
+                 */
+                actorId?: number;
+                /**
+                 * @description Only events by such an actor.
+                 * @example user
+                 */
+                actor?: "user" | "admin" | "anonymous" | "cli" | "system";
+                /**
+                 * @description Only events of this action.
+                 * @example registered
+                 */
+                action?: string;
+                /**
+                 * @description Only what happened at this time, in UTC, or later.
+                 * @example 2026-02-18T00:00:00Z
+                 */
+                since?: string;
+                /**
+                 * @description Only what happened before this time, in UTC.
+                 * @example 2026-02-19T00:00:00Z
+                 */
+                before?: string;
+                /**
+                 * @description How many rows a page has at most. A number above 100 counts as 100, and an empty value as none.
+                 * @example 20
+                 */
+                limit?: components["parameters"]["AdminLimit"];
+                /**
+                 * @description The `nextCursor` of the page before, with the same filters. An empty value counts as none.
+                 * @example AAAAAAAAACo
+                 */
+                cursor?: components["parameters"]["AdminCursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of events. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "events": [
+                     *         {
+                     *           "id": 4,
+                     *           "at": "2026-02-18T03:22:56.637Z",
+                     *           "actor": "cli",
+                     *           "actorId": null,
+                     *           "actorName": "root",
+                     *           "action": "role-changed",
+                     *           "target": "user:2",
+                     *           "ipAddress": "",
+                     *           "userAgent": "",
+                     *           "requestId": "",
+                     *           "clientRequestId": "",
+                     *           "count": 1
+                     *         },
+                     *         {
+                     *           "id": 3,
+                     *           "at": "2026-02-18T03:22:56.637Z",
+                     *           "actor": "user",
+                     *           "actorId": 2,
+                     *           "actorName": "",
+                     *           "action": "registered",
+                     *           "target": "user:2",
+                     *           "ipAddress": "192.0.2.80",
+                     *           "userAgent": "Mozilla/5.0",
+                     *           "requestId": "4AZJ2RCGVTW5N3XKQY6HDPLMBE",
+                     *           "clientRequestId": "",
+                     *           "count": 1
+                     *         },
+                     *         {
+                     *           "id": 2,
+                     *           "at": "2026-02-18T03:22:56.637Z",
+                     *           "actor": "user",
+                     *           "actorId": 1,
+                     *           "actorName": "",
+                     *           "action": "registered",
+                     *           "target": "user:1",
+                     *           "ipAddress": "192.0.2.7",
+                     *           "userAgent": "Mozilla/5.0",
+                     *           "requestId": "TPSV5WQ2FK6LRC3XH7ANUYEDGM",
+                     *           "clientRequestId": "",
+                     *           "count": 1
+                     *         },
+                     *         {
+                     *           "id": 1,
+                     *           "at": "2026-02-18T03:22:56.637Z",
+                     *           "actor": "system",
+                     *           "actorId": null,
+                     *           "actorName": "",
+                     *           "action": "key-made",
+                     *           "target": "key:2tu4nPNtJZ5rE8Uc0DbWNXh0JhpYMNuO8qq8Y0GzTxI",
+                     *           "ipAddress": "",
+                     *           "userAgent": "",
+                     *           "requestId": "",
+                     *           "clientRequestId": "",
+                     *           "count": 1
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditEventList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            422: components["responses"]["AuditFilterInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getSigningKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "keys": [
+                     *         {
+                     *           "kid": "2tu4nPNtJZ5rE8Uc0DbWNXh0JhpYMNuO8qq8Y0GzTxI",
+                     *           "algorithm": "EdDSA",
+                     *           "state": "active",
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "activeAt": "2026-02-18T03:22:56.637Z",
+                     *           "endsAt": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SigningKeyList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rotateSigningKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": {
+                 *         "atOnce": false
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["RotateKeysRequest"];
+            };
+        };
+        responses: {
+            /** @description The next key. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": {
+                     *         "kid": "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+                     *         "algorithm": "EdDSA",
+                     *         "state": "next",
+                     *         "createdAt": "2026-02-18T04:08:56.637Z",
+                     *         "activeAt": "2026-02-18T04:19:56.637Z",
+                     *         "endsAt": null
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SigningKeyEnvelope"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["RotationInvalid"];
+            429: components["responses"]["TooManyKeys"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    revokeSigningKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The `kid` of a signing key.
+                 * @example NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs
+                 */
+                keyId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key is revoked. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            404: components["responses"]["KeyNotFound"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getJwks: {
