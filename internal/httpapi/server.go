@@ -66,7 +66,7 @@ func New(config Config) (*Server, error) {
 	operations := contract.NewMux(held)
 	host.answers = &operations.Counts
 
-	strict := api.NewStrictHandlerWithOptions(&handlers{config}, nil, api.StrictHTTPServerOptions{
+	strict := api.NewStrictHandlerWithOptions(&handlers{config}, []api.StrictMiddlewareFunc{quickly}, api.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: host.Fail, ResponseErrorHandlerFunc: host.Fail,
 	})
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{

@@ -156,3 +156,53 @@ func TestReadsThatAreGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// TestFormsOfRows: rows say the same in each form in which PostgreSQL sends them. Prepared statements have forms that
+// are read without pgx.
+func TestFormsOfRows(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	exec(t, storetest.Connect(t, url), `
+insert into users (username, username_key, email, email_key, password_hash, bio, image, created_at, updated_at)
+values ('ähm', 'ähm', 'e', 'e', '', '🦊 <&>', null, now(), '1969-12-31 23:59:59.999+00'),
+       ('b', 'b', 'f', 'f', '', '', 'https://x', now(), '1999-12-31 23:59:59.999999+00');
+insert into articles (slug, title, description, body, tag_list, author_id, favorites_count, created_at, updated_at)
+select 's' || id, '', 'd', repeat('€', 5000), '["a", "\"", "ß"]', id, 9007199254740991, '0001-01-01 00:00:00+00',
+       '2000-01-01 00:00:00+00' from users;
+insert into article_slugs select slug, id from articles;`)
+	read := func(mode string) (all []any) {
+		db := storetest.Open(t, url+mode, store.Options{})
+		for _, slug := range []string{"s1", "s2"} {
+			for _, reader := range []int64{0, 1} {
+				article, err := db.ArticleBySlug(t.Context(), slug, reader, blog.Whole)
+				must(t, err)
+				all = append(all, article)
+			}
+		}
+		page, err := db.ListArticles(t.Context(), blog.ArticleFilter{}, blog.Page{Limit: 1}, 1)
+		must(t, err)
+		return append(all, page)
+	}
+	wantSame(t, "what is read", read("&default_query_exec_mode=simple_protocol"), read(""))
+}
+
+// TestPagesBeyondTheEnd: an empty page tells how many articles there are.
+func TestPagesBeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		user := jake(t, db)
+		_, err := db.CreateArticle(t.Context(), "S1", blog.Article{
+			AuthorID: user.ID, TagList: []string{"a"}, CreatedAt: at, UpdatedAt: at,
+		}, func(yield func(string) bool) { yield("one") })
+		must(t, err)
+		for _, filter := range []blog.ArticleFilter{{}, {Tag: "a"}, {Author: "jake", Tag: "a"}} {
+			for _, page := range []blog.Page{
+				{Limit: 5, Offset: 1}, {Limit: 5, After: &blog.Position{CreatedAt: at, ID: 1}},
+			} {
+				got, err := db.ListArticles(t.Context(), filter, page, 0)
+				must(t, err)
+				wantSame(t, "the page", blog.ArticlePage{Articles: []blog.ArticleView{}, Total: 1}, got)
+			}
+		}
+	})
+}
