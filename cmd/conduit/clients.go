@@ -23,10 +23,12 @@ Running instances follow at once.
 Each has an id and a secret. The secret is shown once, for the database has no more than its hash.`,
 	}
 	s.shareWith(command.PersistentFlags(), "database", "database-file")
-	named := func(use, short string, run func(*cobra.Command, *identity.ResourceServers, string) error) *cobra.Command {
-		added := &cobra.Command{Use: use, Short: short, RunE: s.onClients(
-			func(cmd *cobra.Command, servers *identity.ResourceServers, args []string) error {
-				err := run(cmd, servers, args[0])
+	var w who
+	w.define(command.PersistentFlags())
+	named := func(use, short string, run func(registrar, string) error) *cobra.Command {
+		added := &cobra.Command{Use: use, Short: short, RunE: s.onClients(&w,
+			func(r registrar, args []string) error {
+				err := run(r, args[0])
 				if isNotFound(err) {
 					return fmt.Errorf("there is no client %q; see conduit clients list", args[0])
 				}
@@ -37,44 +39,56 @@ Each has an id and a secret. The secret is shown once, for the database has no m
 	}
 
 	command.AddCommand(&cobra.Command{Use: "list", Short: "List the clients with their secrets' times",
-		RunE: s.onClients(func(cmd *cobra.Command, servers *identity.ResourceServers, _ []string) error {
-			found, err := servers.List(cmd.Context())
+		RunE: s.onClients(&w, func(r registrar, _ []string) error {
+			found, err := r.servers.List(r.cmd.Context())
 			if err != nil {
 				return err
 			}
-			return printTable(cmd, clientColumns, found, table.client)
+			return printTable(r.cmd, clientColumns, found, table.client)
 		})})
 	named("add NAME", "Register a client, and show its id and secret",
-		func(cmd *cobra.Command, servers *identity.ResourceServers, name string) error {
-			made, err := servers.Add(cmd.Context(), name)
-			return showCredentials(cmd, made, err)
+		func(r registrar, name string) error {
+			made, err := r.servers.Add(r.cmd.Context(), r.by, name)
+			return showCredentials(r.cmd, made, err)
 		})
 	var overlap time.Duration
 	rotate := named("rotate ID", "Give a client another secret, and show it",
-		func(cmd *cobra.Command, servers *identity.ResourceServers, id string) error {
+		func(r registrar, id string) error {
 			if overlap < 0 {
 				return badSetting("overlap", errors.New("must not be negative"))
 			}
-			made, err := servers.Rotate(cmd.Context(), id, overlap)
-			return showCredentials(cmd, made, err)
+			made, err := r.servers.Rotate(r.cmd.Context(), r.by, id, overlap)
+			return showCredentials(r.cmd, made, err)
 		})
 	rotate.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the secrets before it still count")
 	named("remove ID", "Remove a client: its secrets end at once",
-		func(cmd *cobra.Command, servers *identity.ResourceServers, id string) error {
-			return saying(cmd, servers.Remove(cmd.Context(), id), "%s is removed", id)
+		func(r registrar, id string) error {
+			return saying(r.cmd, r.servers.Remove(r.cmd.Context(), r.by, id), "%s is removed", id)
 		})
 	return command
 }
 
+// registrar is a command on resource servers, with whoever runs it.
+type registrar struct {
+	cmd     *cobra.Command
+	servers *identity.ResourceServers
+	by      identity.Authority
+}
+
 // onClients returns a command on resource servers.
-func (s *settings) onClients(action func(*cobra.Command, *identity.ResourceServers, []string) error,
+func (s *settings) onClients(
+	w *who, action func(registrar, []string) error,
 ) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if s.Database.URL == app.InMemory {
 			return badSetting("database", errors.New("a database in memory is its own process's alone"))
 		}
+		by, err := w.authority()
+		if err != nil {
+			return err
+		}
 		return s.withDatabase(cmd, func(db *store.Store) error {
-			return action(cmd, &identity.ResourceServers{Store: db, Now: time.Now}, args)
+			return action(registrar{cmd, &identity.ResourceServers{Store: db, Now: time.Now}, by}, args)
 		})
 	}
 }

@@ -24,7 +24,7 @@ func basic(id, secret string) string {
 // newClient registers a resource server, and returns what it sends as Authorization.
 func (s *server) newClient(t testing.TB) string {
 	t.Helper()
-	made, err := s.ResourceServers.Add(t.Context(), "a service")
+	made, err := s.ResourceServers.Add(t.Context(), operator, "a service")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,19 +155,19 @@ func TestClientCredentials(t *testing.T) {
 		servers := s.ResourceServers
 		add := func() identity.Credentials {
 			t.Helper()
-			made, err := servers.Add(t.Context(), "a service")
+			made, err := servers.Add(t.Context(), operator, "a service")
 			if err != nil {
 				t.Fatal(err)
 			}
 			return made
 		}
 		one, other, removed := add(), add(), add()
-		if err := servers.Remove(t.Context(), removed.ID); err != nil {
+		if err := servers.Remove(t.Context(), operator, removed.ID); err != nil {
 			t.Fatal(err)
 		}
 		rotated := func(id string, overlap time.Duration) identity.Credentials {
 			t.Helper()
-			made, err := servers.Rotate(t.Context(), id, overlap)
+			made, err := servers.Rotate(t.Context(), operator, id, overlap)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -314,7 +314,7 @@ func TestUnknownClients(t *testing.T) {
 	counter := &statementCounter{}
 	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: counter})
 	token, server := s.register(t, "jake"), s.newClient(t)
-	made, err := s.ResourceServers.Add(t.Context(), "another")
+	made, err := s.ResourceServers.Add(t.Context(), operator, "another")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,13 +32,11 @@ func TestExamples(t *testing.T) {
 		p := &play{server: s, found: map[string]string{}}
 		laptop, phone := p.player("192.0.2.7", "Mozilla/5.0"), p.player("192.0.2.7", "Conduit/1.0")
 		jane, thief := p.player("203.0.113.5", "Mozilla/5.0"), p.player("198.51.100.3", "curl/8.5.0")
-		service := p.player("203.0.113.9", "")
-		service.headers["Authorization"] = s.newClient(t)
 		ada, joe := p.player("192.0.2.80", "Mozilla/5.0"), p.player("203.0.113.9", "Mozilla/5.0")
 
 		laptop.plays(t, "createUser")
 		ada.registers(t, "ada")
-		if _, err := s.Accounts.Update(t.Context(), identity.AsOperator("root"), 2,
+		if _, err := s.Accounts.Update(t.Context(), operator, 2,
 			identity.AccountChanges{Role: new(identity.RoleAdmin)}); err != nil {
 			t.Fatal(err)
 		}
@@ -49,6 +47,8 @@ func TestExamples(t *testing.T) {
 		phone.plays(t, "createSession")
 		laptop.plays(t, "deleteSession")
 		phone.plays(t, "createSession")
+		service := p.player("203.0.113.9", "")
+		service.headers["Authorization"] = s.newClient(t)
 		service.plays(t, "introspectToken", "revokeToken")
 		s.do(t, phone.request("getCurrentUser")).wantError(t, http.StatusUnauthorized, "token", "is invalid")
 		phone.plays(t, "createSession")

@@ -31,6 +31,9 @@ import (
 	"conduit/internal/transport"
 )
 
+// operator is whoever runs commands.
+var operator = identity.AsOperator("root")
+
 // server is the real program on a real database, listening on loopback. Every answer of it is checked against the
 // contract.
 type server struct {

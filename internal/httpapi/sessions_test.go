@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"conduit/api"
-	"conduit/internal/identity"
 )
 
 // sessionCall makes {"session":{…}} of names and values in turn.
@@ -270,7 +269,7 @@ func TestNotices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Accounts.SetPassword(t.Context(), identity.AsOperator("root"), user, password); err != nil {
+		if err := s.Accounts.SetPassword(t.Context(), operator, user, password); err != nil {
 			t.Fatal(err)
 		}
 		token = s.do(t, login("jake2@test.com", password)).token(t)

@@ -15,7 +15,7 @@ type Event struct {
 	Actor     Actor
 	ActorID   *int64 // whose session, password or refresh token was presented; for ActorUser and ActorAdmin
 	Action    Action
-	Target    string // "user:7", "session:…", "key:…", "network:…", "client:…", "before:…", or "account:…" with a hash
+	Target    string // "user:7", "session:…", "key:…", "network:…", "client:…", "before:…", "account:…" with a hash
 	IPAddress string // empty when the program itself acts
 	UserAgent string // as the client called itself, shortened
 	RequestID string // under which the log knows the request

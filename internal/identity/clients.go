@@ -22,8 +22,8 @@ type ResourceServer struct {
 	Secrets   []ServerSecret // that count, or will be removed by the next rotation; the oldest first
 }
 
-// ServerSecret is what is kept of a secret of a resource server. A hash needs no salt and no stretching: 256 random bits
-// cannot be guessed.
+// ServerSecret is what is kept of a secret of a resource server. A hash needs no salt and no stretching: 256 random
+// bits cannot be guessed.
 type ServerSecret struct {
 	Hash      []byte // SHA-256
 	CreatedAt time.Time
@@ -67,8 +67,8 @@ func newSecret(now time.Time) (string, ServerSecret) {
 // maxServerName is how many characters the name of a resource server has at most.
 const maxServerName = 64
 
-// Add registers a resource server.
-func (r *ResourceServers) Add(ctx context.Context, name string) (Credentials, error) {
+// Add registers a resource server. Only operators do that.
+func (r *ResourceServers) Add(ctx context.Context, by Authority, name string) (Credentials, error) {
 	problems := errs.Fields{}
 	switch checkText(problems, "name", name); {
 	case len(problems) > 0:
@@ -83,36 +83,34 @@ func (r *ResourceServers) Add(ctx context.Context, name string) (Credentials, er
 	now := Stamp(r.Now())
 	text, secret := newSecret(now)
 	server := ResourceServer{ID: rand.Text(), Name: name, CreatedAt: now, Secrets: []ServerSecret{secret}}
-	return Credentials{server.ID, text}, r.Store.AddResourceServer(ctx, server, serverEvent(now, ClientAdded, server.ID))
+	happened := by.event(now, ClientAdded, serverTarget(server.ID))
+	return Credentials{server.ID, text}, r.Store.AddResourceServer(ctx, server, happened)
 }
 
 // Rotate gives a resource server another secret. Those before it count for a while.
-func (r *ResourceServers) Rotate(ctx context.Context, id string, overlap time.Duration) (Credentials, error) {
+func (r *ResourceServers) Rotate(
+	ctx context.Context, by Authority, id string, overlap time.Duration,
+) (Credentials, error) {
 	if !utf8.ValidString(id) {
 		return Credentials{}, errs.NotFound("client")
 	}
 	now := Stamp(r.Now())
 	text, secret := newSecret(now)
-	err := r.Store.RotateSecret(ctx, id, secret, now.Add(overlap), serverEvent(now, ClientRotated, id))
+	err := r.Store.RotateSecret(ctx, id, secret, now.Add(overlap), by.event(now, ClientRotated, serverTarget(id)))
 	return Credentials{id, text}, err
 }
 
 // Remove makes an end of a resource server: it is refused from now on.
-func (r *ResourceServers) Remove(ctx context.Context, id string) error {
+func (r *ResourceServers) Remove(ctx context.Context, by Authority, id string) error {
 	if !utf8.ValidString(id) {
 		return errs.NotFound("client")
 	}
-	return r.Store.RemoveResourceServer(ctx, id, serverEvent(Stamp(r.Now()), ClientRemoved, id))
+	return r.Store.RemoveResourceServer(ctx, id, by.event(r.Now(), ClientRemoved, serverTarget(id)))
 }
 
 // List returns all resource servers, the oldest first.
 func (r *ResourceServers) List(ctx context.Context) ([]ResourceServer, error) {
 	return r.Store.ResourceServers(ctx)
-}
-
-// serverEvent returns an event of an operator about a resource server.
-func serverEvent(now time.Time, action Action, id string) Event {
-	return Event{At: now, Actor: ActorCLI, Action: action, Target: serverTarget(id)}
 }
 
 func serverTarget(id string) string { return "client:" + id }
