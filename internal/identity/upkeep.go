@@ -99,12 +99,20 @@ func sweep(
 	}
 }
 
+// TagStore is a store with tags that are to be tidied up.
+type TagStore interface {
+	// TidyTags settles what writers have left of counts, and removes up to limit tags that nobody uses any more. It
+	// returns how many it removed.
+	TidyTags(ctx context.Context, limit int) (removed int, err error)
+}
+
 // Upkeep is what has to be done from time to time.
 type Upkeep struct {
 	Sessions *Sessions
 	Throttle *Throttle
 	Users    UserStore
 	Audit    AuditStore
+	Tags     TagStore
 	// AuditRetention is for how long events are kept; 0 for good.
 	AuditRetention time.Duration
 	Now            func() time.Time
@@ -128,11 +136,18 @@ func (u Upkeep) Run(ctx context.Context) {
 		case <-write:
 			u.report(u.Sessions.WriteDownSeen(ctx))
 			u.report(u.Throttle.WriteDown(ctx, false))
+			u.report(u.tidyTags(ctx))
 		case <-sweep.C:
 			u.Sweep(ctx)
 			sweep.Reset(sweepEvery/2 + rand.N(sweepEvery))
 		}
 	}
+}
+
+func (u Upkeep) tidyTags(ctx context.Context) error {
+	return sweep(ctx, u.Now(), func(ctx context.Context, _ time.Time, limit int) (int, error) {
+		return u.Tags.TidyTags(ctx, limit)
+	})
 }
 
 // Sweep removes what is over.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -221,10 +222,10 @@ var errNoSlug = errors.New("store: no slug was free")
 // Triggers keep sums: of articles by author, in all and by tag, and of favourites by article and by user. Transactions
 // that touch the same sums wait for each other, and do not deadlock as long as all touch them in one order:
 //
-//	articles, users, article_totals, tags; within each by its key
+//	articles, users, article_totals; within each by its key
 //
-// To publish and to mark a favourite touch them so by themselves. What touches them in another order, or many of them,
-// locks them before.
+// For the count of a tag nobody waits, see migration 0019. To publish and to mark a favourite touch sums in this order
+// by themselves. What touches them in another order, or many of them, locks them before.
 
 // lockSums locks the sums that change with articles which were locked already, in PostgreSQL. doomed is a subquery with
 // their ids.
@@ -240,8 +241,6 @@ func (s *Store) lockSums(ctx context.Context, tx bun.Tx, doomed string, args ...
 		  order by id for no key update`,
 		"select from article_totals where shard in (select id % 16 from articles where id in (" + doomed +
 			")) order by shard for no key update",
-		"select from tags where tag in (select tag from article_tags where article_id in (" + doomed +
-			")) order by tag for no key update",
 	} {
 		var all []any
 		for range strings.Count(query, doomed) {
@@ -254,33 +253,38 @@ func (s *Store) lockSums(ctx context.Context, tx bun.Tx, doomed string, args ...
 	return nil
 }
 
-// dropTags removes tags that no article has any more, if the change with which they may have become so has happened.
-// It leaves alone what somebody is changing just now: the next one will do.
-func (s *Store) dropTags(ctx context.Context, err error) error {
-	if err != nil || !s.dialect.postgres {
+// TidyTags adds what writers have left beside the counts of tags, see migration 0019, and removes up to limit tags that
+// no article has any more, of which it returns the number. It leaves alone what somebody is changing just now.
+func (s *Store) TidyTags(ctx context.Context, limit int) (removed int, err error) {
+	if !s.dialect.postgres {
+		return 0, nil
+	}
+	var untidy bool // mostly nothing is, and there is no reason to write
+	const unused = "select tag from tags where articles_count = 0"
+	err = s.ask(ctx, s.reads.NewRaw("select exists (select from tag_changes) or exists ("+unused+")"), &untidy)
+	if err != nil || !untidy {
+		return 0, err
+	}
+	err = s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.NewRaw("select settle_tags()").Exec(ctx); err != nil {
+			return err
+		}
+		result, err := tx.NewRaw("delete from tags where tag in ("+unused+
+			" order by tag limit ? for update skip locked)", limit).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		rows, err := result.RowsAffected()
+		removed = int(rows)
 		return err
-	}
-	_, dropping := s.change(ctx, s.writes.NewRaw("delete from tags where tag in (select tag from tags "+
-		"where articles_count = 0 order by tag limit 1000 for update skip locked)"))
-	if dropping != nil {
-		s.log.Warn("tags that no article has are still there", "error", dropping)
-	}
-	return nil
+	})
+	return removed, err
 }
 
-// retag returns what replaces the tags by which an article is found, and whether it loses some. It does so only if the
-// article is at the version given.
-func (s *Store) retag(article blog.Article, former []string) (statements []statement, lost bool) {
+// retag returns what replaces the tags by which an article is found, if the article is at the version given.
+func (s *Store) retag(article blog.Article, former []string) (statements []statement) {
 	const here = "exists (select 1 from articles where id = ? and updated_at = ?)"
 	gone, added := without(former, article.TagList), without(article.TagList, former)
-	if len(gone) > 0 && len(added) > 0 && s.dialect.postgres {
-		// Also those that nobody has used yet: somebody else may be about to.
-		statements = append(statements, does(`
-insert into tags (tag, articles_count)
-select value, 0 from jsonb_array_elements_text(?::jsonb) where `+here+` order by value collate "C"
-    on conflict (tag) do update set articles_count = tags.articles_count`,
-			jsonOf(append(gone[:len(gone):len(gone)], added...)), article.ID, article.UpdatedAt))
-	}
 	if len(gone) > 0 {
 		statements = append(statements, does(
 			"delete from article_tags where article_id = ? and tag in (select value from "+
@@ -294,7 +298,7 @@ select a.id, value, a.created_at
  cross join `+s.dialect.jsonEach("?")+`
  where a.id = ? and a.updated_at = ?`, jsonOf(added), article.ID, article.UpdatedAt))
 	}
-	return statements, len(gone) > 0
+	return statements
 }
 
 // jsonOf returns a list of texts as JSON.
@@ -348,7 +352,6 @@ func (s *Store) UpdateArticle(
 ) (view blog.ArticleView, err error) {
 	var (
 		article     blog.Article
-		retagged    bool
 		here, there bool
 	)
 	err = s.inTrips(ctx, func(tx transaction) error {
@@ -374,14 +377,12 @@ func (s *Store) UpdateArticle(
 				return err
 			}
 		}
-		tags, lost := s.retag(article, former)
 		statements := append([]statement{does(`
 update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?, updated_at = ?
  where id = ? and `+sessionThere,
 			article.Slug, article.Title, article.Description, article.Body, jsonOf(article.TagList), article.UpdatedAt,
-			article.ID, session.ID)}, tags...)
+			article.ID, session.ID)}, s.retag(article, former)...)
 		statements = append(statements, s.seenBy(session, "?", article.ID, &here, &there, &view))
-		retagged = lost
 		if slugs == nil {
 			err = tx.last(statements...) // which has changed nothing if the session has ended
 		} else if err = tx.trip(statements...); err == nil && here {
@@ -397,9 +398,6 @@ update articles set slug = ?, title = ?, description = ?, body = ?, tag_list = ?
 		if err = s.readFrom(ctx, s.writes.DB, seen.sqlText, seen.take); err == nil && !there {
 			err = errs.NotFound("article") // somebody has deleted it since
 		}
-	}
-	if retagged {
-		err = s.dropTags(ctx, err)
 	}
 	return view, err
 }
@@ -420,7 +418,7 @@ func (s *Store) seenBy(
 
 // DeleteArticle implements [blog.ArticleStore].
 func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow func(blog.Article) error) error {
-	return s.dropTags(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		row, err := s.lockArticle(ctx, tx, slug)
 		if err != nil {
 			return err
@@ -432,7 +430,7 @@ func (s *Store) DeleteArticle(ctx context.Context, session, slug string, allow f
 			return err
 		}
 		return written(tx.NewDelete().Model(&row).WherePK().Where(sessionThere, session).Exec(ctx))
-	}))
+	})
 }
 
 // SetFavorite implements [blog.ArticleStore].
@@ -453,17 +451,48 @@ select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessio
 	return view, refusing(err, here, there, "article")
 }
 
-// Tags implements [blog.ArticleStore]. Both lists of tags come as JSON in one row, which is sooner read than a row
-// each.
+// Tags implements [blog.ArticleStore]. If writers have left changes beside the counts it asks again with these: that is
+// seldom, and to take them in always would cost every reader.
 func (s *Store) Tags(ctx context.Context, used, newest int) (tags []string, err error) {
-	list := s.dialect.jsonList("tag")
-	const byUse = " order by articles_count desc, tag"
-	const mostUsed = "(select tag from tags where articles_count > 0" + byUse + " limit ?)"
+	left := false
+	ask := func(counts string) error {
+		var most, more []string
+		err := s.read(ctx, s.tagsSQL(counts, used, newest), row((*textList)(&most), (*textList)(&more), &left))
+		if tags = most; len(most) > used+newest {
+			tags = append(most[:used], more...)
+		}
+		return err
+	}
+	if err = ask("tags"); err == nil && left {
+		err = ask(fmt.Sprintf(changedTags, used+newest+1))
+	}
+	return tags, err
+}
+
+const tagsByUse = " order by articles_count desc, tag"
+
+// changedTags is the table tags, as far as this number of the most used, with the changes that writers have left.
+const changedTags = `(
+        (select tag, articles_count from tags
+          where articles_count > 0 and tag not in (select tag from tag_changes)` + tagsByUse + ` limit %d)
+         union all
+        select tag, sum + coalesce((select articles_count from tags where tags.tag = changed.tag), 0)
+          from (select tag, cast(sum(change) as bigint) as sum from tag_changes group by tag) as changed
+       ) as tags`
+
+// tagsSQL selects tags from a table of counts, and whether writers have left changes beside them. Both lists of tags
+// come as JSON in one row, which is sooner read than a row each.
+func (s *Store) tagsSQL(counts string, used, newest int) sqlText {
+	list, left := s.dialect.jsonList("tag"), "false"
+	if s.dialect.postgres {
+		left = "exists (select from tag_changes)"
+	}
+	mostUsed := "(select tag from " + counts + " where articles_count > 0" + tagsByUse + " limit ?)"
 	// None of the newest is used more than those above, so all are in the order of their use.
-	query := asSQL(`
+	return asSQL(`
 select `+list+`, case when count(*) > ? then (
         select `+list+`
-          from (select tag from tags
+          from (select tag from `+counts+`
                  where tag in (
                         select value
                           from (select id, created_at, tag_list from articles
@@ -472,13 +501,7 @@ select `+list+`, case when count(*) > ? then (
                          where value not in `+mostUsed+`
                          group by value
                          order by max(latest.created_at) desc, max(latest.id) desc, value
-                         limit ?)`+byUse+`) as newest) end
+                         limit ?)`+tagsByUse+`) as newest) end, `+left+`
   from `+mostUsed+` as used`,
 		used+newest, newest, used, newest, used+newest+1)
-	var more []string
-	err = s.read(ctx, query, row((*textList)(&tags), (*textList)(&more)))
-	if len(tags) > used+newest {
-		tags = append(tags[:used], more...)
-	}
-	return tags, err
 }

@@ -18,16 +18,16 @@ import (
 // BenchmarkWriters is how much faster sixteen people write than one, each of them an article of their own. They edit
 // the text, the tags, or publish another.
 func BenchmarkWriters(b *testing.B) {
-	works := map[string]func(db *store.Store, writer, n int) error{
-		"body": func(db *store.Store, writer, n int) error {
-			return edit(db, writer, func(a *blog.Article) { a.Body = fmt.Sprint(n) })
+	works := map[string]func(db *store.Store, writer, turn int) error{
+		"body": func(db *store.Store, writer, turn int) error {
+			return edit(db, writer, func(a *blog.Article) { a.Body = fmt.Sprint(turn) })
 		},
-		"tags": func(db *store.Store, writer, n int) error {
-			tags := []string{fmt.Sprint(n / 16 % 2), fmt.Sprint("of ", writer)}
+		"tags": func(db *store.Store, writer, turn int) error {
+			tags := []string{fmt.Sprint(turn % 2), fmt.Sprint("of ", writer)}
 			return edit(db, writer, func(a *blog.Article) { a.TagList = tags })
 		},
-		"create": func(db *store.Store, writer, n int) error {
-			return publish(db, writer, fmt.Sprintf("%d-%d", writer, n), fmt.Sprint("of ", writer))
+		"create": func(db *store.Store, writer, turn int) error {
+			return publish(db, writer, fmt.Sprintf("%d-%d", writer, turn), fmt.Sprint("of ", writer))
 		},
 	}
 	for name, work := range works {
@@ -44,7 +44,7 @@ func BenchmarkWriters(b *testing.B) {
 				for writer := range writers {
 					group.Go(func() {
 						for n := writer; n < b.N; n += writers {
-							if err := work(db, writer+1, n); err != nil {
+							if err := work(db, writer+1, n/writers); err != nil {
 								b.Error(err)
 							}
 						}

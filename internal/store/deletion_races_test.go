@@ -231,6 +231,6 @@ func TestMigrationDownFinishesDeletions(t *testing.T) {
 		wantSame(t, "users and articles left", 0, count(t, db,
 			"select (select count(*) from users where id = $1) + (select count(*) from articles where author_id = $1)",
 			user.ID))
-		wantSame(t, "wrong sums", 0, count(t, db, wrongSums))
+		wantSame(t, "wrong sums", 0, count(t, db, strings.ReplaceAll(wrongSums, "tag_sums", "tags")))
 	})
 }

@@ -171,9 +171,6 @@ func (s *Store) RemoveBatch(ctx context.Context, after int64, limit int) (identi
 	if errors.Is(err, errBusy) {
 		err = nil
 	}
-	if b.tags {
-		err = s.dropTags(ctx, err)
-	}
 	return b.Removal, err
 }
 
@@ -189,7 +186,6 @@ type batch struct {
 	began time.Time
 	stage string
 	limit int
-	tags  bool // whether tags may have lost their last article
 }
 
 // run removes something at the first stage that has something left.
@@ -295,7 +291,6 @@ delete from article_slugs
 			return rows, err
 		}
 	}
-	b.tags = true
 	slugs, err := b.exec("delete from article_slugs where article_id in (?)", articles)
 	if err != nil {
 		return rows, err
@@ -305,8 +300,6 @@ delete from article_slugs
 	if b.store.dialect.postgres {
 		last = `
 select from article_totals where shard in (select id % 16 from articles where id in (?0)) order by shard
-   for no key update;
-select from tags where tag in (select tag from article_tags where article_id in (?0)) order by tag
    for no key update;
 ` + last
 	}

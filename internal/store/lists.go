@@ -185,7 +185,7 @@ func sums(filter blog.ArticleFilter) sqlText {
 	case blog.ArticleFilter{}:
 		return sum("articles_count", "article_totals")
 	case blog.ArticleFilter{Tag: filter.Tag}:
-		return sum("articles_count", "tags where tag = ?", filter.Tag)
+		return sum("articles_count", "tag_sums where tag = ?", filter.Tag)
 	case blog.ArticleFilter{Author: filter.Author}:
 		return sum("articles_count", "users where username_key = ?", string(filter.Author))
 	case blog.ArticleFilter{FavoritedBy: filter.FavoritedBy}:

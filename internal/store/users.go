@@ -93,7 +93,7 @@ func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
 func (s *Store) DeleteUser(
 	ctx context.Context, by identity.Session, reserve time.Time, happened identity.Event,
 ) error {
-	return s.lease.promise(s.dropTags(ctx, s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.lease.promise(s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.authorize(ctx, tx, by); err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (s *Store) DeleteUser(
 			return err
 		}
 		return insertEvents(ctx, tx, happened)
-	}), happened)))
+	}), happened))
 }
 
 // deleteWhole removes a user with all that is theirs, and returns the name that they had.

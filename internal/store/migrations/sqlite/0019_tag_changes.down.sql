@@ -1,0 +1,3 @@
+-- Loses nothing: the view shows what the table of tags has.
+
+drop view tag_sums;
