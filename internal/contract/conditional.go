@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // conditional adds an ETag to the answers of a handler, and answers 304 if the client has them already (RFC 9110
@@ -19,7 +20,9 @@ func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 		tags := r.Header.Values("If-None-Match")
 		known := &known{salt: o.mux.config.Version, tags: tags, head: r.Method == http.MethodHead}
 		o.host.Exchange(r.Context()).known = known
-		held := &heldAnswer{ResponseWriter: w, status: http.StatusOK}
+		held := heldAnswers.Get().(*heldAnswer)
+		held.ResponseWriter, held.status = w, http.StatusOK
+		defer held.release()
 		next(held, r)
 		o.host.Made(r, held.body.Len())
 		header := w.Header()
@@ -29,7 +32,7 @@ func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 			}
 			header.Set("Etag", known.tag) // which is how it is written in the map
 			if header.Get("Cache-Control") == noStore {
-				header.Set("Cache-Control", "private, no-cache")
+				header["Cache-Control"] = privately
 				header.Add("Vary", "Authorization")
 			}
 			if matches(known.tags, known.tag) {
@@ -43,12 +46,15 @@ func (o *operation) conditional(next http.HandlerFunc) http.HandlerFunc {
 			}
 		}
 		if held.body.Len() > 0 { // without it, a long answer is sent in chunks
-			header.Set("Content-Length", strconv.Itoa(held.body.Len()))
+			header["Content-Length"] = []string{strconv.Itoa(held.body.Len())}
 		}
 		w.WriteHeader(held.status)
 		_, _ = w.Write(held.body.Bytes()) // fails when the client has gone
 	}
 }
+
+// privately has browsers keep an answer for themselves and ask each time whether it has changed.
+var privately = []string{"private, no-cache"}
 
 // noStore is the Cache-Control of answers that nobody may keep.
 const noStore = "no-store"
@@ -93,11 +99,8 @@ func UnlessKnown[T interface{ Version() Version }](e *Exchange, read func(outlin
 }
 
 func tagOf(parts ...[]byte) string {
-	hash := sha256.New()
-	for _, part := range parts {
-		hash.Write(part)
-	}
-	return `W/"` + hex.EncodeToString(hash.Sum(nil)[:16]) + `"`
+	sum := sha256.Sum256(bytes.Join(parts, nil))
+	return `W/"` + hex.EncodeToString(sum[:16]) + `"`
 }
 
 // matches compares weakly, as If-None-Match asks (RFC 9110 §8.8.3.2).
@@ -118,6 +121,23 @@ type heldAnswer struct {
 	body   bytes.Buffer
 }
 
+// heldAnswers are some that are not used now, with their memory.
+var heldAnswers = sync.Pool{New: func() any { return &heldAnswer{} }}
+
+// usualAnswer is how much memory an answer may leave for the next one. Longer ones are rare.
+const usualAnswer = 32 << 10
+
+func (h *heldAnswer) release() {
+	h.ResponseWriter = nil
+	if h.body.Cap() <= usualAnswer {
+		h.body.Reset()
+		heldAnswers.Put(h)
+	}
+}
+
 func (h *heldAnswer) WriteHeader(status int) { h.status = status }
 
 func (h *heldAnswer) Write(text []byte) (int, error) { return h.body.Write(text) }
+
+// AvailableBuffer returns memory for a text that is written next; see [bytes.Buffer.AvailableBuffer].
+func (h *heldAnswer) AvailableBuffer() []byte { return h.body.AvailableBuffer() }

@@ -134,13 +134,16 @@ func tokenRefused(err error) (message string, ok bool) {
 	return refusal.Fields["token"][0], true
 }
 
+// noToken is what most readers have.
+var noToken = errs.Unauthenticated("token", missingToken)
+
 // bearerToken returns the token in the Authorization headers. The scheme is "Bearer", as the contract says, or "Token",
 // as RealWorld's own clients send it. More than one header, another scheme, or a scheme alone is a bad token. One in
 // the query or in a cookie does not count: RFC 6750 §2.3 warns of the first, and the second would allow cross-site
 // request forgery.
 func bearerToken(headers []string) (string, error) {
 	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
-		return "", errs.Unauthenticated("token", missingToken)
+		return "", noToken
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")
 	token = strings.TrimLeft(token, " ") // RFC 9110 §11.4 allows more than one blank

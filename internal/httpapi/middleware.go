@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path"
 	"regexp"
@@ -84,16 +85,20 @@ func draining(next http.Handler, config Config) http.Handler {
 
 const noStore = "no-store"
 
+// securityHeaders are shared by all answers: whoever sets another value sets another list.
+var securityHeaders = http.Header{
+	"Cache-Control":           {noStore},
+	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+	"Referrer-Policy":         {"no-referrer"},
+	"X-Content-Type-Options":  {"nosniff"},
+	"X-Frame-Options":         {"DENY"},
+}
+
 // secure sets the headers that browsers should see on any answer of an API (OWASP REST Security Cheat Sheet, "Security
 // Headers"). Caches keep nothing unless a handler says so, since most answers are for one person.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Cache-Control", noStore)
-		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("X-Frame-Options", "DENY")
+		maps.Copy(w.Header(), securityHeaders)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -22,10 +22,13 @@ func userEnvelope(caller identity.Caller) api.UserEnvelope {
 	}}
 }
 
+// null is shared by all answers, which nobody changes.
+var null = nullable.NewNullNullable[string]()
+
 // orNull shows a text that may be unset. A Nullable that is left alone would marshal as the empty string.
 func orNull(text *string) nullable.Nullable[string] {
 	if text == nil {
-		return nullable.NewNullNullable[string]()
+		return null
 	}
 	return nullable.NewNullableWithValue(*text)
 }

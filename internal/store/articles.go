@@ -452,15 +452,25 @@ select ?, id, created_at from articles where id = ` + slugSQL + " and " + sessio
 }
 
 // Tags implements [blog.ArticleStore]. If writers have left changes beside the counts it asks again with these: that is
-// seldom, and to take them in always would cost every reader.
+// seldom, and to take them in always would cost every reader. Where there were more tags than it returns, it does not
+// try again without those of the newest articles.
 func (s *Store) Tags(ctx context.Context, used, newest int) (tags []string, err error) {
 	left := false
-	ask := func(counts string) error {
-		var most, more []string
-		err := s.read(ctx, s.tagsSQL(counts, used, newest), row((*textList)(&most), (*textList)(&more), &left))
-		if tags = most; len(most) > used+newest {
-			tags = append(most[:used], more...)
+	ask := func(counts string) (err error) {
+		var more []string
+		many := s.manyTags.Load()
+		if !many {
+			err = s.read(ctx, s.mostUsedSQL(counts, used+newest+1), row((*textList)(&tags), &left))
+			many = len(tags) > used+newest
 		}
+		if err != nil || !many {
+			return err
+		}
+		err = s.read(ctx, s.tagsSQL(counts, used, newest), row((*textList)(&tags), (*textList)(&more), &left))
+		if many = len(tags) > used+newest; many {
+			tags = append(tags[:used], more...)
+		}
+		s.manyTags.Store(many)
 		return err
 	}
 	if err = ask("tags"); err == nil && left {
@@ -480,14 +490,29 @@ const changedTags = `(
           from (select tag, cast(sum(change) as bigint) as sum from tag_changes group by tag) as changed
        ) as tags`
 
-// tagsSQL selects tags from a table of counts, and whether writers have left changes beside them. Both lists of tags
-// come as JSON in one row, which is sooner read than a row each.
-func (s *Store) tagsSQL(counts string, used, newest int) sqlText {
-	list, left := s.dialect.jsonList("tag"), "false"
-	if s.dialect.postgres {
-		left = "exists (select from tag_changes)"
+// mostUsedTags are the tags of a table of counts that are used most, up to a limit.
+func mostUsedTags(counts string) string {
+	return "(select tag from " + counts + " where articles_count > 0" + tagsByUse + " limit ?)"
+}
+
+// tagsLeft is whether writers have left changes beside the counts.
+func (d dialect) tagsLeft() string {
+	if d.postgres {
+		return "exists (select from tag_changes)"
 	}
-	mostUsed := "(select tag from " + counts + " where articles_count > 0" + tagsByUse + " limit ?)"
+	return "false"
+}
+
+// mostUsedSQL selects the tags that are used most, and whether writers have left changes. A list of tags comes as JSON
+// in one row, which is sooner read than a row each.
+func (s *Store) mostUsedSQL(counts string, limit int) sqlText {
+	return asSQL("select "+s.dialect.jsonList("tag")+", "+s.dialect.tagsLeft()+
+		" from "+mostUsedTags(counts)+" as used", limit)
+}
+
+// tagsSQL selects these tags too, and those of the newest articles if there are more.
+func (s *Store) tagsSQL(counts string, used, newest int) sqlText {
+	list, mostUsed := s.dialect.jsonList("tag"), mostUsedTags(counts)
 	// None of the newest is used more than those above, so all are in the order of their use.
 	return asSQL(`
 select `+list+`, case when count(*) > ? then (
@@ -501,7 +526,7 @@ select `+list+`, case when count(*) > ? then (
                          where value not in `+mostUsed+`
                          group by value
                          order by max(latest.created_at) desc, max(latest.id) desc, value
-                         limit ?)`+tagsByUse+`) as newest) end, `+left+`
+                         limit ?)`+tagsByUse+`) as newest) end, `+s.dialect.tagsLeft()+`
   from `+mostUsed+` as used`,
 		used+newest, newest, used, newest, used+newest+1)
 }

@@ -86,6 +86,7 @@ type Store struct {
 	replicas      *replicas    // nil for none
 	servers       atomic.Int64 // how often another server than before was found at the other end
 	probe         writeProbe
+	manyTags      atomic.Bool // whether there were more than [Store.Tags] returned
 }
 
 // Open opens the database that rawURL names: "sqlite:FILE", "sqlite::memory:", or "postgres://…" as libpq takes it.
