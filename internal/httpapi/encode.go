@@ -52,6 +52,8 @@ func send[T any](w http.ResponseWriter, body T) error {
 	var out []byte
 	if memory, ok := w.(interface{ AvailableBuffer() []byte }); ok { // an answer that is held back for its ETag
 		out = memory.AvailableBuffer()
+	} else {
+		out = make([]byte, 0, 1<<10) // the others are short
 	}
 	_, err := w.Write(appendJSON(out, &body))
 	return err
