@@ -29,9 +29,10 @@ func (r accountRow) account() identity.Account {
 func (s *Store) Accounts(
 	ctx context.Context, filter identity.AccountFilter,
 ) (accounts []identity.Account, next int64, err error) {
-	looked := s.reads.NewSelect().Column("id").Table("users").Where("id > ?", filter.After).Order("id")
+	looked := s.reads.NewSelect().ColumnExpr("*").Table("users").Where("id > ?", filter.After).Order("id").
+		Limit(identity.MostLookedAt)
 	var rows []accountRow
-	query := s.reads.NewSelect().Model(&rows).Where("id in (?)", looked.Clone().Limit(identity.MostLookedAt)).
+	query := s.reads.NewSelect().Model(&rows).ModelTableExpr("(?) as account_row", looked).
 		Where(notDeleted).Order("id").Limit(int64(filter.Limit) + 1)
 	if filter.Search != "" {
 		pattern := "%" + likeEscaper.Replace(string(filter.Search)) + "%"
@@ -45,7 +46,8 @@ func (s *Store) Accounts(
 	}
 	// Not that many were found. There are more to look at behind the last that was looked at, if it was the last there
 	// may be.
-	err = s.ask(ctx, looked.Offset(identity.MostLookedAt-1).Limit(1), &next)
+	err = s.ask(ctx, s.reads.NewSelect().Column("id").TableExpr("(?) as looked", looked).Order("id").
+		Offset(identity.MostLookedAt-1).Limit(1), &next)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
@@ -76,17 +78,18 @@ func (s *Store) Sessions(
 		sessionColumns
 		Username string
 	}
-	query := s.reads.NewSelect().TableExpr("sessions").Join("join users on users.id = sessions.user_id").
-		ColumnExpr("sessions.*, users.username").Where("sessions.expires_at > ?", now).
-		OrderExpr("sessions.user_id, sessions.created_at, sessions.id").Limit(int64(limit))
+	const order = "user_id, created_at, id"
+	page := s.reads.NewSelect().ColumnExpr("*").Table("sessions").Where("expires_at > ?", now).OrderExpr(order).
+		Limit(int64(limit))
 	if after != nil {
-		query.Where("(sessions.user_id, sessions.created_at, sessions.id) > (?, ?, ?)",
-			after.UserID, after.CreatedAt, after.ID)
+		page.Where("("+order+") > (?, ?, ?)", after.UserID, after.CreatedAt, after.ID)
 	}
 	if userID != 0 {
-		query.Where("sessions.user_id = ?", userID)
+		page.Where("user_id = ?", userID)
 	}
-	err := s.ask(ctx, query, &rows)
+	// The page comes first, so that only its users are read.
+	err := s.ask(ctx, s.reads.NewSelect().ColumnExpr("page.*, users.username").TableExpr("(?) as page", page).
+		Join("join users on users.id = page.user_id").OrderExpr("page.user_id, page.created_at, page.id"), &rows)
 	sessions := make([]identity.AccountSession, len(rows))
 	for i, row := range rows {
 		sessions[i] = identity.AccountSession{Session: row.session(), Username: row.Username}

@@ -148,7 +148,7 @@ func (s *Store) EventPage(
 ) ([]identity.Event, *identity.EventPosition, error) {
 	looked, order := s.lookedAt(filter)
 	var rows []eventRow
-	if err := s.ask(ctx, narrowed(s.reads.NewSelect().Model(&rows).Where("id in (select id from (?) as looked)", looked).
+	if err := s.ask(ctx, narrowed(s.reads.NewSelect().Model(&rows).ModelTableExpr("(?) as event_row", looked).
 		OrderExpr(order).Limit(int64(filter.Limit)+1), filter)); err != nil {
 		return nil, nil, err
 	}
@@ -157,10 +157,12 @@ func (s *Store) EventPage(
 		last := events[filter.Limit-1]
 		return events[:filter.Limit], &identity.EventPosition{At: last.At, ID: last.ID}, nil
 	}
-	// Not that much was found. There is more to look at behind the last that was looked at, if it was the last there may
-	// be.
+	// Not that many were found. There are more to look at behind the last that was looked at, if it was the last there
+	// may be.
 	var last eventRow
-	switch err := s.ask(ctx, looked.Offset(identity.MostLookedAt-1).Limit(1), &last.ID, &last.At); {
+	err := s.ask(ctx, s.reads.NewSelect().Model(&last).ModelTableExpr("(?) as event_row", looked).OrderExpr(order).
+		Offset(identity.MostLookedAt-1).Limit(1))
+	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return events, nil, nil
 	case err != nil:
@@ -169,25 +171,11 @@ func (s *Store) EventPage(
 	return events, &identity.EventPosition{At: last.At.UTC(), ID: last.ID}, nil
 }
 
-// lookedAt selects ids and times of the events in which a page is looked for, and returns the order too.
+// lookedAt selects the events in which a page is looked for, and returns their order too.
 func (s *Store) lookedAt(filter identity.EventFilter) (looked *bun.SelectQuery, order string) {
 	const byTime, asRecorded = "at desc, id desc", "id desc"
 	some := func(order string) *bun.SelectQuery {
-		return s.reads.NewSelect().Column("id", "at").Table("audit_events").OrderExpr(order).
-			Limit(identity.MostLookedAt)
-	}
-	if filter.UserID == 0 && filter.ActorID == 0 {
-		looked = some(byTime)
-		if !filter.Since.IsZero() {
-			looked.Where("at >= ?", filter.Since.UTC())
-		}
-		if !filter.Before.IsZero() {
-			looked.Where("at < ?", filter.Before.UTC())
-		}
-		if filter.After != nil {
-			looked.Where("(at, id) < (?, ?)", filter.After.At, filter.After.ID)
-		}
-		return looked, byTime
+		return s.reads.NewSelect().ColumnExpr("*").Table("audit_events").OrderExpr(order).Limit(identity.MostLookedAt)
 	}
 	of := func(condition string, args ...any) *bun.SelectQuery {
 		query := some(asRecorded).Where(condition, args...)
@@ -196,13 +184,28 @@ func (s *Store) lookedAt(filter identity.EventFilter) (looked *bun.SelectQuery, 
 		}
 		return query
 	}
-	if filter.UserID == 0 {
+	switch {
+	case filter.UserID != 0:
+		by := of("actor_id = ?", filter.UserID)
+		about := of("target = ?", identity.UserTarget(filter.UserID)).
+			Where("(actor_id is null or actor_id <> ?)", filter.UserID)
+		return s.reads.NewSelect().ColumnExpr("*").
+			TableExpr("(select * from (?) as a union all select * from (?) as b) as either", by, about).
+			OrderExpr(asRecorded).Limit(identity.MostLookedAt), asRecorded
+	case filter.ActorID != 0:
 		return of("actor_id = ?", filter.ActorID), asRecorded
 	}
-	return s.reads.NewSelect().Column("id", "at").
-		TableExpr("(select * from (?) as a union select * from (?) as b) as either",
-			of("actor_id = ?", filter.UserID), of("target = ?", identity.UserTarget(filter.UserID))).
-		OrderExpr(asRecorded).Limit(identity.MostLookedAt), asRecorded
+	looked = some(byTime)
+	if !filter.Since.IsZero() {
+		looked.Where("at >= ?", filter.Since.UTC())
+	}
+	if !filter.Before.IsZero() {
+		looked.Where("at < ?", filter.Before.UTC())
+	}
+	if filter.After != nil {
+		looked.Where("(at, id) < (?, ?)", filter.After.At, filter.After.ID)
+	}
+	return looked, byTime
 }
 
 func (r eventRow) event() identity.Event {

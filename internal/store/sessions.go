@@ -84,7 +84,8 @@ returning id`
 	var id string
 	err := s.ask(ctx, s.writes.NewRaw(query,
 		session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent,
-		session.IPAddress, jsonOf(session.Methods), session.ProvedAt, session.RefreshGeneration, session.RefreshHash, session.EndsAt,
+		session.IPAddress, jsonOf(session.Methods), session.ProvedAt, session.RefreshGeneration, session.RefreshHash,
+		session.EndsAt,
 		user.ID, user.PasswordHash, identity.Fold(user.Email), kid), &id)
 	if err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")
