@@ -1000,6 +1000,16 @@ type ServerMetadata struct {
 	// Example: []
 	GrantTypesSupported []string `json:"grant_types_supported"`
 
+	// IntrospectionEndpoint Where services ask whether a token counts.
+	//
+	// Example: https://conduit.example.com/api/introspect
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+
+	// IntrospectionEndpointAuthMethodsSupported How these services say who they are.
+	//
+	// Example: ["client_secret_basic"]
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+
 	// Issuer The issuer, which tokens have as `iss`.
 	//
 	// Example: https://conduit.example.com
@@ -1014,6 +1024,16 @@ type ServerMetadata struct {
 	//
 	// Example: []
 	ResponseTypesSupported []string `json:"response_types_supported"`
+
+	// RevocationEndpoint Where the session of a token is ended.
+	//
+	// Example: https://conduit.example.com/api/revoke
+	RevocationEndpoint string `json:"revocation_endpoint"`
+
+	// RevocationEndpointAuthMethodsSupported How whoever does so says who they are, if at all.
+	//
+	// Example: ["none","client_secret_basic"]
+	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
 }
 
 // Session A device on which somebody is logged in.
@@ -1411,6 +1431,9 @@ type KeyNotFound = ErrorEnvelope
 // LastAdmin What every error looks like.
 type LastAdmin = ErrorEnvelope
 
+// ListIdInvalid What every error looks like.
+type ListIdInvalid = ErrorEnvelope
+
 // NoSuchSession What every error looks like.
 type NoSuchSession = ErrorEnvelope
 
@@ -1450,6 +1473,9 @@ type SessionIdInvalid = ErrorEnvelope
 
 // SessionNotFound What every error looks like.
 type SessionNotFound = ErrorEnvelope
+
+// StatusListNotFound What every error looks like.
+type StatusListNotFound = ErrorEnvelope
 
 // TokenInternalError An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
 // 5.2) beside it.
@@ -2110,6 +2136,17 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /sessions/refresh (the `RefreshSession` operationId).
 	RefreshSession(ctx context.Context, body RefreshSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStatusList Read which tokens have ended
+	//
+	// Returns a Token Status List (draft-ietf-oauth-status-list): a bit for each of many tokens, which is set once the
+	// token has ended. It is signed with the keys of `getJwks`. A service that keeps the lists which tokens name, each
+	// for the five seconds of its `ttl`, needs to ask for no single token.
+	//
+	// An answer knows of all that ended before it was asked for. Where many ask, it may take up to a second.
+	//
+	// Corresponds with GET /status-lists/{listId} (the `GetStatusList` operationId).
+	GetStatusList(ctx context.Context, listId string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTags List the tags in use
 	//
@@ -3059,6 +3096,27 @@ func (c *Client) RefreshSessionWithBody(ctx context.Context, contentType string,
 // Corresponds with POST /sessions/refresh (the `RefreshSession` operationId).
 func (c *Client) RefreshSession(ctx context.Context, body RefreshSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRefreshSessionRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStatusList Read which tokens have ended
+//
+// Returns a Token Status List (draft-ietf-oauth-status-list): a bit for each of many tokens, which is set once the
+// token has ended. It is signed with the keys of `getJwks`. A service that keeps the lists which tokens name, each
+// for the five seconds of its `ttl`, needs to ask for no single token.
+//
+// An answer knows of all that ended before it was asked for. Where many ask, it may take up to a second.
+//
+// Corresponds with GET /status-lists/{listId} (the `GetStatusList` operationId).
+func (c *Client) GetStatusList(ctx context.Context, listId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatusListRequest(c.Server, listId)
 	if err != nil {
 		return nil, err
 	}
@@ -4897,6 +4955,40 @@ func NewRefreshSessionRequestWithBody(server string, contentType string, body io
 	return req, nil
 }
 
+// NewGetStatusListRequest constructs an http.Request for the GetStatusList method
+func NewGetStatusListRequest(server string, listId string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "listId", listId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/status-lists/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetTagsRequest constructs an http.Request for the GetTags method
 func NewGetTagsRequest(server string) (*http.Request, error) {
 	var err error
@@ -5705,6 +5797,19 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /sessions/refresh (the `RefreshSession` operationId).
 	RefreshSessionWithResponse(ctx context.Context, body RefreshSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RefreshSessionResponse, error)
+
+	// GetStatusListWithResponse Read which tokens have ended
+	//
+	// Returns a Token Status List (draft-ietf-oauth-status-list): a bit for each of many tokens, which is set once the
+	// token has ended. It is signed with the keys of `getJwks`. A service that keeps the lists which tokens name, each
+	// for the five seconds of its `ttl`, needs to ask for no single token.
+	//
+	// An answer knows of all that ended before it was asked for. Where many ask, it may take up to a second.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /status-lists/{listId} (the `GetStatusList` operationId).
+	GetStatusListWithResponse(ctx context.Context, listId string, reqEditors ...RequestEditorFn) (*GetStatusListResponse, error)
 
 	// GetTagsWithResponse List the tags in use
 	//
@@ -9050,6 +9155,89 @@ func (r RefreshSessionResponse) ContentType() string {
 	return ""
 }
 
+// GetStatusListResponse200Headers the declared response headers of an HTTP 200 response for GetStatusList
+type GetStatusListResponse200Headers struct {
+	CacheControl string
+}
+
+// GetStatusListResponse304Headers the declared response headers of an HTTP 304 response for GetStatusList
+type GetStatusListResponse304Headers struct {
+	ETag string
+}
+
+// GetStatusListResponse503Headers the declared response headers of an HTTP 503 response for GetStatusList
+type GetStatusListResponse503Headers struct {
+	RetryAfter int32
+}
+
+type GetStatusListResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *StatusListNotFound
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *ListIdInvalid
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetStatusListResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetStatusListResponse304Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetStatusListResponse503Headers
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetStatusListResponse) GetJSON404() *StatusListNotFound {
+	return r.JSON404
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r GetStatusListResponse) GetJSON422() *ListIdInvalid {
+	return r.JSON422
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetStatusListResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetStatusListResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatusListResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatusListResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatusListResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatusListResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetTagsResponse304Headers the declared response headers of an HTTP 304 response for GetTags
 type GetTagsResponse304Headers struct {
 	ETag string
@@ -10742,6 +10930,25 @@ func (c *ClientWithResponses) RefreshSessionWithResponse(ctx context.Context, bo
 		return nil, err
 	}
 	return ParseRefreshSessionResponse(rsp)
+}
+
+// GetStatusListWithResponse Read which tokens have ended
+//
+// Returns a Token Status List (draft-ietf-oauth-status-list): a bit for each of many tokens, which is set once the
+// token has ended. It is signed with the keys of `getJwks`. A service that keeps the lists which tokens name, each
+// for the five seconds of its `ttl`, needs to ask for no single token.
+//
+// An answer knows of all that ended before it was asked for. Where many ask, it may take up to a second.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /status-lists/{listId} (the `GetStatusList` operationId).
+func (c *ClientWithResponses) GetStatusListWithResponse(ctx context.Context, listId string, reqEditors ...RequestEditorFn) (*GetStatusListResponse, error) {
+	rsp, err := c.GetStatusList(ctx, listId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatusListResponse(rsp)
 }
 
 // GetTagsWithResponse List the tags in use
@@ -14072,6 +14279,89 @@ func ParseRefreshSessionResponse(rsp *http.Response) (*RefreshSessionResponse, e
 	return response, nil
 }
 
+// ParseGetStatusListResponse parses an HTTP response from a GetStatusListWithResponse call
+func ParseGetStatusListResponse(rsp *http.Response) (*GetStatusListResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatusListResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest StatusListNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ListIdInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetStatusListResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetStatusListResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetStatusListResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetTagsResponse parses an HTTP response from a GetTagsWithResponse call
 func ParseGetTagsResponse(rsp *http.Response) (*GetTagsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15161,6 +15451,9 @@ type ServerInterface interface {
 	// RefreshSession Get the next short tokens
 	// (POST /sessions/refresh)
 	RefreshSession(w http.ResponseWriter, r *http.Request)
+	// GetStatusList Read which tokens have ended
+	// (GET /status-lists/{listId})
+	GetStatusList(w http.ResponseWriter, r *http.Request, listId string)
 	// GetTags List the tags in use
 	// (GET /tags)
 	GetTags(w http.ResponseWriter, r *http.Request)
@@ -16249,6 +16542,32 @@ func (siw *ServerInterfaceWrapper) RefreshSession(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// GetStatusList operation middleware
+func (siw *ServerInterfaceWrapper) GetStatusList(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "listId" -------------
+	var listId string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "listId", r.PathValue("listId"), &listId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "listId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetStatusList(w, r, listId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetTags operation middleware
 func (siw *ServerInterfaceWrapper) GetTags(w http.ResponseWriter, r *http.Request) {
 
@@ -16553,6 +16872,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/revoke", wrapper.RevokeToken)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions", wrapper.CreateSession)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/refresh", wrapper.RefreshSession)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/status-lists/{listId}", wrapper.GetStatusList)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tags", wrapper.GetTags)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user", wrapper.DeleteCurrentUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user", wrapper.GetCurrentUser)
@@ -16638,6 +16958,8 @@ type KeyNotFoundJSONResponse ErrorEnvelope
 
 type LastAdminJSONResponse ErrorEnvelope
 
+type ListIdInvalidJSONResponse ErrorEnvelope
+
 type NoSuchSessionJSONResponse ErrorEnvelope
 
 type NotModifiedResponseHeaders struct {
@@ -16670,6 +16992,8 @@ type RotationInvalidJSONResponse ErrorEnvelope
 type SessionIdInvalidJSONResponse ErrorEnvelope
 
 type SessionNotFoundJSONResponse ErrorEnvelope
+
+type StatusListNotFoundJSONResponse ErrorEnvelope
 
 type TokenInternalErrorJSONResponse OAuthErrorEnvelope
 
@@ -20317,6 +20641,105 @@ func (response RefreshSession503JSONResponse) VisitRefreshSessionResponse(w http
 	return err
 }
 
+type GetStatusListRequestObject struct {
+	ListId string `json:"listId"`
+}
+
+type GetStatusListResponseObject interface {
+	VisitGetStatusListResponse(w http.ResponseWriter) error
+}
+
+type GetStatusList200ResponseHeaders struct {
+	CacheControl string
+}
+
+type GetStatusList200ApplicationstatuslistJwtResponse struct {
+	Body          io.Reader
+	Headers       GetStatusList200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetStatusList200ApplicationstatuslistJwtResponse) VisitGetStatusListResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/statuslist+jwt")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetStatusList304Response = NotModifiedResponse
+
+func (response GetStatusList304Response) VisitGetStatusListResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetStatusList404JSONResponse struct{ StatusListNotFoundJSONResponse }
+
+func (response GetStatusList404JSONResponse) VisitGetStatusListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatusList422JSONResponse struct{ ListIdInvalidJSONResponse }
+
+func (response GetStatusList422JSONResponse) VisitGetStatusListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatusList500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetStatusList500JSONResponse) VisitGetStatusListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatusList503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetStatusList503JSONResponse) VisitGetStatusListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTagsRequestObject struct {
 }
 
@@ -21526,6 +21949,9 @@ type StrictServerInterface interface {
 	// RefreshSession Get the next short tokens
 	// (POST /sessions/refresh)
 	RefreshSession(ctx context.Context, request RefreshSessionRequestObject) (RefreshSessionResponseObject, error)
+	// GetStatusList Read which tokens have ended
+	// (GET /status-lists/{listId})
+	GetStatusList(ctx context.Context, request GetStatusListRequestObject) (GetStatusListResponseObject, error)
 	// GetTags List the tags in use
 	// (GET /tags)
 	GetTags(ctx context.Context, request GetTagsRequestObject) (GetTagsResponseObject, error)
@@ -22478,6 +22904,32 @@ func (sh *strictHandler) RefreshSession(w http.ResponseWriter, r *http.Request) 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RefreshSessionResponseObject); ok {
 		if err := validResponse.VisitRefreshSessionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetStatusList operation middleware
+func (sh *strictHandler) GetStatusList(w http.ResponseWriter, r *http.Request, listId string) {
+	var request GetStatusListRequestObject
+
+	request.ListId = listId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStatusList(ctx, request.(GetStatusListRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStatusList")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetStatusListResponseObject); ok {
+		if err := validResponse.VisitGetStatusListResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -160,8 +160,9 @@ func (a *App) openKeys(ctx context.Context) (root []byte, err error) {
 	if err != nil {
 		return root, WithRemedy(err)
 	}
+	lists := httpapi.StatusLists(httpapi.PublicURL(o.PublicURL), o.Issuer)
 	a.tokens = auth.NewTokens(a.Keys, auth.TokenOptions{
-		Issuer: o.Issuer, Audience: o.Audience, Issuers: a.Store, Now: o.Now,
+		Issuer: o.Issuer, Audience: o.Audience, StatusLists: lists, Issuers: a.Store, Now: o.Now,
 	})
 	if err := a.tokens.NoteIssuer(ctx); err != nil {
 		if !a.issuerKnown(ctx, err) {
@@ -259,6 +260,11 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	config.ResourceServers = a.ResourceServers
 	config.Accounts = a.Accounts
 	config.SigningKeys = &identity.Keys{Ring: SigningKeys{a.Keys, db}, Now: o.Now}
+	if lists := httpapi.StatusLists(o.HTTP.Public, o.Issuer); lists != "" {
+		config.StatusLists = &identity.StatusLists{
+			Store: db, Sign: a.signList, Life: auth.StatusListTTL, Now: o.Now,
+		}
+	}
 	config.Profiles = &blog.Profiles{Store: db}
 	config.Articles = &blog.Articles{Store: db, Now: o.Now, NewID: newID}
 	config.Comments = &blog.Comments{Store: db, Now: o.Now}
@@ -280,6 +286,12 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	}
 	a.Handler = a.figures.Counting(a.server)
 	return nil
+}
+
+// signList signs a status list. It returns Unavailable if the signing keys cannot be opened.
+func (a *App) signList(ctx context.Context, kid string, list int64, bits []byte, now time.Time) (string, error) {
+	signed, err := a.tokens.SignStatusList(ctx, kid, list, bits, now)
+	return signed, outage(err)
 }
 
 // openMetrics offers the figures of all rooms to Prometheus.

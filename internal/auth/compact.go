@@ -42,6 +42,9 @@ type claims struct {
 	Methods  []string `json:"amr"`
 	Class    string   `json:"acr"`
 	ProvedAt int64    `json:"auth_time"`
+
+	// So do those of servers without a URL.
+	Status *statusClaim `json:"status"`
 }
 
 type header struct {

@@ -29,6 +29,9 @@
 // (RFC 8725 §3.1, §3.10). A token that could not be checked is never called invalid, because front ends log people
 // out when a token is.
 //
+// A status list says which tokens have ended, for those who have the public keys and nothing else. It is signed with the
+// same keys, has a type of its own, and is no access token.
+//
 // # What it must not know
 //
 // Users, SQL and HTTP. To this package a user is a number and a session a string. A valid token alone is no permission:

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v2/jws"
 	"github.com/lestrrat-go/jwx/v2/jwt"
 )
 
@@ -53,6 +52,8 @@ type Claims struct {
 type TokenOptions struct {
 	Issuer   string // iss, required
 	Audience string // aud, required
+	// StatusLists is the URI below which status lists are. Tokens name none if it is empty.
+	StatusLists string
 	// Issuers keeps the names under which tokens were issued. Tokens from before a change of Issuer or Audience are
 	// then accepted until they expire; with nil they are not.
 	Issuers IssuerStore
@@ -65,6 +66,7 @@ type TokenOptions struct {
 type Tokens struct {
 	ring    *KeyRing
 	names   names
+	lists   string
 	issuers IssuerStore
 	former  atomic.Pointer[map[names]time.Time] // until when they are accepted
 	now     func() time.Time
@@ -84,6 +86,7 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 	t := &Tokens{
 		ring:    ring,
 		names:   names{o.Issuer, o.Audience},
+		lists:   o.StatusLists,
 		issuers: o.Issuers,
 		now:     o.Now,
 		cache:   tokenCache{size: cmp.Or(max(o.CacheSize, 0), 10_000)},
@@ -123,6 +126,9 @@ type Content struct {
 	Methods  []string
 	Class    string
 	ProvedAt time.Time
+	// The number of the status list that says whether the token has ended, and its place there; nil for none.
+	StatusList  *int64
+	StatusIndex int64
 }
 
 // Sign returns a token for a session of a user. Times are cut to seconds. It is an error to ask for a longer lifetime
@@ -153,7 +159,7 @@ func (t *Tokens) sign(key *signingKey, c Content) (token string, err error) {
 	case lifetime <= 0 || lifetime > t.ring.lifetime:
 		return "", fmt.Errorf("auth: issue a token: the lifetime %v is not within 0 and %v", lifetime, t.ring.lifetime)
 	}
-	unsigned, err := jwt.NewBuilder().
+	builder := jwt.NewBuilder().
 		Issuer(t.names.issuer).
 		Subject(strconv.FormatInt(c.UserID, 10)).
 		Audience([]string{t.names.audience}).
@@ -164,8 +170,12 @@ func (t *Tokens) sign(key *signingKey, c Content) (token string, err error) {
 		Claim(sessionClaim, c.SessionID).
 		Claim("amr", c.Methods).
 		Claim("acr", c.Class).
-		Claim("auth_time", c.ProvedAt.Unix()).
-		Build()
+		Claim("auth_time", c.ProvedAt.Unix())
+	if c.StatusList != nil && t.lists != "" {
+		reference := statusReference{c.StatusIndex, t.listURI(key.id, *c.StatusList)}
+		builder.Claim("status", statusClaim{reference})
+	}
+	unsigned, err := builder.Build()
 	if err != nil {
 		return "", fmt.Errorf("auth: issue a token: %w", err)
 	}
@@ -173,22 +183,11 @@ func (t *Tokens) sign(key *signingKey, c Content) (token string, err error) {
 	// has less to misread.
 	unsigned.Options().Enable(jwt.FlattenAudience)
 
-	// The library writes alg into these headers, so they cannot be shared.
-	headers := jws.NewHeaders()
-	if err := errors.Join(
-		headers.Set(jws.KeyIDKey, key.id),
-		headers.Set(jws.TypeKey, tokenType),
-	); err != nil {
-		return "", fmt.Errorf("auth: issue a token: %w", err)
-	}
-	signed, err := jwt.Sign(unsigned, jwt.WithKey(key.algorithm, key.private, jws.WithProtectedHeaders(headers)))
-	if err != nil {
-		return "", fmt.Errorf("auth: issue a token: %w", err)
-	}
-	if len(signed) > maxTokenLength {
+	signed, err := sign(key, tokenType, unsigned)
+	if err == nil && len(signed) > maxTokenLength {
 		return "", errors.New("auth: issue a token: longer than what is accepted")
 	}
-	return string(signed), nil
+	return signed, err
 }
 
 // Verify returns what a token says if it is ours: of the right shape, signed by a key that verifies now, for this

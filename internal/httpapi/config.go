@@ -25,6 +25,7 @@ type Config struct {
 	Accounts *identity.Accounts
 
 	ResourceServers *identity.ResourceServers
+	StatusLists     *identity.StatusLists // nil where tokens name none, since the server does not know its URL
 
 	Profiles    *blog.Profiles
 	Articles    *blog.Articles

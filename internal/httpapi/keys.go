@@ -1,12 +1,9 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
-	"strings"
 
 	"conduit/api"
 	"conduit/internal/errs"
@@ -34,12 +31,15 @@ func (h *handlers) GetServerMetadata(
 	context.Context, api.GetServerMetadataRequestObject,
 ) (api.GetServerMetadataResponseObject, error) {
 	// By RFC 8414 §2 an issuer is a URL. Most installations of a RealWorld backend need none.
-	if issuer, err := url.Parse(h.Issuer); err != nil || issuer.Scheme == "" || issuer.Host == "" {
+	if origin("", h.Issuer) == "" {
 		return nil, errs.NotFound("issuer")
 	}
+	at, secret := origin(h.Public, h.Issuer), "client_secret_basic"
 	return api.GetServerMetadata200JSONResponse{
 		Body: api.ServerMetadata{
-			Issuer: h.Issuer, JwksUri: cmp.Or(string(h.Public), strings.TrimRight(h.Issuer, "/")) + publicKeys,
+			Issuer: h.Issuer, JwksUri: at + publicKeys,
+			IntrospectionEndpoint: at + located("/introspect"), IntrospectionEndpointAuthMethodsSupported: []string{secret},
+			RevocationEndpoint: at + located("/revoke"), RevocationEndpointAuthMethodsSupported: []string{"none", secret},
 			GrantTypesSupported: []string{}, ResponseTypesSupported: []string{},
 		},
 		Headers: api.GetServerMetadata200ResponseHeaders{CacheControl: h.keysCacheControl()},

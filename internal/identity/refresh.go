@@ -56,7 +56,7 @@ func (s *Sessions) startRefreshing(ctx context.Context, user User, session Sessi
 	session.RefreshGeneration, session.RefreshHash, session.EndsAt = &first, s.Refresh.Hash(token), &end
 	session.ExpiresAt = session.CreatedAt.Add(min(s.Limits.Idle, s.Limits.Absolute))
 	var grant Grant
-	return grant, s.signing(ctx, func(kid string, sign signer) (err error) {
+	return grant, s.beginning(ctx, &session, func(kid string, sign signer) (err error) {
 		if grant, err = s.grant(sign, session, first, token, session.CreatedAt); err != nil {
 			return err
 		}

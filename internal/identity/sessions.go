@@ -33,6 +33,8 @@ type Session struct {
 	RefreshSealed     []byte     // the newest, sealed under the one before
 	EndsAt            *time.Time // the latest that ExpiresAt can become
 	RefreshUsed       bool       // whether an access token that came with the newest refresh token was used
+
+	Place *int64 // in the status lists; nil for sessions that an earlier version began
 }
 
 // Client is where a request comes from. People recognise their sessions by it, and the audit log keeps it.
@@ -71,7 +73,8 @@ type SessionStore interface {
 	// AddSession records a session of a user and returns how many other sessions of theirs are not over. The key with
 	// this kid signed its token. Even if the clock stepped back, the new session counts as the one last used.
 	// NotFound("user") unless the user is active and still has the email and the password hash given, which were
-	// verified; ErrKeyGone unless the key counts.
+	// verified; ErrKeyGone unless the key counts; ErrPlaceTaken if another session has the place in the status lists,
+	// or had it and a token may still name it.
 	AddSession(ctx context.Context, user User, session Session, kid string) (others int, err error)
 	// EvictSessions ends sessions of a user until keep are left beside the one given, and returns the ids of those it
 	// ended. Of the sessions that are not over by now it ends those unused longest. It ends none if the session given
@@ -114,6 +117,9 @@ type SessionStore interface {
 	// SweepRevocations removes up to limit notes of endings and changes that every instance has read. It returns less
 	// than limit when nothing is left to do.
 	SweepRevocations(ctx context.Context, limit int) (int, error)
+	// SweepPlaces frees up to limit places in the status lists that no token names any more by now, and returns how
+	// many.
+	SweepPlaces(ctx context.Context, now time.Time, limit int) (int, error)
 	// Lease lends a name to one caller at a time, until the time given. It returns false if somebody has the name at
 	// now.
 	Lease(ctx context.Context, name string, now, until time.Time) (bool, error)
@@ -151,6 +157,9 @@ type TokenContent struct {
 	Methods   []string  // amr
 	Class     string    // acr
 	ProvedAt  time.Time // auth_time
+	// The number of the status list that says whether the token has ended, and its place there; nil for none.
+	StatusList  *int64
+	StatusIndex int64
 }
 
 // What is wrong with a token.
@@ -177,7 +186,8 @@ type Sessions struct {
 	Now      func() time.Time
 	NewID    func() string // of sessions: random text
 
-	seen seenSessions
+	seen   seenSessions
+	places places
 }
 
 // open returns a session of the user with this id that begins now, as they have just proven by these methods who they
@@ -216,6 +226,26 @@ func (s *Sessions) signing(ctx context.Context, store func(kid string, sign sign
 	return errs.Unavailable(ErrKeyGone)
 }
 
+// beginning is signing for a session that begins: store is also called again if another session has the place in the
+// status lists that it was given. It sets the session's place before each call.
+func (s *Sessions) beginning(
+	ctx context.Context, session *Session, store func(kid string, sign signer) error,
+) error {
+	for try := range placesTries {
+		place := s.places.draw(try)
+		session.Place = &place
+		err := s.signing(ctx, store)
+		taken := errors.Is(err, ErrPlaceTaken)
+		if taken || err == nil {
+			s.places.note(taken)
+		}
+		if !taken {
+			return err
+		}
+	}
+	return errs.Unavailable(ErrPlaceTaken)
+}
+
 // signer returns a token, signed with a key that was chosen.
 type signer func(TokenContent) (string, error)
 
@@ -226,16 +256,22 @@ func (sign signer) token(session Session) (string, error) {
 
 // contentOf returns what an access token of a session says.
 func contentOf(session Session, mark string, issuedAt, expiresAt time.Time) TokenContent {
-	return TokenContent{
+	content := TokenContent{
 		UserID: session.UserID, SessionID: session.ID, Mark: mark, IssuedAt: issuedAt, ExpiresAt: expiresAt,
 		Methods: session.Methods, Class: session.Class(), ProvedAt: session.ProvedAt,
 	}
+	if session.Place != nil {
+		list := *session.Place / StatusListSize
+		content.StatusList, content.StatusIndex = &list, *session.Place%StatusListSize
+	}
+	return content
 }
 
 // start records a session of user with one token.
 func (s *Sessions) start(ctx context.Context, user User, session Session, client Client) (grant Grant, err error) {
-	grant.Session, grant.AccessExpiresAt = session, session.ExpiresAt
-	return grant, s.signing(ctx, func(kid string, sign signer) (err error) {
+	grant.AccessExpiresAt = session.ExpiresAt
+	return grant, s.beginning(ctx, &session, func(kid string, sign signer) (err error) {
+		grant.Session = session
 		if grant.AccessToken, err = sign.token(session); err != nil {
 			return err
 		}

@@ -161,6 +161,7 @@ func (u Upkeep) Sweep(ctx context.Context) {
 	u.report(sweep(ctx, u.Now(), func(ctx context.Context, _ time.Time, limit int) (int, error) {
 		return u.Sessions.Store.SweepRevocations(ctx, limit)
 	}))
+	u.report(sweep(ctx, u.Now(), u.Sessions.Store.SweepPlaces))
 	u.report(sweep(ctx, u.Now(), u.Users.SweepNames))
 	if u.AuditRetention > 0 {
 		now := u.Now()

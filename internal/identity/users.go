@@ -46,7 +46,7 @@ type UserStore interface {
 	// id. It calls complete with the id first, which returns the event; after an error nothing is recorded. Taken names
 	// the fields ("username", "email") that other users have. A username is also taken if it is still reserved, or if
 	// it has the [Look] of one that somebody has or that is reserved, unless both are in ASCII. ErrKeyGone unless the
-	// key with this kid, which signed the session's token, counts.
+	// key with this kid, which signed the session's token, counts; ErrPlaceTaken as with AddSession.
 	CreateUser(
 		ctx context.Context, user User, first Session, kid string, complete func(id int64) (Event, error),
 	) (User, error)
@@ -142,7 +142,7 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	}
 	now := Stamp(u.Now())
 	caller := Caller{Session: u.Sessions.open(0, []string{MethodPassword}, client)}
-	err = u.Sessions.signing(ctx, func(kid string, sign signer) (err error) {
+	err = u.Sessions.beginning(ctx, &caller.Session, func(kid string, sign signer) (err error) {
 		caller.User, err = u.Store.CreateUser(ctx, User{
 			Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
 		}, caller.Session, kid, func(id int64) (event Event, err error) {

@@ -74,12 +74,11 @@ func (s *Store) Sessions(
 	ctx context.Context, userID int64, now time.Time, after *identity.SessionPosition, limit int,
 ) ([]identity.AccountSession, error) {
 	var rows []struct {
-		bun.BaseModel `bun:"table:sessions"`
 		sessionColumns
 		Username string
 	}
 	const order = "user_id, created_at, id"
-	page := s.reads.NewSelect().ColumnExpr("*").Table("sessions").Where("expires_at > ?", now).OrderExpr(order).
+	page := s.reads.NewSelect().Model((*sessionRow)(nil)).Where("expires_at > ?", now).OrderExpr(order).
 		Limit(int64(limit))
 	if after != nil {
 		page.Where("("+order+") > (?, ?, ?)", after.UserID, after.CreatedAt, after.ID)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -36,6 +37,14 @@ func (d dialect) exclude(ctx context.Context, tx bun.Tx, statements string) erro
 	}
 	_, err := tx.ExecContext(ctx, statements)
 	return err
+}
+
+// words returns a text of PostgreSQL's in the database's own words.
+func (d dialect) words(text string) string {
+	if d.postgres {
+		return text
+	}
+	return strings.NewReplacer("greatest(", "max(", "least(", "min(").Replace(text)
 }
 
 // jsonList returns the aggregate that makes a JSON list of texts.

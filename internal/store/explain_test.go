@@ -203,8 +203,9 @@ type plan struct {
 }
 
 // small are tables that PostgreSQL rightly reads whole: here they have at most a few pages.
-var small = map[string]bool{"follows": true, "article_totals": true, "tags": true, "tag_changes": true}
-var small = map[string]bool{"follows": true, "article_totals": true, "tags": true, "deletions": true}
+var small = map[string]bool{
+	"follows": true, "article_totals": true, "tags": true, "tag_changes": true, "deletions": true,
+}
 
 func (p plan) check(t *testing.T, most float64) {
 	t.Helper()

@@ -30,6 +30,8 @@ type sessionColumns struct {
 	RefreshSealed     []byte
 	EndsAt            *time.Time
 	RefreshUsed       bool
+
+	Place *int64 `bun:"status_index"`
 }
 
 func (c sessionColumns) session() identity.Session {
@@ -71,23 +73,24 @@ func (s *Store) AddSession(ctx context.Context, user identity.User, session iden
 	// row that is there already comes from the try before.
 	query := `
 insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address, methods, proved_at,
-                      refresh_generation, refresh_hash, ends_at)
+                      refresh_generation, refresh_hash, ends_at, status_index, tokens_until)
 select ?, id, ?,
        coalesce((select ` + s.dialect.millisecondAfter("max(last_seen_at)") + `
                    from sessions as mine where mine.user_id = users.id and mine.last_seen_at > ?), ?),
-       ?, ?, ?, ?, ?, ?, ?, ?
+       ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
   from users
  where id = ? and password_hash = ? and email_key = ? and disabled_at is null
-   and ` + keyCounts + s.dialect.locks("share") + `
-    on conflict (id) do update set id = excluded.id
+   and ` + keyCounts + " and " + placeFree + s.dialect.locks("share") + `
+    on conflict (id) do update set status_index = excluded.status_index
 returning id`
 	var id string
 	err := s.ask(ctx, s.writes.NewRaw(query,
 		session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent,
 		session.IPAddress, jsonOf(session.Methods), session.ProvedAt, session.RefreshGeneration, session.RefreshHash,
 		session.EndsAt,
-		user.ID, user.PasswordHash, identity.Fold(user.Email), kid), &id)
-	if err != nil {
+		session.Place, session.ExpiresAt, user.ID, user.PasswordHash, identity.Fold(user.Email), kid,
+		session.Place), &id)
+	if err = s.placeTaken(ctx, err, session); err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")
 	}
 	// The count comes behind the insert. So of those that begin at once, the last to count sees all.
@@ -178,15 +181,25 @@ func (s *Store) EndExpired(ctx context.Context, id string, now time.Time) error 
 // Session implements [identity.SessionStore]. What it finds decides who is logged out, so a primary that was cut off is
 // not believed.
 func (s *Store) Session(ctx context.Context, id, kid string) (identity.Session, error) {
+	var row sessionRow
+	err := s.provenRead(ctx, func() error {
+		row = sessionRow{}
+		return s.ask(ctx, s.reads.NewSelect().Model(&row).Where("id = ?", id).Where(keyCounts, kid))
+	})
+	return row.session(), s.orKeyGone(ctx, err, kid, "session")
+}
+
+// provenRead repeats a read until the server that answered it is known to be the primary: one that was cut off does not
+// know what has ended since.
+func (s *Store) provenRead(ctx context.Context, read func() error) error {
 	for {
 		servers := s.servers.Load()
-		var row sessionRow
-		err := s.ask(ctx, s.reads.NewSelect().Model(&row).Where("id = ?", id).Where(keyCounts, kid))
+		err := read()
 		if unproven := s.lease.proved(); unproven != nil {
-			return identity.Session{}, errs.Unavailable(unproven)
+			return errs.Unavailable(unproven)
 		}
 		if servers == s.servers.Load() || errs.Is(err, errs.KindUnavailable) || ctx.Err() != nil {
-			return row.session(), s.orKeyGone(ctx, err, kid, "session")
+			return err
 		}
 		// It was asked of a server, and proved by another.
 	}
@@ -314,15 +327,18 @@ func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) e
 // token at the same time, it lets one through.
 func (s *Store) Rotate(ctx context.Context, r identity.Rotation) error {
 	var id string
+	// Of the tokens that were issued, one may last longer than the newest: a setting may have changed.
+	until := s.dialect.words("greatest(coalesce(tokens_until, expires_at), ?)")
 	err := s.ask(ctx, s.writes.NewRaw(`
    update sessions
       set refresh_generation = refresh_generation + 1, refresh_used = false, refresh_hash = ?, refresh_sealed = ?,
-          refreshed_at = ?, last_seen_at = ?, expires_at = ?
+          refreshed_at = ?, last_seen_at = ?, expires_at = ?, tokens_until = `+until+`
     where id = ? and refresh_generation = ? and refresh_hash = ? and expires_at > ?
       and exists (select 1 from users where users.id = sessions.user_id and users.disabled_at is null)
       and `+keyCounts+`
 returning id`,
-		r.Successor, r.Sealed, r.At, r.At, r.ExpiresAt, r.SessionID, r.Generation, r.Hash, r.At, r.KeyID), &id)
+		r.Successor, r.Sealed, r.At, r.At, r.ExpiresAt, r.ExpiresAt, r.SessionID, r.Generation, r.Hash, r.At,
+		r.KeyID), &id)
 	return s.orKeyGone(ctx, err, r.KeyID, "session")
 }
 

@@ -64,18 +64,28 @@ func (s *Store) CreateUser(
 		}
 		var id string
 		if err := tx.NewRaw(`
-insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address, methods, proved_at)
-select ?, ?, ?, ?, ?, ?, ?, ?, ? where `+keyCounts+`
+insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address, methods, proved_at,
+                      status_index, tokens_until)
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where `+keyCounts+" and "+placeFree+`
 returning id`,
 			first.ID, row.ID, first.CreatedAt, first.LastSeenAt, first.ExpiresAt, first.UserAgent, first.IPAddress,
-			jsonOf(first.Methods), first.ProvedAt, kid,
+			jsonOf(first.Methods), first.ProvedAt, first.Place, first.ExpiresAt, kid, first.Place,
 		).Scan(ctx, &id); errors.Is(err, sql.ErrNoRows) {
-			return identity.ErrKeyGone
+			free, err := placeIsFree(ctx, tx, first)
+			if err == nil && free {
+				err = identity.ErrKeyGone
+			} else if err == nil {
+				err = identity.ErrPlaceTaken
+			}
+			return err
 		} else if err != nil {
 			return err
 		}
 		return insertEvents(ctx, tx, event)
 	})
+	if violatesPlace(err) {
+		err = identity.ErrPlaceTaken
+	}
 	if err = s.tell(err, event); err != nil {
 		return identity.User{}, s.taken(ctx, row, err)
 	}

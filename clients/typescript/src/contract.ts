@@ -48,6 +48,7 @@ export const contract: Readonly<Record<string, Operation>> = {
   'GET /admin/keys': { token: true, statuses: [200, 401, 403, 422, 500, 503] },
   'POST /admin/keys': { token: true, statuses: [200, 400, 401, 403, 408, 413, 415, 422, 429, 500, 503] },
   'DELETE /admin/keys/{keyId}': { token: true, statuses: [204, 401, 403, 404, 422, 500, 503] },
+  'GET /status-lists/{listId}': { token: false, statuses: [200, 304, 404, 422, 500, 503] },
   'GET /.well-known/jwks.json': { token: false, statuses: [200, 304, 422] },
   'GET /.well-known/oauth-authorization-server': { token: false, statuses: [200, 304, 404, 422] },
 }

@@ -729,6 +729,36 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/status-lists/{listId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The last part of the URI that an access token has in `status.status_list.uri`.
+                 * @example 2tu4nPNtJZ5rE8Uc0DbWNXh0JhpYMNuO8qq8Y0GzTxI.0
+                 */
+                listId: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Read which tokens have ended
+         * @description Returns a Token Status List (draft-ietf-oauth-status-list): a bit for each of many tokens, which is set once the
+         *     token has ended. It is signed with the keys of `getJwks`. A service that keeps the lists which tokens name, each
+         *     for the five seconds of its `ttl`, needs to ask for no single token.
+         *
+         *     An answer knows of all that ended before it was asked for. Where many ask, it may take up to a second.
+         */
+        get: operations["getStatusList"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/.well-known/jwks.json": {
         parameters: {
             query?: never;
@@ -1438,6 +1468,31 @@ export interface components {
              */
             jwks_uri: string;
             /**
+             * @description Where services ask whether a token counts.
+             * @example https://conduit.example.com/api/introspect
+             */
+            introspection_endpoint: string;
+            /**
+             * @description How these services say who they are.
+             * @example [
+             *       "client_secret_basic"
+             *     ]
+             */
+            introspection_endpoint_auth_methods_supported: string[];
+            /**
+             * @description Where the session of a token is ended.
+             * @example https://conduit.example.com/api/revoke
+             */
+            revocation_endpoint: string;
+            /**
+             * @description How whoever does so says who they are, if at all.
+             * @example [
+             *       "none",
+             *       "client_secret_basic"
+             *     ]
+             */
+            revocation_endpoint_auth_methods_supported: string[];
+            /**
              * @description Always empty.
              * @example []
              */
@@ -1988,6 +2043,24 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description No token can name that list, or the server does not know its own URL. */
+        StatusListNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "list": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description Nobody has that username. */
         ProfileNotFound: {
             headers: {
@@ -2192,6 +2265,24 @@ export interface components {
                  * @example {
                  *       "errors": {
                  *         "sessionId": [
+                 *           "contains characters that are not allowed"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The id has characters that are not allowed, or the query cannot be decoded. */
+        ListIdInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "listId": [
                  *           "contains characters that are not allowed"
                  *         ]
                  *       }
@@ -2929,6 +3020,7 @@ export type ResponseSessionNotFound = components['responses']['SessionNotFound']
 export type ResponseArticleForbidden = components['responses']['ArticleForbidden'];
 export type ResponseCommentForbidden = components['responses']['CommentForbidden'];
 export type ResponseIssuerNotFound = components['responses']['IssuerNotFound'];
+export type ResponseStatusListNotFound = components['responses']['StatusListNotFound'];
 export type ResponseProfileNotFound = components['responses']['ProfileNotFound'];
 export type ResponseArticleNotFound = components['responses']['ArticleNotFound'];
 export type ResponseCommentNotFound = components['responses']['CommentNotFound'];
@@ -2941,6 +3033,7 @@ export type ResponseUnsupportedMediaType = components['responses']['UnsupportedM
 export type ResponseParameterInvalid = components['responses']['ParameterInvalid'];
 export type ResponseUsernameInvalid = components['responses']['UsernameInvalid'];
 export type ResponseSessionIdInvalid = components['responses']['SessionIdInvalid'];
+export type ResponseListIdInvalid = components['responses']['ListIdInvalid'];
 export type ResponseQueryInvalid = components['responses']['QueryInvalid'];
 export type ResponsePagingInvalid = components['responses']['PagingInvalid'];
 export type ResponseFollowInvalid = components['responses']['FollowInvalid'];
@@ -4872,6 +4965,43 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getStatusList: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The last part of the URI that an access token has in `status.status_list.uri`.
+                 * @example 2tu4nPNtJZ5rE8Uc0DbWNXh0JhpYMNuO8qq8Y0GzTxI.0
+                 */
+                listId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The list, as a JWT of the type `statuslist+jwt`. */
+            200: {
+                headers: {
+                    /**
+                     * @description How long the list may be kept.
+                     * @example public, max-age=5
+                     */
+                    "Cache-Control": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example eyJ0eXAiOiJzdGF0dXNsaXN0K2p3dCJ9.e30.c2ln */
+                    "application/statuslist+jwt": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            404: components["responses"]["StatusListNotFound"];
+            422: components["responses"]["ListIdInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getJwks: {
         parameters: {
             query?: never;
@@ -4937,6 +5067,15 @@ export interface operations {
                      * @example {
                      *       "issuer": "https://conduit.example.com",
                      *       "jwks_uri": "https://conduit.example.com/.well-known/jwks.json",
+                     *       "introspection_endpoint": "https://conduit.example.com/api/introspect",
+                     *       "introspection_endpoint_auth_methods_supported": [
+                     *         "client_secret_basic"
+                     *       ],
+                     *       "revocation_endpoint": "https://conduit.example.com/api/revoke",
+                     *       "revocation_endpoint_auth_methods_supported": [
+                     *         "none",
+                     *         "client_secret_basic"
+                     *       ],
                      *       "grant_types_supported": [],
                      *       "response_types_supported": []
                      *     }
