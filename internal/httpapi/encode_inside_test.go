@@ -64,7 +64,8 @@ func sameText(t interface{ Fatalf(string, ...any) }, value reflect.Value) {
 // texts are made of what needs care: quotation marks, what HTML and JavaScript mind, control characters, broken UTF-8.
 var texts = rapid.Map(rapid.SliceOf(rapid.OneOf(
 	rapid.String(),
-	rapid.SampledFrom([]string{"\"", "\\", "<&>", "\u2027\u2028\u2029\u202a", "\xff", "\xe2\x80", "\xed\xa0\x80", "\ufffd",
+	rapid.SampledFrom([]string{
+		"\"", "\\", "<&>", "\u2027\u2028\u2029\u202a", "\xff", "\xe2\x80", "\xed\xa0\x80", "\ufffd",
 		"\x00\x01\b\f\n\r\t\x1f\x7f", "🦊", "plain"}))), func(pieces []string) (text string) {
 	for _, piece := range pieces {
 		text += piece

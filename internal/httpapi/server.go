@@ -66,7 +66,8 @@ func New(config Config) (*Server, error) {
 	operations := contract.NewMux(held)
 	host.answers = &operations.Counts
 
-	strict := api.NewStrictHandlerWithOptions(&handlers{config}, []api.StrictMiddlewareFunc{quickly}, api.StrictHTTPServerOptions{
+	quick := []api.StrictMiddlewareFunc{quickly}
+	strict := api.NewStrictHandlerWithOptions(&handlers{config}, quick, api.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: host.Fail, ResponseErrorHandlerFunc: host.Fail,
 	})
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{

@@ -327,8 +327,8 @@ func (m *instant) Scan(value any) (err error) {
 // liteTime is how we write times to SQLite. Its own functions leave out that they are in UTC.
 const liteTime = "2006-01-02 15:04:05.999999999Z07:00"
 
-// plain returns the expression of a time. For SQLite it is none of a column: of these the driver tries out which of many
-// ways the time is written in, which takes a fifth of reading a list.
+// plain returns the expression of a time. For SQLite it is none of a column: of these the driver tries out which of
+// many ways the time is written in, which takes a fifth of reading a list.
 func (d dialect) plain(time string) string {
 	if d.postgres {
 		return time
