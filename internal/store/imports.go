@@ -133,8 +133,8 @@ func (i *Import) firstIDs(ctx context.Context) error {
 // lastIDs has the database go on behind the ids that were taken.
 func (i *Import) lastIDs(ctx context.Context) error {
 	for _, table := range withIDs {
-		if _, err := i.tx.NewRaw("select setval(pg_get_serial_sequence(?, 'id'), ?::bigint)", table, i.ids[table]).
-			Exec(ctx); err != nil {
+		if _, err := i.tx.NewRaw("select setval(pg_get_serial_sequence(?, 'id'), ?::bigint, false)", table,
+			i.ids[table]+1).Exec(ctx); err != nil {
 			return err
 		}
 	}

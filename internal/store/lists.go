@@ -9,8 +9,8 @@ import (
 
 // A list is read in one statement: the ids of the page come from the one index that has them in the right order, and
 // then what is shown of them is joined. Rows that are skipped are never joined. So a page costs the same however many
-// articles there are, with two exceptions. Deep offsets have to walk the index, which cursors do not. A feed costs more
-// the more people it is made of.
+// articles there are, with two exceptions. Deep offsets have to walk the index, from its nearer end, which cursors do
+// not. A feed costs more the more people it is made of.
 
 // ListArticles implements [blog.ArticleStore].
 func (s *Store) ListArticles(
@@ -74,7 +74,10 @@ func newestSQL(way seeing, where string) string {
 		"\n  from articles as a" + way.joined() + where + newestFirst + atMost + ") as page" + newestFirst + " limit ?"
 }
 
-const newestFirst = " order by created_at desc, id desc"
+const (
+	newestFirst = " order by created_at desc, id desc"
+	oldestFirst = " order by created_at, id"
+)
 
 // atMost bounds a page in a way that PostgreSQL can plan for.
 var atMost = fmt.Sprintf(" limit %d", blog.MaxLimit+1)
@@ -82,8 +85,12 @@ var atMost = fmt.Sprintf(" limit %d", blog.MaxLimit+1)
 // pageIDs selects the ids of a page, and of one article more, which says whether there is a next page.
 //
 // Without a number in the text PostgreSQL would plan for a tenth of the table. So the highest limit stands there, and
-// the one that is asked for around it. Pages by offset are planned each time, since it matters how deep they are.
+// the one that is asked for around it. Pages of a feed by offset are planned each time, since it matters how deep they
+// are.
 func (s *Store) pageIDs(filter blog.ArticleFilter, page blog.Page) sqlText {
+	if page.Offset > 0 && page.After == nil && filter.FollowedBy == 0 {
+		return fromNearerEnd(filter, page)
+	}
 	ids := articleIDs(filter, page.After).and(newestFirst)
 	reach := page.Offset + page.Limit + 1
 	switch {
@@ -100,6 +107,21 @@ func (s *Store) pageIDs(filter blog.ArticleFilter, page blog.Page) sqlText {
 	}
 	return ids.within("select id, created_at from (", ") as page"+newestFirst+" limit ? offset ?",
 		page.Limit+1, page.Offset)
+}
+
+// fromNearerEnd selects the ids of a page by offset. The index is walked from its nearer end, which the total tells; of
+// the other end nothing is read.
+func fromNearerEnd(filter blog.ArticleFilter, page blog.Page) sqlText {
+	offset, most := page.Offset, page.Limit+1
+	newest := articleIDs(filter, nil).and(newestFirst+`
+                limit (select case when total < ? then 0 else ? end from sums) offset ?`, 2*offset, most, offset)
+	oldest := articleIDs(filter, nil).and(oldestFirst+`
+                limit (select case when total >= ? or total <= ? then 0 when total < ? then total - ? else ? end
+                         from sums)
+               offset (select case when total > ? then total - ? else 0 end from sums)`,
+		2*offset, offset, offset+most, offset, most, offset+most, offset+most)
+	return newest.within("select id, created_at from (", ") as newest").
+		then(oldest.within("\n     union all select id, created_at from (", ") as oldest"))
 }
 
 // articleIDs selects the ids of the articles of a list.
