@@ -29,8 +29,8 @@
 // (RFC 8725 §3.1, §3.10). A token that could not be checked is never called invalid, because front ends log people
 // out when a token is.
 //
-// A status list says which tokens have ended, for those who have the public keys and nothing else. It is signed with the
-// same keys, has a type of its own, and is no access token.
+// A status list says which tokens have ended, for those who have the public keys and nothing else. It is signed with
+// the same keys, has a type of its own, and is no access token.
 //
 // # What it must not know
 //

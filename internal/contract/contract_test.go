@@ -48,7 +48,8 @@ components:
     content: {application/json: {schema: {$ref: "#/components/schemas/Thing"},
       examples: {a: {value: {name: abc}}, b: {value: {name: abcd, tags: [x]}}}}}}}
   schemas: {Form: {type: object, required: [name], properties: {name: {type: string, minLength: 2, maxLength: 5},
-    more: {type: string, maxLength: 5}}}, Thing: {type: object, required: [name], properties: {name: {type: string, minLength: 2, maxLength: 5},
+    more: {type: string, maxLength: 5}}},
+    Thing: {type: object, required: [name], properties: {name: {type: string, minLength: 2, maxLength: 5},
     tags: {type: array, maxItems: 2, items: {type: string, pattern: "^[a-z]+$", x-pattern-message: is not small}}}}}
 `
 

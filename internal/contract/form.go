@@ -60,8 +60,8 @@ func checkFormSchema(schema *openapi3.Schema) {
 	}
 }
 
-// bindForm hands a decoded form on to the generated code, which calls ParseForm. That would add what stands in the query
-// of the URL, and leaves alone what is there already.
+// bindForm hands a decoded form on to the generated code, which calls ParseForm. That would add what stands in the
+// query of the URL, and leaves alone what is there already.
 func bindForm(r *http.Request, value any) {
 	r.PostForm = url.Values{}
 	for name, text := range value.(map[string]any) {

@@ -54,8 +54,8 @@ func (h *host) authenticateUser(w http.ResponseWriter, r *http.Request, required
 	return err
 }
 
-// authenticateServer checks the id and the secret of a resource server. Where these are optional, wrong ones are refused
-// all the same.
+// authenticateServer checks the id and the secret of a resource server. Where these are optional, wrong ones are
+// refused all the same.
 func (h *host) authenticateServer(r *http.Request, required bool) error {
 	id, secret, err := basicCredentials(r.Header["Authorization"])
 	if err != nil {
@@ -153,8 +153,8 @@ func bearerToken(headers []string) (string, error) {
 	return token, nil
 }
 
-// basicCredentials returns the id and the secret in the Authorization headers (RFC 7617), each of them form-encoded (RFC
-// 6749 §2.3.1); none without a header. They are not taken from the body, nor from anywhere else.
+// basicCredentials returns the id and the secret in the Authorization headers (RFC 7617), each of them form-encoded
+// (RFC 6749 §2.3.1); none without a header. They are not taken from the body, nor from anywhere else.
 func basicCredentials(headers []string) (id, secret string, err error) {
 	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
 		return "", "", nil

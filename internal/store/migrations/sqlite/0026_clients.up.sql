@@ -1,5 +1,5 @@
--- Resource servers: services that are shown tokens, and may ask whether they count (conduit clients). Their secrets rest
--- as hashes: nothing of them can be used by who reads the table.
+-- Resource servers: services that are shown tokens, and may ask whether they count (conduit clients). Their secrets
+-- rest as hashes: nothing of them can be used by who reads the table.
 
 create table resource_servers (
     id         text primary key,

@@ -14,7 +14,7 @@ create table ended_statuses (
 
 create index ended_statuses_until on ended_statuses (until);
 
--- A trigger writes the rows, in the transaction of the ending: no statement can forget to, by whichever program it comes.
+-- A trigger writes the rows, in the transaction of the ending: no statement can forget to, by whichever program.
 create trigger sessions_statuses_ended after delete on sessions
   when old.status_index is not null
 begin
