@@ -40,8 +40,8 @@ func TestIssueAndVerify(t *testing.T) {
 			}, payload)
 
 			want := Claims{
-				UserID: 7, SessionID: "session-1", TokenID: jti, KeyID: kid,
-				IssuedAt: start, ExpiresAt: start.Add(time.Hour),
+				UserID: 7, SessionID: "session-1", TokenID: jti, KeyID: kid, Issuer: testIssuer,
+				Audience: testAudience, IssuedAt: start, NotBefore: start, ExpiresAt: start.Add(time.Hour),
 			}
 			for _, how := range []string{"verified", "remembered"} {
 				got, err := f.tokens.Verify(t.Context(), token)
