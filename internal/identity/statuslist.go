@@ -99,6 +99,7 @@ type StatusLists struct {
 	Now  func() time.Time
 
 	scope shared[statusScope]
+	turn  sync.Mutex // one list is read at a time, and a rest follows
 	mutex sync.Mutex
 	known statusScope
 	lists map[StatusListID]*statusList
@@ -121,14 +122,17 @@ type statusList struct {
 	signedAt time.Time
 }
 
+// turnRest is how long no list is read after one was, as a multiple of what that took.
+const turnRest = 3
+
 // mostKept is how many lists are kept at a time. Each takes some 40 KiB.
 const mostKept = 256
 
 // List returns a signed list; NotFound("list") if no token can name it.
 //
 // It was read after it was asked for. So whoever asks once a logout was answered finds that session ended. What it
-// costs does not grow with how many ask: all who ask while a list is being read get the next one, and reading it takes
-// no more than a twentieth of the time.
+// costs does not grow with how many ask: all who ask while a list is being read get the next one. Reading it takes no
+// more than a twentieth of the time, and reading all lists no more than a quarter, on one connection.
 func (s *StatusLists) List(ctx context.Context, wanted StatusListID) (string, error) {
 	s.mutex.Lock()
 	there := s.known.has(wanted)
@@ -184,6 +188,9 @@ func (s *StatusLists) kept(wanted StatusListID) *statusList {
 
 // read reads a list, and signs it unless it was signed lately and nothing has ended since.
 func (s *StatusLists) read(ctx context.Context, wanted StatusListID, list *statusList) (string, error) {
+	s.turn.Lock()
+	began := time.Now()
+	defer func() { time.AfterFunc(min(turnRest*time.Since(began), mostRest), s.turn.Unlock) }()
 	from := wanted.Number * StatusListSize
 	ended, counts, err := s.Store.EndedPlaces(ctx, wanted.KeyID, from, from+StatusListSize)
 	if err != nil {
