@@ -499,8 +499,8 @@ type AuditEvent struct {
 	// Example: 4AZJ2RCGVTW5N3XKQY6HDPLMBE
 	RequestId string `json:"requestId"`
 
-	// Target What it was done to: `user:ID`, `session:ID`, `key:KID`, `network:…`, `before:…`, `everybody`, or `account:…`
-	// with the hash of an email that belonged to nobody.
+	// Target What it was done to: `user:ID`, `session:ID`, `key:KID`, `network:…`, `before:…`, `everybody`, or
+	// `account:…` with the hash of an email that belonged to nobody.
 	//
 	//
 	// Example: user:1
@@ -595,6 +595,202 @@ type ErrorEnvelope struct {
 //
 // Example: {"email":["is not a valid email"]}
 type Errors map[string][]string
+
+// ExportedAccount The account and the profile.
+type ExportedAccount struct {
+	// Bio A few words about oneself.
+	//
+	// Example: I like to skateboard
+	Bio nullable.Nullable[string] `json:"bio"`
+
+	// CreatedAt When the account was made, in UTC.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// Email The email with which the user logs in.
+	//
+	// Example: jake@example.com
+	Email string `json:"email"`
+
+	// FollowersCount How many people follow the user.
+	//
+	// Example: 0
+	FollowersCount int64 `json:"followersCount"`
+
+	// Id The id of the user.
+	//
+	// Example: 1
+	Id int64 `json:"id"`
+
+	// Image The URL of a picture.
+	//
+	// Example: https://example.com/jake.png
+	Image nullable.Nullable[string] `json:"image"`
+
+	// Role What the user may do beyond what everybody may.
+	//
+	// Example: user
+	Role string `json:"role"`
+
+	// UpdatedAt When the account was last changed, in UTC.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	UpdatedAt Timestamp `json:"updatedAt"`
+
+	// Username The public name.
+	//
+	// Example: jake
+	Username string `json:"username"`
+}
+
+// ExportedArticle An article of the user's.
+type ExportedArticle struct {
+	// Body The text.
+	//
+	// Example: You have to believe
+	Body string `json:"body"`
+
+	// CreatedAt When the article was published, in UTC.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// Description What the article is about.
+	//
+	// Example: Ever wonder how?
+	Description string `json:"description"`
+
+	// FavoritesCount How many people marked it as favourite.
+	//
+	// Example: 0
+	FavoritesCount int64 `json:"favoritesCount"`
+
+	// Slug The slug of the article.
+	//
+	// Example: how-to-train-your-dragon
+	Slug string `json:"slug"`
+
+	// TagList Its tags.
+	//
+	// Example: ["dragons","training"]
+	TagList []string `json:"tagList"`
+
+	// Title The headline.
+	//
+	// Example: How to train your dragon
+	Title string `json:"title"`
+
+	// UpdatedAt When the article was last changed, in UTC.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	UpdatedAt Timestamp `json:"updatedAt"`
+}
+
+// ExportedComment A comment of the user's.
+type ExportedComment struct {
+	// Article The slug of the article.
+	//
+	// Example: how-to-train-your-dragon
+	Article string `json:"article"`
+
+	// Body The text.
+	//
+	// Example: His name was my name too.
+	Body string `json:"body"`
+
+	// CreatedAt When the comment was written, in UTC.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// Id The id of the comment.
+	//
+	// Example: 1
+	Id int64 `json:"id"`
+}
+
+// ExportedEvent Something that the user did, or that was done to the account.
+type ExportedEvent struct {
+	// Action What was done, in one word; more words may come in time.
+	//
+	// Example: registered
+	Action string `json:"action"`
+
+	// Actor Who did it: `user`, `admin`, `anonymous` who had proven nothing, `cli` for a command, or `system` for the
+	// program by itself; more words may come in time.
+	//
+	//
+	// Example: user
+	Actor string `json:"actor"`
+
+	// At When it happened, in UTC.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	At Timestamp `json:"at"`
+
+	// Count How many events like it this one stands for.
+	//
+	// Example: 1
+	Count int64 `json:"count"`
+
+	// IpAddress The IP address that it came from; empty if unknown, or if somebody else did it by their right.
+	//
+	// Example: 192.0.2.7
+	IpAddress string `json:"ipAddress"`
+
+	// Target What it was done to.
+	//
+	// Example: user:1
+	Target string `json:"target"`
+
+	// UserAgent What the client called itself; empty like the IP address.
+	//
+	// Example: Mozilla/5.0
+	UserAgent string `json:"userAgent"`
+}
+
+// ExportedFavorite An article that the user marked as favourite.
+type ExportedFavorite struct {
+	// Slug The slug of the article.
+	//
+	// Example: how-to-train-your-dragon
+	Slug string `json:"slug"`
+}
+
+// ExportedFollow Somebody whom the user follows.
+type ExportedFollow struct {
+	// Username Their public name.
+	//
+	// Example: jane
+	Username string `json:"username"`
+}
+
+// ExportedName A username that the user had.
+type ExportedName struct {
+	// Until Until when nobody else can take it, in UTC.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	Until Timestamp `json:"until"`
+
+	// Username The name in lower case.
+	//
+	// Example: jacob
+	Username string `json:"username"`
+}
+
+// ExportedSlug A slug that an article of the user's had.
+type ExportedSlug struct {
+	// Article The slug that it has.
+	//
+	// Example: how-to-train-your-dragon
+	Article string `json:"article"`
+
+	// Slug The slug that it had.
+	//
+	// Example: how-to-train-your-dragon
+	Slug string `json:"slug"`
+}
 
 // Introspection What is known of a token (RFC 7662, section 2.2). All but `active` is left out of a token that does not count. A
 // refresh token has neither `aud` nor `jti`.
@@ -863,6 +1059,8 @@ type Notice struct {
 	// `password-changed`, `email-changed`: the change ended all other sessions.
 	//
 	// `username-changed`: the user has another username.
+	//
+	// `data-exported`: somebody with a token of the user began an export of everything.
 	//
 	//
 	// Example: refresh-reused
@@ -1329,6 +1527,42 @@ type UserEnvelope struct {
 	User User `json:"user"`
 }
 
+// UserExport All that is a user's. The lists have no highest number of rows.
+type UserExport struct {
+	// Account The account and the profile.
+	Account ExportedAccount `json:"account"`
+
+	// Articles What the user wrote, the oldest first.
+	Articles []ExportedArticle `json:"articles"`
+
+	// Comments What the user said below articles, the oldest first.
+	Comments []ExportedComment `json:"comments"`
+
+	// Events What the user did and what was done to the account, the newest first.
+	Events []ExportedEvent `json:"events"`
+
+	// Favorites The articles that the user marked as favourite.
+	Favorites []ExportedFavorite `json:"favorites"`
+
+	// Following Whom the user follows.
+	Following []ExportedFollow `json:"following"`
+
+	// FormerNames Usernames that the user had and that nobody else can take yet.
+	FormerNames []ExportedName `json:"formerNames"`
+
+	// FormerSlugs The slugs that articles of the user had.
+	FormerSlugs []ExportedSlug `json:"formerSlugs"`
+
+	// Sessions The sessions that are not over, the oldest first.
+	Sessions []Session `json:"sessions"`
+}
+
+// UserExportEnvelope All that is a user's.
+type UserExportEnvelope struct {
+	// Export All that is a user's. The lists have no highest number of rows.
+	Export UserExport `json:"export"`
+}
+
 // AdminCursor defines model for AdminCursor.
 type AdminCursor = string
 
@@ -1498,6 +1732,9 @@ type TooManyChanges = ErrorEnvelope
 // TooManyClientErrors An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
 // 5.2) beside it.
 type TooManyClientErrors = OAuthErrorEnvelope
+
+// TooManyExports What every error looks like.
+type TooManyExports = ErrorEnvelope
 
 // TooManyKeys What every error looks like.
 type TooManyKeys = ErrorEnvelope
@@ -2232,6 +2469,22 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /user (the `UpdateCurrentUser` operationId).
 	UpdateCurrentUser(ctx context.Context, body UpdateCurrentUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportCurrentUser Export all that is the user's
+	//
+	// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+	// they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
+	// others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
+	//
+	// The answer is streamed, and may be long. Each part of it is as of the moment at which it is read. If it cannot
+	// be finished, the connection breaks off, so that nobody takes a part for the whole: the JSON is then incomplete.
+	// It ends when the session does, and after 15 minutes.
+	//
+	// A user has one export at a time. The next may begin a minute after the end of the last, or three times as long
+	// after it as that took. Exports are in the audit log, and among the `notices` of `GET /user/sessions`.
+	//
+	// Corresponds with GET /user/export (the `ExportCurrentUser` operationId).
+	ExportCurrentUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteOtherSessions Log out everywhere else
 	//
@@ -3262,6 +3515,32 @@ func (c *Client) UpdateCurrentUserWithBody(ctx context.Context, contentType stri
 // Corresponds with PUT /user (the `UpdateCurrentUser` operationId).
 func (c *Client) UpdateCurrentUser(ctx context.Context, body UpdateCurrentUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateCurrentUserRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportCurrentUser Export all that is the user's
+//
+// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+// they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
+// others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
+//
+// The answer is streamed, and may be long. Each part of it is as of the moment at which it is read. If it cannot
+// be finished, the connection breaks off, so that nobody takes a part for the whole: the JSON is then incomplete.
+// It ends when the session does, and after 15 minutes.
+//
+// A user has one export at a time. The next may begin a minute after the end of the last, or three times as long
+// after it as that took. Exports are in the audit log, and among the `notices` of `GET /user/sessions`.
+//
+// Corresponds with GET /user/export (the `ExportCurrentUser` operationId).
+func (c *Client) ExportCurrentUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportCurrentUserRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -5123,6 +5402,33 @@ func NewUpdateCurrentUserRequestWithBody(server string, contentType string, body
 	return req, nil
 }
 
+// NewExportCurrentUserRequest constructs an http.Request for the ExportCurrentUser method
+func NewExportCurrentUserRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/export")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewDeleteOtherSessionsRequest constructs an http.Request for the DeleteOtherSessions method
 func NewDeleteOtherSessionsRequest(server string) (*http.Request, error) {
 	var err error
@@ -5899,6 +6205,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /user (the `UpdateCurrentUser` operationId).
 	UpdateCurrentUserWithResponse(ctx context.Context, body UpdateCurrentUserJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCurrentUserResponse, error)
+
+	// ExportCurrentUserWithResponse Export all that is the user's
+	//
+	// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+	// they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
+	// others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
+	//
+	// The answer is streamed, and may be long. Each part of it is as of the moment at which it is read. If it cannot
+	// be finished, the connection breaks off, so that nobody takes a part for the whole: the JSON is then incomplete.
+	// It ends when the session does, and after 15 minutes.
+	//
+	// A user has one export at a time. The next may begin a minute after the end of the last, or three times as long
+	// after it as that took. Exports are in the audit log, and among the `notices` of `GET /user/sessions`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /user/export (the `ExportCurrentUser` operationId).
+	ExportCurrentUserWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportCurrentUserResponse, error)
 
 	// DeleteOtherSessionsWithResponse Log out everywhere else
 	//
@@ -9668,6 +9992,110 @@ func (r UpdateCurrentUserResponse) ContentType() string {
 	return ""
 }
 
+// ExportCurrentUserResponse200Headers the declared response headers of an HTTP 200 response for ExportCurrentUser
+type ExportCurrentUserResponse200Headers struct {
+	ContentDisposition string
+}
+
+// ExportCurrentUserResponse401Headers the declared response headers of an HTTP 401 response for ExportCurrentUser
+type ExportCurrentUserResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ExportCurrentUserResponse429Headers the declared response headers of an HTTP 429 response for ExportCurrentUser
+type ExportCurrentUserResponse429Headers struct {
+	RetryAfter int32
+}
+
+// ExportCurrentUserResponse503Headers the declared response headers of an HTTP 503 response for ExportCurrentUser
+type ExportCurrentUserResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ExportCurrentUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UserExportEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyExports
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportCurrentUserResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ExportCurrentUserResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ExportCurrentUserResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ExportCurrentUserResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExportCurrentUserResponse) GetJSON200() *UserExportEnvelope {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ExportCurrentUserResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r ExportCurrentUserResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ExportCurrentUserResponse) GetJSON429() *TooManyExports {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ExportCurrentUserResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ExportCurrentUserResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportCurrentUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportCurrentUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportCurrentUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportCurrentUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteOtherSessionsResponse401Headers the declared response headers of an HTTP 401 response for DeleteOtherSessions
 type DeleteOtherSessionsResponse401Headers struct {
 	WWWAuthenticate string
@@ -11074,6 +11502,30 @@ func (c *ClientWithResponses) UpdateCurrentUserWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParseUpdateCurrentUserResponse(rsp)
+}
+
+// ExportCurrentUserWithResponse Export all that is the user's
+//
+// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+// they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
+// others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
+//
+// The answer is streamed, and may be long. Each part of it is as of the moment at which it is read. If it cannot
+// be finished, the connection breaks off, so that nobody takes a part for the whole: the JSON is then incomplete.
+// It ends when the session does, and after 15 minutes.
+//
+// A user has one export at a time. The next may begin a minute after the end of the last, or three times as long
+// after it as that took. Exports are in the audit log, and among the `notices` of `GET /user/sessions`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /user/export (the `ExportCurrentUser` operationId).
+func (c *ClientWithResponses) ExportCurrentUserWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportCurrentUserResponse, error) {
+	rsp, err := c.ExportCurrentUser(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportCurrentUserResponse(rsp)
 }
 
 // DeleteOtherSessionsWithResponse Log out everywhere else
@@ -14786,6 +15238,110 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 	return response, nil
 }
 
+// ParseExportCurrentUserResponse parses an HTTP response from a ExportCurrentUserWithResponse call
+func ParseExportCurrentUserResponse(rsp *http.Response) (*ExportCurrentUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportCurrentUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UserExportEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyExports
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportCurrentUserResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers ExportCurrentUserResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ExportCurrentUserResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ExportCurrentUserResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDeleteOtherSessionsResponse parses an HTTP response from a DeleteOtherSessionsWithResponse call
 func ParseDeleteOtherSessionsResponse(rsp *http.Response) (*DeleteOtherSessionsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15466,6 +16022,9 @@ type ServerInterface interface {
 	// UpdateCurrentUser Change the logged-in user
 	// (PUT /user)
 	UpdateCurrentUser(w http.ResponseWriter, r *http.Request)
+	// ExportCurrentUser Export all that is the user's
+	// (GET /user/export)
+	ExportCurrentUser(w http.ResponseWriter, r *http.Request)
 	// DeleteOtherSessions Log out everywhere else
 	// (DELETE /user/sessions)
 	DeleteOtherSessions(w http.ResponseWriter, r *http.Request)
@@ -16624,6 +17183,20 @@ func (siw *ServerInterfaceWrapper) UpdateCurrentUser(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// ExportCurrentUser operation middleware
+func (siw *ServerInterfaceWrapper) ExportCurrentUser(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportCurrentUser(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // DeleteOtherSessions operation middleware
 func (siw *ServerInterfaceWrapper) DeleteOtherSessions(w http.ResponseWriter, r *http.Request) {
 
@@ -16877,6 +17450,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user", wrapper.DeleteCurrentUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user", wrapper.GetCurrentUser)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/user", wrapper.UpdateCurrentUser)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/export", wrapper.ExportCurrentUser)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/sessions", wrapper.DeleteOtherSessions)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/sessions", wrapper.GetSessions)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/sessions/{sessionId}", wrapper.DeleteSession)
@@ -17033,6 +17607,15 @@ type TooManyClientErrorsJSONResponse struct {
 	Body OAuthErrorEnvelope
 
 	Headers TooManyClientErrorsResponseHeaders
+}
+
+type TooManyExportsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyExportsJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyExportsResponseHeaders
 }
 
 type TooManyKeysResponseHeaders struct {
@@ -21221,6 +21804,108 @@ func (response UpdateCurrentUser503JSONResponse) VisitUpdateCurrentUserResponse(
 	return err
 }
 
+type ExportCurrentUserRequestObject struct {
+}
+
+type ExportCurrentUserResponseObject interface {
+	VisitExportCurrentUserResponse(w http.ResponseWriter) error
+}
+
+type ExportCurrentUser200ResponseHeaders struct {
+	ContentDisposition string
+}
+
+type ExportCurrentUser200JSONResponse struct {
+	Body    UserExportEnvelope
+	Headers ExportCurrentUser200ResponseHeaders
+}
+
+func (response ExportCurrentUser200JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ExportCurrentUser401JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response ExportCurrentUser422JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser429JSONResponse struct{ TooManyExportsJSONResponse }
+
+func (response ExportCurrentUser429JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ExportCurrentUser500JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ExportCurrentUser503JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteOtherSessionsRequestObject struct {
 }
 
@@ -21964,6 +22649,9 @@ type StrictServerInterface interface {
 	// UpdateCurrentUser Change the logged-in user
 	// (PUT /user)
 	UpdateCurrentUser(ctx context.Context, request UpdateCurrentUserRequestObject) (UpdateCurrentUserResponseObject, error)
+	// ExportCurrentUser Export all that is the user's
+	// (GET /user/export)
+	ExportCurrentUser(ctx context.Context, request ExportCurrentUserRequestObject) (ExportCurrentUserResponseObject, error)
 	// DeleteOtherSessions Log out everywhere else
 	// (DELETE /user/sessions)
 	DeleteOtherSessions(ctx context.Context, request DeleteOtherSessionsRequestObject) (DeleteOtherSessionsResponseObject, error)
@@ -23040,6 +23728,30 @@ func (sh *strictHandler) UpdateCurrentUser(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateCurrentUserResponseObject); ok {
 		if err := validResponse.VisitUpdateCurrentUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportCurrentUser operation middleware
+func (sh *strictHandler) ExportCurrentUser(w http.ResponseWriter, r *http.Request) {
+	var request ExportCurrentUserRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportCurrentUser(ctx, request.(ExportCurrentUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportCurrentUser")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportCurrentUserResponseObject); ok {
+		if err := validResponse.VisitExportCurrentUserResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

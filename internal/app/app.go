@@ -259,6 +259,7 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	config.Users, config.Sessions, config.Keys = a.Users, a.Sessions, a.Keys
 	config.ResourceServers = a.ResourceServers
 	config.Accounts = a.Accounts
+	config.Exports = identity.NewExports(db, a.Users, o.Now, newID)
 	config.SigningKeys = &identity.Keys{Ring: SigningKeys{a.Keys, db}, Now: o.Now}
 	if lists := httpapi.StatusLists(o.HTTP.Public, o.Issuer); lists != "" {
 		config.StatusLists = &identity.StatusLists{

@@ -23,6 +23,7 @@ type Config struct {
 	Users    *identity.Users
 	Sessions *identity.Sessions
 	Accounts *identity.Accounts
+	Exports  *identity.Exports
 
 	ResourceServers *identity.ResourceServers
 	StatusLists     *identity.StatusLists // nil where tokens name none, since the server does not know its URL

@@ -43,7 +43,7 @@ func TestExamples(t *testing.T) {
 		ada.plays(t, "getSigningKeys", "getAuditEvents", "getAccounts", "getAccount")
 		ada.plays(t, "getAllSessions", "getAccountSessions", "deleteAccountSession", "deleteAccountSessions")
 
-		laptop.plays(t, "login", "createArticle")
+		laptop.plays(t, "login", "createArticle", "exportCurrentUser")
 		phone.plays(t, "createSession")
 		laptop.plays(t, "deleteSession")
 		phone.plays(t, "createSession")

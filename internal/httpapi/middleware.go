@@ -32,7 +32,10 @@ func observe(next http.Handler, config Config) http.Handler {
 	log, now, prefix := config.Log, config.Now, config.Public.prefix()
 	clients := &proxies.Clients{Trusted: config.TrustedProxies, Log: log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked := &requestState{client: identity.Client{IPAddress: clients.IPAddress(r), UserAgent: r.UserAgent()}}
+		asked := &requestState{
+			client: identity.Client{IPAddress: clients.IPAddress(r), UserAgent: r.UserAgent()},
+			head:   r.Method == http.MethodHead,
+		}
 		// Only our id is unique. Clients may give one id to any number of requests.
 		asked.client.RequestID = rand.Text()
 		if id := r.Header.Get("X-Request-Id"); id != "" && saneID.MatchString(id) {
@@ -230,7 +233,7 @@ func (c *chargedAnswer) WriteHeader(status int) {
 	}
 }
 
-// Write implements [http.ResponseWriter]. Our answers are written in one piece.
+// Write implements [http.ResponseWriter]. Our answers are written in one piece, unless they are streamed.
 func (c *chargedAnswer) Write(text []byte) (int, error) {
 	if c.refused {
 		return len(text), nil
@@ -256,9 +259,9 @@ func (c *chargedAnswer) Write(text []byte) (int, error) {
 func (c *chargedAnswer) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *chargedAnswer) charge(size int64) error {
-	memory := &requestFrom(c.request.Context()).memory
-	if size < minGzip || memory.HasForAnswer() {
+	request := requestFrom(c.request.Context())
+	if size < minGzip || request.streams || request.memory.HasForAnswer() {
 		return nil
 	}
-	return memory.TakeForAnswer(c.request.Context(), size+gzipMemory)
+	return request.memory.TakeForAnswer(c.request.Context(), size+gzipMemory)
 }

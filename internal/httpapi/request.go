@@ -33,6 +33,9 @@ type requestState struct {
 	gone   error // what failed because the client had gone away before there was an answer
 
 	memory transport.Share // what it has taken
+
+	head    bool // asks for the headers only
+	streams bool // the answer goes out while it is made, piece by piece, and takes no more memory than a piece
 }
 
 type requestKey struct{}

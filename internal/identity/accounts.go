@@ -253,8 +253,8 @@ func (a *Accounts) ListSessions(
 	}
 }
 
-// PageOfSessions returns sessions that are not over, and behind which place the next ones come; nil if there are no more.
-// For a user who is not there the error is NotFound("user").
+// PageOfSessions returns sessions that are not over, and behind which place the next ones come; nil if there are no
+// more. For a user who is not there the error is NotFound("user").
 func (a *Accounts) PageOfSessions(
 	ctx context.Context, by Authority, filter SessionFilter,
 ) (sessions []AccountSession, next *SessionPosition, err error) {

@@ -61,6 +61,7 @@ const (
 	EmailChanged          Action = "email-changed"    // which ends all other sessions
 	ChangeRefused         Action = "change-refused"   // to a name or email that somebody else has
 	ChangeThrottled       Action = "change-throttled" // of name, email or password
+	DataExported          Action = "data-exported" // an export of all that is the user's has begun
 	AccountDeleted        Action = "account-deleted"
 	AccountDisabled       Action = "account-disabled" // which ends all sessions
 	AccountEnabled        Action = "account-enabled"
@@ -83,9 +84,9 @@ func Actions() []Action {
 	return []Action{
 		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut,
 		SessionRevoked, SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged,
-		ChangeRefused, ChangeThrottled, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged, KeyMade,
-		KeyActivatedEarly, KeyRevoked, KeyResealed, AuditPruned, TokenRevoked, ClientAdded, ClientRotated, ClientRemoved,
-		ClientRefused, ClientThrottled,
+		ChangeRefused, ChangeThrottled, DataExported, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged,
+		KeyMade, KeyActivatedEarly, KeyRevoked, KeyResealed, AuditPruned, TokenRevoked, ClientAdded, ClientRotated,
+		ClientRemoved, ClientRefused, ClientThrottled,
 	}
 }
 

@@ -350,10 +350,10 @@ func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) 
 }
 
 // noticed are the actions that users see beside their sessions, since somebody else may have done them.
-var noticed = []Action{RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, EmailChanged}
+var noticed = []Action{RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, EmailChanged, DataExported}
 
 // For how long they are shown, and how many of each action, so that nobody can hide one behind many of another. That is
-// 20 in all.
+// 24 in all.
 const (
 	noticedFor  = 30 * 24 * time.Hour
 	noticesEach = 4

@@ -14,6 +14,7 @@ export const contract: Readonly<Record<string, Operation>> = {
   'GET /user': { token: true, statuses: [200, 401, 422, 500, 503] },
   'PUT /user': { token: true, statuses: [200, 400, 401, 408, 409, 413, 415, 422, 429, 500, 503] },
   'DELETE /user': { token: true, statuses: [204, 400, 401, 408, 409, 413, 415, 422, 429, 500, 503] },
+  'GET /user/export': { token: true, statuses: [200, 401, 422, 429, 500, 503] },
   'GET /user/sessions': { token: true, statuses: [200, 401, 422, 500, 503] },
   'DELETE /user/sessions': { token: true, statuses: [204, 401, 422, 500, 503] },
   'DELETE /user/sessions/{sessionId}': { token: true, statuses: [204, 401, 404, 422, 500, 503] },

@@ -112,6 +112,35 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/user/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export all that is the user's
+         * @description Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+         *     they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
+         *     others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
+         *
+         *     The answer is streamed, and may be long. Each part of it is as of the moment at which it is read. If it cannot
+         *     be finished, the connection breaks off, so that nobody takes a part for the whole: the JSON is then incomplete.
+         *     It ends when the session does, and after 15 minutes.
+         *
+         *     A user has one export at a time. The next may begin a minute after the end of the last, or three times as long
+         *     after it as that took. Exports are in the audit log, and among the `notices` of `GET /user/sessions`.
+         */
+        get: operations["exportCurrentUser"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/user/sessions": {
         parameters: {
             query?: never;
@@ -1070,6 +1099,8 @@ export interface components {
              *     `password-changed`, `email-changed`: the change ended all other sessions.
              *
              *     `username-changed`: the user has another username.
+             *
+             *     `data-exported`: somebody with a token of the user began an export of everything.
              * @example refresh-reused
              */
             event: string;
@@ -1788,8 +1819,8 @@ export interface components {
              */
             action: string;
             /**
-             * @description What it was done to: `user:ID`, `session:ID`, `key:KID`, `network:…`, `before:…`, `everybody`, or `account:…`
-             *     with the hash of an email that belonged to nobody.
+             * @description What it was done to: `user:ID`, `session:ID`, `key:KID`, `network:…`, `before:…`, `everybody`, or
+             *     `account:…` with the hash of an email that belonged to nobody.
              * @example user:1
              */
             target: string;
@@ -1865,6 +1896,235 @@ export interface components {
              * @example 2026-02-19T03:22:56.637Z
              */
             endsAt: string | null;
+        };
+        /** @description All that is a user's. */
+        UserExportEnvelope: {
+            export: components["schemas"]["UserExport"];
+        };
+        /** @description All that is a user's. The lists have no highest number of rows. */
+        UserExport: {
+            account: components["schemas"]["ExportedAccount"];
+            /** @description Usernames that the user had and that nobody else can take yet. */
+            formerNames: components["schemas"]["ExportedName"][];
+            /** @description The sessions that are not over, the oldest first. */
+            sessions: components["schemas"]["Session"][];
+            /** @description Whom the user follows. */
+            following: components["schemas"]["ExportedFollow"][];
+            /** @description The articles that the user marked as favourite. */
+            favorites: components["schemas"]["ExportedFavorite"][];
+            /** @description What the user wrote, the oldest first. */
+            articles: components["schemas"]["ExportedArticle"][];
+            /** @description The slugs that articles of the user had. */
+            formerSlugs: components["schemas"]["ExportedSlug"][];
+            /** @description What the user said below articles, the oldest first. */
+            comments: components["schemas"]["ExportedComment"][];
+            /** @description What the user did and what was done to the account, the newest first. */
+            events: components["schemas"]["ExportedEvent"][];
+        };
+        /** @description The account and the profile. */
+        ExportedAccount: {
+            /**
+             * @description The id of the user.
+             * @example 1
+             */
+            id: number;
+            /**
+             * @description The public name.
+             * @example jake
+             */
+            username: string;
+            /**
+             * @description The email with which the user logs in.
+             * @example jake@example.com
+             */
+            email: string;
+            /**
+             * @description What the user may do beyond what everybody may.
+             * @example user
+             */
+            role: string;
+            /**
+             * @description A few words about oneself.
+             * @example I like to skateboard
+             */
+            bio: string | null;
+            /**
+             * @description The URL of a picture.
+             * @example https://example.com/jake.png
+             */
+            image: string | null;
+            /**
+             * Format: date-time
+             * @description When the account was made, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When the account was last changed, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            updatedAt: string;
+            /**
+             * @description How many people follow the user.
+             * @example 0
+             */
+            followersCount: number;
+        };
+        /** @description A username that the user had. */
+        ExportedName: {
+            /**
+             * @description The name in lower case.
+             * @example jacob
+             */
+            username: string;
+            /**
+             * Format: date-time
+             * @description Until when nobody else can take it, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            until: string;
+        };
+        /** @description Somebody whom the user follows. */
+        ExportedFollow: {
+            /**
+             * @description Their public name.
+             * @example jane
+             */
+            username: string;
+        };
+        /** @description An article that the user marked as favourite. */
+        ExportedFavorite: {
+            /**
+             * @description The slug of the article.
+             * @example how-to-train-your-dragon
+             */
+            slug: string;
+        };
+        /** @description An article of the user's. */
+        ExportedArticle: {
+            /**
+             * @description The slug of the article.
+             * @example how-to-train-your-dragon
+             */
+            slug: string;
+            /**
+             * @description The headline.
+             * @example How to train your dragon
+             */
+            title: string;
+            /**
+             * @description What the article is about.
+             * @example Ever wonder how?
+             */
+            description: string;
+            /**
+             * @description The text.
+             * @example You have to believe
+             */
+            body: string;
+            /**
+             * @description Its tags.
+             * @example [
+             *       "dragons",
+             *       "training"
+             *     ]
+             */
+            tagList: string[];
+            /**
+             * @description How many people marked it as favourite.
+             * @example 0
+             */
+            favoritesCount: number;
+            /**
+             * Format: date-time
+             * @description When the article was published, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When the article was last changed, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            updatedAt: string;
+        };
+        /** @description A slug that an article of the user's had. */
+        ExportedSlug: {
+            /**
+             * @description The slug that it had.
+             * @example how-to-train-your-dragon
+             */
+            slug: string;
+            /**
+             * @description The slug that it has.
+             * @example how-to-train-your-dragon
+             */
+            article: string;
+        };
+        /** @description A comment of the user's. */
+        ExportedComment: {
+            /**
+             * @description The id of the comment.
+             * @example 1
+             */
+            id: number;
+            /**
+             * @description The slug of the article.
+             * @example how-to-train-your-dragon
+             */
+            article: string;
+            /**
+             * @description The text.
+             * @example His name was my name too.
+             */
+            body: string;
+            /**
+             * Format: date-time
+             * @description When the comment was written, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            createdAt: string;
+        };
+        /** @description Something that the user did, or that was done to the account. */
+        ExportedEvent: {
+            /**
+             * Format: date-time
+             * @description When it happened, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            at: string;
+            /**
+             * @description Who did it: `user`, `admin`, `anonymous` who had proven nothing, `cli` for a command, or `system` for the
+             *     program by itself; more words may come in time.
+             * @example user
+             */
+            actor: string;
+            /**
+             * @description What was done, in one word; more words may come in time.
+             * @example registered
+             */
+            action: string;
+            /**
+             * @description What it was done to.
+             * @example user:1
+             */
+            target: string;
+            /**
+             * @description The IP address that it came from; empty if unknown, or if somebody else did it by their right.
+             * @example 192.0.2.7
+             */
+            ipAddress: string;
+            /**
+             * @description What the client called itself; empty like the IP address.
+             * @example Mozilla/5.0
+             */
+            userAgent: string;
+            /**
+             * @description How many events like it this one stands for.
+             * @example 1
+             */
+            count: number;
         };
         /** @description What every error looks like. */
         ErrorEnvelope: {
@@ -2825,6 +3085,19 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /**
+         * @description An export of the user is under way, or was lately, or the server makes as many as it can. Wait before the next
+         *     try.
+         */
+        TooManyExports: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description The server has a fault. Its log has the details under the request's id. */
         InternalError: {
             headers: {
@@ -3008,6 +3281,16 @@ export type AuditEvent = components['schemas']['AuditEvent'];
 export type SigningKeyList = components['schemas']['SigningKeyList'];
 export type SigningKeyEnvelope = components['schemas']['SigningKeyEnvelope'];
 export type SigningKey = components['schemas']['SigningKey'];
+export type UserExportEnvelope = components['schemas']['UserExportEnvelope'];
+export type UserExport = components['schemas']['UserExport'];
+export type ExportedAccount = components['schemas']['ExportedAccount'];
+export type ExportedName = components['schemas']['ExportedName'];
+export type ExportedFollow = components['schemas']['ExportedFollow'];
+export type ExportedFavorite = components['schemas']['ExportedFavorite'];
+export type ExportedArticle = components['schemas']['ExportedArticle'];
+export type ExportedSlug = components['schemas']['ExportedSlug'];
+export type ExportedComment = components['schemas']['ExportedComment'];
+export type ExportedEvent = components['schemas']['ExportedEvent'];
 export type ErrorEnvelope = components['schemas']['ErrorEnvelope'];
 export type Errors = components['schemas']['Errors'];
 export type ResponseNotModified = components['responses']['NotModified'];
@@ -3065,6 +3348,7 @@ export type ResponseAccountChangeInvalid = components['responses']['AccountChang
 export type ResponseAuditFilterInvalid = components['responses']['AuditFilterInvalid'];
 export type ResponseRotationInvalid = components['responses']['RotationInvalid'];
 export type ResponseTooManyKeys = components['responses']['TooManyKeys'];
+export type ResponseTooManyExports = components['responses']['TooManyExports'];
 export type ResponseInternalError = components['responses']['InternalError'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterUsername = components['parameters']['Username'];
@@ -3300,6 +3584,113 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    exportCurrentUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All that is the user's. */
+            200: {
+                headers: {
+                    /**
+                     * @description Says to keep the answer as a file.
+                     * @example attachment; filename="conduit-export.json"
+                     */
+                    "Content-Disposition": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "export": {
+                     *         "account": {
+                     *           "id": 1,
+                     *           "username": "jake",
+                     *           "email": "jake@example.com",
+                     *           "role": "user",
+                     *           "bio": null,
+                     *           "image": null,
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "updatedAt": "2026-02-18T03:22:56.637Z",
+                     *           "followersCount": 0
+                     *         },
+                     *         "formerNames": [],
+                     *         "sessions": [
+                     *           {
+                     *             "id": "6DU6SQDSNCEOUM77E6AUP5IW4P",
+                     *             "createdAt": "2026-02-18T03:22:56.637Z",
+                     *             "lastSeenAt": "2026-02-18T03:22:56.637Z",
+                     *             "expiresAt": "2026-02-19T03:22:56.637Z",
+                     *             "ipAddress": "192.0.2.7",
+                     *             "userAgent": "Mozilla/5.0",
+                     *             "current": true
+                     *           }
+                     *         ],
+                     *         "following": [],
+                     *         "favorites": [],
+                     *         "articles": [
+                     *           {
+                     *             "slug": "how-to-train-your-dragon",
+                     *             "title": "How to train your dragon",
+                     *             "description": "Ever wonder how?",
+                     *             "body": "You have to believe",
+                     *             "tagList": [
+                     *               "dragons",
+                     *               "training"
+                     *             ],
+                     *             "favoritesCount": 0,
+                     *             "createdAt": "2026-02-18T03:22:56.637Z",
+                     *             "updatedAt": "2026-02-18T03:22:56.637Z"
+                     *           }
+                     *         ],
+                     *         "formerSlugs": [],
+                     *         "comments": [],
+                     *         "events": [
+                     *           {
+                     *             "at": "2026-02-18T03:22:56.637Z",
+                     *             "actor": "user",
+                     *             "action": "data-exported",
+                     *             "target": "user:1",
+                     *             "ipAddress": "192.0.2.7",
+                     *             "userAgent": "Mozilla/5.0",
+                     *             "count": 1
+                     *           },
+                     *           {
+                     *             "at": "2026-02-18T03:22:56.637Z",
+                     *             "actor": "user",
+                     *             "action": "login",
+                     *             "target": "session:6DU6SQDSNCEOUM77E6AUP5IW4P",
+                     *             "ipAddress": "192.0.2.7",
+                     *             "userAgent": "Mozilla/5.0",
+                     *             "count": 1
+                     *           },
+                     *           {
+                     *             "at": "2026-02-18T03:22:56.637Z",
+                     *             "actor": "user",
+                     *             "action": "registered",
+                     *             "target": "user:1",
+                     *             "ipAddress": "192.0.2.7",
+                     *             "userAgent": "Mozilla/5.0",
+                     *             "count": 1
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UserExportEnvelope"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            422: components["responses"]["QueryInvalid"];
+            429: components["responses"]["TooManyExports"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getSessions: {
         parameters: {
             query?: never;
@@ -3339,6 +3730,12 @@ export interface operations {
                      *           "at": "2026-02-18T03:38:56.637Z",
                      *           "ipAddress": "198.51.100.3",
                      *           "userAgent": "curl/8.5.0"
+                     *         },
+                     *         {
+                     *           "event": "data-exported",
+                     *           "at": "2026-02-18T03:22:56.637Z",
+                     *           "ipAddress": "192.0.2.7",
+                     *           "userAgent": "Mozilla/5.0"
                      *         }
                      *       ]
                      *     }

@@ -1,4 +1,7 @@
--- Loses the names of those who ran commands.
+-- Loses the names of those who ran commands, and who has had an export made lately.
+drop index comments_author_id;
+create index comments_author_id on comments (author_id);
+drop table exports;
 drop index users_admins;
 drop trigger audit_events_actor;
 create trigger audit_events_actor before insert on audit_events

@@ -13,3 +13,14 @@ end;
 
 -- Whether an admin would be left is asked with each change that may take the last one away.
 create index users_admins on users (id) where role = 'admin';
+
+-- Who has an export of their account made, or had one lately. The id names the export that is under way.
+create table exports (
+    user_id integer primary key references users (id) on delete cascade,
+    id      text not null,
+    until   timestamp not null  -- no other begins before
+);
+
+-- An export reads the comments of a user page by page.
+drop index comments_author_id;
+create index comments_author_id on comments (author_id, id);
