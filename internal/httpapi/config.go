@@ -51,6 +51,9 @@ type Config struct {
 	BodyTime time.Duration
 	BodyRate int
 
+	// PieceTime is how long a client may take for 64 KiB of an answer that is streamed; zero for 20 seconds.
+	PieceTime time.Duration
+
 	// Replicas, if set, answer reads. Clients are told what these have to show.
 	Replicas Replicas
 

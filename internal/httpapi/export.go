@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,7 +27,7 @@ func (h *handlers) ExportCurrentUser(
 		return nil, err
 	}
 	requestFrom(ctx).streams = true
-	return exportStream{ctx, export, h.Log}, nil
+	return exportStream{ctx, export, h.Log, cmp.Or(h.PieceTime, pieceTime)}, nil
 }
 
 // exportHeaders answers HEAD, which begins no export.
@@ -48,6 +49,7 @@ type exportStream struct {
 	ctx    context.Context //nolint:containedctx // of the request: the generated interface has no other way for it
 	export *identity.Export
 	log    *slog.Logger
+	pace   time.Duration // for a piece
 }
 
 // VisitExportCurrentUserResponse writes the answer. An error before anything was sent is answered as any other. After
@@ -55,7 +57,7 @@ type exportStream struct {
 func (e exportStream) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
 	defer e.export.End(e.ctx)
 	request := requestFrom(e.ctx)
-	pieces := &pieces{to: w, control: http.NewResponseController(request.answer)}
+	pieces := &pieces{to: w, control: http.NewResponseController(request.answer), pace: e.pace}
 	// The server's own limits are for answers that are made before they are sent.
 	if err := pieces.control.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("export: %w", err)
@@ -114,12 +116,13 @@ func (e exportStream) write(out *bufio.Writer) error {
 // An answer that is streamed goes out in pieces, each of which a client has to take in a while.
 const (
 	pieceSize = 64 << 10
-	pieceTime = 20 * time.Second
+	pieceTime = 20 * time.Second // unless Config says otherwise
 )
 
 type pieces struct {
 	to      http.ResponseWriter
 	control *http.ResponseController
+	pace    time.Duration
 	sent    bool
 }
 
@@ -131,7 +134,7 @@ func (p *pieces) Write(text []byte) (written int, err error) {
 	}
 	for len(text) > 0 && err == nil {
 		piece := text[:min(len(text), pieceSize)]
-		if err := p.control.SetWriteDeadline(time.Now().Add(pieceTime)); err != nil {
+		if err := p.control.SetWriteDeadline(time.Now().Add(p.pace)); err != nil {
 			return written, err
 		}
 		var n int

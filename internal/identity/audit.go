@@ -61,7 +61,7 @@ const (
 	EmailChanged          Action = "email-changed"    // which ends all other sessions
 	ChangeRefused         Action = "change-refused"   // to a name or email that somebody else has
 	ChangeThrottled       Action = "change-throttled" // of name, email or password
-	DataExported          Action = "data-exported" // an export of all that is the user's has begun
+	DataExported          Action = "data-exported"    // an export of all that is the user's has begun
 	AccountDeleted        Action = "account-deleted"
 	AccountDisabled       Action = "account-disabled" // which ends all sessions
 	AccountEnabled        Action = "account-enabled"
