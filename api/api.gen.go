@@ -325,6 +325,26 @@ type AccountSessionList struct {
 	Sessions []AccountSession `json:"sessions"`
 }
 
+// AnswerChallengeInput A challenge and a code that answers it.
+type AnswerChallengeInput struct {
+	// Code A code of the authenticator app, or a recovery code. Blanks and dashes in it do not count.
+	//
+	//
+	// Example: 205719
+	Code string `json:"code"`
+
+	// Token The token of the challenge.
+	//
+	// Example: 7KQ2XZ5M3VNTPBW4RJ6YHDCL2E.GQ5XV2WQ7ZMNTPBW4RJ6YHDCLA
+	Token string `json:"token"`
+}
+
+// AnswerChallengeRequest The body of `answerChallenge`.
+type AnswerChallengeRequest struct {
+	// Challenge A challenge and a code that answers it.
+	Challenge AnswerChallengeInput `json:"challenge"`
+}
+
 // Article An article with its body.
 type Article struct {
 	// Author What everybody may see of a person.
@@ -523,6 +543,32 @@ type AuditEventList struct {
 	NextCursor nullable.Nullable[string] `json:"nextCursor"`
 }
 
+// Challenge What a login still needs.
+type Challenge struct {
+	// ExpiresAt When the challenge ends, in UTC.
+	//
+	// Example: 2026-02-18T04:16:26.637Z
+	ExpiresAt Timestamp `json:"expiresAt"`
+
+	// Factors What answers it; more words may come in time. `totp`: a code of the authenticator app. `recovery-code`: a
+	// recovery code.
+	//
+	//
+	// Example: ["totp","recovery-code"]
+	Factors []string `json:"factors"`
+
+	// Token For `answerChallenge`, and good for nothing else.
+	//
+	// Example: 7KQ2XZ5M3VNTPBW4RJ6YHDCL2E.GQ5XV2WQ7ZMNTPBW4RJ6YHDCLA
+	Token string `json:"token"`
+}
+
+// ChallengeEnvelope A login that lacks a second factor.
+type ChallengeEnvelope struct {
+	// Challenge What a login still needs.
+	Challenge Challenge `json:"challenge"`
+}
+
 // Comment A comment below an article.
 type Comment struct {
 	// Author A person as shown in lists of articles and beside comments.
@@ -566,6 +612,19 @@ type CommentList struct {
 	NextCursor nullable.Nullable[string] `json:"nextCursor"`
 }
 
+// CredentialsInput The email and password of an account.
+type CredentialsInput struct {
+	// Email The email of the account, in upper or lower case.
+	//
+	// Example: jake@example.com
+	Email string `json:"email"`
+
+	// Password The password of the account.
+	//
+	// Example: jakes secret
+	Password string `json:"password"`
+}
+
 // DeleteUserInput The password, which shows that the user asks, and not somebody at their desk.
 type DeleteUserInput struct {
 	// Password The password of the account.
@@ -578,6 +637,20 @@ type DeleteUserInput struct {
 type DeleteUserRequest struct {
 	// User The password, which shows that the user asks, and not somebody at their desk.
 	User DeleteUserInput `json:"user"`
+}
+
+// EnrolTotpInput The password, which shows that the user asks, and not somebody with their token.
+type EnrolTotpInput struct {
+	// Password The password of the account.
+	//
+	// Example: jakes secret
+	Password string `json:"password"`
+}
+
+// EnrolTotpRequest The body of `enrolTotp`.
+type EnrolTotpRequest struct {
+	// Factor The password, which shows that the user asks, and not somebody with their token.
+	Factor EnrolTotpInput `json:"factor"`
 }
 
 // ErrorEnvelope What every error looks like.
@@ -792,6 +865,40 @@ type ExportedSlug struct {
 	Slug string `json:"slug"`
 }
 
+// FactorCodeInput A code, which shows that the user has the factor.
+type FactorCodeInput struct {
+	// Code A code of the authenticator app, or, where the app has been added, a recovery code. Blanks and dashes in it do not count.
+	//
+	//
+	// Example: 730164
+	Code string `json:"code"`
+}
+
+// FactorCodeRequest The body of what takes a code of a second factor.
+type FactorCodeRequest struct {
+	// Factor A code, which shows that the user has the factor.
+	Factor FactorCodeInput `json:"factor"`
+}
+
+// Factors What a login of the user takes beside the password.
+type Factors struct {
+	// RecoveryCodesLeft How many recovery codes were not used yet.
+	//
+	// Example: 10
+	RecoveryCodesLeft int32 `json:"recoveryCodesLeft"`
+
+	// TotpSince Since when the user has an authenticator app, in UTC; null if there is none.
+	//
+	// Example: 2026-02-18T04:09:56.637Z
+	TotpSince nullable.Nullable[Timestamp] `json:"totpSince"`
+}
+
+// FactorsEnvelope The second factors of a user.
+type FactorsEnvelope struct {
+	// Factors What a login of the user takes beside the password.
+	Factors Factors `json:"factors"`
+}
+
 // Introspection What is known of a token (RFC 7662, section 2.2). All but `active` is left out of a token that does not count. A
 // refresh token has neither `aud` nor `jti`.
 type Introspection struct {
@@ -948,8 +1055,14 @@ type JwkSet struct {
 	Keys []Jwk `json:"keys"`
 }
 
-// LoginUserInput The email and password of an account.
+// LoginUserInput The email and password of an account, and a code if it has a second factor.
 type LoginUserInput struct {
+	// Code A code of the authenticator app, or a recovery code. An empty one counts as none. Blanks and dashes in it do not count.
+	//
+	//
+	// Example: 861945
+	Code string `json:"code,omitempty"`
+
 	// Email The email of the account, in upper or lower case.
 	//
 	// Example: jake@example.com
@@ -963,7 +1076,7 @@ type LoginUserInput struct {
 
 // LoginUserRequest The body of `login`.
 type LoginUserRequest struct {
-	// User The email and password of an account.
+	// User The email and password of an account, and a code if it has a second factor.
 	User LoginUserInput `json:"user"`
 }
 
@@ -1010,10 +1123,30 @@ type NewCommentRequest struct {
 	Comment NewCommentInput `json:"comment"`
 }
 
+// NewProofInput What shows that the user asks, and not somebody with their token.
+type NewProofInput struct {
+	// Code A code of the authenticator app, or a recovery code. An empty one counts as none. Blanks and dashes in it do not count.
+	//
+	//
+	// Example: 418273
+	Code string `json:"code,omitempty"`
+
+	// Password The password of the account.
+	//
+	// Example: jakes secret
+	Password string `json:"password"`
+}
+
+// NewProofRequest The body of `createProof`.
+type NewProofRequest struct {
+	// Proof What shows that the user asks, and not somebody with their token.
+	Proof NewProofInput `json:"proof"`
+}
+
 // NewSessionRequest The body of `createSession`.
 type NewSessionRequest struct {
 	// Session The email and password of an account.
-	Session LoginUserInput `json:"session"`
+	Session CredentialsInput `json:"session"`
 }
 
 // NewUserInput What registration needs.
@@ -1061,6 +1194,12 @@ type Notice struct {
 	// `username-changed`: the user has another username.
 	//
 	// `data-exported`: somebody with a token of the user began an export of everything.
+	//
+	// `factor-added`, `factor-removed`: an authenticator app was added or removed, which ended all other sessions.
+	//
+	// `factor-failed`: somebody with the password, or in a session, gave a code that was not right.
+	//
+	// `recovery-code-used`, `recovery-codes-made`: a recovery code was used, or there are new ones.
 	//
 	//
 	// Example: refresh-reused
@@ -1148,6 +1287,36 @@ type ProfileSummary struct {
 	//
 	// Example: jake
 	Username string `json:"username"`
+}
+
+// Proof By what and when a session's user has proven who they are, as `getSessions` shows it.
+type Proof struct {
+	// Acr How strong the session is.
+	//
+	// Example: aal2
+	Acr string `json:"acr"`
+
+	// Amr The methods (RFC 8176).
+	//
+	// Example: ["pwd","otp","mfa"]
+	Amr []string `json:"amr"`
+
+	// ProvedAt When the user last proved who they are, in UTC.
+	//
+	// Example: 2026-02-18T04:11:26.637Z
+	ProvedAt Timestamp `json:"provedAt"`
+}
+
+// ProofEnvelope How strong a session is.
+type ProofEnvelope struct {
+	// Proof By what and when a session's user has proven who they are, as `getSessions` shows it.
+	Proof Proof `json:"proof"`
+}
+
+// RecoveryCodes Recovery codes, for when the authenticator app is lost.
+type RecoveryCodes struct {
+	// RecoveryCodes The codes.
+	RecoveryCodes []string `json:"recoveryCodes"`
 }
 
 // RefreshSessionInput The refresh token, which shows that the session is the caller's.
@@ -1395,6 +1564,35 @@ type TagList struct {
 	Tags []string `json:"tags"`
 }
 
+// Totp The secret of an authenticator app, in the ways in which an app takes it.
+type Totp struct {
+	// ExpiresAt Until when it can be confirmed, in UTC.
+	//
+	// Example: 2026-02-18T04:18:56.637Z
+	ExpiresAt Timestamp `json:"expiresAt"`
+
+	// QrCode The URL as a QR code, an SVG picture.
+	//
+	// Example: <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 57 57"></svg>
+	QrCode string `json:"qrCode"`
+
+	// Secret In base32, to type.
+	//
+	// Example: JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP
+	Secret string `json:"secret"`
+
+	// Url To open on the device that has the app.
+	//
+	// Example: otpauth://totp/conduit.example.com:jake?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP
+	Url string `json:"url"`
+}
+
+// TotpEnvelope An authenticator app that is about to be added.
+type TotpEnvelope struct {
+	// Totp The secret of an authenticator app, in the ways in which an app takes it.
+	Totp Totp `json:"totp"`
+}
+
 // UpdateAccountInput What is to change of an account; a member that is not sent stays as it is.
 type UpdateAccountInput struct {
 	// Disabled Whether the user is shut out.
@@ -1620,6 +1818,9 @@ type BodyTooSlow = ErrorEnvelope
 // ChangeInvalid What every error looks like.
 type ChangeInvalid = ErrorEnvelope
 
+// CodeInvalid What every error looks like.
+type CodeInvalid = ErrorEnvelope
+
 // CommentForbidden What every error looks like.
 type CommentForbidden = ErrorEnvelope
 
@@ -1631,6 +1832,18 @@ type CommentNotFound = ErrorEnvelope
 
 // CredentialsMissing What every error looks like.
 type CredentialsMissing = ErrorEnvelope
+
+// EnrolmentNotFound What every error looks like.
+type EnrolmentNotFound = ErrorEnvelope
+
+// FactorNotFound What every error looks like.
+type FactorNotFound = ErrorEnvelope
+
+// FactorRequired What every error looks like.
+type FactorRequired = ErrorEnvelope
+
+// FactorTaken What every error looks like.
+type FactorTaken = ErrorEnvelope
 
 // FollowInvalid What every error looks like.
 type FollowInvalid = ErrorEnvelope
@@ -1645,6 +1858,9 @@ type FormTooSlow = OAuthErrorEnvelope
 
 // InternalError What every error looks like.
 type InternalError = ErrorEnvelope
+
+// InvalidChallenge What every error looks like.
+type InvalidChallenge = ErrorEnvelope
 
 // InvalidClient An error of the operations that OAuth describes: what every error looks like, with the code of RFC 6749 (section
 // 5.2) beside it.
@@ -1668,6 +1884,9 @@ type LastAdmin = ErrorEnvelope
 // ListIdInvalid What every error looks like.
 type ListIdInvalid = ErrorEnvelope
 
+// LoginInvalid What every error looks like.
+type LoginInvalid = ErrorEnvelope
+
 // NoSuchSession What every error looks like.
 type NoSuchSession = ErrorEnvelope
 
@@ -1685,6 +1904,12 @@ type PasswordInvalid = ErrorEnvelope
 
 // ProfileNotFound What every error looks like.
 type ProfileNotFound = ErrorEnvelope
+
+// ProofInvalid What every error looks like.
+type ProofInvalid = ErrorEnvelope
+
+// ProofRequired What every error looks like.
+type ProofRequired = ErrorEnvelope
 
 // QueryInvalid What every error looks like.
 type QueryInvalid = ErrorEnvelope
@@ -1733,11 +1958,17 @@ type TooManyChanges = ErrorEnvelope
 // 5.2) beside it.
 type TooManyClientErrors = OAuthErrorEnvelope
 
+// TooManyCodes What every error looks like.
+type TooManyCodes = ErrorEnvelope
+
 // TooManyExports What every error looks like.
 type TooManyExports = ErrorEnvelope
 
 // TooManyKeys What every error looks like.
 type TooManyKeys = ErrorEnvelope
+
+// TooManyLogins What every error looks like.
+type TooManyLogins = ErrorEnvelope
 
 // TooManyRegistrations What every error looks like.
 type TooManyRegistrations = ErrorEnvelope
@@ -1895,6 +2126,9 @@ type RevokeTokenFormdataRequestBody = RevocationRequest
 // CreateSessionJSONRequestBody defines body for CreateSession for application/json ContentType.
 type CreateSessionJSONRequestBody = NewSessionRequest
 
+// AnswerChallengeJSONRequestBody defines body for AnswerChallenge for application/json ContentType.
+type AnswerChallengeJSONRequestBody = AnswerChallengeRequest
+
 // RefreshSessionJSONRequestBody defines body for RefreshSession for application/json ContentType.
 type RefreshSessionJSONRequestBody = RefreshSessionRequest
 
@@ -1903,6 +2137,21 @@ type DeleteCurrentUserJSONRequestBody = DeleteUserRequest
 
 // UpdateCurrentUserJSONRequestBody defines body for UpdateCurrentUser for application/json ContentType.
 type UpdateCurrentUserJSONRequestBody = UpdateUserRequest
+
+// CreateRecoveryCodesJSONRequestBody defines body for CreateRecoveryCodes for application/json ContentType.
+type CreateRecoveryCodesJSONRequestBody = FactorCodeRequest
+
+// RemoveTotpJSONRequestBody defines body for RemoveTotp for application/json ContentType.
+type RemoveTotpJSONRequestBody = FactorCodeRequest
+
+// EnrolTotpJSONRequestBody defines body for EnrolTotp for application/json ContentType.
+type EnrolTotpJSONRequestBody = EnrolTotpRequest
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = FactorCodeRequest
+
+// CreateProofJSONRequestBody defines body for CreateProof for application/json ContentType.
+type CreateProofJSONRequestBody = NewProofRequest
 
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = NewUserRequest
@@ -2325,6 +2574,8 @@ type ClientInterface interface {
 	// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
 	// lasts minutes, and a refresh token.
 	//
+	// If the user has a second factor, the answer is 202 with a challenge, which `answerChallenge` takes with a code.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /sessions (the `CreateSession` operationId).
@@ -2335,10 +2586,34 @@ type ClientInterface interface {
 	// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
 	// lasts minutes, and a refresh token.
 	//
+	// If the user has a second factor, the answer is 202 with a challenge, which `answerChallenge` takes with a code.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /sessions (the `CreateSession` operationId).
 	CreateSession(ctx context.Context, body CreateSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AnswerChallengeWithBody Log in with a second factor
+	//
+	// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
+	// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+	// After a code that is not right it can be answered again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
+	AnswerChallengeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AnswerChallenge Log in with a second factor
+	//
+	// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
+	// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+	// After a code that is not right it can be answered again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
+	AnswerChallenge(ctx context.Context, body AnswerChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RefreshSessionWithBody Get the next short tokens
 	//
@@ -2486,6 +2761,121 @@ type ClientInterface interface {
 	// Corresponds with GET /user/export (the `ExportCurrentUser` operationId).
 	ExportCurrentUser(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetFactors Read which second factors the user has
+	//
+	// Says whether the user has an authenticator app, and how many recovery codes are left.
+	//
+	// Corresponds with GET /user/factors (the `GetFactors` operationId).
+	GetFactors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRecoveryCodesWithBody Get new recovery codes
+	//
+	// Answers with ten new recovery codes. Those from before are over. It takes a code.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /user/factors/recovery-codes (the `CreateRecoveryCodes` operationId).
+	CreateRecoveryCodesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRecoveryCodes Get new recovery codes
+	//
+	// Answers with ten new recovery codes. Those from before are over. It takes a code.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /user/factors/recovery-codes (the `CreateRecoveryCodes` operationId).
+	CreateRecoveryCodes(ctx context.Context, body CreateRecoveryCodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveTotpWithBody Remove the authenticator app
+	//
+	// Removes the app and the recovery codes, if the code is one of them. All other sessions of the user end.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with DELETE /user/factors/totp (the `RemoveTotp` operationId).
+	RemoveTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveTotp Remove the authenticator app
+	//
+	// Removes the app and the recovery codes, if the code is one of them. All other sessions of the user end.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with DELETE /user/factors/totp (the `RemoveTotp` operationId).
+	RemoveTotp(ctx context.Context, body RemoveTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnrolTotpWithBody Begin to add an authenticator app
+	//
+	// Answers with a new secret for an authenticator app (TOTP, RFC 6238): as text, as a URL, and as a picture for the
+	// app to photograph. It counts for nothing until `confirmTotp` gets a code of it. Only the session that began can
+	// confirm it, within ten minutes. A later call takes the place of this one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /user/factors/totp (the `EnrolTotp` operationId).
+	EnrolTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnrolTotp Begin to add an authenticator app
+	//
+	// Answers with a new secret for an authenticator app (TOTP, RFC 6238): as text, as a URL, and as a picture for the
+	// app to photograph. It counts for nothing until `confirmTotp` gets a code of it. Only the session that began can
+	// confirm it, within ten minutes. A later call takes the place of this one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /user/factors/totp (the `EnrolTotp` operationId).
+	EnrolTotp(ctx context.Context, body EnrolTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTotpWithBody Add the authenticator app
+	//
+	// Adds the app of `enrolTotp`, which shows the code, and answers with ten recovery codes. From now on a login takes
+	// a code beside the password. All other sessions of the user end.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
+	ConfirmTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTotp Add the authenticator app
+	//
+	// Adds the app of `enrolTotp`, which shows the code, and answers with ten recovery codes. From now on a login takes
+	// a code beside the password. All other sessions of the user end.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
+	ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProofWithBody Prove once more who is asking
+	//
+	// A server may ask for a fresh proof before it changes a password, an email or a factor, or deletes an account. It
+	// then answers such a request with 403 and `WWW-Authenticate: Bearer error="insufficient_user_authentication"`,
+	// and says in `max_age` how many seconds old a proof may be (RFC 9470). This operation takes the proof. Then the
+	// request can be sent again, with the same token.
+	//
+	// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
+	// code.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /user/proofs (the `CreateProof` operationId).
+	CreateProofWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProof Prove once more who is asking
+	//
+	// A server may ask for a fresh proof before it changes a password, an email or a factor, or deletes an account. It
+	// then answers such a request with 403 and `WWW-Authenticate: Bearer error="insufficient_user_authentication"`,
+	// and says in `max_age` how many seconds old a proof may be (RFC 9470). This operation takes the proof. Then the
+	// request can be sent again, with the same token.
+	//
+	// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
+	// code.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /user/proofs (the `CreateProof` operationId).
+	CreateProof(ctx context.Context, body CreateProofJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteOtherSessions Log out everywhere else
 	//
 	// Ends all sessions of the logged-in user except the one of the token.
@@ -2536,6 +2926,9 @@ type ClientInterface interface {
 	// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
 	// the same time.
 	//
+	// A user with a second factor sends a `code` as well. If the password is right and there is no code, the answer is
+	// 403.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /users/login (the `Login` operationId).
@@ -2545,6 +2938,9 @@ type ClientInterface interface {
 	//
 	// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
 	// the same time.
+	//
+	// A user with a second factor sends a `code` as well. If the password is right and there is no code, the answer is
+	// 403.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3270,6 +3666,8 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 // Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
 // lasts minutes, and a refresh token.
 //
+// If the user has a second factor, the answer is 202 with a challenge, which `answerChallenge` takes with a code.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /sessions (the `CreateSession` operationId).
@@ -3290,11 +3688,55 @@ func (c *Client) CreateSessionWithBody(ctx context.Context, contentType string, 
 // Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
 // lasts minutes, and a refresh token.
 //
+// If the user has a second factor, the answer is 202 with a challenge, which `answerChallenge` takes with a code.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /sessions (the `CreateSession` operationId).
 func (c *Client) CreateSession(ctx context.Context, body CreateSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateSessionRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AnswerChallengeWithBody Log in with a second factor
+//
+// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
+// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+// After a code that is not right it can be answered again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
+func (c *Client) AnswerChallengeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAnswerChallengeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AnswerChallenge Log in with a second factor
+//
+// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
+// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+// After a code that is not right it can be answered again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
+func (c *Client) AnswerChallenge(ctx context.Context, body AnswerChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAnswerChallengeRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3551,6 +3993,231 @@ func (c *Client) ExportCurrentUser(ctx context.Context, reqEditors ...RequestEdi
 	return c.Client.Do(req)
 }
 
+// GetFactors Read which second factors the user has
+//
+// Says whether the user has an authenticator app, and how many recovery codes are left.
+//
+// Corresponds with GET /user/factors (the `GetFactors` operationId).
+func (c *Client) GetFactors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFactorsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRecoveryCodesWithBody Get new recovery codes
+//
+// Answers with ten new recovery codes. Those from before are over. It takes a code.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /user/factors/recovery-codes (the `CreateRecoveryCodes` operationId).
+func (c *Client) CreateRecoveryCodesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRecoveryCodesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRecoveryCodes Get new recovery codes
+//
+// Answers with ten new recovery codes. Those from before are over. It takes a code.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /user/factors/recovery-codes (the `CreateRecoveryCodes` operationId).
+func (c *Client) CreateRecoveryCodes(ctx context.Context, body CreateRecoveryCodesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRecoveryCodesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveTotpWithBody Remove the authenticator app
+//
+// Removes the app and the recovery codes, if the code is one of them. All other sessions of the user end.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with DELETE /user/factors/totp (the `RemoveTotp` operationId).
+func (c *Client) RemoveTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveTotpRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveTotp Remove the authenticator app
+//
+// Removes the app and the recovery codes, if the code is one of them. All other sessions of the user end.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with DELETE /user/factors/totp (the `RemoveTotp` operationId).
+func (c *Client) RemoveTotp(ctx context.Context, body RemoveTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveTotpRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnrolTotpWithBody Begin to add an authenticator app
+//
+// Answers with a new secret for an authenticator app (TOTP, RFC 6238): as text, as a URL, and as a picture for the
+// app to photograph. It counts for nothing until `confirmTotp` gets a code of it. Only the session that began can
+// confirm it, within ten minutes. A later call takes the place of this one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /user/factors/totp (the `EnrolTotp` operationId).
+func (c *Client) EnrolTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnrolTotpRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnrolTotp Begin to add an authenticator app
+//
+// Answers with a new secret for an authenticator app (TOTP, RFC 6238): as text, as a URL, and as a picture for the
+// app to photograph. It counts for nothing until `confirmTotp` gets a code of it. Only the session that began can
+// confirm it, within ten minutes. A later call takes the place of this one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /user/factors/totp (the `EnrolTotp` operationId).
+func (c *Client) EnrolTotp(ctx context.Context, body EnrolTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnrolTotpRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTotpWithBody Add the authenticator app
+//
+// Adds the app of `enrolTotp`, which shows the code, and answers with ten recovery codes. From now on a login takes
+// a code beside the password. All other sessions of the user end.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
+func (c *Client) ConfirmTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTotpRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTotp Add the authenticator app
+//
+// Adds the app of `enrolTotp`, which shows the code, and answers with ten recovery codes. From now on a login takes
+// a code beside the password. All other sessions of the user end.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
+func (c *Client) ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTotpRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProofWithBody Prove once more who is asking
+//
+// A server may ask for a fresh proof before it changes a password, an email or a factor, or deletes an account. It
+// then answers such a request with 403 and `WWW-Authenticate: Bearer error="insufficient_user_authentication"`,
+// and says in `max_age` how many seconds old a proof may be (RFC 9470). This operation takes the proof. Then the
+// request can be sent again, with the same token.
+//
+// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
+// code.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /user/proofs (the `CreateProof` operationId).
+func (c *Client) CreateProofWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProofRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProof Prove once more who is asking
+//
+// A server may ask for a fresh proof before it changes a password, an email or a factor, or deletes an account. It
+// then answers such a request with 403 and `WWW-Authenticate: Bearer error="insufficient_user_authentication"`,
+// and says in `max_age` how many seconds old a proof may be (RFC 9470). This operation takes the proof. Then the
+// request can be sent again, with the same token.
+//
+// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
+// code.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /user/proofs (the `CreateProof` operationId).
+func (c *Client) CreateProof(ctx context.Context, body CreateProofJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProofRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteOtherSessions Log out everywhere else
 //
 // Ends all sessions of the logged-in user except the one of the token.
@@ -3651,6 +4318,9 @@ func (c *Client) CreateUser(ctx context.Context, body CreateUserJSONRequestBody,
 // Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
 // the same time.
 //
+// A user with a second factor sends a `code` as well. If the password is right and there is no code, the answer is
+// 403.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /users/login (the `Login` operationId).
@@ -3670,6 +4340,9 @@ func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.
 //
 // Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
 // the same time.
+//
+// A user with a second factor sends a `code` as well. If the password is right and there is no code, the answer is
+// 403.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5194,6 +5867,46 @@ func NewCreateSessionRequestWithBody(server string, contentType string, body io.
 	return req, nil
 }
 
+// NewAnswerChallengeRequest calls the generic AnswerChallenge builder with application/json body
+func NewAnswerChallengeRequest(server string, body AnswerChallengeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAnswerChallengeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAnswerChallengeRequestWithBody constructs an http.Request for the AnswerChallenge method, with any body, and a specified content type
+func NewAnswerChallengeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions/challenge")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewRefreshSessionRequest calls the generic RefreshSession builder with application/json body
 func NewRefreshSessionRequest(server string, body RefreshSessionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5425,6 +6138,233 @@ func NewExportCurrentUserRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewGetFactorsRequest constructs an http.Request for the GetFactors method
+func NewGetFactorsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/factors")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateRecoveryCodesRequest calls the generic CreateRecoveryCodes builder with application/json body
+func NewCreateRecoveryCodesRequest(server string, body CreateRecoveryCodesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateRecoveryCodesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateRecoveryCodesRequestWithBody constructs an http.Request for the CreateRecoveryCodes method, with any body, and a specified content type
+func NewCreateRecoveryCodesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/factors/recovery-codes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRemoveTotpRequest calls the generic RemoveTotp builder with application/json body
+func NewRemoveTotpRequest(server string, body RemoveTotpJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRemoveTotpRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRemoveTotpRequestWithBody constructs an http.Request for the RemoveTotp method, with any body, and a specified content type
+func NewRemoveTotpRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/factors/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewEnrolTotpRequest calls the generic EnrolTotp builder with application/json body
+func NewEnrolTotpRequest(server string, body EnrolTotpJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewEnrolTotpRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewEnrolTotpRequestWithBody constructs an http.Request for the EnrolTotp method, with any body, and a specified content type
+func NewEnrolTotpRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/factors/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewConfirmTotpRequest calls the generic ConfirmTotp builder with application/json body
+func NewConfirmTotpRequest(server string, body ConfirmTotpJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmTotpRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewConfirmTotpRequestWithBody constructs an http.Request for the ConfirmTotp method, with any body, and a specified content type
+func NewConfirmTotpRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/factors/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreateProofRequest calls the generic CreateProof builder with application/json body
+func NewCreateProofRequest(server string, body CreateProofJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateProofRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateProofRequestWithBody constructs an http.Request for the CreateProof method, with any body, and a specified content type
+func NewCreateProofRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/proofs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -6055,6 +6995,8 @@ type ClientWithResponsesInterface interface {
 	// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
 	// lasts minutes, and a refresh token.
 	//
+	// If the user has a second factor, the answer is 202 with a challenge, which `answerChallenge` takes with a code.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /sessions (the `CreateSession` operationId).
@@ -6065,10 +7007,34 @@ type ClientWithResponsesInterface interface {
 	// Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
 	// lasts minutes, and a refresh token.
 	//
+	// If the user has a second factor, the answer is 202 with a challenge, which `answerChallenge` takes with a code.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /sessions (the `CreateSession` operationId).
 	CreateSessionWithResponse(ctx context.Context, body CreateSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSessionResponse, error)
+
+	// AnswerChallengeWithBodyWithResponse Log in with a second factor
+	//
+	// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
+	// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+	// After a code that is not right it can be answered again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
+	AnswerChallengeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AnswerChallengeResponse, error)
+
+	// AnswerChallengeWithResponse Log in with a second factor
+	//
+	// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
+	// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+	// After a code that is not right it can be answered again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
+	AnswerChallengeWithResponse(ctx context.Context, body AnswerChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*AnswerChallengeResponse, error)
 
 	// RefreshSessionWithBodyWithResponse Get the next short tokens
 	//
@@ -6224,6 +7190,123 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /user/export (the `ExportCurrentUser` operationId).
 	ExportCurrentUserWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportCurrentUserResponse, error)
 
+	// GetFactorsWithResponse Read which second factors the user has
+	//
+	// Says whether the user has an authenticator app, and how many recovery codes are left.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /user/factors (the `GetFactors` operationId).
+	GetFactorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetFactorsResponse, error)
+
+	// CreateRecoveryCodesWithBodyWithResponse Get new recovery codes
+	//
+	// Answers with ten new recovery codes. Those from before are over. It takes a code.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/factors/recovery-codes (the `CreateRecoveryCodes` operationId).
+	CreateRecoveryCodesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRecoveryCodesResponse, error)
+
+	// CreateRecoveryCodesWithResponse Get new recovery codes
+	//
+	// Answers with ten new recovery codes. Those from before are over. It takes a code.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/factors/recovery-codes (the `CreateRecoveryCodes` operationId).
+	CreateRecoveryCodesWithResponse(ctx context.Context, body CreateRecoveryCodesJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRecoveryCodesResponse, error)
+
+	// RemoveTotpWithBodyWithResponse Remove the authenticator app
+	//
+	// Removes the app and the recovery codes, if the code is one of them. All other sessions of the user end.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /user/factors/totp (the `RemoveTotp` operationId).
+	RemoveTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveTotpResponse, error)
+
+	// RemoveTotpWithResponse Remove the authenticator app
+	//
+	// Removes the app and the recovery codes, if the code is one of them. All other sessions of the user end.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /user/factors/totp (the `RemoveTotp` operationId).
+	RemoveTotpWithResponse(ctx context.Context, body RemoveTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveTotpResponse, error)
+
+	// EnrolTotpWithBodyWithResponse Begin to add an authenticator app
+	//
+	// Answers with a new secret for an authenticator app (TOTP, RFC 6238): as text, as a URL, and as a picture for the
+	// app to photograph. It counts for nothing until `confirmTotp` gets a code of it. Only the session that began can
+	// confirm it, within ten minutes. A later call takes the place of this one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/factors/totp (the `EnrolTotp` operationId).
+	EnrolTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnrolTotpResponse, error)
+
+	// EnrolTotpWithResponse Begin to add an authenticator app
+	//
+	// Answers with a new secret for an authenticator app (TOTP, RFC 6238): as text, as a URL, and as a picture for the
+	// app to photograph. It counts for nothing until `confirmTotp` gets a code of it. Only the session that began can
+	// confirm it, within ten minutes. A later call takes the place of this one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/factors/totp (the `EnrolTotp` operationId).
+	EnrolTotpWithResponse(ctx context.Context, body EnrolTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*EnrolTotpResponse, error)
+
+	// ConfirmTotpWithBodyWithResponse Add the authenticator app
+	//
+	// Adds the app of `enrolTotp`, which shows the code, and answers with ten recovery codes. From now on a login takes
+	// a code beside the password. All other sessions of the user end.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
+	ConfirmTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error)
+
+	// ConfirmTotpWithResponse Add the authenticator app
+	//
+	// Adds the app of `enrolTotp`, which shows the code, and answers with ten recovery codes. From now on a login takes
+	// a code beside the password. All other sessions of the user end.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
+	ConfirmTotpWithResponse(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error)
+
+	// CreateProofWithBodyWithResponse Prove once more who is asking
+	//
+	// A server may ask for a fresh proof before it changes a password, an email or a factor, or deletes an account. It
+	// then answers such a request with 403 and `WWW-Authenticate: Bearer error="insufficient_user_authentication"`,
+	// and says in `max_age` how many seconds old a proof may be (RFC 9470). This operation takes the proof. Then the
+	// request can be sent again, with the same token.
+	//
+	// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
+	// code.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/proofs (the `CreateProof` operationId).
+	CreateProofWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProofResponse, error)
+
+	// CreateProofWithResponse Prove once more who is asking
+	//
+	// A server may ask for a fresh proof before it changes a password, an email or a factor, or deletes an account. It
+	// then answers such a request with 403 and `WWW-Authenticate: Bearer error="insufficient_user_authentication"`,
+	// and says in `max_age` how many seconds old a proof may be (RFC 9470). This operation takes the proof. Then the
+	// request can be sent again, with the same token.
+	//
+	// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
+	// code.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/proofs (the `CreateProof` operationId).
+	CreateProofWithResponse(ctx context.Context, body CreateProofJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProofResponse, error)
+
 	// DeleteOtherSessionsWithResponse Log out everywhere else
 	//
 	// Ends all sessions of the logged-in user except the one of the token.
@@ -6280,6 +7363,9 @@ type ClientWithResponsesInterface interface {
 	// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
 	// the same time.
 	//
+	// A user with a second factor sends a `code` as well. If the password is right and there is no code, the answer is
+	// 403.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users/login (the `Login` operationId).
@@ -6289,6 +7375,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
 	// the same time.
+	//
+	// A user with a second factor sends a `code` as well. If the password is right and there is no code, the answer is
+	// 403.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9252,6 +10341,8 @@ type CreateSessionResponse struct {
 	HTTPResponse *http.Response
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *SessionTokensEnvelope
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *ChallengeEnvelope
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
@@ -9285,6 +10376,11 @@ type CreateSessionResponse struct {
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
 func (r CreateSessionResponse) GetJSON201() *SessionTokensEnvelope {
 	return r.JSON201
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateSessionResponse) GetJSON202() *ChallengeEnvelope {
+	return r.JSON202
 }
 
 // GetJSON400 returns the response for an HTTP 400 `application/json` response
@@ -9355,6 +10451,145 @@ func (r CreateSessionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AnswerChallengeResponse201Headers the declared response headers of an HTTP 201 response for AnswerChallenge
+type AnswerChallengeResponse201Headers struct {
+	Location string
+}
+
+// AnswerChallengeResponse401Headers the declared response headers of an HTTP 401 response for AnswerChallenge
+type AnswerChallengeResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AnswerChallengeResponse415Headers the declared response headers of an HTTP 415 response for AnswerChallenge
+type AnswerChallengeResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// AnswerChallengeResponse429Headers the declared response headers of an HTTP 429 response for AnswerChallenge
+type AnswerChallengeResponse429Headers struct {
+	RetryAfter int32
+}
+
+// AnswerChallengeResponse503Headers the declared response headers of an HTTP 503 response for AnswerChallenge
+type AnswerChallengeResponse503Headers struct {
+	RetryAfter int32
+}
+
+type AnswerChallengeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *SessionTokensEnvelope
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *InvalidChallenge
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *CodeInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyCodes
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *AnswerChallengeResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AnswerChallengeResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *AnswerChallengeResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AnswerChallengeResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AnswerChallengeResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AnswerChallengeResponse) GetJSON201() *SessionTokensEnvelope {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r AnswerChallengeResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r AnswerChallengeResponse) GetJSON401() *InvalidChallenge {
+	return r.JSON401
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r AnswerChallengeResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r AnswerChallengeResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r AnswerChallengeResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r AnswerChallengeResponse) GetJSON422() *CodeInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r AnswerChallengeResponse) GetJSON429() *TooManyCodes {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r AnswerChallengeResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r AnswerChallengeResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AnswerChallengeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AnswerChallengeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AnswerChallengeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AnswerChallengeResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9643,6 +10878,11 @@ type DeleteCurrentUserResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// DeleteCurrentUserResponse403Headers the declared response headers of an HTTP 403 response for DeleteCurrentUser
+type DeleteCurrentUserResponse403Headers struct {
+	WWWAuthenticate string
+}
+
 // DeleteCurrentUserResponse415Headers the declared response headers of an HTTP 415 response for DeleteCurrentUser
 type DeleteCurrentUserResponse415Headers struct {
 	AcceptEncoding string
@@ -9665,6 +10905,8 @@ type DeleteCurrentUserResponse struct {
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ProofRequired
 	// JSON408 the response for an HTTP 408 `application/json` response
 	JSON408 *BodyTooSlow
 	// JSON409 the response for an HTTP 409 `application/json` response
@@ -9683,6 +10925,8 @@ type DeleteCurrentUserResponse struct {
 	JSON503 *Unavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *DeleteCurrentUserResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeleteCurrentUserResponse403Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *DeleteCurrentUserResponse415Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -9699,6 +10943,11 @@ func (r DeleteCurrentUserResponse) GetJSON400() *UnreadableBody {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r DeleteCurrentUserResponse) GetJSON401() *Unauthorized {
 	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteCurrentUserResponse) GetJSON403() *ProofRequired {
+	return r.JSON403
 }
 
 // GetJSON408 returns the response for an HTTP 408 `application/json` response
@@ -9858,6 +11107,11 @@ type UpdateCurrentUserResponse401Headers struct {
 	WWWAuthenticate string
 }
 
+// UpdateCurrentUserResponse403Headers the declared response headers of an HTTP 403 response for UpdateCurrentUser
+type UpdateCurrentUserResponse403Headers struct {
+	WWWAuthenticate string
+}
+
 // UpdateCurrentUserResponse415Headers the declared response headers of an HTTP 415 response for UpdateCurrentUser
 type UpdateCurrentUserResponse415Headers struct {
 	AcceptEncoding string
@@ -9882,6 +11136,8 @@ type UpdateCurrentUserResponse struct {
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ProofRequired
 	// JSON408 the response for an HTTP 408 `application/json` response
 	JSON408 *BodyTooSlow
 	// JSON409 the response for an HTTP 409 `application/json` response
@@ -9900,6 +11156,8 @@ type UpdateCurrentUserResponse struct {
 	JSON503 *Unavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *UpdateCurrentUserResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *UpdateCurrentUserResponse403Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *UpdateCurrentUserResponse415Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -9921,6 +11179,11 @@ func (r UpdateCurrentUserResponse) GetJSON400() *UnreadableBody {
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
 func (r UpdateCurrentUserResponse) GetJSON401() *Unauthorized {
 	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r UpdateCurrentUserResponse) GetJSON403() *ProofRequired {
+	return r.JSON403
 }
 
 // GetJSON408 returns the response for an HTTP 408 `application/json` response
@@ -10090,6 +11353,840 @@ func (r ExportCurrentUserResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ExportCurrentUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFactorsResponse401Headers the declared response headers of an HTTP 401 response for GetFactors
+type GetFactorsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// GetFactorsResponse503Headers the declared response headers of an HTTP 503 response for GetFactors
+type GetFactorsResponse503Headers struct {
+	RetryAfter int32
+}
+
+type GetFactorsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FactorsEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetFactorsResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetFactorsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetFactorsResponse) GetJSON200() *FactorsEnvelope {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r GetFactorsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r GetFactorsResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetFactorsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetFactorsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFactorsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFactorsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFactorsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFactorsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateRecoveryCodesResponse401Headers the declared response headers of an HTTP 401 response for CreateRecoveryCodes
+type CreateRecoveryCodesResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CreateRecoveryCodesResponse403Headers the declared response headers of an HTTP 403 response for CreateRecoveryCodes
+type CreateRecoveryCodesResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// CreateRecoveryCodesResponse415Headers the declared response headers of an HTTP 415 response for CreateRecoveryCodes
+type CreateRecoveryCodesResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// CreateRecoveryCodesResponse429Headers the declared response headers of an HTTP 429 response for CreateRecoveryCodes
+type CreateRecoveryCodesResponse429Headers struct {
+	RetryAfter int32
+}
+
+// CreateRecoveryCodesResponse503Headers the declared response headers of an HTTP 503 response for CreateRecoveryCodes
+type CreateRecoveryCodesResponse503Headers struct {
+	RetryAfter int32
+}
+
+type CreateRecoveryCodesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RecoveryCodes
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ProofRequired
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *FactorNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *CodeInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyCodes
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateRecoveryCodesResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *CreateRecoveryCodesResponse403Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CreateRecoveryCodesResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreateRecoveryCodesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreateRecoveryCodesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON200() *RecoveryCodes {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON403() *ProofRequired {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON404() *FactorNotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON422() *CodeInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON429() *TooManyCodes {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r CreateRecoveryCodesResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateRecoveryCodesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateRecoveryCodesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateRecoveryCodesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateRecoveryCodesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemoveTotpResponse401Headers the declared response headers of an HTTP 401 response for RemoveTotp
+type RemoveTotpResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RemoveTotpResponse403Headers the declared response headers of an HTTP 403 response for RemoveTotp
+type RemoveTotpResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// RemoveTotpResponse415Headers the declared response headers of an HTTP 415 response for RemoveTotp
+type RemoveTotpResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// RemoveTotpResponse429Headers the declared response headers of an HTTP 429 response for RemoveTotp
+type RemoveTotpResponse429Headers struct {
+	RetryAfter int32
+}
+
+// RemoveTotpResponse503Headers the declared response headers of an HTTP 503 response for RemoveTotp
+type RemoveTotpResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RemoveTotpResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ProofRequired
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *FactorNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *CodeInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyCodes
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RemoveTotpResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RemoveTotpResponse403Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *RemoveTotpResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RemoveTotpResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RemoveTotpResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r RemoveTotpResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r RemoveTotpResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r RemoveTotpResponse) GetJSON403() *ProofRequired {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r RemoveTotpResponse) GetJSON404() *FactorNotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r RemoveTotpResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r RemoveTotpResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r RemoveTotpResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r RemoveTotpResponse) GetJSON422() *CodeInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RemoveTotpResponse) GetJSON429() *TooManyCodes {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RemoveTotpResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RemoveTotpResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveTotpResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveTotpResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveTotpResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveTotpResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EnrolTotpResponse401Headers the declared response headers of an HTTP 401 response for EnrolTotp
+type EnrolTotpResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// EnrolTotpResponse403Headers the declared response headers of an HTTP 403 response for EnrolTotp
+type EnrolTotpResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// EnrolTotpResponse415Headers the declared response headers of an HTTP 415 response for EnrolTotp
+type EnrolTotpResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// EnrolTotpResponse429Headers the declared response headers of an HTTP 429 response for EnrolTotp
+type EnrolTotpResponse429Headers struct {
+	RetryAfter int32
+}
+
+// EnrolTotpResponse503Headers the declared response headers of an HTTP 503 response for EnrolTotp
+type EnrolTotpResponse503Headers struct {
+	RetryAfter int32
+}
+
+type EnrolTotpResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TotpEnvelope
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ProofRequired
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *FactorTaken
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *PasswordInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyAttempts
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *EnrolTotpResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *EnrolTotpResponse403Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *EnrolTotpResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *EnrolTotpResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *EnrolTotpResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EnrolTotpResponse) GetJSON200() *TotpEnvelope {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r EnrolTotpResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r EnrolTotpResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r EnrolTotpResponse) GetJSON403() *ProofRequired {
+	return r.JSON403
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r EnrolTotpResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r EnrolTotpResponse) GetJSON409() *FactorTaken {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r EnrolTotpResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r EnrolTotpResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r EnrolTotpResponse) GetJSON422() *PasswordInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r EnrolTotpResponse) GetJSON429() *TooManyAttempts {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r EnrolTotpResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r EnrolTotpResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r EnrolTotpResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnrolTotpResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnrolTotpResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnrolTotpResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ConfirmTotpResponse401Headers the declared response headers of an HTTP 401 response for ConfirmTotp
+type ConfirmTotpResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ConfirmTotpResponse403Headers the declared response headers of an HTTP 403 response for ConfirmTotp
+type ConfirmTotpResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ConfirmTotpResponse415Headers the declared response headers of an HTTP 415 response for ConfirmTotp
+type ConfirmTotpResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// ConfirmTotpResponse429Headers the declared response headers of an HTTP 429 response for ConfirmTotp
+type ConfirmTotpResponse429Headers struct {
+	RetryAfter int32
+}
+
+// ConfirmTotpResponse503Headers the declared response headers of an HTTP 503 response for ConfirmTotp
+type ConfirmTotpResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ConfirmTotpResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RecoveryCodes
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ProofRequired
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *EnrolmentNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *FactorTaken
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *CodeInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyCodes
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ConfirmTotpResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ConfirmTotpResponse403Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *ConfirmTotpResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ConfirmTotpResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ConfirmTotpResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ConfirmTotpResponse) GetJSON200() *RecoveryCodes {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ConfirmTotpResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ConfirmTotpResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ConfirmTotpResponse) GetJSON403() *ProofRequired {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ConfirmTotpResponse) GetJSON404() *EnrolmentNotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r ConfirmTotpResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r ConfirmTotpResponse) GetJSON409() *FactorTaken {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r ConfirmTotpResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r ConfirmTotpResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r ConfirmTotpResponse) GetJSON422() *CodeInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ConfirmTotpResponse) GetJSON429() *TooManyCodes {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ConfirmTotpResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ConfirmTotpResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmTotpResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmTotpResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmTotpResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmTotpResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateProofResponse401Headers the declared response headers of an HTTP 401 response for CreateProof
+type CreateProofResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CreateProofResponse415Headers the declared response headers of an HTTP 415 response for CreateProof
+type CreateProofResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// CreateProofResponse429Headers the declared response headers of an HTTP 429 response for CreateProof
+type CreateProofResponse429Headers struct {
+	RetryAfter int32
+}
+
+// CreateProofResponse503Headers the declared response headers of an HTTP 503 response for CreateProof
+type CreateProofResponse503Headers struct {
+	RetryAfter int32
+}
+
+type CreateProofResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProofEnvelope
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *FactorRequired
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *ProofInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyLogins
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateProofResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CreateProofResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreateProofResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreateProofResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateProofResponse) GetJSON200() *ProofEnvelope {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r CreateProofResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r CreateProofResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r CreateProofResponse) GetJSON403() *FactorRequired {
+	return r.JSON403
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r CreateProofResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r CreateProofResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r CreateProofResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreateProofResponse) GetJSON422() *ProofInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r CreateProofResponse) GetJSON429() *TooManyLogins {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r CreateProofResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r CreateProofResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateProofResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateProofResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateProofResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateProofResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10499,6 +12596,8 @@ type LoginResponse struct {
 	JSON400 *UnreadableBody
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *InvalidCredentials
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *FactorRequired
 	// JSON408 the response for an HTTP 408 `application/json` response
 	JSON408 *BodyTooSlow
 	// JSON413 the response for an HTTP 413 `application/json` response
@@ -10506,9 +12605,9 @@ type LoginResponse struct {
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMediaType
 	// JSON422 the response for an HTTP 422 `application/json` response
-	JSON422 *CredentialsMissing
+	JSON422 *LoginInvalid
 	// JSON429 the response for an HTTP 429 `application/json` response
-	JSON429 *TooManyAttempts
+	JSON429 *TooManyLogins
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -10538,6 +12637,11 @@ func (r LoginResponse) GetJSON401() *InvalidCredentials {
 	return r.JSON401
 }
 
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r LoginResponse) GetJSON403() *FactorRequired {
+	return r.JSON403
+}
+
 // GetJSON408 returns the response for an HTTP 408 `application/json` response
 func (r LoginResponse) GetJSON408() *BodyTooSlow {
 	return r.JSON408
@@ -10554,12 +12658,12 @@ func (r LoginResponse) GetJSON415() *UnsupportedMediaType {
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
-func (r LoginResponse) GetJSON422() *CredentialsMissing {
+func (r LoginResponse) GetJSON422() *LoginInvalid {
 	return r.JSON422
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
-func (r LoginResponse) GetJSON429() *TooManyAttempts {
+func (r LoginResponse) GetJSON429() *TooManyLogins {
 	return r.JSON429
 }
 
@@ -11287,6 +13391,8 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 // Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
 // lasts minutes, and a refresh token.
 //
+// If the user has a second factor, the answer is 202 with a challenge, which `answerChallenge` takes with a code.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /sessions (the `CreateSession` operationId).
@@ -11303,6 +13409,8 @@ func (c *ClientWithResponses) CreateSessionWithBodyWithResponse(ctx context.Cont
 // Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
 // lasts minutes, and a refresh token.
 //
+// If the user has a second factor, the answer is 202 with a challenge, which `answerChallenge` takes with a code.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /sessions (the `CreateSession` operationId).
@@ -11312,6 +13420,40 @@ func (c *ClientWithResponses) CreateSessionWithResponse(ctx context.Context, bod
 		return nil, err
 	}
 	return ParseCreateSessionResponse(rsp)
+}
+
+// AnswerChallengeWithBodyWithResponse Log in with a second factor
+//
+// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
+// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+// After a code that is not right it can be answered again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
+func (c *ClientWithResponses) AnswerChallengeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AnswerChallengeResponse, error) {
+	rsp, err := c.AnswerChallengeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAnswerChallengeResponse(rsp)
+}
+
+// AnswerChallengeWithResponse Log in with a second factor
+//
+// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
+// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+// After a code that is not right it can be answered again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
+func (c *ClientWithResponses) AnswerChallengeWithResponse(ctx context.Context, body AnswerChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*AnswerChallengeResponse, error) {
+	rsp, err := c.AnswerChallenge(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAnswerChallengeResponse(rsp)
 }
 
 // RefreshSessionWithBodyWithResponse Get the next short tokens
@@ -11528,6 +13670,189 @@ func (c *ClientWithResponses) ExportCurrentUserWithResponse(ctx context.Context,
 	return ParseExportCurrentUserResponse(rsp)
 }
 
+// GetFactorsWithResponse Read which second factors the user has
+//
+// Says whether the user has an authenticator app, and how many recovery codes are left.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /user/factors (the `GetFactors` operationId).
+func (c *ClientWithResponses) GetFactorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetFactorsResponse, error) {
+	rsp, err := c.GetFactors(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFactorsResponse(rsp)
+}
+
+// CreateRecoveryCodesWithBodyWithResponse Get new recovery codes
+//
+// Answers with ten new recovery codes. Those from before are over. It takes a code.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/factors/recovery-codes (the `CreateRecoveryCodes` operationId).
+func (c *ClientWithResponses) CreateRecoveryCodesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRecoveryCodesResponse, error) {
+	rsp, err := c.CreateRecoveryCodesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRecoveryCodesResponse(rsp)
+}
+
+// CreateRecoveryCodesWithResponse Get new recovery codes
+//
+// Answers with ten new recovery codes. Those from before are over. It takes a code.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/factors/recovery-codes (the `CreateRecoveryCodes` operationId).
+func (c *ClientWithResponses) CreateRecoveryCodesWithResponse(ctx context.Context, body CreateRecoveryCodesJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRecoveryCodesResponse, error) {
+	rsp, err := c.CreateRecoveryCodes(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRecoveryCodesResponse(rsp)
+}
+
+// RemoveTotpWithBodyWithResponse Remove the authenticator app
+//
+// Removes the app and the recovery codes, if the code is one of them. All other sessions of the user end.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /user/factors/totp (the `RemoveTotp` operationId).
+func (c *ClientWithResponses) RemoveTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveTotpResponse, error) {
+	rsp, err := c.RemoveTotpWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveTotpResponse(rsp)
+}
+
+// RemoveTotpWithResponse Remove the authenticator app
+//
+// Removes the app and the recovery codes, if the code is one of them. All other sessions of the user end.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /user/factors/totp (the `RemoveTotp` operationId).
+func (c *ClientWithResponses) RemoveTotpWithResponse(ctx context.Context, body RemoveTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveTotpResponse, error) {
+	rsp, err := c.RemoveTotp(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveTotpResponse(rsp)
+}
+
+// EnrolTotpWithBodyWithResponse Begin to add an authenticator app
+//
+// Answers with a new secret for an authenticator app (TOTP, RFC 6238): as text, as a URL, and as a picture for the
+// app to photograph. It counts for nothing until `confirmTotp` gets a code of it. Only the session that began can
+// confirm it, within ten minutes. A later call takes the place of this one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/factors/totp (the `EnrolTotp` operationId).
+func (c *ClientWithResponses) EnrolTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnrolTotpResponse, error) {
+	rsp, err := c.EnrolTotpWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnrolTotpResponse(rsp)
+}
+
+// EnrolTotpWithResponse Begin to add an authenticator app
+//
+// Answers with a new secret for an authenticator app (TOTP, RFC 6238): as text, as a URL, and as a picture for the
+// app to photograph. It counts for nothing until `confirmTotp` gets a code of it. Only the session that began can
+// confirm it, within ten minutes. A later call takes the place of this one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/factors/totp (the `EnrolTotp` operationId).
+func (c *ClientWithResponses) EnrolTotpWithResponse(ctx context.Context, body EnrolTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*EnrolTotpResponse, error) {
+	rsp, err := c.EnrolTotp(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnrolTotpResponse(rsp)
+}
+
+// ConfirmTotpWithBodyWithResponse Add the authenticator app
+//
+// Adds the app of `enrolTotp`, which shows the code, and answers with ten recovery codes. From now on a login takes
+// a code beside the password. All other sessions of the user end.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
+func (c *ClientWithResponses) ConfirmTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error) {
+	rsp, err := c.ConfirmTotpWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTotpResponse(rsp)
+}
+
+// ConfirmTotpWithResponse Add the authenticator app
+//
+// Adds the app of `enrolTotp`, which shows the code, and answers with ten recovery codes. From now on a login takes
+// a code beside the password. All other sessions of the user end.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
+func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error) {
+	rsp, err := c.ConfirmTotp(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTotpResponse(rsp)
+}
+
+// CreateProofWithBodyWithResponse Prove once more who is asking
+//
+// A server may ask for a fresh proof before it changes a password, an email or a factor, or deletes an account. It
+// then answers such a request with 403 and `WWW-Authenticate: Bearer error="insufficient_user_authentication"`,
+// and says in `max_age` how many seconds old a proof may be (RFC 9470). This operation takes the proof. Then the
+// request can be sent again, with the same token.
+//
+// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
+// code.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/proofs (the `CreateProof` operationId).
+func (c *ClientWithResponses) CreateProofWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProofResponse, error) {
+	rsp, err := c.CreateProofWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProofResponse(rsp)
+}
+
+// CreateProofWithResponse Prove once more who is asking
+//
+// A server may ask for a fresh proof before it changes a password, an email or a factor, or deletes an account. It
+// then answers such a request with 403 and `WWW-Authenticate: Bearer error="insufficient_user_authentication"`,
+// and says in `max_age` how many seconds old a proof may be (RFC 9470). This operation takes the proof. Then the
+// request can be sent again, with the same token.
+//
+// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
+// code.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/proofs (the `CreateProof` operationId).
+func (c *ClientWithResponses) CreateProofWithResponse(ctx context.Context, body CreateProofJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProofResponse, error) {
+	rsp, err := c.CreateProof(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProofResponse(rsp)
+}
+
 // DeleteOtherSessionsWithResponse Log out everywhere else
 //
 // Ends all sessions of the logged-in user except the one of the token.
@@ -11614,6 +13939,9 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, body C
 // Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
 // the same time.
 //
+// A user with a second factor sends a `code` as well. If the password is right and there is no code, the answer is
+// 403.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /users/login (the `Login` operationId).
@@ -11629,6 +13957,9 @@ func (c *ClientWithResponses) LoginWithBodyWithResponse(ctx context.Context, con
 //
 // Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
 // the same time.
+//
+// A user with a second factor sends a `code` as well. If the password is right and there is no code, the answer is
+// 403.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14495,6 +16826,13 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 		}
 		response.JSON201 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest ChallengeEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest UnreadableBody
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -14603,6 +16941,148 @@ func ParseCreateSessionResponse(rsp *http.Response) (*CreateSessionResponse, err
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateSessionResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAnswerChallengeResponse parses an HTTP response from a AnswerChallengeWithResponse call
+func ParseAnswerChallengeResponse(rsp *http.Response) (*AnswerChallengeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AnswerChallengeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest SessionTokensEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest InvalidChallenge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest CodeInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers AnswerChallengeResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers AnswerChallengeResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers AnswerChallengeResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers AnswerChallengeResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AnswerChallengeResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -14918,6 +17398,13 @@ func ParseDeleteCurrentUserResponse(rsp *http.Response) (*DeleteCurrentUserRespo
 		}
 		response.JSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ProofRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
 		var dest BodyTooSlow
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -14987,6 +17474,16 @@ func ParseDeleteCurrentUserResponse(rsp *http.Response) (*DeleteCurrentUserRespo
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeleteCurrentUserResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
 	case rsp.StatusCode == 415:
 		var headers DeleteCurrentUserResponse415Headers
 		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
@@ -15134,6 +17631,13 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 		}
 		response.JSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ProofRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
 		var dest BodyTooSlow
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -15203,6 +17707,16 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers UpdateCurrentUserResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
 	case rsp.StatusCode == 415:
 		var headers UpdateCurrentUserResponse415Headers
 		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
@@ -15329,6 +17843,849 @@ func ParseExportCurrentUserResponse(rsp *http.Response) (*ExportCurrentUserRespo
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ExportCurrentUserResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFactorsResponse parses an HTTP response from a GetFactorsWithResponse call
+func ParseGetFactorsResponse(rsp *http.Response) (*GetFactorsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFactorsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FactorsEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetFactorsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetFactorsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateRecoveryCodesResponse parses an HTTP response from a CreateRecoveryCodesWithResponse call
+func ParseCreateRecoveryCodesResponse(rsp *http.Response) (*CreateRecoveryCodesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateRecoveryCodesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RecoveryCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ProofRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FactorNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest CodeInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CreateRecoveryCodesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers CreateRecoveryCodesResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 415:
+		var headers CreateRecoveryCodesResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreateRecoveryCodesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreateRecoveryCodesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveTotpResponse parses an HTTP response from a RemoveTotpWithResponse call
+func ParseRemoveTotpResponse(rsp *http.Response) (*RemoveTotpResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveTotpResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ProofRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FactorNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest CodeInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RemoveTotpResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RemoveTotpResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 415:
+		var headers RemoveTotpResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers RemoveTotpResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RemoveTotpResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEnrolTotpResponse parses an HTTP response from a EnrolTotpWithResponse call
+func ParseEnrolTotpResponse(rsp *http.Response) (*EnrolTotpResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnrolTotpResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TotpEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ProofRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest FactorTaken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest PasswordInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyAttempts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers EnrolTotpResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers EnrolTotpResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 415:
+		var headers EnrolTotpResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers EnrolTotpResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers EnrolTotpResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseConfirmTotpResponse parses an HTTP response from a ConfirmTotpWithResponse call
+func ParseConfirmTotpResponse(rsp *http.Response) (*ConfirmTotpResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmTotpResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RecoveryCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ProofRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest EnrolmentNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest FactorTaken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest CodeInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ConfirmTotpResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ConfirmTotpResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 415:
+		var headers ConfirmTotpResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers ConfirmTotpResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ConfirmTotpResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateProofResponse parses an HTTP response from a CreateProofWithResponse call
+func ParseCreateProofResponse(rsp *http.Response) (*CreateProofResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateProofResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProofEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest FactorRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ProofInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyLogins
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CreateProofResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers CreateProofResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreateProofResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreateProofResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -15739,6 +19096,13 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 		}
 		response.JSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest FactorRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
 		var dest BodyTooSlow
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -15761,14 +19125,14 @@ func ParseLoginResponse(rsp *http.Response) (*LoginResponse, error) {
 		response.JSON415 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest CredentialsMissing
+		var dest LoginInvalid
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.JSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
-		var dest TooManyAttempts
+		var dest TooManyLogins
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -16004,6 +19368,9 @@ type ServerInterface interface {
 	// CreateSession Log in with short tokens
 	// (POST /sessions)
 	CreateSession(w http.ResponseWriter, r *http.Request)
+	// AnswerChallenge Log in with a second factor
+	// (POST /sessions/challenge)
+	AnswerChallenge(w http.ResponseWriter, r *http.Request)
 	// RefreshSession Get the next short tokens
 	// (POST /sessions/refresh)
 	RefreshSession(w http.ResponseWriter, r *http.Request)
@@ -16025,6 +19392,24 @@ type ServerInterface interface {
 	// ExportCurrentUser Export all that is the user's
 	// (GET /user/export)
 	ExportCurrentUser(w http.ResponseWriter, r *http.Request)
+	// GetFactors Read which second factors the user has
+	// (GET /user/factors)
+	GetFactors(w http.ResponseWriter, r *http.Request)
+	// CreateRecoveryCodes Get new recovery codes
+	// (POST /user/factors/recovery-codes)
+	CreateRecoveryCodes(w http.ResponseWriter, r *http.Request)
+	// RemoveTotp Remove the authenticator app
+	// (DELETE /user/factors/totp)
+	RemoveTotp(w http.ResponseWriter, r *http.Request)
+	// EnrolTotp Begin to add an authenticator app
+	// (POST /user/factors/totp)
+	EnrolTotp(w http.ResponseWriter, r *http.Request)
+	// ConfirmTotp Add the authenticator app
+	// (PUT /user/factors/totp)
+	ConfirmTotp(w http.ResponseWriter, r *http.Request)
+	// CreateProof Prove once more who is asking
+	// (POST /user/proofs)
+	CreateProof(w http.ResponseWriter, r *http.Request)
 	// DeleteOtherSessions Log out everywhere else
 	// (DELETE /user/sessions)
 	DeleteOtherSessions(w http.ResponseWriter, r *http.Request)
@@ -17087,6 +20472,20 @@ func (siw *ServerInterfaceWrapper) CreateSession(w http.ResponseWriter, r *http.
 	handler.ServeHTTP(w, r)
 }
 
+// AnswerChallenge operation middleware
+func (siw *ServerInterfaceWrapper) AnswerChallenge(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AnswerChallenge(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RefreshSession operation middleware
 func (siw *ServerInterfaceWrapper) RefreshSession(w http.ResponseWriter, r *http.Request) {
 
@@ -17188,6 +20587,90 @@ func (siw *ServerInterfaceWrapper) ExportCurrentUser(w http.ResponseWriter, r *h
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ExportCurrentUser(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetFactors operation middleware
+func (siw *ServerInterfaceWrapper) GetFactors(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetFactors(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateRecoveryCodes operation middleware
+func (siw *ServerInterfaceWrapper) CreateRecoveryCodes(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateRecoveryCodes(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RemoveTotp operation middleware
+func (siw *ServerInterfaceWrapper) RemoveTotp(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RemoveTotp(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EnrolTotp operation middleware
+func (siw *ServerInterfaceWrapper) EnrolTotp(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EnrolTotp(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmTotp operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmTotp(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmTotp(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateProof operation middleware
+func (siw *ServerInterfaceWrapper) CreateProof(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateProof(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -17444,6 +20927,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/profiles/{username}/follow", wrapper.FollowUserByUsername)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/revoke", wrapper.RevokeToken)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions", wrapper.CreateSession)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/challenge", wrapper.AnswerChallenge)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/refresh", wrapper.RefreshSession)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/status-lists/{listId}", wrapper.GetStatusList)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tags", wrapper.GetTags)
@@ -17451,6 +20935,12 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user", wrapper.GetCurrentUser)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/user", wrapper.UpdateCurrentUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/export", wrapper.ExportCurrentUser)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/factors", wrapper.GetFactors)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/factors/recovery-codes", wrapper.CreateRecoveryCodes)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/factors/totp", wrapper.RemoveTotp)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/factors/totp", wrapper.EnrolTotp)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/user/factors/totp", wrapper.ConfirmTotp)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/proofs", wrapper.CreateProof)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/sessions", wrapper.DeleteOtherSessions)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/sessions", wrapper.GetSessions)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/sessions/{sessionId}", wrapper.DeleteSession)
@@ -17483,6 +20973,8 @@ type BodyTooSlowJSONResponse ErrorEnvelope
 
 type ChangeInvalidJSONResponse ErrorEnvelope
 
+type CodeInvalidJSONResponse ErrorEnvelope
+
 type CommentForbiddenJSONResponse ErrorEnvelope
 
 type CommentInvalidJSONResponse ErrorEnvelope
@@ -17491,6 +20983,14 @@ type CommentNotFoundJSONResponse ErrorEnvelope
 
 type CredentialsMissingJSONResponse ErrorEnvelope
 
+type EnrolmentNotFoundJSONResponse ErrorEnvelope
+
+type FactorNotFoundJSONResponse ErrorEnvelope
+
+type FactorRequiredJSONResponse ErrorEnvelope
+
+type FactorTakenJSONResponse ErrorEnvelope
+
 type FollowInvalidJSONResponse ErrorEnvelope
 
 type FormTooLargeJSONResponse OAuthErrorEnvelope
@@ -17498,6 +20998,15 @@ type FormTooLargeJSONResponse OAuthErrorEnvelope
 type FormTooSlowJSONResponse OAuthErrorEnvelope
 
 type InternalErrorJSONResponse ErrorEnvelope
+
+type InvalidChallengeResponseHeaders struct {
+	WWWAuthenticate string
+}
+type InvalidChallengeJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers InvalidChallengeResponseHeaders
+}
 
 type InvalidClientResponseHeaders struct {
 	WWWAuthenticate string
@@ -17534,6 +21043,8 @@ type LastAdminJSONResponse ErrorEnvelope
 
 type ListIdInvalidJSONResponse ErrorEnvelope
 
+type LoginInvalidJSONResponse ErrorEnvelope
+
 type NoSuchSessionJSONResponse ErrorEnvelope
 
 type NotModifiedResponseHeaders struct {
@@ -17552,6 +21063,17 @@ type ParameterInvalidJSONResponse ErrorEnvelope
 type PasswordInvalidJSONResponse ErrorEnvelope
 
 type ProfileNotFoundJSONResponse ErrorEnvelope
+
+type ProofInvalidJSONResponse ErrorEnvelope
+
+type ProofRequiredResponseHeaders struct {
+	WWWAuthenticate string
+}
+type ProofRequiredJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers ProofRequiredResponseHeaders
+}
 
 type QueryInvalidJSONResponse ErrorEnvelope
 
@@ -17609,6 +21131,15 @@ type TooManyClientErrorsJSONResponse struct {
 	Headers TooManyClientErrorsResponseHeaders
 }
 
+type TooManyCodesResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyCodesJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyCodesResponseHeaders
+}
+
 type TooManyExportsResponseHeaders struct {
 	RetryAfter int32
 }
@@ -17625,6 +21156,15 @@ type TooManyKeysJSONResponse struct {
 	Body ErrorEnvelope
 
 	Headers TooManyKeysResponseHeaders
+}
+
+type TooManyLoginsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyLoginsJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyLoginsResponseHeaders
 }
 
 type TooManyRegistrationsResponseHeaders struct {
@@ -20949,6 +24489,20 @@ func (response CreateSession201JSONResponse) VisitCreateSessionResponse(w http.R
 	return err
 }
 
+type CreateSession202JSONResponse ChallengeEnvelope
+
+func (response CreateSession202JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateSession400JSONResponse struct{ UnreadableBodyJSONResponse }
 
 func (response CreateSession400JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
@@ -21069,6 +24623,168 @@ func (response CreateSession500JSONResponse) VisitCreateSessionResponse(w http.R
 type CreateSession503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response CreateSession503JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallengeRequestObject struct {
+	Body *AnswerChallengeJSONRequestBody
+}
+
+type AnswerChallengeResponseObject interface {
+	VisitAnswerChallengeResponse(w http.ResponseWriter) error
+}
+
+type AnswerChallenge201ResponseHeaders struct {
+	Location string
+}
+
+type AnswerChallenge201JSONResponse struct {
+	Body    SessionTokensEnvelope
+	Headers AnswerChallenge201ResponseHeaders
+}
+
+func (response AnswerChallenge201JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallenge400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response AnswerChallenge400JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallenge401JSONResponse struct{ InvalidChallengeJSONResponse }
+
+func (response AnswerChallenge401JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallenge408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response AnswerChallenge408JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallenge413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response AnswerChallenge413JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallenge415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response AnswerChallenge415JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallenge422JSONResponse struct{ CodeInvalidJSONResponse }
+
+func (response AnswerChallenge422JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallenge429JSONResponse struct{ TooManyCodesJSONResponse }
+
+func (response AnswerChallenge429JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallenge500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response AnswerChallenge500JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerChallenge503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response AnswerChallenge503JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -21440,6 +25156,21 @@ func (response DeleteCurrentUser401JSONResponse) VisitDeleteCurrentUserResponse(
 	return err
 }
 
+type DeleteCurrentUser403JSONResponse struct{ ProofRequiredJSONResponse }
+
+func (response DeleteCurrentUser403JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteCurrentUser408JSONResponse struct{ BodyTooSlowJSONResponse }
 
 func (response DeleteCurrentUser408JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
@@ -21687,6 +25418,21 @@ func (response UpdateCurrentUser401JSONResponse) VisitUpdateCurrentUserResponse(
 	return err
 }
 
+type UpdateCurrentUser403JSONResponse struct{ ProofRequiredJSONResponse }
+
+func (response UpdateCurrentUser403JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateCurrentUser408JSONResponse struct{ BodyTooSlowJSONResponse }
 
 func (response UpdateCurrentUser408JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
@@ -21894,6 +25640,993 @@ func (response ExportCurrentUser500JSONResponse) VisitExportCurrentUserResponse(
 type ExportCurrentUser503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response ExportCurrentUser503JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFactorsRequestObject struct {
+}
+
+type GetFactorsResponseObject interface {
+	VisitGetFactorsResponse(w http.ResponseWriter) error
+}
+
+type GetFactors200JSONResponse FactorsEnvelope
+
+func (response GetFactors200JSONResponse) VisitGetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFactors401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetFactors401JSONResponse) VisitGetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFactors422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response GetFactors422JSONResponse) VisitGetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFactors500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetFactors500JSONResponse) VisitGetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFactors503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetFactors503JSONResponse) VisitGetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodesRequestObject struct {
+	Body *CreateRecoveryCodesJSONRequestBody
+}
+
+type CreateRecoveryCodesResponseObject interface {
+	VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type CreateRecoveryCodes200JSONResponse RecoveryCodes
+
+func (response CreateRecoveryCodes200JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response CreateRecoveryCodes400JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateRecoveryCodes401JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes403JSONResponse struct{ ProofRequiredJSONResponse }
+
+func (response CreateRecoveryCodes403JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes404JSONResponse struct{ FactorNotFoundJSONResponse }
+
+func (response CreateRecoveryCodes404JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response CreateRecoveryCodes408JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response CreateRecoveryCodes413JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreateRecoveryCodes415JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes422JSONResponse struct{ CodeInvalidJSONResponse }
+
+func (response CreateRecoveryCodes422JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes429JSONResponse struct{ TooManyCodesJSONResponse }
+
+func (response CreateRecoveryCodes429JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateRecoveryCodes500JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRecoveryCodes503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreateRecoveryCodes503JSONResponse) VisitCreateRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotpRequestObject struct {
+	Body *RemoveTotpJSONRequestBody
+}
+
+type RemoveTotpResponseObject interface {
+	VisitRemoveTotpResponse(w http.ResponseWriter) error
+}
+
+type RemoveTotp204Response struct {
+}
+
+func (response RemoveTotp204Response) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveTotp400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response RemoveTotp400JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RemoveTotp401JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp403JSONResponse struct{ ProofRequiredJSONResponse }
+
+func (response RemoveTotp403JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp404JSONResponse struct{ FactorNotFoundJSONResponse }
+
+func (response RemoveTotp404JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response RemoveTotp408JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response RemoveTotp413JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response RemoveTotp415JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp422JSONResponse struct{ CodeInvalidJSONResponse }
+
+func (response RemoveTotp422JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp429JSONResponse struct{ TooManyCodesJSONResponse }
+
+func (response RemoveTotp429JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RemoveTotp500JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveTotp503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RemoveTotp503JSONResponse) VisitRemoveTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotpRequestObject struct {
+	Body *EnrolTotpJSONRequestBody
+}
+
+type EnrolTotpResponseObject interface {
+	VisitEnrolTotpResponse(w http.ResponseWriter) error
+}
+
+type EnrolTotp200JSONResponse TotpEnvelope
+
+func (response EnrolTotp200JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response EnrolTotp400JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response EnrolTotp401JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp403JSONResponse struct{ ProofRequiredJSONResponse }
+
+func (response EnrolTotp403JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response EnrolTotp408JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp409JSONResponse struct{ FactorTakenJSONResponse }
+
+func (response EnrolTotp409JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response EnrolTotp413JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response EnrolTotp415JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp422JSONResponse struct{ PasswordInvalidJSONResponse }
+
+func (response EnrolTotp422JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp429JSONResponse struct{ TooManyAttemptsJSONResponse }
+
+func (response EnrolTotp429JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response EnrolTotp500JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotp503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response EnrolTotp503JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpRequestObject struct {
+	Body *ConfirmTotpJSONRequestBody
+}
+
+type ConfirmTotpResponseObject interface {
+	VisitConfirmTotpResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTotp200JSONResponse RecoveryCodes
+
+func (response ConfirmTotp200JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response ConfirmTotp400JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ConfirmTotp401JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp403JSONResponse struct{ ProofRequiredJSONResponse }
+
+func (response ConfirmTotp403JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp404JSONResponse struct{ EnrolmentNotFoundJSONResponse }
+
+func (response ConfirmTotp404JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response ConfirmTotp408JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp409JSONResponse struct{ FactorTakenJSONResponse }
+
+func (response ConfirmTotp409JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response ConfirmTotp413JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ConfirmTotp415JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp422JSONResponse struct{ CodeInvalidJSONResponse }
+
+func (response ConfirmTotp422JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp429JSONResponse struct{ TooManyCodesJSONResponse }
+
+func (response ConfirmTotp429JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ConfirmTotp500JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ConfirmTotp503JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProofRequestObject struct {
+	Body *CreateProofJSONRequestBody
+}
+
+type CreateProofResponseObject interface {
+	VisitCreateProofResponse(w http.ResponseWriter) error
+}
+
+type CreateProof200JSONResponse ProofEnvelope
+
+func (response CreateProof200JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response CreateProof400JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateProof401JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof403JSONResponse struct{ FactorRequiredJSONResponse }
+
+func (response CreateProof403JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response CreateProof408JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response CreateProof413JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreateProof415JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof422JSONResponse struct{ ProofInvalidJSONResponse }
+
+func (response CreateProof422JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof429JSONResponse struct{ TooManyLoginsJSONResponse }
+
+func (response CreateProof429JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateProof500JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProof503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreateProof503JSONResponse) VisitCreateProofResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -22360,6 +27093,20 @@ func (response Login401JSONResponse) VisitLoginResponse(w http.ResponseWriter) e
 	return err
 }
 
+type Login403JSONResponse struct{ FactorRequiredJSONResponse }
+
+func (response Login403JSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Login408JSONResponse struct{ BodyTooSlowJSONResponse }
 
 func (response Login408JSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
@@ -22405,7 +27152,7 @@ func (response Login415JSONResponse) VisitLoginResponse(w http.ResponseWriter) e
 	return err
 }
 
-type Login422JSONResponse struct{ CredentialsMissingJSONResponse }
+type Login422JSONResponse struct{ LoginInvalidJSONResponse }
 
 func (response Login422JSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
 
@@ -22419,7 +27166,7 @@ func (response Login422JSONResponse) VisitLoginResponse(w http.ResponseWriter) e
 	return err
 }
 
-type Login429JSONResponse struct{ TooManyAttemptsJSONResponse }
+type Login429JSONResponse struct{ TooManyLoginsJSONResponse }
 
 func (response Login429JSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
 
@@ -22631,6 +27378,9 @@ type StrictServerInterface interface {
 	// CreateSession Log in with short tokens
 	// (POST /sessions)
 	CreateSession(ctx context.Context, request CreateSessionRequestObject) (CreateSessionResponseObject, error)
+	// AnswerChallenge Log in with a second factor
+	// (POST /sessions/challenge)
+	AnswerChallenge(ctx context.Context, request AnswerChallengeRequestObject) (AnswerChallengeResponseObject, error)
 	// RefreshSession Get the next short tokens
 	// (POST /sessions/refresh)
 	RefreshSession(ctx context.Context, request RefreshSessionRequestObject) (RefreshSessionResponseObject, error)
@@ -22652,6 +27402,24 @@ type StrictServerInterface interface {
 	// ExportCurrentUser Export all that is the user's
 	// (GET /user/export)
 	ExportCurrentUser(ctx context.Context, request ExportCurrentUserRequestObject) (ExportCurrentUserResponseObject, error)
+	// GetFactors Read which second factors the user has
+	// (GET /user/factors)
+	GetFactors(ctx context.Context, request GetFactorsRequestObject) (GetFactorsResponseObject, error)
+	// CreateRecoveryCodes Get new recovery codes
+	// (POST /user/factors/recovery-codes)
+	CreateRecoveryCodes(ctx context.Context, request CreateRecoveryCodesRequestObject) (CreateRecoveryCodesResponseObject, error)
+	// RemoveTotp Remove the authenticator app
+	// (DELETE /user/factors/totp)
+	RemoveTotp(ctx context.Context, request RemoveTotpRequestObject) (RemoveTotpResponseObject, error)
+	// EnrolTotp Begin to add an authenticator app
+	// (POST /user/factors/totp)
+	EnrolTotp(ctx context.Context, request EnrolTotpRequestObject) (EnrolTotpResponseObject, error)
+	// ConfirmTotp Add the authenticator app
+	// (PUT /user/factors/totp)
+	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
+	// CreateProof Prove once more who is asking
+	// (POST /user/proofs)
+	CreateProof(ctx context.Context, request CreateProofRequestObject) (CreateProofResponseObject, error)
 	// DeleteOtherSessions Log out everywhere else
 	// (DELETE /user/sessions)
 	DeleteOtherSessions(ctx context.Context, request DeleteOtherSessionsRequestObject) (DeleteOtherSessionsResponseObject, error)
@@ -23568,6 +28336,37 @@ func (sh *strictHandler) CreateSession(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// AnswerChallenge operation middleware
+func (sh *strictHandler) AnswerChallenge(w http.ResponseWriter, r *http.Request) {
+	var request AnswerChallengeRequestObject
+
+	var body AnswerChallengeJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AnswerChallenge(ctx, request.(AnswerChallengeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnswerChallenge")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AnswerChallengeResponseObject); ok {
+		if err := validResponse.VisitAnswerChallengeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // RefreshSession operation middleware
 func (sh *strictHandler) RefreshSession(w http.ResponseWriter, r *http.Request) {
 	var request RefreshSessionRequestObject
@@ -23752,6 +28551,185 @@ func (sh *strictHandler) ExportCurrentUser(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ExportCurrentUserResponseObject); ok {
 		if err := validResponse.VisitExportCurrentUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetFactors operation middleware
+func (sh *strictHandler) GetFactors(w http.ResponseWriter, r *http.Request) {
+	var request GetFactorsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFactors(ctx, request.(GetFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFactors")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetFactorsResponseObject); ok {
+		if err := validResponse.VisitGetFactorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateRecoveryCodes operation middleware
+func (sh *strictHandler) CreateRecoveryCodes(w http.ResponseWriter, r *http.Request) {
+	var request CreateRecoveryCodesRequestObject
+
+	var body CreateRecoveryCodesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRecoveryCodes(ctx, request.(CreateRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRecoveryCodes")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateRecoveryCodesResponseObject); ok {
+		if err := validResponse.VisitCreateRecoveryCodesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RemoveTotp operation middleware
+func (sh *strictHandler) RemoveTotp(w http.ResponseWriter, r *http.Request) {
+	var request RemoveTotpRequestObject
+
+	var body RemoveTotpJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveTotp(ctx, request.(RemoveTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveTotp")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RemoveTotpResponseObject); ok {
+		if err := validResponse.VisitRemoveTotpResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EnrolTotp operation middleware
+func (sh *strictHandler) EnrolTotp(w http.ResponseWriter, r *http.Request) {
+	var request EnrolTotpRequestObject
+
+	var body EnrolTotpJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EnrolTotp(ctx, request.(EnrolTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnrolTotp")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EnrolTotpResponseObject); ok {
+		if err := validResponse.VisitEnrolTotpResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmTotp operation middleware
+func (sh *strictHandler) ConfirmTotp(w http.ResponseWriter, r *http.Request) {
+	var request ConfirmTotpRequestObject
+
+	var body ConfirmTotpJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTotp(ctx, request.(ConfirmTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTotp")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
+		if err := validResponse.VisitConfirmTotpResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateProof operation middleware
+func (sh *strictHandler) CreateProof(w http.ResponseWriter, r *http.Request) {
+	var request CreateProofRequestObject
+
+	var body CreateProofJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateProof(ctx, request.(CreateProofRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateProof")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateProofResponseObject); ok {
+		if err := validResponse.VisitCreateProofResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -33,7 +33,7 @@ var rules = map[string]struct {
 	"conduit/internal/auth": {
 		may: []string{
 			"github.com/lestrrat-go/jwx/v2/", "github.com/go-json-experiment/json", "golang.org/x/crypto/",
-			"golang.org/x/text/",
+			"golang.org/x/text/", "github.com/pquerna/otp*", "github.com/boombuler/barcode/qr",
 		},
 		noHTTP: true,
 	},

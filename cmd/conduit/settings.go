@@ -72,6 +72,8 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		"new passwords have 8 characters; under strict 15, are not common, and hold neither username nor email")
 	flags.BoolVar(&s.RequirePassword, "require-current-password", false,
 		"ask for the current password when the password or the email changes")
+	flags.DurationVar(&s.Reauthentication, "reauthentication", 0,
+		"how long after a proof of who they are users may change password, email or factors, or leave; 0 for any time")
 	flags.Var(&s.auditRetention, "audit-retention", "`age` at which events are removed, such as 365d; 0 for never")
 	flags.StringSliceVar(&s.TrustedProxies, "trusted-proxies", nil,
 		"`networks` of proxies whose X-Forwarded-For or Forwarded is believed, such as 10.0.0.0/8, separated by commas")

@@ -42,8 +42,8 @@ func (s *settings) onAccounts(w *who, action func(operator) error) func(*cobra.C
 		return s.withDatabase(cmd, func(db *store.Store) error {
 			nothing := func(identity.Removal) {}
 			return action(operator{Command: cmd, args: args, by: by, accounts: &identity.Accounts{
-				Store: db, Sessions: db, Audit: db, Passwords: auth.NewPasswords(auth.PasswordOptions{}),
-				Policy: policy, Now: time.Now,
+				Store: db, Sessions: db, Factors: db, Audit: db,
+				Passwords: auth.NewPasswords(auth.PasswordOptions{}), Policy: policy, Now: time.Now,
 			}, rest: identity.NewDeletions(db, nothing, func(error) {})})
 		})
 	}
@@ -119,6 +119,11 @@ standard input. Passwords are never arguments, because process lists show those.
 			return "has another password, and all sessions have ended",
 				o.accounts.SetPassword(o.Context(), o.by, o.user, password)
 		})).Flags(), "password-policy")
+	add("reset-factors USER", "Take away the second factors of a user who has lost them, and end all their sessions",
+		s.onUser(&w, func(o operator) (string, error) {
+			return "needs no second factor, and all sessions have ended",
+				o.accounts.ResetFactors(o.Context(), o.by, o.user)
+		}))
 	setRole := add("set-role USER user|admin", "Set a user's role", s.onUser(&w, func(o operator) (string, error) {
 		return "has the role " + o.args[0], o.change(identity.AccountChanges{Role: new(identity.Role(o.args[0]))})
 	}))

@@ -5,6 +5,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
 
 	"conduit/internal/identity"
 	"conduit/internal/store/storetest"
@@ -106,6 +109,22 @@ func TestAccounts(t *testing.T) {
 		login(401, "jake", "jakes secret")
 		login(200, "jake", "jakes other secret")
 
+		// Whoever has lost their app and their codes gets in again.
+		refuses("", "users reset-factors jake", "user has no second factor")
+		second = login(200, "jake", "jakes other secret")
+		enrolled := server.want(t, 200, "POST /user/factors/totp", second,
+			`{"factor":{"password":"jakes other secret"}}`)
+		secret := regexp.MustCompile(`"secret":"([A-Z2-7]+)"`).FindStringSubmatch(enrolled)[1]
+		code, err := totp.GenerateCode(secret, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.want(t, 200, "PUT /user/factors/totp", second, `{"factor":{"code":"`+code+`"}}`)
+		login(403, "jake", "jakes other secret")
+		prints("users reset-factors jake", "jake needs no second factor, and all sessions have ended\n")
+		server.want(t, 401, "GET /user", second)
+		login(200, "jake", "jakes other secret")
+
 		// A username may be another user's email.
 		typed("a secret\n", "users create jake@example.com eve@example.com",
 			`jake@example.com is created, with the id \d+\n`)
@@ -113,7 +132,7 @@ func TestAccounts(t *testing.T) {
 			"user is the username of one and the email of another: name them by the other of the two")
 		prints("users delete --yes eve@example.com", "jake@example.com is deleted\n")
 
-		_, err := sh.invoke(t, "jake\n", "users", "delete", "jake")
+		_, err = sh.invoke(t, "jake\n", "users", "delete", "jake")
 		if refused(t, "delete without a terminal", err, "say --yes"); !wrongUsage(err) {
 			t.Errorf("delete without a terminal is no mistake of usage: %v", err)
 		}
@@ -132,7 +151,7 @@ func TestAccounts(t *testing.T) {
 		wantSame(t, "recorded", map[identity.Action]int{
 			identity.Registered: 3, identity.RoleChanged: 1, identity.AccountDisabled: 1, identity.AccountEnabled: 1,
 			identity.SessionRevoked: 1, identity.SessionsRevoked: 2, identity.PasswordChanged: 1,
-			identity.AccountDeleted: 2,
+			identity.AccountDeleted: 2, identity.FactorRemoved: 1,
 		}, recorded)
 
 	})

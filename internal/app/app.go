@@ -205,6 +205,10 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 	if err != nil {
 		return err
 	}
+	apps, err := auth.NewAuthenticators(root, siteName(o.Issuer))
+	if err != nil {
+		return err
+	}
 	o.Hashing.Waited = a.figures.Waited
 	a.passwords = auth.NewPasswords(o.Hashing)
 	a.Sessions = &identity.Sessions{
@@ -223,8 +227,9 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 	a.ResourceServers = &identity.ResourceServers{Store: db, Throttle: a.Throttle, Now: o.Now}
 	a.Deletions = identity.NewDeletions(db, a.removed, a.upkeepFailed)
 	a.Users = &identity.Users{
-		Store: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy, Sessions: a.Sessions,
-		Deletions: a.Deletions, Throttle: a.Throttle, RequireCurrentPassword: o.RequirePassword, Now: o.Now,
+		Store: db, FactorStore: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,
+		Authenticators: authenticators{apps}, Sessions: a.Sessions, Deletions: a.Deletions, Throttle: a.Throttle,
+		RequireCurrentPassword: o.RequirePassword, Reauthentication: o.Reauthentication, Now: o.Now,
 	}
 	a.Accounts = &identity.Accounts{
 		Store: db, Sessions: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,

@@ -50,6 +50,7 @@ type Options struct {
 	PasswordPolicy        identity.PasswordPolicy
 	Hashing               auth.PasswordOptions
 	RequirePassword       bool // for a change of password or email
+	Reauthentication      time.Duration
 	AuditRetention        time.Duration
 	Demo, DemoAsked       bool // whether there is demo content, and whether somebody said so
 	Seed                  uint64
@@ -133,6 +134,8 @@ func (o *Options) Check() error {
 		{"max-sessions", o.MaxSessions >= 1 && o.MaxSessions <= 1000, "want 1 to 1000"},
 		{"audit-retention", o.AuditRetention == 0 || o.AuditRetention >= 24*time.Hour,
 			"want at least 1d, or 0 for good"},
+		{"reauthentication", o.Reauthentication == 0 || o.Reauthentication >= time.Minute &&
+			o.Reauthentication%time.Second == 0, "want at least 1m, in whole seconds, or 0 for never"},
 		{"key-rotation", o.KeyRotation == 0 || o.KeyRotation >= time.Hour, "want at least 1h, or 0 for never"},
 		{"seed", o.Seed == 0 || o.Database.URL == InMemory,
 			"the clock stands still, which is for --database " + InMemory + " only"},

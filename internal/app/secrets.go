@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"net/url"
+	"time"
 
 	"conduit/internal/auth"
 	"conduit/internal/errs"
@@ -104,6 +106,29 @@ func keyOf(key auth.KeyInfo) identity.Key {
 		ID: key.ID, Algorithm: key.Algorithm, State: string(key.State), CreatedAt: key.CreatedAt,
 		ActiveAt: key.ActiveAt, EndsAt: key.EndsAt,
 	}
+}
+
+// authenticators makes and reads codes for identity.
+type authenticators struct{ *auth.Authenticators }
+
+func (a authenticators) NewApp(userID int64, username string) (identity.NewApp, error) {
+	app, err := a.Authenticators.NewApp(userID, username)
+	return identity.NewApp{Sealed: app.Sealed, Secret: app.Secret, URL: app.URL, QRCode: app.QRCode}, err
+}
+
+func (a authenticators) Step(
+	userID int64, sealed []byte, code string, now time.Time, after int64,
+) (step int64, ok bool, err error) {
+	step, ok, err = a.Authenticators.Step(userID, sealed, code, now, after)
+	return step, ok, outage(err)
+}
+
+// siteName returns the name that authenticator apps show beside codes: the host of an issuer that is a URL.
+func siteName(issuer string) string {
+	if parsed, err := url.Parse(issuer); err == nil && parsed.Hostname() != "" {
+		return parsed.Hostname()
+	}
+	return issuer
 }
 
 // outage turns those errors of auth into Unavailable that are not the fault of whoever asks.

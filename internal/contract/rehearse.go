@@ -46,7 +46,9 @@ func newRehearsal(contract *openapi3.Operation) rehearsal {
 		}
 		answer := rehearsedAnswer{status: status, headers: map[string]string{}, examples: map[string]any{}}
 		for name, header := range response.Value.Headers {
-			answer.headers[name] = fmt.Sprint(header.Value.Example)
+			if status < http.StatusBadRequest || header.Value.Required {
+				answer.headers[name] = fmt.Sprint(header.Value.Example)
+			}
 		}
 		if kind, media := mediaOf(response.Value); media != nil {
 			answer.kind = kind
@@ -155,12 +157,12 @@ func (p preferred) hold(w http.ResponseWriter, r *http.Request, config Config) e
 
 // write answers as an operation would. Errors have the usual shape and headers, other answers those of the contract.
 func (p preferred) write(w http.ResponseWriter, r *http.Request, host Host) {
-	if p.answer.status >= http.StatusBadRequest {
-		host.Refuse(w, r, p.answer.status, exampleFields(p.body))
-		return
-	}
 	for name, value := range p.answer.headers {
 		w.Header().Set(name, value)
+	}
+	if p.answer.status >= http.StatusBadRequest {
+		host.Refuse(w, r, p.answer.status, exampleFields(p.body)) // which knows some of the headers better
+		return
 	}
 	if p.body == nil {
 		w.WriteHeader(p.answer.status)

@@ -33,6 +33,7 @@ const (
 	KindTooLarge                        // a body is too large
 	KindTooSlow                         // a body did not arrive in time
 	KindUnreadable                      // a body ended early
+	KindStale                           // known, and has to prove once more who is asking
 )
 
 // Fields are messages, each under the name of the field it is about. People see them, so a message never holds a value
@@ -62,6 +63,7 @@ type Error struct {
 	Kind       Kind
 	Fields     Fields
 	RetryAfter time.Duration // with KindTooMany and KindUnavailable: when another try makes sense
+	MaxAge     time.Duration // with KindStale: how old a proof may be
 	Cause      error         // for the log only; may be nil
 }
 
@@ -115,6 +117,11 @@ func Taken(fields ...string) error {
 // TooMany says that this field was tried too often, and how long to wait before another try.
 func TooMany(field, message string, wait time.Duration) error {
 	return &Error{Kind: KindTooMany, Fields: Fields{field: {message}}, RetryAfter: wait}
+}
+
+// Stale says that the proof of who is asking is older than that, so another one is needed.
+func Stale(maxAge time.Duration) error {
+	return &Error{Kind: KindStale, Fields: Fields{"proof": {"is required"}}, MaxAge: maxAge}
 }
 
 // Unavailable says that a needed part does not answer just now. The cause is for the log.

@@ -116,8 +116,13 @@ func TestDisabledUser(t *testing.T) {
 // disable takes somebody's account out of use.
 func (s *server) disable(t *testing.T, name string) {
 	t.Helper()
-	now := s.clock.Now()
-	session := s.sessionOf(t, s.do(t, login(name+"@test.com", password)).token(t))
+	s.disableBy(t, s.do(t, login(name+"@test.com", password)).token(t))
+}
+
+// disableBy shuts out the user of a token.
+func (s *server) disableBy(t *testing.T, token string) {
+	t.Helper()
+	now, session := s.clock.Now(), s.sessionOf(t, token)
 	if _, err := s.Store.UpdateUser(t.Context(), session, func(u *identity.User) (identity.Outcome, error) {
 		u.DisabledAt = &now
 		return identity.Outcome{}, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -31,6 +32,7 @@ var statuses = map[errs.Kind]int{
 	errs.KindTooLarge:        http.StatusRequestEntityTooLarge,
 	errs.KindTooSlow:         http.StatusRequestTimeout,
 	errs.KindUnreadable:      http.StatusBadRequest,
+	errs.KindStale:           http.StatusForbidden,
 }
 
 // errorBody is the ErrorEnvelope of the contract, in which all errors are shown, or its OAuthErrorEnvelope.
@@ -69,6 +71,10 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 			request.named())
 	default:
 		request.gone = err
+	}
+	if refusal.Kind == errs.KindStale { // RFC 9470 §3
+		stepUp := `Bearer realm="conduit", error="insufficient_user_authentication", max_age=%d`
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(stepUp, int(refusal.MaxAge.Seconds())))
 	}
 	sendError(w, r, status, refusal.Fields, refusal.RetryAfter)
 }

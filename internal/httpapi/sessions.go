@@ -47,21 +47,6 @@ func (h *handlers) DeleteOtherSessions(
 	return api.DeleteOtherSessions204Response{}, nil
 }
 
-// CreateSession implements POST /sessions.
-func (h *handlers) CreateSession(
-	ctx context.Context, request api.CreateSessionRequestObject,
-) (api.CreateSessionResponseObject, error) {
-	input := request.Body.Session
-	grant, err := h.Users.LoginRefreshing(ctx, input.Email, input.Password, clientFrom(ctx))
-	if err != nil {
-		return nil, err
-	}
-	return api.CreateSession201JSONResponse{
-		Body:    tokensEnvelope(grant),
-		Headers: api.CreateSession201ResponseHeaders{Location: located("/user/sessions/" + grant.Session.ID)},
-	}, nil
-}
-
 // RefreshSession implements POST /sessions/refresh.
 func (h *handlers) RefreshSession(
 	ctx context.Context, request api.RefreshSessionRequestObject,

@@ -161,7 +161,7 @@ func TestStatusListKnowsEveryEnding(t *testing.T) {
 		accounts := &identity.Accounts{
 			Store: s.Store, Sessions: s.Store, Audit: s.Store, Passwords: s.Users.Passwords, Now: s.clock.Now,
 		}
-		operator := func(name string, act func(context.Context, identity.User) error) {
+		onUser := func(name string, act func(context.Context, identity.User) error) {
 			t.Helper()
 			user, err := accounts.Find(t.Context(), name)
 			if err == nil {
@@ -192,20 +192,25 @@ func TestStatusListKnowsEveryEnding(t *testing.T) {
 				s.Sessions.Max = 50
 			},
 			"a deleted account":  func(_, _, other string) { s.do(t, leaving(other, password)).want(t, 204, "") },
-			"a disabled account": func(name, _, _ string) { operator(name, accounts.Disable) },
+			"a disabled account": func(name, _, _ string) {
+				onUser(name, func(ctx context.Context, user identity.User) error {
+					_, err := accounts.Update(ctx, operator, user.ID, identity.AccountChanges{Disabled: new(true)})
+					return err
+				})
+			},
 			"an operator's password": func(name, _, _ string) {
-				operator(name, func(ctx context.Context, user identity.User) error {
-					return accounts.SetPassword(ctx, user, "another password")
+				onUser(name, func(ctx context.Context, user identity.User) error {
+					return accounts.SetPassword(ctx, operator, user, "another password")
 				})
 			},
 			"by an operator": func(_, token, _ string) {
-				if err := accounts.RevokeSession(t.Context(), s.sessionOf(t, token).ID); err != nil {
+				if err := accounts.RevokeSession(t.Context(), operator, s.sessionOf(t, token).ID); err != nil {
 					t.Fatal(err)
 				}
 			},
 			"all of a user, by an operator": func(name, _, _ string) {
-				operator(name, func(ctx context.Context, user identity.User) error {
-					_, err := accounts.RevokeSessions(ctx, user.ID)
+				onUser(name, func(ctx context.Context, user identity.User) error {
+					_, err := accounts.RevokeSessions(ctx, operator, user.ID)
 					return err
 				})
 			},

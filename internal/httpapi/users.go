@@ -28,7 +28,7 @@ func (h *handlers) CreateUser(
 // Login implements POST /users/login.
 func (h *handlers) Login(ctx context.Context, request api.LoginRequestObject) (api.LoginResponseObject, error) {
 	input := request.Body.User
-	caller, err := h.Users.Login(ctx, input.Email, input.Password, clientFrom(ctx))
+	caller, err := h.Users.Login(ctx, input.Email, input.Password, input.Code, clientFrom(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type AccountSession struct {
 type Accounts struct {
 	Store     UserStore
 	Sessions  SessionStore
+	Factors   FactorStore
 	Audit     AuditStore
 	Passwords PasswordHasher
 	Policy    PasswordPolicy

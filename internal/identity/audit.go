@@ -77,6 +77,15 @@ const (
 	ClientRemoved         Action = "client-removed"
 	ClientRefused         Action = "client-refused" // an id or a secret that is not right
 	ClientThrottled       Action = "client-throttled"
+
+	LoginChallenged   Action = "login-challenged" // the password was right, and a second factor is missing
+	FactorAdded       Action = "factor-added"     // which ends all other sessions
+	FactorRemoved     Action = "factor-removed"   // which ends all other sessions
+	FactorFailed      Action = "factor-failed"    // a code that was not right
+	FactorThrottled   Action = "factor-throttled" // before a code was looked at
+	RecoveryCodeUsed  Action = "recovery-code-used"
+	RecoveryCodesMade Action = "recovery-codes-made" // by which those before are over
+	Proved            Action = "proved"              // a session's user proved once more who they are
 )
 
 // Actions are all actions.
@@ -86,7 +95,8 @@ func Actions() []Action {
 		SessionRevoked, SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged,
 		ChangeRefused, ChangeThrottled, DataExported, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged,
 		KeyMade, KeyActivatedEarly, KeyRevoked, KeyResealed, AuditPruned, TokenRevoked, ClientAdded, ClientRotated,
-		ClientRemoved, ClientRefused, ClientThrottled,
+		ClientRemoved, ClientRefused, ClientThrottled, LoginChallenged, FactorAdded, FactorRemoved, FactorFailed,
+		FactorThrottled, RecoveryCodeUsed, RecoveryCodesMade, Proved,
 	}
 }
 

@@ -69,8 +69,13 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	if err := problems.Err(); err != nil {
 		return Caller{}, err
 	}
+	if moved || password != "" {
+		if err := u.Fresh(caller); err != nil {
+			return Caller{}, err
+		}
+	}
 	if changes.CurrentPassword != "" {
-		if err := u.confirm(ctx, caller, "currentPassword", changes.CurrentPassword, client); err != nil {
+		if _, err := u.confirm(ctx, caller, "currentPassword", changes.CurrentPassword, client); err != nil {
 			return Caller{}, err
 		}
 	}

@@ -34,6 +34,11 @@ import (
 //	email or password      network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody
 //	wrong secrets of       network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     whoever has a wrong one
 //	resource servers
+//	codes of a second      account and network      N (5)       10 min            everybody
+//	factor                 account                  M (20)      3 min             everybody
+//
+// Whoever can try a code knows the password, or has a session. So no network is known to be the owner's, and the bucket
+// of the account holds everybody. Codes are counted apart at logins and in sessions.
 //
 // A network is what one customer has at least: an IPv4 address or an IPv6 /64. An account knows the last 20 networks
 // from which somebody has logged in to it, each for 90 days. Whoever tries it from another network is a stranger. So a
@@ -156,6 +161,23 @@ func (t *Throttle) clientError(ctx context.Context, client Client) (counted, err
 		Network: t.hash("network", networks[0]),
 		Buckets: t.byNetwork("clients", HoldsAll, t.PerNetwork, networkDrain, kept, networks),
 	}, "client", "too many attempts")
+}
+
+// code counts an attempt to give a code of a second factor, or refuses it with KindTooMany. where keeps counts apart.
+func (t *Throttle) code(ctx context.Context, userID int64, where string, client Client) (counted, error) {
+	network := networksOf(client.IPAddress)[0]
+	count, account := Count{Network: t.hash("network", network)}, UserTarget(userID)
+	add := func(size int, drain time.Duration, after afterSuccess, key ...string) {
+		if size > 0 {
+			count.Buckets = append(count.Buckets, Bucket{
+				Key: t.hash(key...), Kind: HoldsAll, Cost: drain, Dear: drain, after: after,
+				Room: time.Duration(size-1) * drain,
+			})
+		}
+	}
+	add(t.PerPair, placeDrain, emptied, "codes from", where, account, network)
+	add(t.PerAccount, accountDrain, takenBack, "codes", where, account)
+	return t.try(ctx, client, count, "code", "too many attempts")
 }
 
 // byNetwork returns the buckets of a network and of the wider ones around it. Each takes twice as much as the one

@@ -111,6 +111,7 @@ type Upkeep struct {
 	Sessions *Sessions
 	Throttle *Throttle
 	Users    UserStore
+	Factors  FactorStore
 	Audit    AuditStore
 	Tags     TagStore
 	// AuditRetention is for how long events are kept; 0 for good.
@@ -163,6 +164,7 @@ func (u Upkeep) Sweep(ctx context.Context) {
 	}))
 	u.report(sweep(ctx, u.Now(), u.Sessions.Store.SweepPlaces))
 	u.report(sweep(ctx, u.Now(), u.Users.SweepNames))
+	u.report(sweep(ctx, u.Now(), u.Factors.SweepFactors))
 	if u.AuditRetention > 0 {
 		now := u.Now()
 		_, err := PruneEvents(ctx, u.Audit, BySystem{}, now.Add(-u.AuditRetention), now)

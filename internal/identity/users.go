@@ -23,6 +23,8 @@ type User struct {
 	UpdatedAt    time.Time
 	DisabledAt   *time.Time // since when the account may not be used; nil for active ones
 	Role         Role
+
+	SecondFactorAt *time.Time // since when a password alone lets nobody in; nil where it does
 }
 
 // Role is what somebody may do beyond what everybody may.
@@ -99,16 +101,21 @@ type PasswordHasher interface {
 
 // Users registers people, logs them in and changes their accounts.
 type Users struct {
-	Store     UserStore
-	Audit     AuditStore
-	Passwords PasswordHasher
-	Policy    PasswordPolicy // which new passwords are held to
+	Store       UserStore
+	FactorStore FactorStore
+	Audit       AuditStore
+	Passwords   PasswordHasher
+	Policy      PasswordPolicy // which new passwords are held to
+	Authenticators
 	Sessions  *Sessions
 	Deletions *Deletions
 	Throttle  *Throttle
 	// RequireCurrentPassword says that nobody can change their email or password without the current password.
 	RequireCurrentPassword bool
-	Now                    func() time.Time
+	// Reauthentication is how long ago users may have proven who they are when they change what their account is proven
+	// by, see [Users.Fresh]; 0 for any time.
+	Reauthentication time.Duration
+	Now              func() time.Time
 }
 
 // Registration is what somebody gives to get an account.
@@ -164,13 +171,18 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	return caller, nil
 }
 
-// Login starts a session for the user with this email and password.
-func (u *Users) Login(ctx context.Context, email, password string, client Client) (Caller, error) {
+// Login starts a session for the user with this email and password. If they have a second factor, it takes a code too;
+// without one the error is [FactorRequired].
+func (u *Users) Login(ctx context.Context, email, password, code string, client Client) (Caller, error) {
 	user, err := u.verify(ctx, attempt{email, password, client, 0})
 	if err != nil {
 		return Caller{}, err
 	}
-	grant, err := u.begin(ctx, user, []string{MethodPassword}, Lasting, client)
+	methods, err := u.second(ctx, user, code, client)
+	if err != nil {
+		return Caller{}, err
+	}
+	grant, err := u.begin(ctx, user, methods, Lasting, client)
 	return Caller{User: user, Session: grant.Session, Token: grant.AccessToken}, err
 }
 
@@ -195,15 +207,6 @@ func (u *Users) admit(ctx context.Context, presented Presented, err error) (Call
 		return Caller{}, err
 	}
 	return u.Sessions.resume(ctx, presented)
-}
-
-// LoginRefreshing is Login for apps that want short-lived access tokens with refresh tokens.
-func (u *Users) LoginRefreshing(ctx context.Context, email, password string, client Client) (Grant, error) {
-	user, err := u.verify(ctx, attempt{email, password, client, 0})
-	if err != nil {
-		return Grant{}, err
-	}
-	return u.begin(ctx, user, []string{MethodPassword}, Refreshing, client)
 }
 
 // attempt is a password that somebody gives for an account.
@@ -295,24 +298,27 @@ func TooManyNames(wait time.Duration) error {
 // user could reserve very many otherwise, or, if only the newest stayed, a thief could free the owner's.
 const MostReserved = 10
 
-// confirm returns nil if a password is the caller's, and a refusal of the field with this name otherwise. Guessing is
-// as slow as at a login.
-func (u *Users) confirm(ctx context.Context, caller Caller, field, password string, client Client) error {
+// confirm returns the caller as they are stored if a password is theirs, and a refusal of the field with this name
+// otherwise. Guessing is as slow as at a login.
+func (u *Users) confirm(ctx context.Context, caller Caller, field, password string, client Client) (User, error) {
 	user, err := u.verify(ctx, attempt{caller.User.Email, password, client, caller.User.ID})
 	if err == nil && user.ID != caller.User.ID {
 		// The caller's email has become somebody else's since the request began, and the password was theirs.
-		return SessionOver()
+		return User{}, SessionOver()
 	}
 	if errs.Is(err, errs.KindUnauthenticated) {
-		return errs.Invalid(field, "is not right")
+		return User{}, errs.Invalid(field, "is not right")
 	}
-	return err
+	return user, err
 }
 
 // Delete removes the caller's account and everything in it, if the password is theirs. Of very much, the most goes
 // afterwards.
 func (u *Users) Delete(ctx context.Context, caller Caller, password string, client Client) error {
-	if err := u.confirm(ctx, caller, "password", password, client); err != nil {
+	if err := u.Fresh(caller); err != nil {
+		return err
+	}
+	if _, err := u.confirm(ctx, caller, "password", password, client); err != nil {
 		return err
 	}
 	now := Stamp(u.Now())

@@ -98,13 +98,18 @@ func (s *Store) beginDeletion(ctx context.Context, tx bun.Tx, by identity.Sessio
 	if _, err := tx.NewRaw(`
 update users
    set username = ?, username_key = ?, username_look = ?, email = ?, email_key = ?, password_hash = '',
-       bio = null, image = null, role = ?, disabled_at = ?, updated_at = ?
+       bio = null, image = null, role = ?, disabled_at = ?, updated_at = ?, second_factor_at = null
  where id = ?`, identity.NamelessUser, key, key, key, key, identity.RoleUser, now,
 		identity.Later(now, former.UpdatedAt), former.ID).Exec(ctx); err != nil {
 		return "", err
 	}
 	if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", former.ID).Exec(ctx); err != nil {
 		return "", err
+	}
+	for _, table := range []string{"authenticator_apps", "recovery_codes", "login_challenges"} {
+		if _, err := tx.NewDelete().Table(table).Where("user_id = ?", former.ID).Exec(ctx); err != nil {
+			return "", err
+		}
 	}
 	_, err := tx.NewRaw("insert into deletions (user_id, began_at) values (?, ?)", former.ID, now).Exec(ctx)
 	return former.Username, err

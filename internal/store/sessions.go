@@ -80,6 +80,7 @@ select ?, id, ?,
        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
   from users
  where id = ? and password_hash = ? and email_key = ? and disabled_at is null
+   and second_factor_at is not distinct from ?
    and ` + keyCounts + " and " + placeFree + s.dialect.locks("share") + `
     on conflict (id) do update set status_index = excluded.status_index
 returning id`
@@ -88,7 +89,7 @@ returning id`
 		session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent,
 		session.IPAddress, jsonOf(session.Methods), session.ProvedAt, session.RefreshGeneration, session.RefreshHash,
 		session.EndsAt,
-		session.Place, session.ExpiresAt, user.ID, user.PasswordHash, identity.Fold(user.Email), kid,
+		session.Place, session.ExpiresAt, user.ID, user.PasswordHash, identity.Fold(user.Email), user.SecondFactorAt, kid,
 		session.Place), &id)
 	if err = s.placeTaken(ctx, err, session); err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")

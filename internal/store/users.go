@@ -22,6 +22,8 @@ type userColumns struct {
 	CreatedAt, UpdatedAt          time.Time
 	DisabledAt                    *time.Time
 	Role                          identity.Role
+
+	SecondFactorAt *time.Time
 }
 
 type userRow struct {
@@ -42,6 +44,10 @@ func newUserRow(user identity.User) userRow {
 
 func (r userRow) user() identity.User {
 	r.CreatedAt, r.UpdatedAt = r.CreatedAt.UTC(), r.UpdatedAt.UTC() // drivers answer in local time
+	if r.SecondFactorAt != nil {
+		since := r.SecondFactorAt.UTC()
+		r.SecondFactorAt = &since
+	}
 	return identity.User(r.userColumns)
 }
 

@@ -164,10 +164,17 @@ async function answeredByMocks(handlers, { paths, components }) {
         assert.equal(String(answer.status), status, `${method} ${template}`)
         assert.ok(body.length < 4e6 && took < 5000, `${method} ${template}: ${body.length} bytes in ${took} ms`)
         if (status !== '204') {
-          const { $ref } = operations[method].responses[status].content['application/json'].schema
-          const { required } = components.schemas[$ref.split('/').at(-1)]
-          const missing = required.filter((member) => !Object.hasOwn(JSON.parse(body), member))
-          assert.deepEqual(missing, [], `${method} ${template}`)
+          // Where several answers are good, some draw the body of any of them.
+          const missing = Object.entries(operations[method].responses)
+            .filter(([code]) => code.startsWith('2'))
+            .map(([, { content }]) => {
+              const { required } = components.schemas[content['application/json'].schema.$ref.split('/').at(-1)]
+              return required.filter((member) => !Object.hasOwn(JSON.parse(body), member))
+            })
+          assert.ok(
+            missing.some((members) => members.length === 0),
+            `${method} ${template} has none of ${missing}`,
+          )
         }
       }
     }

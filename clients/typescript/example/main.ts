@@ -22,8 +22,11 @@ const logout = element<HTMLButtonElement>('logout')
 const newer = element<HTMLButtonElement>('newer')
 const notice = element('notice')
 const older = element<HTMLButtonElement>('older')
+const secondFactor = element('second-factor')
 const template = element<HTMLTemplateElement>('article')
 
+/** The token of a login that still needs a code. */
+let challenge: string | undefined
 /** The cursors of the pages from the second to the present one. */
 let cursors: string[] = []
 let nextCursor: string | null = null
@@ -132,17 +135,43 @@ function articleItem(article: ArticleSummary): HTMLElement {
   return item
 }
 
+/** Shows the field for a code while a challenge waits for one. */
+function askForCode(token: string | undefined) {
+  challenge = token
+  secondFactor.hidden = token === undefined
+  if (token !== undefined) {
+    element('code').focus()
+  }
+}
+
+/** Sends what was typed: the password, and, if the server asked for it, the code. */
+function logIn(fields: FormData) {
+  const text = (name: string) => String(fields.get(name))
+  if (challenge === undefined) {
+    const session = { email: text('email'), password: text('password') }
+    return conduit.POST('/sessions', { body: { session } })
+  }
+  return conduit.POST('/sessions/challenge', { body: { challenge: { token: challenge, code: text('code') } } })
+}
+
 login.addEventListener('submit', (event) => {
   event.preventDefault()
   void attempt(async () => {
     const fields = new FormData(login)
-    const session = { email: String(fields.get('email')), password: String(fields.get('password')) }
-    const result = await conduit.POST('/sessions', { body: { session } })
+    const result = await logIn(fields)
     if (!result.ok) {
+      if (result.status === 401) {
+        askForCode(undefined) // the password is wrong, or the challenge is over
+      }
       showErrors(login, result.error.errors)
       return
     }
     showErrors(login, {})
+    if (result.status === 202) {
+      askForCode(result.data.challenge.token)
+      return
+    }
+    askForCode(undefined)
     login.reset()
     conduit.tokens.set(result.data.session)
     keepTokens(conduit.tokens.current!)

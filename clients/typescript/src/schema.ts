@@ -39,6 +39,9 @@ export interface paths {
          * Log in
          * @description Starts a session and answers with its token. An unknown email and a wrong password get the same answer, after
          *     the same time.
+         *
+         *     A user with a second factor sends a `code` as well. If the password is right and there is no code, the answer is
+         *     403.
          */
         post: operations["login"];
         delete?: never;
@@ -141,6 +144,103 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/user/proofs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prove once more who is asking
+         * @description A server may ask for a fresh proof before it changes a password, an email or a factor, or deletes an account. It
+         *     then answers such a request with 403 and `WWW-Authenticate: Bearer error="insufficient_user_authentication"`,
+         *     and says in `max_age` how many seconds old a proof may be (RFC 9470). This operation takes the proof. Then the
+         *     request can be sent again, with the same token.
+         *
+         *     The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
+         *     code.
+         */
+        post: operations["createProof"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read which second factors the user has
+         * @description Says whether the user has an authenticator app, and how many recovery codes are left.
+         */
+        get: operations["getFactors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user/factors/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Add the authenticator app
+         * @description Adds the app of `enrolTotp`, which shows the code, and answers with ten recovery codes. From now on a login takes
+         *     a code beside the password. All other sessions of the user end.
+         */
+        put: operations["confirmTotp"];
+        /**
+         * Begin to add an authenticator app
+         * @description Answers with a new secret for an authenticator app (TOTP, RFC 6238): as text, as a URL, and as a picture for the
+         *     app to photograph. It counts for nothing until `confirmTotp` gets a code of it. Only the session that began can
+         *     confirm it, within ten minutes. A later call takes the place of this one.
+         */
+        post: operations["enrolTotp"];
+        /**
+         * Remove the authenticator app
+         * @description Removes the app and the recovery codes, if the code is one of them. All other sessions of the user end.
+         */
+        delete: operations["removeTotp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user/factors/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get new recovery codes
+         * @description Answers with ten new recovery codes. Those from before are over. It takes a code.
+         */
+        post: operations["createRecoveryCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/user/sessions": {
         parameters: {
             query?: never;
@@ -206,8 +306,32 @@ export interface paths {
          * Log in with short tokens
          * @description Starts a session with two tokens, for apps that prefer them to the one token of `login`: an access token that
          *     lasts minutes, and a refresh token.
+         *
+         *     If the user has a second factor, the answer is 202 with a challenge, which `answerChallenge` takes with a code.
          */
         post: operations["createSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sessions/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in with a second factor
+         * @description Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
+         *     session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+         *     After a code that is not right it can be answered again.
+         */
+        post: operations["answerChallenge"];
         delete?: never;
         options?: never;
         head?: never;
@@ -861,8 +985,27 @@ export interface components {
         LoginUserRequest: {
             user: components["schemas"]["LoginUserInput"];
         };
-        /** @description The email and password of an account. */
+        /** @description The email and password of an account, and a code if it has a second factor. */
         LoginUserInput: {
+            /**
+             * @description The email of the account, in upper or lower case.
+             * @example jake@example.com
+             */
+            email: string;
+            /**
+             * Format: password
+             * @description The password of the account.
+             * @example jakes secret
+             */
+            password: string;
+            /**
+             * @description A code of the authenticator app, or a recovery code. An empty one counts as none. Blanks and dashes in it do not count.
+             * @example 861945
+             */
+            code?: string;
+        };
+        /** @description The email and password of an account. */
+        CredentialsInput: {
             /**
              * @description The email of the account, in upper or lower case.
              * @example jake@example.com
@@ -890,7 +1033,67 @@ export interface components {
         };
         /** @description The body of `createSession`. */
         NewSessionRequest: {
-            session: components["schemas"]["LoginUserInput"];
+            session: components["schemas"]["CredentialsInput"];
+        };
+        /** @description The body of `answerChallenge`. */
+        AnswerChallengeRequest: {
+            challenge: components["schemas"]["AnswerChallengeInput"];
+        };
+        /** @description A challenge and a code that answers it. */
+        AnswerChallengeInput: {
+            /**
+             * @description The token of the challenge.
+             * @example 7KQ2XZ5M3VNTPBW4RJ6YHDCL2E.GQ5XV2WQ7ZMNTPBW4RJ6YHDCLA
+             */
+            token: string;
+            /**
+             * @description A code of the authenticator app, or a recovery code. Blanks and dashes in it do not count.
+             * @example 205719
+             */
+            code: string;
+        };
+        /** @description The body of `createProof`. */
+        NewProofRequest: {
+            proof: components["schemas"]["NewProofInput"];
+        };
+        /** @description What shows that the user asks, and not somebody with their token. */
+        NewProofInput: {
+            /**
+             * Format: password
+             * @description The password of the account.
+             * @example jakes secret
+             */
+            password: string;
+            /**
+             * @description A code of the authenticator app, or a recovery code. An empty one counts as none. Blanks and dashes in it do not count.
+             * @example 418273
+             */
+            code?: string;
+        };
+        /** @description The body of `enrolTotp`. */
+        EnrolTotpRequest: {
+            factor: components["schemas"]["EnrolTotpInput"];
+        };
+        /** @description The password, which shows that the user asks, and not somebody with their token. */
+        EnrolTotpInput: {
+            /**
+             * Format: password
+             * @description The password of the account.
+             * @example jakes secret
+             */
+            password: string;
+        };
+        /** @description The body of what takes a code of a second factor. */
+        FactorCodeRequest: {
+            factor: components["schemas"]["FactorCodeInput"];
+        };
+        /** @description A code, which shows that the user has the factor. */
+        FactorCodeInput: {
+            /**
+             * @description A code of the authenticator app, or, where the app has been added, a recovery code. Blanks and dashes in it do not count.
+             * @example 730164
+             */
+            code: string;
         };
         /** @description The body of `refreshSession`. */
         RefreshSessionRequest: {
@@ -1101,6 +1304,12 @@ export interface components {
              *     `username-changed`: the user has another username.
              *
              *     `data-exported`: somebody with a token of the user began an export of everything.
+             *
+             *     `factor-added`, `factor-removed`: an authenticator app was added or removed, which ended all other sessions.
+             *
+             *     `factor-failed`: somebody with the password, or in a session, gave a code that was not right.
+             *
+             *     `recovery-code-used`, `recovery-codes-made`: a recovery code was used, or there are new ones.
              * @example refresh-reused
              */
             event: string;
@@ -1215,6 +1424,112 @@ export interface components {
              * @example 2026-02-25T03:22:56.637Z
              */
             refreshTokenExpiresAt: string;
+        };
+        /** @description A login that lacks a second factor. */
+        ChallengeEnvelope: {
+            challenge: components["schemas"]["Challenge"];
+        };
+        /** @description What a login still needs. */
+        Challenge: {
+            /**
+             * @description For `answerChallenge`, and good for nothing else.
+             * @example 7KQ2XZ5M3VNTPBW4RJ6YHDCL2E.GQ5XV2WQ7ZMNTPBW4RJ6YHDCLA
+             */
+            token: string;
+            /**
+             * Format: date-time
+             * @description When the challenge ends, in UTC.
+             * @example 2026-02-18T04:16:26.637Z
+             */
+            expiresAt: string;
+            /**
+             * @description What answers it; more words may come in time. `totp`: a code of the authenticator app. `recovery-code`: a
+             *     recovery code.
+             * @example [
+             *       "totp",
+             *       "recovery-code"
+             *     ]
+             */
+            factors: string[];
+        };
+        /** @description How strong a session is. */
+        ProofEnvelope: {
+            proof: components["schemas"]["Proof"];
+        };
+        /** @description By what and when a session's user has proven who they are, as `getSessions` shows it. */
+        Proof: {
+            /**
+             * @description The methods (RFC 8176).
+             * @example [
+             *       "pwd",
+             *       "otp",
+             *       "mfa"
+             *     ]
+             */
+            amr: string[];
+            /**
+             * @description How strong the session is.
+             * @example aal2
+             */
+            acr: string;
+            /**
+             * Format: date-time
+             * @description When the user last proved who they are, in UTC.
+             * @example 2026-02-18T04:11:26.637Z
+             */
+            provedAt: string;
+        };
+        /** @description The second factors of a user. */
+        FactorsEnvelope: {
+            factors: components["schemas"]["Factors"];
+        };
+        /** @description What a login of the user takes beside the password. */
+        Factors: {
+            /**
+             * Format: date-time
+             * @description Since when the user has an authenticator app, in UTC; null if there is none.
+             * @example 2026-02-18T04:09:56.637Z
+             */
+            totpSince: string | null;
+            /**
+             * Format: int32
+             * @description How many recovery codes were not used yet.
+             * @example 10
+             */
+            recoveryCodesLeft: number;
+        };
+        /** @description An authenticator app that is about to be added. */
+        TotpEnvelope: {
+            totp: components["schemas"]["Totp"];
+        };
+        /** @description The secret of an authenticator app, in the ways in which an app takes it. */
+        Totp: {
+            /**
+             * @description In base32, to type.
+             * @example JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP
+             */
+            secret: string;
+            /**
+             * @description To open on the device that has the app.
+             * @example otpauth://totp/conduit.example.com:jake?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP
+             */
+            url: string;
+            /**
+             * @description The URL as a QR code, an SVG picture.
+             * @example <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 57 57"></svg>
+             */
+            qrCode: string;
+            /**
+             * Format: date-time
+             * @description Until when it can be confirmed, in UTC.
+             * @example 2026-02-18T04:18:56.637Z
+             */
+            expiresAt: string;
+        };
+        /** @description Recovery codes, for when the authenticator app is lost. */
+        RecoveryCodes: {
+            /** @description The codes. */
+            recoveryCodes: string[];
         };
         /** @description A profile. */
         ProfileEnvelope: {
@@ -2213,6 +2528,149 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description The challenge is unknown, was answered before or has expired, or the user has changed since. Log in once more. */
+        InvalidChallenge: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["Challenge"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The password is right, and a code is missing. */
+        FactorRequired: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "factor": [
+                 *           "is required"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /**
+         * @description The last proof of who is asking is too old. Give one with `createProof`, and send the request again. Only a
+         *     server with `--reauthentication` answers so.
+         */
+        ProofRequired: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["StepUp"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "proof": [
+                 *           "is required"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The user has no second factor. */
+        FactorNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "factor": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description This session has not begun to add an app, or did so too long ago. */
+        EnrolmentNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "enrolment": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The user has an authenticator app. It has to be removed before another is added. */
+        FactorTaken: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "factor": [
+                 *           "is already there"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The code is missing or not right, or was used before, or the body is not JSON. */
+        CodeInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "code": [
+                 *           "is not right"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /**
+         * @description The email or the password is missing, the code of the second factor is not right or was used before, or the body
+         *     is not JSON.
+         */
+        LoginInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The password is missing or not right, the code is not right or was used before, or the body is not JSON. */
+        ProofInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description The refresh token is missing, or the body is not JSON. */
         RefreshTokenMissing: {
             headers: {
@@ -2733,6 +3191,38 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description Too many wrong codes came for this user. Wait before the next try. */
+        TooManyCodes: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "code": [
+                 *           "too many attempts"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /**
+         * @description Too many wrong passwords came for this email, whether or not it has an account, or from this network; or, after a
+         *     right password, too many wrong codes. Wait before the next try.
+         */
+        TooManyLogins: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /**
          * @description Too many wrong passwords came for this email, whether or not it has an account, or from this network. Wait
          *     before the next try.
@@ -3222,6 +3712,11 @@ export interface components {
          * @example Basic realm="conduit"
          */
         ClientChallenge: string;
+        /**
+         * @description How old a proof of who is asking may be, in seconds (RFC 9470, section 3).
+         * @example Bearer realm="conduit", error="insufficient_user_authentication", max_age=600
+         */
+        StepUp: string;
     };
     pathItems: never;
 }
@@ -3229,9 +3724,18 @@ export type NewUserRequest = components['schemas']['NewUserRequest'];
 export type NewUserInput = components['schemas']['NewUserInput'];
 export type LoginUserRequest = components['schemas']['LoginUserRequest'];
 export type LoginUserInput = components['schemas']['LoginUserInput'];
+export type CredentialsInput = components['schemas']['CredentialsInput'];
 export type DeleteUserRequest = components['schemas']['DeleteUserRequest'];
 export type DeleteUserInput = components['schemas']['DeleteUserInput'];
 export type NewSessionRequest = components['schemas']['NewSessionRequest'];
+export type AnswerChallengeRequest = components['schemas']['AnswerChallengeRequest'];
+export type AnswerChallengeInput = components['schemas']['AnswerChallengeInput'];
+export type NewProofRequest = components['schemas']['NewProofRequest'];
+export type NewProofInput = components['schemas']['NewProofInput'];
+export type EnrolTotpRequest = components['schemas']['EnrolTotpRequest'];
+export type EnrolTotpInput = components['schemas']['EnrolTotpInput'];
+export type FactorCodeRequest = components['schemas']['FactorCodeRequest'];
+export type FactorCodeInput = components['schemas']['FactorCodeInput'];
 export type RefreshSessionRequest = components['schemas']['RefreshSessionRequest'];
 export type RefreshSessionInput = components['schemas']['RefreshSessionInput'];
 export type UpdateUserRequest = components['schemas']['UpdateUserRequest'];
@@ -3253,6 +3757,15 @@ export type Notice = components['schemas']['Notice'];
 export type Session = components['schemas']['Session'];
 export type SessionTokensEnvelope = components['schemas']['SessionTokensEnvelope'];
 export type SessionTokens = components['schemas']['SessionTokens'];
+export type ChallengeEnvelope = components['schemas']['ChallengeEnvelope'];
+export type Challenge = components['schemas']['Challenge'];
+export type ProofEnvelope = components['schemas']['ProofEnvelope'];
+export type Proof = components['schemas']['Proof'];
+export type FactorsEnvelope = components['schemas']['FactorsEnvelope'];
+export type Factors = components['schemas']['Factors'];
+export type TotpEnvelope = components['schemas']['TotpEnvelope'];
+export type Totp = components['schemas']['Totp'];
+export type RecoveryCodes = components['schemas']['RecoveryCodes'];
 export type ProfileEnvelope = components['schemas']['ProfileEnvelope'];
 export type Profile = components['schemas']['Profile'];
 export type ProfileSummary = components['schemas']['ProfileSummary'];
@@ -3298,6 +3811,15 @@ export type ResponseUnreadableBody = components['responses']['UnreadableBody'];
 export type ResponseUnauthorized = components['responses']['Unauthorized'];
 export type ResponseInvalidCredentials = components['responses']['InvalidCredentials'];
 export type ResponseInvalidRefreshToken = components['responses']['InvalidRefreshToken'];
+export type ResponseInvalidChallenge = components['responses']['InvalidChallenge'];
+export type ResponseFactorRequired = components['responses']['FactorRequired'];
+export type ResponseProofRequired = components['responses']['ProofRequired'];
+export type ResponseFactorNotFound = components['responses']['FactorNotFound'];
+export type ResponseEnrolmentNotFound = components['responses']['EnrolmentNotFound'];
+export type ResponseFactorTaken = components['responses']['FactorTaken'];
+export type ResponseCodeInvalid = components['responses']['CodeInvalid'];
+export type ResponseLoginInvalid = components['responses']['LoginInvalid'];
+export type ResponseProofInvalid = components['responses']['ProofInvalid'];
 export type ResponseRefreshTokenMissing = components['responses']['RefreshTokenMissing'];
 export type ResponseSessionNotFound = components['responses']['SessionNotFound'];
 export type ResponseArticleForbidden = components['responses']['ArticleForbidden'];
@@ -3328,6 +3850,8 @@ export type ResponseArticleInvalid = components['responses']['ArticleInvalid'];
 export type ResponseCommentInvalid = components['responses']['CommentInvalid'];
 export type ResponseTooManyRegistrations = components['responses']['TooManyRegistrations'];
 export type ResponseTooManyChanges = components['responses']['TooManyChanges'];
+export type ResponseTooManyCodes = components['responses']['TooManyCodes'];
+export type ResponseTooManyLogins = components['responses']['TooManyLogins'];
 export type ResponseTooManyAttempts = components['responses']['TooManyAttempts'];
 export type ResponseTokenRequestInvalid = components['responses']['TokenRequestInvalid'];
 export type ResponseRevocationInvalid = components['responses']['RevocationInvalid'];
@@ -3367,6 +3891,7 @@ export type HeaderArticleLocation = components['headers']['ArticleLocation'];
 export type HeaderCommentLocation = components['headers']['CommentLocation'];
 export type HeaderChallenge = components['headers']['Challenge'];
 export type HeaderClientChallenge = components['headers']['ClientChallenge'];
+export type HeaderStepUp = components['headers']['StepUp'];
 export type $defs = Record<string, never>;
 export interface operations {
     createUser: {
@@ -3445,11 +3970,12 @@ export interface operations {
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["InvalidCredentials"];
+            403: components["responses"]["FactorRequired"];
             408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["CredentialsMissing"];
-            429: components["responses"]["TooManyAttempts"];
+            422: components["responses"]["LoginInvalid"];
+            429: components["responses"]["TooManyLogins"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
@@ -3534,6 +4060,7 @@ export interface operations {
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["ProofRequired"];
             408: components["responses"]["BodyTooSlow"];
             409: components["responses"]["UserTaken"];
             413: components["responses"]["BodyOver128KiB"];
@@ -3574,6 +4101,7 @@ export interface operations {
             };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["ProofRequired"];
             408: components["responses"]["BodyTooSlow"];
             409: components["responses"]["LastAdmin"];
             413: components["responses"]["BodyTooLarge"];
@@ -3687,6 +4215,270 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             422: components["responses"]["QueryInvalid"];
             429: components["responses"]["TooManyExports"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createProof: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "proof": {
+                 *         "password": "jakes secret",
+                 *         "code": "418273"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewProofRequest"];
+            };
+        };
+        responses: {
+            /** @description How strong the session is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "proof": {
+                     *         "amr": [
+                     *           "pwd",
+                     *           "otp",
+                     *           "mfa"
+                     *         ],
+                     *         "acr": "aal2",
+                     *         "provedAt": "2026-02-18T04:11:56.637Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProofEnvelope"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["FactorRequired"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["ProofInvalid"];
+            429: components["responses"]["TooManyLogins"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getFactors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The factors. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "factors": {
+                     *         "totpSince": "2026-02-18T04:09:56.637Z",
+                     *         "recoveryCodesLeft": 10
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FactorsEnvelope"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    confirmTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "factor": {
+                 *         "code": "730164"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["FactorCodeRequest"];
+            };
+        };
+        responses: {
+            /** @description The recovery codes. They are shown this once, and each is good once. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["ProofRequired"];
+            404: components["responses"]["EnrolmentNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["FactorTaken"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["CodeInvalid"];
+            429: components["responses"]["TooManyCodes"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    enrolTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "factor": {
+                 *         "password": "jakes secret"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["EnrolTotpRequest"];
+            };
+        };
+        responses: {
+            /** @description The secret. It is shown this once. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "totp": {
+                     *         "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+                     *         "url": "otpauth://totp/conduit.example.com:jake?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+                     *         "qrCode": "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 57 57\"></svg>",
+                     *         "expiresAt": "2026-02-18T04:18:56.637Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["TotpEnvelope"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["ProofRequired"];
+            408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["FactorTaken"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["PasswordInvalid"];
+            429: components["responses"]["TooManyAttempts"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    removeTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "factor": {
+                 *         "code": "aqxw-3mz7-k2pd-vn5e"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["FactorCodeRequest"];
+            };
+        };
+        responses: {
+            /** @description A password is enough again. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["ProofRequired"];
+            404: components["responses"]["FactorNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["CodeInvalid"];
+            429: components["responses"]["TooManyCodes"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createRecoveryCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "factor": {
+                 *         "code": "952038"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["FactorCodeRequest"];
+            };
+        };
+        responses: {
+            /** @description The recovery codes. They are shown this once, and each is good once. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["ProofRequired"];
+            404: components["responses"]["FactorNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["CodeInvalid"];
+            429: components["responses"]["TooManyCodes"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
@@ -3842,6 +4634,27 @@ export interface operations {
                     "application/json": components["schemas"]["SessionTokensEnvelope"];
                 };
             };
+            /** @description The password is right, and a second factor is missing. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "challenge": {
+                     *         "token": "7KQ2XZ5M3VNTPBW4RJ6YHDCL2E.GQ5XV2WQ7ZMNTPBW4RJ6YHDCLA",
+                     *         "expiresAt": "2026-02-18T04:16:26.637Z",
+                     *         "factors": [
+                     *           "totp",
+                     *           "recovery-code"
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ChallengeEnvelope"];
+                };
+            };
             400: components["responses"]["UnreadableBody"];
             401: components["responses"]["InvalidCredentials"];
             408: components["responses"]["BodyTooSlow"];
@@ -3849,6 +4662,59 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["CredentialsMissing"];
             429: components["responses"]["TooManyAttempts"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    answerChallenge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "challenge": {
+                 *         "token": "7KQ2XZ5M3VNTPBW4RJ6YHDCL2E.GQ5XV2WQ7ZMNTPBW4RJ6YHDCLA",
+                 *         "code": "205719"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["AnswerChallengeRequest"];
+            };
+        };
+        responses: {
+            /** @description A fresh session with its tokens. */
+            201: {
+                headers: {
+                    Location: components["headers"]["SessionLocation"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "session": {
+                     *         "id": "6DU6SQDSNCEOUM77E6AUP5IW4P",
+                     *         "accessToken": "eyJhbGciOiJFZERTQSJ9.e31.c2ln",
+                     *         "accessTokenExpiresAt": "2026-02-18T04:26:26.000Z",
+                     *         "refreshToken": "6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln",
+                     *         "refreshTokenExpiresAt": "2026-02-25T04:11:26.637Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionTokensEnvelope"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["InvalidChallenge"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["CodeInvalid"];
+            429: components["responses"]["TooManyCodes"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

@@ -2,7 +2,7 @@ import type { SessionTokens } from './schema.js'
 
 /** What a client knows of a session. Plain data, so that an app can keep it as JSON. */
 export interface Tokens {
-  /** The token for the `Authorization` header, from `login`, `createUser`, `createSession` or `refreshSession`. */
+  /** The token for the `Authorization` header, from `login`, `createUser`, `createSession`, `answerChallenge` or `refreshSession`. */
   token: string
   /** The newest refresh token. Without one the session ends with its token. */
   refreshToken?: string | undefined
@@ -15,8 +15,8 @@ export interface TokenStore {
   /** The tokens in use; undefined while nobody is logged in. Newer ones are a new object. */
   readonly current: Tokens | undefined
   /**
-   * Uses these tokens from the next call on. Takes what the server gave (`data.session` of `createSession`, `data.user`
-   * of `login` and `createUser`) and what {@link Tokens} an app has kept.
+   * Uses these tokens from the next call on. Takes what the server gave (`data.session` of `createSession` and
+   * `answerChallenge`, `data.user` of `login` and `createUser`) and what {@link Tokens} an app has kept.
    *
    * Tokens with the `sessionId` of the present ones are newer tokens of the same session, as another tab got them.
    * Others begin a new session, and calls that are on their way are not repeated in it: it may be somebody else's.

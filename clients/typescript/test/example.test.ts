@@ -8,7 +8,7 @@ import { build, preview, type PreviewServer } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest'
 
 import { browser as launchOptions } from '../../../tools/chromium.mjs'
-import { client, password, publish, register } from './people.js'
+import { addApp, client, password, publish, register } from './people.js'
 import { refreshing } from './wire.js'
 
 const api = inject('api')
@@ -144,6 +144,24 @@ test('log in, favourite, reload, go on through a refresh, log out', async () => 
   expect(await keptTokens()).toBeNull()
   expect(await page.locator('#account').isHidden()).toBe(true)
   expect(refreshes()).toBe(1)
+})
+
+test('a second factor is asked for, and taken', async () => {
+  const person = await register()
+  const [recoveryCode] = await addApp(person)
+  await page.goto(origin)
+  const code = page.getByLabel('Code of your authenticator app')
+  expect(await code.isHidden()).toBe(true)
+  await logIn(person.email)
+  await code.fill('123456')
+  await button('Log in').click()
+  await page.locator('#code-error', { hasText: 'is not right' }).waitFor()
+  expect(await keptTokens()).toBeNull()
+
+  await code.fill(recoveryCode!)
+  await button('Log in').click()
+  await page.locator('#account', { hasText: person.username }).waitFor()
+  expect(await page.locator('#login').isHidden()).toBe(true)
 })
 
 test('pages by cursor, there and back', async () => {

@@ -91,7 +91,7 @@ export async function byOk() {
     same<Errors[string], string[]>(true)
     return login.error.errors.email?.[0]
   } else {
-    same<typeof login.status, 400 | 401 | 408 | 413 | 415 | 429 | 500 | 503>(true)
+    same<typeof login.status, 400 | 401 | 403 | 408 | 413 | 415 | 429 | 500 | 503>(true)
     // @ts-expect-error failures have none
     void login.data.user
   }
@@ -103,6 +103,9 @@ export async function byOk() {
   if (session.status === 201) {
     same<typeof session.data.session, SessionTokens>(true)
     conduit.tokens.set(session.data.session)
+  }
+  if (session.status === 202) {
+    same<typeof session.data.challenge.token, string>(true)
   }
   same<typeof conduit.tokens.current, Tokens | undefined>(true)
   return undefined
