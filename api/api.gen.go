@@ -20,6 +20,111 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for AuthenticationCredentialType.
+const (
+	AuthenticationCredentialTypePublicKey AuthenticationCredentialType = "public-key"
+)
+
+// Valid indicates whether the value is a known member of the AuthenticationCredentialType enum.
+func (e AuthenticationCredentialType) Valid() bool {
+	switch e {
+	case AuthenticationCredentialTypePublicKey:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuthenticatorSelectionResidentKey.
+const (
+	AuthenticatorSelectionResidentKeyRequired AuthenticatorSelectionResidentKey = "required"
+)
+
+// Valid indicates whether the value is a known member of the AuthenticatorSelectionResidentKey enum.
+func (e AuthenticatorSelectionResidentKey) Valid() bool {
+	switch e {
+	case AuthenticatorSelectionResidentKeyRequired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuthenticatorSelectionUserVerification.
+const (
+	AuthenticatorSelectionUserVerificationRequired AuthenticatorSelectionUserVerification = "required"
+)
+
+// Valid indicates whether the value is a known member of the AuthenticatorSelectionUserVerification enum.
+func (e AuthenticatorSelectionUserVerification) Valid() bool {
+	switch e {
+	case AuthenticatorSelectionUserVerificationRequired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CredentialCreationOptionsAttestation.
+const (
+	None CredentialCreationOptionsAttestation = "none"
+)
+
+// Valid indicates whether the value is a known member of the CredentialCreationOptionsAttestation enum.
+func (e CredentialCreationOptionsAttestation) Valid() bool {
+	switch e {
+	case None:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CredentialDescriptorType.
+const (
+	CredentialDescriptorTypePublicKey CredentialDescriptorType = "public-key"
+)
+
+// Valid indicates whether the value is a known member of the CredentialDescriptorType enum.
+func (e CredentialDescriptorType) Valid() bool {
+	switch e {
+	case CredentialDescriptorTypePublicKey:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CredentialParameterType.
+const (
+	CredentialParameterTypePublicKey CredentialParameterType = "public-key"
+)
+
+// Valid indicates whether the value is a known member of the CredentialParameterType enum.
+func (e CredentialParameterType) Valid() bool {
+	switch e {
+	case CredentialParameterTypePublicKey:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CredentialRequestOptionsUserVerification.
+const (
+	CredentialRequestOptionsUserVerificationRequired CredentialRequestOptionsUserVerification = "required"
+)
+
+// Valid indicates whether the value is a known member of the CredentialRequestOptionsUserVerification enum.
+func (e CredentialRequestOptionsUserVerification) Valid() bool {
+	switch e {
+	case CredentialRequestOptionsUserVerificationRequired:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IntrospectionTokenType.
 const (
 	Bearer       IntrospectionTokenType = "Bearer"
@@ -128,6 +233,21 @@ func (e OAuthErrorEnvelopeError) Valid() bool {
 	case OAuthErrorEnvelopeErrorTemporarilyUnavailable:
 		return true
 	case OAuthErrorEnvelopeErrorUnsupportedTokenType:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RegistrationCredentialType.
+const (
+	RegistrationCredentialTypePublicKey RegistrationCredentialType = "public-key"
+)
+
+// Valid indicates whether the value is a known member of the RegistrationCredentialType enum.
+func (e RegistrationCredentialType) Valid() bool {
+	switch e {
+	case RegistrationCredentialTypePublicKey:
 		return true
 	default:
 		return false
@@ -325,13 +445,17 @@ type AccountSessionList struct {
 	Sessions []AccountSession `json:"sessions"`
 }
 
-// AnswerChallengeInput A challenge and a code that answers it.
+// AnswerChallengeInput A challenge, and either a code or a `credential` that answers it.
 type AnswerChallengeInput struct {
 	// Code A code of the authenticator app, or a recovery code. Blanks and dashes in it do not count.
 	//
 	//
 	// Example: 205719
-	Code string `json:"code"`
+	Code string `json:"code,omitempty"`
+
+	// Credential What a credential has signed, as its `toJSON` returns it: the AuthenticationResponseJSON of WebAuthn Level 3,
+	// section 5.1.7. Members that are not listed are ignored, as browsers add some.
+	Credential *AuthenticationCredential `json:"credential,omitempty"`
 
 	// Token The token of the challenge.
 	//
@@ -341,7 +465,7 @@ type AnswerChallengeInput struct {
 
 // AnswerChallengeRequest The body of `answerChallenge`.
 type AnswerChallengeRequest struct {
-	// Challenge A challenge and a code that answers it.
+	// Challenge A challenge, and either a code or a `credential` that answers it.
 	Challenge AnswerChallengeInput `json:"challenge"`
 }
 
@@ -543,6 +667,125 @@ type AuditEventList struct {
 	NextCursor nullable.Nullable[string] `json:"nextCursor"`
 }
 
+// AuthenticationCredential What a credential has signed, as its `toJSON` returns it: the AuthenticationResponseJSON of WebAuthn Level 3,
+// section 5.1.7. Members that are not listed are ignored, as browsers add some.
+type AuthenticationCredential struct {
+	// AuthenticatorAttachment Whether the authenticator is part of the device (`platform`) or not (`cross-platform`).
+	//
+	// Example: platform
+	AuthenticatorAttachment nullable.Nullable[string] `json:"authenticatorAttachment,omitempty"`
+
+	// ClientExtensionResults What extensions of WebAuthn have said. None is asked for, and nothing is looked at.
+	ClientExtensionResults ClientExtensionResults `json:"clientExtensionResults,omitempty"`
+
+	// Id The id of the credential.
+	//
+	// Example: VNxN9xvTk0nJ0KjfXBrzKw
+	Id string `json:"id"`
+
+	// RawId The same as `id`.
+	//
+	// Example: VNxN9xvTk0nJ0KjfXBrzKw
+	RawId string `json:"rawId"`
+
+	// Response What the authenticator has signed. All of it is base64url.
+	Response AuthenticatorAssertion `json:"response"`
+
+	// Type The type of the credential.
+	//
+	// Example: public-key
+	Type AuthenticationCredentialType `json:"type"`
+}
+
+// AuthenticationCredentialType The type of the credential.
+//
+// Example: public-key
+type AuthenticationCredentialType string
+
+// AuthenticatorAssertion What the authenticator has signed. All of it is base64url.
+type AuthenticatorAssertion struct {
+	// AuthenticatorData What the authenticator says of the domain, of its user and of its count.
+	//
+	// Example: SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA
+	AuthenticatorData string `json:"authenticatorData"`
+
+	// ClientDataJSON What the browser says about the page that asked.
+	//
+	// Example: eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0
+	ClientDataJSON string `json:"clientDataJSON"`
+
+	// Signature The signature over both.
+	//
+	// Example: MEUCIQDx
+	Signature string `json:"signature"`
+
+	// UserHandle What the authenticator knows the user by. Logging in needs it.
+	//
+	// Example: 6vHLd1nUM0Y0cWlJ7gS3xw
+	UserHandle nullable.Nullable[string] `json:"userHandle,omitempty"`
+}
+
+// AuthenticatorAttestation What the authenticator answered when it made the credential. All but the transports is base64url.
+type AuthenticatorAttestation struct {
+	// AttestationObject The public key, and what the authenticator says about itself.
+	//
+	// Example: o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YVg
+	AttestationObject string `json:"attestationObject"`
+
+	// AuthenticatorData A part of `attestationObject`, which is what counts.
+	//
+	// Example: SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2NFAAAAAA
+	AuthenticatorData nullable.Nullable[string] `json:"authenticatorData,omitempty"`
+
+	// ClientDataJSON What the browser says about the page that asked.
+	//
+	// Example: eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0
+	ClientDataJSON string `json:"clientDataJSON"`
+
+	// PublicKey The public key once more, which is not looked at.
+	//
+	// Example: MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+	PublicKey nullable.Nullable[string] `json:"publicKey,omitempty"`
+
+	// PublicKeyAlgorithm The number of the algorithm once more, which is not looked at.
+	//
+	// Example: -7
+	PublicKeyAlgorithm int64 `json:"publicKeyAlgorithm,omitempty"`
+
+	// Transports How the browser reaches the authenticator.
+	//
+	// Example: ["hybrid","internal"]
+	Transports []string `json:"transports,omitempty"`
+}
+
+// AuthenticatorSelection What the authenticator has to do.
+type AuthenticatorSelection struct {
+	// RequireResidentKey The same for older browsers.
+	//
+	// Example: true
+	RequireResidentKey bool `json:"requireResidentKey"`
+
+	// ResidentKey Whether the passkey must be found without a name.
+	//
+	// Example: required
+	ResidentKey AuthenticatorSelectionResidentKey `json:"residentKey"`
+
+	// UserVerification Whether the authenticator must verify its user.
+	//
+	// Example: required
+	UserVerification AuthenticatorSelectionUserVerification `json:"userVerification"`
+}
+
+// AuthenticatorSelectionResidentKey Whether the passkey must be found without a name.
+//
+// Example: required
+type AuthenticatorSelectionResidentKey string
+
+// AuthenticatorSelectionUserVerification Whether the authenticator must verify its user.
+//
+// Example: required
+type AuthenticatorSelectionUserVerification string
+
 // Challenge What a login still needs.
 type Challenge struct {
 	// ExpiresAt When the challenge ends, in UTC.
@@ -551,11 +794,14 @@ type Challenge struct {
 	ExpiresAt Timestamp `json:"expiresAt"`
 
 	// Factors What answers it; more words may come in time. `totp`: a code of the authenticator app. `recovery-code`: a
-	// recovery code.
+	// recovery code. `passkey`: what one of the user's passkeys has signed for `publicKey`.
 	//
 	//
 	// Example: ["totp","recovery-code"]
 	Factors []string `json:"factors"`
+
+	// PublicKey The PublicKeyCredentialRequestOptionsJSON of WebAuthn Level 3, section 5.1.9.
+	PublicKey *CredentialRequestOptions `json:"publicKey,omitempty"`
 
 	// Token For `answerChallenge`, and good for nothing else.
 	//
@@ -567,6 +813,12 @@ type Challenge struct {
 type ChallengeEnvelope struct {
 	// Challenge What a login still needs.
 	Challenge Challenge `json:"challenge"`
+}
+
+// ClientExtensionResults What extensions of WebAuthn have said. None is asked for, and nothing is looked at.
+type ClientExtensionResults struct {
+	// CredProps The properties of a new credential.
+	CredProps CredentialProperties `json:"credProps,omitempty"`
 }
 
 // Comment A comment below an article.
@@ -611,6 +863,130 @@ type CommentList struct {
 	// Example: AAAAAAAAACo
 	NextCursor nullable.Nullable[string] `json:"nextCursor"`
 }
+
+// CreationOptionsEnvelope What a browser needs to make a passkey.
+type CreationOptionsEnvelope struct {
+	// PublicKey The PublicKeyCredentialCreationOptionsJSON of WebAuthn Level 3, section 5.1.8.
+	PublicKey CredentialCreationOptions `json:"publicKey"`
+}
+
+// CredentialCreationOptions The PublicKeyCredentialCreationOptionsJSON of WebAuthn Level 3, section 5.1.8.
+type CredentialCreationOptions struct {
+	// Attestation Whether the make of the authenticator has to be proven.
+	//
+	// Example: none
+	Attestation CredentialCreationOptionsAttestation `json:"attestation"`
+
+	// AuthenticatorSelection What the authenticator has to do.
+	AuthenticatorSelection AuthenticatorSelection `json:"authenticatorSelection"`
+
+	// Challenge What the authenticator signs, once.
+	//
+	// Example: 3q2-7wAAAZxu5QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+	Challenge string `json:"challenge"`
+
+	// ExcludeCredentials The passkeys that the user has. An authenticator with one of them makes no other.
+	ExcludeCredentials []CredentialDescriptor `json:"excludeCredentials"`
+
+	// PubKeyCredParams The algorithms that the passkey may have, the preferred ones first.
+	PubKeyCredParams []CredentialParameter `json:"pubKeyCredParams"`
+
+	// Rp What the passkey is for.
+	Rp RelyingPartyEntity `json:"rp"`
+
+	// Timeout How long the authenticator has, in milliseconds.
+	//
+	// Example: 300000
+	Timeout int32 `json:"timeout"`
+
+	// User Whose the passkey is.
+	User UserEntity `json:"user"`
+}
+
+// CredentialCreationOptionsAttestation Whether the make of the authenticator has to be proven.
+//
+// Example: none
+type CredentialCreationOptionsAttestation string
+
+// CredentialDescriptor A passkey, as browsers name it.
+type CredentialDescriptor struct {
+	// Id The id of the credential.
+	//
+	// Example: VNxN9xvTk0nJ0KjfXBrzKw
+	Id string `json:"id"`
+
+	// Transports How browsers reach the authenticator.
+	//
+	// Example: ["hybrid","internal"]
+	Transports []string `json:"transports"`
+
+	// Type The type of the credential.
+	//
+	// Example: public-key
+	Type CredentialDescriptorType `json:"type"`
+}
+
+// CredentialDescriptorType The type of the credential.
+//
+// Example: public-key
+type CredentialDescriptorType string
+
+// CredentialParameter An algorithm that a passkey may have.
+type CredentialParameter struct {
+	// Alg The number that COSE has for the algorithm.
+	//
+	// Example: -7
+	Alg int32 `json:"alg"`
+
+	// Type The type of the credential.
+	//
+	// Example: public-key
+	Type CredentialParameterType `json:"type"`
+}
+
+// CredentialParameterType The type of the credential.
+//
+// Example: public-key
+type CredentialParameterType string
+
+// CredentialProperties The properties of a new credential.
+type CredentialProperties struct {
+	// Rk Whether it can be found without a name.
+	//
+	// Example: true
+	Rk bool `json:"rk,omitempty"`
+}
+
+// CredentialRequestOptions The PublicKeyCredentialRequestOptionsJSON of WebAuthn Level 3, section 5.1.9.
+type CredentialRequestOptions struct {
+	// AllowCredentials The passkeys that may sign. If there are none here, the user chooses one.
+	AllowCredentials []CredentialDescriptor `json:"allowCredentials"`
+
+	// Challenge What the authenticator signs, once.
+	//
+	// Example: 3q2-7wAAAZxu5QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+	Challenge string `json:"challenge"`
+
+	// RpId The domain.
+	//
+	// Example: conduit.example.com
+	RpId string `json:"rpId"`
+
+	// Timeout How long the authenticator has, in milliseconds.
+	//
+	// Example: 300000
+	Timeout int32 `json:"timeout"`
+
+	// UserVerification Whether the authenticator must verify its user.
+	//
+	// Example: required
+	UserVerification CredentialRequestOptionsUserVerification `json:"userVerification"`
+}
+
+// CredentialRequestOptionsUserVerification Whether the authenticator must verify its user.
+//
+// Example: required
+type CredentialRequestOptionsUserVerification string
 
 // CredentialsInput The email and password of an account.
 type CredentialsInput struct {
@@ -1123,6 +1499,24 @@ type NewCommentRequest struct {
 	Comment NewCommentInput `json:"comment"`
 }
 
+// NewPasskeyInput What the browser has made, and what its user calls it.
+type NewPasskeyInput struct {
+	// Credential A new credential, as its `toJSON` returns it: the RegistrationResponseJSON of WebAuthn Level 3, section 5.1.7.
+	// Members that are not listed are ignored, as browsers add some.
+	Credential RegistrationCredential `json:"credential"`
+
+	// Name How the user calls the passkey. Without a name it is called "Passkey".
+	//
+	// Example: Tablet
+	Name string `json:"name,omitempty"`
+}
+
+// NewPasskeyRequest The body of `createPasskey`.
+type NewPasskeyRequest struct {
+	// Passkey What the browser has made, and what its user calls it.
+	Passkey NewPasskeyInput `json:"passkey"`
+}
+
 // NewProofInput What shows that the user asks, and not somebody with their token.
 type NewProofInput struct {
 	// Code A code of the authenticator app, or a recovery code. An empty one counts as none. Blanks and dashes in it do not count.
@@ -1199,6 +1593,13 @@ type Notice struct {
 	//
 	// `factor-failed`: somebody with the password, or in a session, gave a code that was not right.
 	//
+	// `passkey-added`: somebody can log in with one more passkey.
+	//
+	// `passkey-removed`: the change ended the sessions that began with the passkey.
+	//
+	// `passkey-counted-back`: a passkey had signed fewer times than before, so two devices may have it, and its
+	// login was refused.
+	//
 	// `recovery-code-used`, `recovery-codes-made`: a recovery code was used, or there are new ones.
 	//
 	//
@@ -1236,6 +1637,74 @@ type OAuthErrorEnvelope struct {
 //
 // Example: invalid_request
 type OAuthErrorEnvelopeError string
+
+// Passkey A key with which a user logs in. Their phone, computer or security key has its private half.
+type Passkey struct {
+	// Aaguid The model of the authenticator, as it says; zeros if it does not.
+	//
+	// Example: 00000000-0000-0000-0000-000000000000
+	Aaguid string `json:"aaguid"`
+
+	// BackedUp Whether it was when it was last used.
+	//
+	// Example: true
+	BackedUp bool `json:"backedUp"`
+
+	// BackupEligible Whether it may be on several devices, as those of password managers are.
+	//
+	// Example: true
+	BackupEligible bool `json:"backupEligible"`
+
+	// CreatedAt When it was added, in UTC.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// CredentialId The id by which authenticators know it, in base64url.
+	//
+	// Example: VNxN9xvTk0nJ0KjfXBrzKw
+	CredentialId string `json:"credentialId"`
+
+	// Id The id of the passkey, which paths name it by.
+	//
+	// Example: QXNZ7VW3HJ5T2KDR4MPLB6YFCA
+	Id string `json:"id"`
+
+	// LastUsedAt When somebody last logged in with it, in UTC; null if nobody has.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	LastUsedAt nullable.Nullable[Timestamp] `json:"lastUsedAt"`
+
+	// Name How its user calls it.
+	//
+	// Example: Small tablet
+	Name string `json:"name"`
+}
+
+// PasskeyEnvelope A passkey.
+type PasskeyEnvelope struct {
+	// Passkey A key with which a user logs in. Their phone, computer or security key has its private half.
+	Passkey Passkey `json:"passkey"`
+}
+
+// PasskeyList The passkeys of a user.
+type PasskeyList struct {
+	// Passkeys The passkeys, the oldest first.
+	Passkeys []Passkey `json:"passkeys"`
+}
+
+// PasskeySessionInput What the browser's passkey has signed.
+type PasskeySessionInput struct {
+	// Credential What a credential has signed, as its `toJSON` returns it: the AuthenticationResponseJSON of WebAuthn Level 3,
+	// section 5.1.7. Members that are not listed are ignored, as browsers add some.
+	Credential AuthenticationCredential `json:"credential"`
+}
+
+// PasskeySessionRequest The body of `createPasskeySession`.
+type PasskeySessionRequest struct {
+	// Session What the browser's passkey has signed.
+	Session PasskeySessionInput `json:"session"`
+}
 
 // Profile What everybody may see of a person.
 type Profile struct {
@@ -1331,6 +1800,60 @@ type RefreshSessionInput struct {
 type RefreshSessionRequest struct {
 	// Session The refresh token, which shows that the session is the caller's.
 	Session RefreshSessionInput `json:"session"`
+}
+
+// RegistrationCredential A new credential, as its `toJSON` returns it: the RegistrationResponseJSON of WebAuthn Level 3, section 5.1.7.
+// Members that are not listed are ignored, as browsers add some.
+type RegistrationCredential struct {
+	// AuthenticatorAttachment Whether the authenticator is part of the device (`platform`) or not (`cross-platform`).
+	//
+	// Example: platform
+	AuthenticatorAttachment nullable.Nullable[string] `json:"authenticatorAttachment,omitempty"`
+
+	// ClientExtensionResults What extensions of WebAuthn have said. None is asked for, and nothing is looked at.
+	ClientExtensionResults ClientExtensionResults `json:"clientExtensionResults,omitempty"`
+
+	// Id The id of the credential.
+	//
+	// Example: VNxN9xvTk0nJ0KjfXBrzKw
+	Id string `json:"id"`
+
+	// RawId The same as `id`.
+	//
+	// Example: VNxN9xvTk0nJ0KjfXBrzKw
+	RawId string `json:"rawId"`
+
+	// Response What the authenticator answered when it made the credential. All but the transports is base64url.
+	Response AuthenticatorAttestation `json:"response"`
+
+	// Type The type of the credential.
+	//
+	// Example: public-key
+	Type RegistrationCredentialType `json:"type"`
+}
+
+// RegistrationCredentialType The type of the credential.
+//
+// Example: public-key
+type RegistrationCredentialType string
+
+// RelyingPartyEntity What the passkey is for.
+type RelyingPartyEntity struct {
+	// Id The domain.
+	//
+	// Example: conduit.example.com
+	Id string `json:"id"`
+
+	// Name What authenticators call it.
+	//
+	// Example: conduit.example.com
+	Name string `json:"name"`
+}
+
+// RequestOptionsEnvelope What a browser needs to sign with a passkey.
+type RequestOptionsEnvelope struct {
+	// PublicKey The PublicKeyCredentialRequestOptionsJSON of WebAuthn Level 3, section 5.1.9.
+	PublicKey CredentialRequestOptions `json:"publicKey"`
 }
 
 // RevocationRequest The body of `revokeToken` (RFC 7009, section 2.1).
@@ -1646,6 +2169,20 @@ type UpdateArticleRequest struct {
 	Article UpdateArticleInput `json:"article"`
 }
 
+// UpdatePasskeyInput The new name of a passkey.
+type UpdatePasskeyInput struct {
+	// Name How the user calls the passkey.
+	//
+	// Example: Small tablet
+	Name string `json:"name"`
+}
+
+// UpdatePasskeyRequest The body of `updatePasskey`.
+type UpdatePasskeyRequest struct {
+	// Passkey The new name of a passkey.
+	Passkey UpdatePasskeyInput `json:"passkey"`
+}
+
 // UpdateUserInput What to change. An absent member stays as it is.
 type UpdateUserInput struct {
 	// Bio A few words about oneself. Null or an empty string clears it.
@@ -1717,6 +2254,24 @@ type User struct {
 	//
 	// Example: jake
 	Username string `json:"username"`
+}
+
+// UserEntity Whose the passkey is.
+type UserEntity struct {
+	// DisplayName The username.
+	//
+	// Example: jake
+	DisplayName string `json:"displayName"`
+
+	// Id What authenticators know the user by. It is random and stays the same.
+	//
+	// Example: 6vHLd1nUM0Y0cWlJ7gS3xw
+	Id string `json:"id"`
+
+	// Name The username.
+	//
+	// Example: jake
+	Name string `json:"name"`
 }
 
 // UserEnvelope The logged-in user.
@@ -1791,6 +2346,9 @@ type AccountChangeInvalid = ErrorEnvelope
 // AccountNotFound What every error looks like.
 type AccountNotFound = ErrorEnvelope
 
+// AnswerInvalid What every error looks like.
+type AnswerInvalid = ErrorEnvelope
+
 // ArticleForbidden What every error looks like.
 type ArticleForbidden = ErrorEnvelope
 
@@ -1799,6 +2357,12 @@ type ArticleInvalid = ErrorEnvelope
 
 // ArticleNotFound What every error looks like.
 type ArticleNotFound = ErrorEnvelope
+
+// AssertionInvalid What every error looks like.
+type AssertionInvalid = ErrorEnvelope
+
+// AttestationInvalid What every error looks like.
+type AttestationInvalid = ErrorEnvelope
 
 // AuditFilterInvalid What every error looks like.
 type AuditFilterInvalid = ErrorEnvelope
@@ -1869,6 +2433,9 @@ type InvalidClient = OAuthErrorEnvelope
 // InvalidCredentials What every error looks like.
 type InvalidCredentials = ErrorEnvelope
 
+// InvalidPasskey What every error looks like.
+type InvalidPasskey = ErrorEnvelope
+
 // InvalidRefreshToken What every error looks like.
 type InvalidRefreshToken = ErrorEnvelope
 
@@ -1898,6 +2465,24 @@ type PagingInvalid = ErrorEnvelope
 
 // ParameterInvalid What every error looks like.
 type ParameterInvalid = ErrorEnvelope
+
+// PasskeyIdInvalid What every error looks like.
+type PasskeyIdInvalid = ErrorEnvelope
+
+// PasskeyNameInvalid What every error looks like.
+type PasskeyNameInvalid = ErrorEnvelope
+
+// PasskeyNotFound What every error looks like.
+type PasskeyNotFound = ErrorEnvelope
+
+// PasskeyTaken What every error looks like.
+type PasskeyTaken = ErrorEnvelope
+
+// PasskeysFull What every error looks like.
+type PasskeysFull = ErrorEnvelope
+
+// PasskeysNotFound What every error looks like.
+type PasskeysNotFound = ErrorEnvelope
 
 // PasswordInvalid What every error looks like.
 type PasswordInvalid = ErrorEnvelope
@@ -1969,6 +2554,9 @@ type TooManyKeys = ErrorEnvelope
 
 // TooManyLogins What every error looks like.
 type TooManyLogins = ErrorEnvelope
+
+// TooManyPasskeyChanges What every error looks like.
+type TooManyPasskeyChanges = ErrorEnvelope
 
 // TooManyRegistrations What every error looks like.
 type TooManyRegistrations = ErrorEnvelope
@@ -2129,6 +2717,9 @@ type CreateSessionJSONRequestBody = NewSessionRequest
 // AnswerChallengeJSONRequestBody defines body for AnswerChallenge for application/json ContentType.
 type AnswerChallengeJSONRequestBody = AnswerChallengeRequest
 
+// CreatePasskeySessionJSONRequestBody defines body for CreatePasskeySession for application/json ContentType.
+type CreatePasskeySessionJSONRequestBody = PasskeySessionRequest
+
 // RefreshSessionJSONRequestBody defines body for RefreshSession for application/json ContentType.
 type RefreshSessionJSONRequestBody = RefreshSessionRequest
 
@@ -2149,6 +2740,12 @@ type EnrolTotpJSONRequestBody = EnrolTotpRequest
 
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = FactorCodeRequest
+
+// CreatePasskeyJSONRequestBody defines body for CreatePasskey for application/json ContentType.
+type CreatePasskeyJSONRequestBody = NewPasskeyRequest
+
+// UpdatePasskeyJSONRequestBody defines body for UpdatePasskey for application/json ContentType.
+type UpdatePasskeyJSONRequestBody = UpdatePasskeyRequest
 
 // CreateProofJSONRequestBody defines body for CreateProof for application/json ContentType.
 type CreateProofJSONRequestBody = NewProofRequest
@@ -2595,8 +3192,8 @@ type ClientInterface interface {
 
 	// AnswerChallengeWithBody Log in with a second factor
 	//
-	// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
-	// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+	// Takes the challenge of `createSession`, with a code of the authenticator app, a recovery code or what a passkey
+	// has signed for the challenge's `publicKey`, and starts the session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
 	// After a code that is not right it can be answered again.
 	//
 	// Takes any type of body and a specified content type.
@@ -2606,14 +3203,53 @@ type ClientInterface interface {
 
 	// AnswerChallenge Log in with a second factor
 	//
-	// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
-	// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+	// Takes the challenge of `createSession`, with a code of the authenticator app, a recovery code or what a passkey
+	// has signed for the challenge's `publicKey`, and starts the session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
 	// After a code that is not right it can be answered again.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
 	AnswerChallenge(ctx context.Context, body AnswerChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeySessionWithBody Log in with a passkey
+	//
+	// Starts a session for the user of the passkey that has signed, with the tokens of `createSession`. The body is
+	// what `toJSON` of the browser's credential returns. The authenticator must have verified its user, by PIN,
+	// fingerprint or face.
+	//
+	// An unknown passkey and a wrong signature get the same answer. So does a passkey that has signed fewer times than
+	// before, for two devices may have it; its owner finds `passkey-counted-back` in `GET /user/sessions`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /sessions/passkey (the `CreatePasskeySession` operationId).
+	CreatePasskeySessionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeySession Log in with a passkey
+	//
+	// Starts a session for the user of the passkey that has signed, with the tokens of `createSession`. The body is
+	// what `toJSON` of the browser's credential returns. The authenticator must have verified its user, by PIN,
+	// fingerprint or face.
+	//
+	// An unknown passkey and a wrong signature get the same answer. So does a passkey that has signed fewer times than
+	// before, for two devices may have it; its owner finds `passkey-counted-back` in `GET /user/sessions`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /sessions/passkey (the `CreatePasskeySession` operationId).
+	CreatePasskeySession(ctx context.Context, body CreatePasskeySessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeyLoginChallenge Begin to log in with a passkey
+	//
+	// Returns what a browser needs to have its user choose a passkey and sign with it. Hand `publicKey` to
+	// `PublicKeyCredential.parseRequestOptionsFromJSON`, and what comes of that to `navigator.credentials.get`. It
+	// takes no email: the passkey says whose it is.
+	//
+	// The challenge is good for five minutes, for one login. The answer is 404 if the server has no passkeys.
+	//
+	// Corresponds with POST /sessions/passkey-challenge (the `CreatePasskeyLoginChallenge` operationId).
+	CreatePasskeyLoginChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RefreshSessionWithBody Get the next short tokens
 	//
@@ -2845,6 +3481,83 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
 	ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPasskeys List the user's passkeys
+	//
+	// Lists the passkeys of the logged-in user, the oldest first.
+	//
+	// Corresponds with GET /user/passkeys (the `GetPasskeys` operationId).
+	GetPasskeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeyWithBody Add a passkey
+	//
+	// Keeps the passkey that the browser has made after `createPasskeyChallenge`. The body has what `toJSON` of the
+	// browser's credential returns. The user finds `passkey-added` in `GET /user/sessions`.
+	//
+	// Whoever has a passkey can come back without the password. So the user must have proven in the last ten minutes
+	// who they are: by logging in, or with `createProof`.
+	//
+	// A user has at most 20 passkeys. They can add, rename and remove some at once (20 by default), and then one a
+	// minute.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /user/passkeys (the `CreatePasskey` operationId).
+	CreatePasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskey Add a passkey
+	//
+	// Keeps the passkey that the browser has made after `createPasskeyChallenge`. The body has what `toJSON` of the
+	// browser's credential returns. The user finds `passkey-added` in `GET /user/sessions`.
+	//
+	// Whoever has a passkey can come back without the password. So the user must have proven in the last ten minutes
+	// who they are: by logging in, or with `createProof`.
+	//
+	// A user has at most 20 passkeys. They can add, rename and remove some at once (20 by default), and then one a
+	// minute.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /user/passkeys (the `CreatePasskey` operationId).
+	CreatePasskey(ctx context.Context, body CreatePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeyChallenge Begin to add a passkey
+	//
+	// Returns what a browser needs to have its user make a passkey. Hand `publicKey` to
+	// `PublicKeyCredential.parseCreationOptionsFromJSON`, and what comes of that to `navigator.credentials.create`.
+	//
+	// The challenge is good for five minutes, for one passkey of this user, made in this session. The answer is 404 if
+	// the server has no passkeys.
+	//
+	// Corresponds with POST /user/passkeys/challenge (the `CreatePasskeyChallenge` operationId).
+	CreatePasskeyChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeletePasskey Remove a passkey
+	//
+	// Removes one of the user's passkeys, and ends the sessions that began with it, but for that of the token: whoever
+	// has the device is out. Another user's passkey is not found. The authenticator still shows the passkey until its
+	// user removes it there too.
+	//
+	// Corresponds with DELETE /user/passkeys/{passkeyId} (the `DeletePasskey` operationId).
+	DeletePasskey(ctx context.Context, passkeyId string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdatePasskeyWithBody Rename a passkey
+	//
+	// Gives one of the user's passkeys another name. Another user's passkey is not found.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /user/passkeys/{passkeyId} (the `UpdatePasskey` operationId).
+	UpdatePasskeyWithBody(ctx context.Context, passkeyId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdatePasskey Rename a passkey
+	//
+	// Gives one of the user's passkeys another name. Another user's passkey is not found.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /user/passkeys/{passkeyId} (the `UpdatePasskey` operationId).
+	UpdatePasskey(ctx context.Context, passkeyId string, body UpdatePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateProofWithBody Prove once more who is asking
 	//
@@ -3707,8 +4420,8 @@ func (c *Client) CreateSession(ctx context.Context, body CreateSessionJSONReques
 
 // AnswerChallengeWithBody Log in with a second factor
 //
-// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
-// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+// Takes the challenge of `createSession`, with a code of the authenticator app, a recovery code or what a passkey
+// has signed for the challenge's `publicKey`, and starts the session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
 // After a code that is not right it can be answered again.
 //
 // Takes any type of body and a specified content type.
@@ -3728,8 +4441,8 @@ func (c *Client) AnswerChallengeWithBody(ctx context.Context, contentType string
 
 // AnswerChallenge Log in with a second factor
 //
-// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
-// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+// Takes the challenge of `createSession`, with a code of the authenticator app, a recovery code or what a passkey
+// has signed for the challenge's `publicKey`, and starts the session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
 // After a code that is not right it can be answered again.
 //
 // Takes a body of the `application/json` content type.
@@ -3737,6 +4450,75 @@ func (c *Client) AnswerChallengeWithBody(ctx context.Context, contentType string
 // Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
 func (c *Client) AnswerChallenge(ctx context.Context, body AnswerChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAnswerChallengeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeySessionWithBody Log in with a passkey
+//
+// Starts a session for the user of the passkey that has signed, with the tokens of `createSession`. The body is
+// what `toJSON` of the browser's credential returns. The authenticator must have verified its user, by PIN,
+// fingerprint or face.
+//
+// An unknown passkey and a wrong signature get the same answer. So does a passkey that has signed fewer times than
+// before, for two devices may have it; its owner finds `passkey-counted-back` in `GET /user/sessions`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /sessions/passkey (the `CreatePasskeySession` operationId).
+func (c *Client) CreatePasskeySessionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeySessionRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeySession Log in with a passkey
+//
+// Starts a session for the user of the passkey that has signed, with the tokens of `createSession`. The body is
+// what `toJSON` of the browser's credential returns. The authenticator must have verified its user, by PIN,
+// fingerprint or face.
+//
+// An unknown passkey and a wrong signature get the same answer. So does a passkey that has signed fewer times than
+// before, for two devices may have it; its owner finds `passkey-counted-back` in `GET /user/sessions`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /sessions/passkey (the `CreatePasskeySession` operationId).
+func (c *Client) CreatePasskeySession(ctx context.Context, body CreatePasskeySessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeySessionRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeyLoginChallenge Begin to log in with a passkey
+//
+// Returns what a browser needs to have its user choose a passkey and sign with it. Hand `publicKey` to
+// `PublicKeyCredential.parseRequestOptionsFromJSON`, and what comes of that to `navigator.credentials.get`. It
+// takes no email: the passkey says whose it is.
+//
+// The challenge is good for five minutes, for one login. The answer is 404 if the server has no passkeys.
+//
+// Corresponds with POST /sessions/passkey-challenge (the `CreatePasskeyLoginChallenge` operationId).
+func (c *Client) CreatePasskeyLoginChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeyLoginChallengeRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -4158,6 +4940,153 @@ func (c *Client) ConfirmTotpWithBody(ctx context.Context, contentType string, bo
 // Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
 func (c *Client) ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewConfirmTotpRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPasskeys List the user's passkeys
+//
+// Lists the passkeys of the logged-in user, the oldest first.
+//
+// Corresponds with GET /user/passkeys (the `GetPasskeys` operationId).
+func (c *Client) GetPasskeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPasskeysRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeyWithBody Add a passkey
+//
+// Keeps the passkey that the browser has made after `createPasskeyChallenge`. The body has what `toJSON` of the
+// browser's credential returns. The user finds `passkey-added` in `GET /user/sessions`.
+//
+// Whoever has a passkey can come back without the password. So the user must have proven in the last ten minutes
+// who they are: by logging in, or with `createProof`.
+//
+// A user has at most 20 passkeys. They can add, rename and remove some at once (20 by default), and then one a
+// minute.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /user/passkeys (the `CreatePasskey` operationId).
+func (c *Client) CreatePasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskey Add a passkey
+//
+// Keeps the passkey that the browser has made after `createPasskeyChallenge`. The body has what `toJSON` of the
+// browser's credential returns. The user finds `passkey-added` in `GET /user/sessions`.
+//
+// Whoever has a passkey can come back without the password. So the user must have proven in the last ten minutes
+// who they are: by logging in, or with `createProof`.
+//
+// A user has at most 20 passkeys. They can add, rename and remove some at once (20 by default), and then one a
+// minute.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /user/passkeys (the `CreatePasskey` operationId).
+func (c *Client) CreatePasskey(ctx context.Context, body CreatePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeyChallenge Begin to add a passkey
+//
+// Returns what a browser needs to have its user make a passkey. Hand `publicKey` to
+// `PublicKeyCredential.parseCreationOptionsFromJSON`, and what comes of that to `navigator.credentials.create`.
+//
+// The challenge is good for five minutes, for one passkey of this user, made in this session. The answer is 404 if
+// the server has no passkeys.
+//
+// Corresponds with POST /user/passkeys/challenge (the `CreatePasskeyChallenge` operationId).
+func (c *Client) CreatePasskeyChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeyChallengeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeletePasskey Remove a passkey
+//
+// Removes one of the user's passkeys, and ends the sessions that began with it, but for that of the token: whoever
+// has the device is out. Another user's passkey is not found. The authenticator still shows the passkey until its
+// user removes it there too.
+//
+// Corresponds with DELETE /user/passkeys/{passkeyId} (the `DeletePasskey` operationId).
+func (c *Client) DeletePasskey(ctx context.Context, passkeyId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeletePasskeyRequest(c.Server, passkeyId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdatePasskeyWithBody Rename a passkey
+//
+// Gives one of the user's passkeys another name. Another user's passkey is not found.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /user/passkeys/{passkeyId} (the `UpdatePasskey` operationId).
+func (c *Client) UpdatePasskeyWithBody(ctx context.Context, passkeyId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdatePasskeyRequestWithBody(c.Server, passkeyId, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdatePasskey Rename a passkey
+//
+// Gives one of the user's passkeys another name. Another user's passkey is not found.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /user/passkeys/{passkeyId} (the `UpdatePasskey` operationId).
+func (c *Client) UpdatePasskey(ctx context.Context, passkeyId string, body UpdatePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdatePasskeyRequest(c.Server, passkeyId, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5907,6 +6836,73 @@ func NewAnswerChallengeRequestWithBody(server string, contentType string, body i
 	return req, nil
 }
 
+// NewCreatePasskeySessionRequest calls the generic CreatePasskeySession builder with application/json body
+func NewCreatePasskeySessionRequest(server string, body CreatePasskeySessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreatePasskeySessionRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreatePasskeySessionRequestWithBody constructs an http.Request for the CreatePasskeySession method, with any body, and a specified content type
+func NewCreatePasskeySessionRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions/passkey")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreatePasskeyLoginChallengeRequest constructs an http.Request for the CreatePasskeyLoginChallenge method
+func NewCreatePasskeyLoginChallengeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions/passkey-challenge")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewRefreshSessionRequest calls the generic RefreshSession builder with application/json body
 func NewRefreshSessionRequest(server string, body RefreshSessionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -6310,6 +7306,181 @@ func NewConfirmTotpRequestWithBody(server string, contentType string, body io.Re
 	}
 
 	operationPath := fmt.Sprintf("/user/factors/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetPasskeysRequest constructs an http.Request for the GetPasskeys method
+func NewGetPasskeysRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/passkeys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreatePasskeyRequest calls the generic CreatePasskey builder with application/json body
+func NewCreatePasskeyRequest(server string, body CreatePasskeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreatePasskeyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreatePasskeyRequestWithBody constructs an http.Request for the CreatePasskey method, with any body, and a specified content type
+func NewCreatePasskeyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/passkeys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreatePasskeyChallengeRequest constructs an http.Request for the CreatePasskeyChallenge method
+func NewCreatePasskeyChallengeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/passkeys/challenge")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeletePasskeyRequest constructs an http.Request for the DeletePasskey method
+func NewDeletePasskeyRequest(server string, passkeyId string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "passkeyId", passkeyId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/passkeys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdatePasskeyRequest calls the generic UpdatePasskey builder with application/json body
+func NewUpdatePasskeyRequest(server string, passkeyId string, body UpdatePasskeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdatePasskeyRequestWithBody(server, passkeyId, "application/json", bodyReader)
+}
+
+// NewUpdatePasskeyRequestWithBody constructs an http.Request for the UpdatePasskey method, with any body, and a specified content type
+func NewUpdatePasskeyRequestWithBody(server string, passkeyId string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "passkeyId", passkeyId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/passkeys/%s", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7016,8 +8187,8 @@ type ClientWithResponsesInterface interface {
 
 	// AnswerChallengeWithBodyWithResponse Log in with a second factor
 	//
-	// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
-	// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+	// Takes the challenge of `createSession`, with a code of the authenticator app, a recovery code or what a passkey
+	// has signed for the challenge's `publicKey`, and starts the session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
 	// After a code that is not right it can be answered again.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -7027,14 +8198,55 @@ type ClientWithResponsesInterface interface {
 
 	// AnswerChallengeWithResponse Log in with a second factor
 	//
-	// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
-	// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+	// Takes the challenge of `createSession`, with a code of the authenticator app, a recovery code or what a passkey
+	// has signed for the challenge's `publicKey`, and starts the session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
 	// After a code that is not right it can be answered again.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /sessions/challenge (the `AnswerChallenge` operationId).
 	AnswerChallengeWithResponse(ctx context.Context, body AnswerChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*AnswerChallengeResponse, error)
+
+	// CreatePasskeySessionWithBodyWithResponse Log in with a passkey
+	//
+	// Starts a session for the user of the passkey that has signed, with the tokens of `createSession`. The body is
+	// what `toJSON` of the browser's credential returns. The authenticator must have verified its user, by PIN,
+	// fingerprint or face.
+	//
+	// An unknown passkey and a wrong signature get the same answer. So does a passkey that has signed fewer times than
+	// before, for two devices may have it; its owner finds `passkey-counted-back` in `GET /user/sessions`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /sessions/passkey (the `CreatePasskeySession` operationId).
+	CreatePasskeySessionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePasskeySessionResponse, error)
+
+	// CreatePasskeySessionWithResponse Log in with a passkey
+	//
+	// Starts a session for the user of the passkey that has signed, with the tokens of `createSession`. The body is
+	// what `toJSON` of the browser's credential returns. The authenticator must have verified its user, by PIN,
+	// fingerprint or face.
+	//
+	// An unknown passkey and a wrong signature get the same answer. So does a passkey that has signed fewer times than
+	// before, for two devices may have it; its owner finds `passkey-counted-back` in `GET /user/sessions`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /sessions/passkey (the `CreatePasskeySession` operationId).
+	CreatePasskeySessionWithResponse(ctx context.Context, body CreatePasskeySessionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePasskeySessionResponse, error)
+
+	// CreatePasskeyLoginChallengeWithResponse Begin to log in with a passkey
+	//
+	// Returns what a browser needs to have its user choose a passkey and sign with it. Hand `publicKey` to
+	// `PublicKeyCredential.parseRequestOptionsFromJSON`, and what comes of that to `navigator.credentials.get`. It
+	// takes no email: the passkey says whose it is.
+	//
+	// The challenge is good for five minutes, for one login. The answer is 404 if the server has no passkeys.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /sessions/passkey-challenge (the `CreatePasskeyLoginChallenge` operationId).
+	CreatePasskeyLoginChallengeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeyLoginChallengeResponse, error)
 
 	// RefreshSessionWithBodyWithResponse Get the next short tokens
 	//
@@ -7276,6 +8488,89 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /user/factors/totp (the `ConfirmTotp` operationId).
 	ConfirmTotpWithResponse(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error)
+
+	// GetPasskeysWithResponse List the user's passkeys
+	//
+	// Lists the passkeys of the logged-in user, the oldest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /user/passkeys (the `GetPasskeys` operationId).
+	GetPasskeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetPasskeysResponse, error)
+
+	// CreatePasskeyWithBodyWithResponse Add a passkey
+	//
+	// Keeps the passkey that the browser has made after `createPasskeyChallenge`. The body has what `toJSON` of the
+	// browser's credential returns. The user finds `passkey-added` in `GET /user/sessions`.
+	//
+	// Whoever has a passkey can come back without the password. So the user must have proven in the last ten minutes
+	// who they are: by logging in, or with `createProof`.
+	//
+	// A user has at most 20 passkeys. They can add, rename and remove some at once (20 by default), and then one a
+	// minute.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/passkeys (the `CreatePasskey` operationId).
+	CreatePasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePasskeyResponse, error)
+
+	// CreatePasskeyWithResponse Add a passkey
+	//
+	// Keeps the passkey that the browser has made after `createPasskeyChallenge`. The body has what `toJSON` of the
+	// browser's credential returns. The user finds `passkey-added` in `GET /user/sessions`.
+	//
+	// Whoever has a passkey can come back without the password. So the user must have proven in the last ten minutes
+	// who they are: by logging in, or with `createProof`.
+	//
+	// A user has at most 20 passkeys. They can add, rename and remove some at once (20 by default), and then one a
+	// minute.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/passkeys (the `CreatePasskey` operationId).
+	CreatePasskeyWithResponse(ctx context.Context, body CreatePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePasskeyResponse, error)
+
+	// CreatePasskeyChallengeWithResponse Begin to add a passkey
+	//
+	// Returns what a browser needs to have its user make a passkey. Hand `publicKey` to
+	// `PublicKeyCredential.parseCreationOptionsFromJSON`, and what comes of that to `navigator.credentials.create`.
+	//
+	// The challenge is good for five minutes, for one passkey of this user, made in this session. The answer is 404 if
+	// the server has no passkeys.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/passkeys/challenge (the `CreatePasskeyChallenge` operationId).
+	CreatePasskeyChallengeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeyChallengeResponse, error)
+
+	// DeletePasskeyWithResponse Remove a passkey
+	//
+	// Removes one of the user's passkeys, and ends the sessions that began with it, but for that of the token: whoever
+	// has the device is out. Another user's passkey is not found. The authenticator still shows the passkey until its
+	// user removes it there too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /user/passkeys/{passkeyId} (the `DeletePasskey` operationId).
+	DeletePasskeyWithResponse(ctx context.Context, passkeyId string, reqEditors ...RequestEditorFn) (*DeletePasskeyResponse, error)
+
+	// UpdatePasskeyWithBodyWithResponse Rename a passkey
+	//
+	// Gives one of the user's passkeys another name. Another user's passkey is not found.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /user/passkeys/{passkeyId} (the `UpdatePasskey` operationId).
+	UpdatePasskeyWithBodyWithResponse(ctx context.Context, passkeyId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePasskeyResponse, error)
+
+	// UpdatePasskeyWithResponse Rename a passkey
+	//
+	// Gives one of the user's passkeys another name. Another user's passkey is not found.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /user/passkeys/{passkeyId} (the `UpdatePasskey` operationId).
+	UpdatePasskeyWithResponse(ctx context.Context, passkeyId string, body UpdatePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePasskeyResponse, error)
 
 	// CreateProofWithBodyWithResponse Prove once more who is asking
 	//
@@ -10498,7 +11793,7 @@ type AnswerChallengeResponse struct {
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *UnsupportedMediaType
 	// JSON422 the response for an HTTP 422 `application/json` response
-	JSON422 *CodeInvalid
+	JSON422 *AnswerInvalid
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *TooManyCodes
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -10548,7 +11843,7 @@ func (r AnswerChallengeResponse) GetJSON415() *UnsupportedMediaType {
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
-func (r AnswerChallengeResponse) GetJSON422() *CodeInvalid {
+func (r AnswerChallengeResponse) GetJSON422() *AnswerInvalid {
 	return r.JSON422
 }
 
@@ -10590,6 +11885,193 @@ func (r AnswerChallengeResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AnswerChallengeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreatePasskeySessionResponse201Headers the declared response headers of an HTTP 201 response for CreatePasskeySession
+type CreatePasskeySessionResponse201Headers struct {
+	Location string
+}
+
+// CreatePasskeySessionResponse401Headers the declared response headers of an HTTP 401 response for CreatePasskeySession
+type CreatePasskeySessionResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CreatePasskeySessionResponse415Headers the declared response headers of an HTTP 415 response for CreatePasskeySession
+type CreatePasskeySessionResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// CreatePasskeySessionResponse503Headers the declared response headers of an HTTP 503 response for CreatePasskeySession
+type CreatePasskeySessionResponse503Headers struct {
+	RetryAfter int32
+}
+
+type CreatePasskeySessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *SessionTokensEnvelope
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *InvalidPasskey
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *PasskeysNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *AssertionInvalid
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreatePasskeySessionResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreatePasskeySessionResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CreatePasskeySessionResponse415Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreatePasskeySessionResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON201() *SessionTokensEnvelope {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON401() *InvalidPasskey {
+	return r.JSON401
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON404() *PasskeysNotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON422() *AssertionInvalid {
+	return r.JSON422
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePasskeySessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePasskeySessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePasskeySessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePasskeySessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreatePasskeyLoginChallengeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RequestOptionsEnvelope
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *PasskeysNotFound
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreatePasskeyLoginChallengeResponse) GetJSON200() *RequestOptionsEnvelope {
+	return r.JSON200
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r CreatePasskeyLoginChallengeResponse) GetJSON404() *PasskeysNotFound {
+	return r.JSON404
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreatePasskeyLoginChallengeResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePasskeyLoginChallengeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePasskeyLoginChallengeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePasskeyLoginChallengeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePasskeyLoginChallengeResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12054,6 +13536,610 @@ func (r ConfirmTotpResponse) ContentType() string {
 	return ""
 }
 
+// GetPasskeysResponse401Headers the declared response headers of an HTTP 401 response for GetPasskeys
+type GetPasskeysResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// GetPasskeysResponse503Headers the declared response headers of an HTTP 503 response for GetPasskeys
+type GetPasskeysResponse503Headers struct {
+	RetryAfter int32
+}
+
+type GetPasskeysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeyList
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetPasskeysResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetPasskeysResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPasskeysResponse) GetJSON200() *PasskeyList {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r GetPasskeysResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r GetPasskeysResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetPasskeysResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetPasskeysResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPasskeysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPasskeysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPasskeysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPasskeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreatePasskeyResponse201Headers the declared response headers of an HTTP 201 response for CreatePasskey
+type CreatePasskeyResponse201Headers struct {
+	Location string
+}
+
+// CreatePasskeyResponse401Headers the declared response headers of an HTTP 401 response for CreatePasskey
+type CreatePasskeyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CreatePasskeyResponse403Headers the declared response headers of an HTTP 403 response for CreatePasskey
+type CreatePasskeyResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// CreatePasskeyResponse415Headers the declared response headers of an HTTP 415 response for CreatePasskey
+type CreatePasskeyResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// CreatePasskeyResponse429Headers the declared response headers of an HTTP 429 response for CreatePasskey
+type CreatePasskeyResponse429Headers struct {
+	RetryAfter int32
+}
+
+// CreatePasskeyResponse503Headers the declared response headers of an HTTP 503 response for CreatePasskey
+type CreatePasskeyResponse503Headers struct {
+	RetryAfter int32
+}
+
+type CreatePasskeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *PasskeyEnvelope
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ProofRequired
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *PasskeysNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *PasskeyTaken
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *AttestationInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyPasskeyChanges
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreatePasskeyResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreatePasskeyResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *CreatePasskeyResponse403Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CreatePasskeyResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreatePasskeyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreatePasskeyResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreatePasskeyResponse) GetJSON201() *PasskeyEnvelope {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r CreatePasskeyResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r CreatePasskeyResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r CreatePasskeyResponse) GetJSON403() *ProofRequired {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r CreatePasskeyResponse) GetJSON404() *PasskeysNotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r CreatePasskeyResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r CreatePasskeyResponse) GetJSON409() *PasskeyTaken {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r CreatePasskeyResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r CreatePasskeyResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreatePasskeyResponse) GetJSON422() *AttestationInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r CreatePasskeyResponse) GetJSON429() *TooManyPasskeyChanges {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r CreatePasskeyResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r CreatePasskeyResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePasskeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePasskeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePasskeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePasskeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreatePasskeyChallengeResponse401Headers the declared response headers of an HTTP 401 response for CreatePasskeyChallenge
+type CreatePasskeyChallengeResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CreatePasskeyChallengeResponse403Headers the declared response headers of an HTTP 403 response for CreatePasskeyChallenge
+type CreatePasskeyChallengeResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// CreatePasskeyChallengeResponse503Headers the declared response headers of an HTTP 503 response for CreatePasskeyChallenge
+type CreatePasskeyChallengeResponse503Headers struct {
+	RetryAfter int32
+}
+
+type CreatePasskeyChallengeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CreationOptionsEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ProofRequired
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *PasskeysNotFound
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *PasskeysFull
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreatePasskeyChallengeResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *CreatePasskeyChallengeResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreatePasskeyChallengeResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreatePasskeyChallengeResponse) GetJSON200() *CreationOptionsEnvelope {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r CreatePasskeyChallengeResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r CreatePasskeyChallengeResponse) GetJSON403() *ProofRequired {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r CreatePasskeyChallengeResponse) GetJSON404() *PasskeysNotFound {
+	return r.JSON404
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreatePasskeyChallengeResponse) GetJSON422() *PasskeysFull {
+	return r.JSON422
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r CreatePasskeyChallengeResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r CreatePasskeyChallengeResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePasskeyChallengeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePasskeyChallengeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePasskeyChallengeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePasskeyChallengeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeletePasskeyResponse401Headers the declared response headers of an HTTP 401 response for DeletePasskey
+type DeletePasskeyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// DeletePasskeyResponse403Headers the declared response headers of an HTTP 403 response for DeletePasskey
+type DeletePasskeyResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// DeletePasskeyResponse429Headers the declared response headers of an HTTP 429 response for DeletePasskey
+type DeletePasskeyResponse429Headers struct {
+	RetryAfter int32
+}
+
+// DeletePasskeyResponse503Headers the declared response headers of an HTTP 503 response for DeletePasskey
+type DeletePasskeyResponse503Headers struct {
+	RetryAfter int32
+}
+
+type DeletePasskeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *ProofRequired
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *PasskeyNotFound
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *PasskeyIdInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyPasskeyChanges
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeletePasskeyResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeletePasskeyResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *DeletePasskeyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeletePasskeyResponse503Headers
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r DeletePasskeyResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeletePasskeyResponse) GetJSON403() *ProofRequired {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r DeletePasskeyResponse) GetJSON404() *PasskeyNotFound {
+	return r.JSON404
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r DeletePasskeyResponse) GetJSON422() *PasskeyIdInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r DeletePasskeyResponse) GetJSON429() *TooManyPasskeyChanges {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r DeletePasskeyResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r DeletePasskeyResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeletePasskeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeletePasskeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeletePasskeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeletePasskeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdatePasskeyResponse401Headers the declared response headers of an HTTP 401 response for UpdatePasskey
+type UpdatePasskeyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// UpdatePasskeyResponse415Headers the declared response headers of an HTTP 415 response for UpdatePasskey
+type UpdatePasskeyResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// UpdatePasskeyResponse429Headers the declared response headers of an HTTP 429 response for UpdatePasskey
+type UpdatePasskeyResponse429Headers struct {
+	RetryAfter int32
+}
+
+// UpdatePasskeyResponse503Headers the declared response headers of an HTTP 503 response for UpdatePasskey
+type UpdatePasskeyResponse503Headers struct {
+	RetryAfter int32
+}
+
+type UpdatePasskeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeyEnvelope
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *PasskeyNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *PasskeyNameInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyPasskeyChanges
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *UpdatePasskeyResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *UpdatePasskeyResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UpdatePasskeyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *UpdatePasskeyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON200() *PasskeyEnvelope {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON404() *PasskeyNotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON422() *PasskeyNameInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON429() *TooManyPasskeyChanges {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r UpdatePasskeyResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdatePasskeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdatePasskeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdatePasskeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdatePasskeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CreateProofResponse401Headers the declared response headers of an HTTP 401 response for CreateProof
 type CreateProofResponse401Headers struct {
 	WWWAuthenticate string
@@ -13424,8 +15510,8 @@ func (c *ClientWithResponses) CreateSessionWithResponse(ctx context.Context, bod
 
 // AnswerChallengeWithBodyWithResponse Log in with a second factor
 //
-// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
-// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+// Takes the challenge of `createSession`, with a code of the authenticator app, a recovery code or what a passkey
+// has signed for the challenge's `publicKey`, and starts the session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
 // After a code that is not right it can be answered again.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -13441,8 +15527,8 @@ func (c *ClientWithResponses) AnswerChallengeWithBodyWithResponse(ctx context.Co
 
 // AnswerChallengeWithResponse Log in with a second factor
 //
-// Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
-// session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+// Takes the challenge of `createSession`, with a code of the authenticator app, a recovery code or what a passkey
+// has signed for the challenge's `publicKey`, and starts the session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
 // After a code that is not right it can be answered again.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -13454,6 +15540,65 @@ func (c *ClientWithResponses) AnswerChallengeWithResponse(ctx context.Context, b
 		return nil, err
 	}
 	return ParseAnswerChallengeResponse(rsp)
+}
+
+// CreatePasskeySessionWithBodyWithResponse Log in with a passkey
+//
+// Starts a session for the user of the passkey that has signed, with the tokens of `createSession`. The body is
+// what `toJSON` of the browser's credential returns. The authenticator must have verified its user, by PIN,
+// fingerprint or face.
+//
+// An unknown passkey and a wrong signature get the same answer. So does a passkey that has signed fewer times than
+// before, for two devices may have it; its owner finds `passkey-counted-back` in `GET /user/sessions`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /sessions/passkey (the `CreatePasskeySession` operationId).
+func (c *ClientWithResponses) CreatePasskeySessionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePasskeySessionResponse, error) {
+	rsp, err := c.CreatePasskeySessionWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeySessionResponse(rsp)
+}
+
+// CreatePasskeySessionWithResponse Log in with a passkey
+//
+// Starts a session for the user of the passkey that has signed, with the tokens of `createSession`. The body is
+// what `toJSON` of the browser's credential returns. The authenticator must have verified its user, by PIN,
+// fingerprint or face.
+//
+// An unknown passkey and a wrong signature get the same answer. So does a passkey that has signed fewer times than
+// before, for two devices may have it; its owner finds `passkey-counted-back` in `GET /user/sessions`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /sessions/passkey (the `CreatePasskeySession` operationId).
+func (c *ClientWithResponses) CreatePasskeySessionWithResponse(ctx context.Context, body CreatePasskeySessionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePasskeySessionResponse, error) {
+	rsp, err := c.CreatePasskeySession(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeySessionResponse(rsp)
+}
+
+// CreatePasskeyLoginChallengeWithResponse Begin to log in with a passkey
+//
+// Returns what a browser needs to have its user choose a passkey and sign with it. Hand `publicKey` to
+// `PublicKeyCredential.parseRequestOptionsFromJSON`, and what comes of that to `navigator.credentials.get`. It
+// takes no email: the passkey says whose it is.
+//
+// The challenge is good for five minutes, for one login. The answer is 404 if the server has no passkeys.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /sessions/passkey-challenge (the `CreatePasskeyLoginChallenge` operationId).
+func (c *ClientWithResponses) CreatePasskeyLoginChallengeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeyLoginChallengeResponse, error) {
+	rsp, err := c.CreatePasskeyLoginChallenge(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeyLoginChallengeResponse(rsp)
 }
 
 // RefreshSessionWithBodyWithResponse Get the next short tokens
@@ -13809,6 +15954,131 @@ func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, body 
 		return nil, err
 	}
 	return ParseConfirmTotpResponse(rsp)
+}
+
+// GetPasskeysWithResponse List the user's passkeys
+//
+// Lists the passkeys of the logged-in user, the oldest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /user/passkeys (the `GetPasskeys` operationId).
+func (c *ClientWithResponses) GetPasskeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetPasskeysResponse, error) {
+	rsp, err := c.GetPasskeys(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPasskeysResponse(rsp)
+}
+
+// CreatePasskeyWithBodyWithResponse Add a passkey
+//
+// Keeps the passkey that the browser has made after `createPasskeyChallenge`. The body has what `toJSON` of the
+// browser's credential returns. The user finds `passkey-added` in `GET /user/sessions`.
+//
+// Whoever has a passkey can come back without the password. So the user must have proven in the last ten minutes
+// who they are: by logging in, or with `createProof`.
+//
+// A user has at most 20 passkeys. They can add, rename and remove some at once (20 by default), and then one a
+// minute.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/passkeys (the `CreatePasskey` operationId).
+func (c *ClientWithResponses) CreatePasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePasskeyResponse, error) {
+	rsp, err := c.CreatePasskeyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeyResponse(rsp)
+}
+
+// CreatePasskeyWithResponse Add a passkey
+//
+// Keeps the passkey that the browser has made after `createPasskeyChallenge`. The body has what `toJSON` of the
+// browser's credential returns. The user finds `passkey-added` in `GET /user/sessions`.
+//
+// Whoever has a passkey can come back without the password. So the user must have proven in the last ten minutes
+// who they are: by logging in, or with `createProof`.
+//
+// A user has at most 20 passkeys. They can add, rename and remove some at once (20 by default), and then one a
+// minute.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/passkeys (the `CreatePasskey` operationId).
+func (c *ClientWithResponses) CreatePasskeyWithResponse(ctx context.Context, body CreatePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePasskeyResponse, error) {
+	rsp, err := c.CreatePasskey(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeyResponse(rsp)
+}
+
+// CreatePasskeyChallengeWithResponse Begin to add a passkey
+//
+// Returns what a browser needs to have its user make a passkey. Hand `publicKey` to
+// `PublicKeyCredential.parseCreationOptionsFromJSON`, and what comes of that to `navigator.credentials.create`.
+//
+// The challenge is good for five minutes, for one passkey of this user, made in this session. The answer is 404 if
+// the server has no passkeys.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/passkeys/challenge (the `CreatePasskeyChallenge` operationId).
+func (c *ClientWithResponses) CreatePasskeyChallengeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeyChallengeResponse, error) {
+	rsp, err := c.CreatePasskeyChallenge(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeyChallengeResponse(rsp)
+}
+
+// DeletePasskeyWithResponse Remove a passkey
+//
+// Removes one of the user's passkeys, and ends the sessions that began with it, but for that of the token: whoever
+// has the device is out. Another user's passkey is not found. The authenticator still shows the passkey until its
+// user removes it there too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /user/passkeys/{passkeyId} (the `DeletePasskey` operationId).
+func (c *ClientWithResponses) DeletePasskeyWithResponse(ctx context.Context, passkeyId string, reqEditors ...RequestEditorFn) (*DeletePasskeyResponse, error) {
+	rsp, err := c.DeletePasskey(ctx, passkeyId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeletePasskeyResponse(rsp)
+}
+
+// UpdatePasskeyWithBodyWithResponse Rename a passkey
+//
+// Gives one of the user's passkeys another name. Another user's passkey is not found.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /user/passkeys/{passkeyId} (the `UpdatePasskey` operationId).
+func (c *ClientWithResponses) UpdatePasskeyWithBodyWithResponse(ctx context.Context, passkeyId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePasskeyResponse, error) {
+	rsp, err := c.UpdatePasskeyWithBody(ctx, passkeyId, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdatePasskeyResponse(rsp)
+}
+
+// UpdatePasskeyWithResponse Rename a passkey
+//
+// Gives one of the user's passkeys another name. Another user's passkey is not found.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /user/passkeys/{passkeyId} (the `UpdatePasskey` operationId).
+func (c *ClientWithResponses) UpdatePasskeyWithResponse(ctx context.Context, passkeyId string, body UpdatePasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePasskeyResponse, error) {
+	rsp, err := c.UpdatePasskey(ctx, passkeyId, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdatePasskeyResponse(rsp)
 }
 
 // CreateProofWithBodyWithResponse Prove once more who is asking
@@ -17011,7 +19281,7 @@ func ParseAnswerChallengeResponse(rsp *http.Response) (*AnswerChallengeResponse,
 		response.JSON415 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest CodeInvalid
+		var dest AnswerInvalid
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -17091,6 +19361,178 @@ func ParseAnswerChallengeResponse(rsp *http.Response) (*AnswerChallengeResponse,
 			headers.RetryAfter = value
 		}
 		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreatePasskeySessionResponse parses an HTTP response from a CreatePasskeySessionWithResponse call
+func ParseCreatePasskeySessionResponse(rsp *http.Response) (*CreatePasskeySessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePasskeySessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest SessionTokensEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest InvalidPasskey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PasskeysNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest AssertionInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreatePasskeySessionResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreatePasskeySessionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers CreatePasskeySessionResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreatePasskeySessionResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreatePasskeyLoginChallengeResponse parses an HTTP response from a CreatePasskeyLoginChallengeWithResponse call
+func ParseCreatePasskeyLoginChallengeResponse(rsp *http.Response) (*CreatePasskeyLoginChallengeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePasskeyLoginChallengeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RequestOptionsEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PasskeysNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
 	}
 
 	return response, nil
@@ -18560,6 +21002,610 @@ func ParseConfirmTotpResponse(rsp *http.Response) (*ConfirmTotpResponse, error) 
 	return response, nil
 }
 
+// ParseGetPasskeysResponse parses an HTTP response from a GetPasskeysWithResponse call
+func ParseGetPasskeysResponse(rsp *http.Response) (*GetPasskeysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPasskeysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetPasskeysResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetPasskeysResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreatePasskeyResponse parses an HTTP response from a CreatePasskeyWithResponse call
+func ParseCreatePasskeyResponse(rsp *http.Response) (*CreatePasskeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePasskeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest PasskeyEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ProofRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PasskeysNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest PasskeyTaken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest AttestationInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyPasskeyChanges
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreatePasskeyResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreatePasskeyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers CreatePasskeyResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 415:
+		var headers CreatePasskeyResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreatePasskeyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreatePasskeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreatePasskeyChallengeResponse parses an HTTP response from a CreatePasskeyChallengeWithResponse call
+func ParseCreatePasskeyChallengeResponse(rsp *http.Response) (*CreatePasskeyChallengeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePasskeyChallengeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CreationOptionsEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ProofRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PasskeysNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest PasskeysFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CreatePasskeyChallengeResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers CreatePasskeyChallengeResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreatePasskeyChallengeResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeletePasskeyResponse parses an HTTP response from a DeletePasskeyWithResponse call
+func ParseDeletePasskeyResponse(rsp *http.Response) (*DeletePasskeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeletePasskeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest ProofRequired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PasskeyNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest PasskeyIdInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyPasskeyChanges
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeletePasskeyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeletePasskeyResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers DeletePasskeyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeletePasskeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdatePasskeyResponse parses an HTTP response from a UpdatePasskeyWithResponse call
+func ParseUpdatePasskeyResponse(rsp *http.Response) (*UpdatePasskeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdatePasskeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeyEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PasskeyNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest PasskeyNameInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyPasskeyChanges
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers UpdatePasskeyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers UpdatePasskeyResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers UpdatePasskeyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers UpdatePasskeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseCreateProofResponse parses an HTTP response from a CreateProofWithResponse call
 func ParseCreateProofResponse(rsp *http.Response) (*CreateProofResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -19371,6 +22417,12 @@ type ServerInterface interface {
 	// AnswerChallenge Log in with a second factor
 	// (POST /sessions/challenge)
 	AnswerChallenge(w http.ResponseWriter, r *http.Request)
+	// CreatePasskeySession Log in with a passkey
+	// (POST /sessions/passkey)
+	CreatePasskeySession(w http.ResponseWriter, r *http.Request)
+	// CreatePasskeyLoginChallenge Begin to log in with a passkey
+	// (POST /sessions/passkey-challenge)
+	CreatePasskeyLoginChallenge(w http.ResponseWriter, r *http.Request)
 	// RefreshSession Get the next short tokens
 	// (POST /sessions/refresh)
 	RefreshSession(w http.ResponseWriter, r *http.Request)
@@ -19407,6 +22459,21 @@ type ServerInterface interface {
 	// ConfirmTotp Add the authenticator app
 	// (PUT /user/factors/totp)
 	ConfirmTotp(w http.ResponseWriter, r *http.Request)
+	// GetPasskeys List the user's passkeys
+	// (GET /user/passkeys)
+	GetPasskeys(w http.ResponseWriter, r *http.Request)
+	// CreatePasskey Add a passkey
+	// (POST /user/passkeys)
+	CreatePasskey(w http.ResponseWriter, r *http.Request)
+	// CreatePasskeyChallenge Begin to add a passkey
+	// (POST /user/passkeys/challenge)
+	CreatePasskeyChallenge(w http.ResponseWriter, r *http.Request)
+	// DeletePasskey Remove a passkey
+	// (DELETE /user/passkeys/{passkeyId})
+	DeletePasskey(w http.ResponseWriter, r *http.Request, passkeyId string)
+	// UpdatePasskey Rename a passkey
+	// (PUT /user/passkeys/{passkeyId})
+	UpdatePasskey(w http.ResponseWriter, r *http.Request, passkeyId string)
 	// CreateProof Prove once more who is asking
 	// (POST /user/proofs)
 	CreateProof(w http.ResponseWriter, r *http.Request)
@@ -20486,6 +23553,34 @@ func (siw *ServerInterfaceWrapper) AnswerChallenge(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// CreatePasskeySession operation middleware
+func (siw *ServerInterfaceWrapper) CreatePasskeySession(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreatePasskeySession(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreatePasskeyLoginChallenge operation middleware
+func (siw *ServerInterfaceWrapper) CreatePasskeyLoginChallenge(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreatePasskeyLoginChallenge(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RefreshSession operation middleware
 func (siw *ServerInterfaceWrapper) RefreshSession(w http.ResponseWriter, r *http.Request) {
 
@@ -20657,6 +23752,100 @@ func (siw *ServerInterfaceWrapper) ConfirmTotp(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ConfirmTotp(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetPasskeys operation middleware
+func (siw *ServerInterfaceWrapper) GetPasskeys(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPasskeys(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreatePasskey operation middleware
+func (siw *ServerInterfaceWrapper) CreatePasskey(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreatePasskey(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreatePasskeyChallenge operation middleware
+func (siw *ServerInterfaceWrapper) CreatePasskeyChallenge(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreatePasskeyChallenge(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeletePasskey operation middleware
+func (siw *ServerInterfaceWrapper) DeletePasskey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "passkeyId" -------------
+	var passkeyId string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "passkeyId", r.PathValue("passkeyId"), &passkeyId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "passkeyId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeletePasskey(w, r, passkeyId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UpdatePasskey operation middleware
+func (siw *ServerInterfaceWrapper) UpdatePasskey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "passkeyId" -------------
+	var passkeyId string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "passkeyId", r.PathValue("passkeyId"), &passkeyId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "passkeyId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdatePasskey(w, r, passkeyId)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -20928,6 +24117,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/revoke", wrapper.RevokeToken)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions", wrapper.CreateSession)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/challenge", wrapper.AnswerChallenge)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/passkey", wrapper.CreatePasskeySession)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/passkey-challenge", wrapper.CreatePasskeyLoginChallenge)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/sessions/refresh", wrapper.RefreshSession)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/status-lists/{listId}", wrapper.GetStatusList)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tags", wrapper.GetTags)
@@ -20940,6 +24131,11 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/factors/totp", wrapper.RemoveTotp)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/factors/totp", wrapper.EnrolTotp)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/user/factors/totp", wrapper.ConfirmTotp)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/passkeys", wrapper.GetPasskeys)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/passkeys", wrapper.CreatePasskey)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/passkeys/{passkeyId}", wrapper.DeletePasskey)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/user/passkeys/{passkeyId}", wrapper.UpdatePasskey)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/passkeys/challenge", wrapper.CreatePasskeyChallenge)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/proofs", wrapper.CreateProof)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/sessions", wrapper.DeleteOtherSessions)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/sessions", wrapper.GetSessions)
@@ -20955,11 +24151,17 @@ type AccountChangeInvalidJSONResponse ErrorEnvelope
 
 type AccountNotFoundJSONResponse ErrorEnvelope
 
+type AnswerInvalidJSONResponse ErrorEnvelope
+
 type ArticleForbiddenJSONResponse ErrorEnvelope
 
 type ArticleInvalidJSONResponse ErrorEnvelope
 
 type ArticleNotFoundJSONResponse ErrorEnvelope
+
+type AssertionInvalidJSONResponse ErrorEnvelope
+
+type AttestationInvalidJSONResponse ErrorEnvelope
 
 type AuditFilterInvalidJSONResponse ErrorEnvelope
 
@@ -21026,6 +24228,15 @@ type InvalidCredentialsJSONResponse struct {
 	Headers InvalidCredentialsResponseHeaders
 }
 
+type InvalidPasskeyResponseHeaders struct {
+	WWWAuthenticate string
+}
+type InvalidPasskeyJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers InvalidPasskeyResponseHeaders
+}
+
 type InvalidRefreshTokenResponseHeaders struct {
 	WWWAuthenticate string
 }
@@ -21059,6 +24270,18 @@ type OwnAccountJSONResponse ErrorEnvelope
 type PagingInvalidJSONResponse ErrorEnvelope
 
 type ParameterInvalidJSONResponse ErrorEnvelope
+
+type PasskeyIdInvalidJSONResponse ErrorEnvelope
+
+type PasskeyNameInvalidJSONResponse ErrorEnvelope
+
+type PasskeyNotFoundJSONResponse ErrorEnvelope
+
+type PasskeyTakenJSONResponse ErrorEnvelope
+
+type PasskeysFullJSONResponse ErrorEnvelope
+
+type PasskeysNotFoundJSONResponse ErrorEnvelope
 
 type PasswordInvalidJSONResponse ErrorEnvelope
 
@@ -21165,6 +24388,15 @@ type TooManyLoginsJSONResponse struct {
 	Body ErrorEnvelope
 
 	Headers TooManyLoginsResponseHeaders
+}
+
+type TooManyPasskeyChangesResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyPasskeyChangesJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyPasskeyChangesResponseHeaders
 }
 
 type TooManyRegistrationsResponseHeaders struct {
@@ -24739,7 +27971,7 @@ func (response AnswerChallenge415JSONResponse) VisitAnswerChallengeResponse(w ht
 	return err
 }
 
-type AnswerChallenge422JSONResponse struct{ CodeInvalidJSONResponse }
+type AnswerChallenge422JSONResponse struct{ AnswerInvalidJSONResponse }
 
 func (response AnswerChallenge422JSONResponse) VisitAnswerChallengeResponse(w http.ResponseWriter) error {
 
@@ -24793,6 +28025,216 @@ func (response AnswerChallenge503JSONResponse) VisitAnswerChallengeResponse(w ht
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySessionRequestObject struct {
+	Body *CreatePasskeySessionJSONRequestBody
+}
+
+type CreatePasskeySessionResponseObject interface {
+	VisitCreatePasskeySessionResponse(w http.ResponseWriter) error
+}
+
+type CreatePasskeySession201ResponseHeaders struct {
+	Location string
+}
+
+type CreatePasskeySession201JSONResponse struct {
+	Body    SessionTokensEnvelope
+	Headers CreatePasskeySession201ResponseHeaders
+}
+
+func (response CreatePasskeySession201JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response CreatePasskeySession400JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession401JSONResponse struct{ InvalidPasskeyJSONResponse }
+
+func (response CreatePasskeySession401JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession404JSONResponse struct{ PasskeysNotFoundJSONResponse }
+
+func (response CreatePasskeySession404JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response CreatePasskeySession408JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response CreatePasskeySession413JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreatePasskeySession415JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession422JSONResponse struct{ AssertionInvalidJSONResponse }
+
+func (response CreatePasskeySession422JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreatePasskeySession500JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreatePasskeySession503JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyLoginChallengeRequestObject struct {
+}
+
+type CreatePasskeyLoginChallengeResponseObject interface {
+	VisitCreatePasskeyLoginChallengeResponse(w http.ResponseWriter) error
+}
+
+type CreatePasskeyLoginChallenge200JSONResponse RequestOptionsEnvelope
+
+func (response CreatePasskeyLoginChallenge200JSONResponse) VisitCreatePasskeyLoginChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyLoginChallenge404JSONResponse struct{ PasskeysNotFoundJSONResponse }
+
+func (response CreatePasskeyLoginChallenge404JSONResponse) VisitCreatePasskeyLoginChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyLoginChallenge422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response CreatePasskeyLoginChallenge422JSONResponse) VisitCreatePasskeyLoginChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -26471,6 +29913,691 @@ func (response ConfirmTotp503JSONResponse) VisitConfirmTotpResponse(w http.Respo
 	return err
 }
 
+type GetPasskeysRequestObject struct {
+}
+
+type GetPasskeysResponseObject interface {
+	VisitGetPasskeysResponse(w http.ResponseWriter) error
+}
+
+type GetPasskeys200JSONResponse PasskeyList
+
+func (response GetPasskeys200JSONResponse) VisitGetPasskeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPasskeys401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetPasskeys401JSONResponse) VisitGetPasskeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPasskeys422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response GetPasskeys422JSONResponse) VisitGetPasskeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPasskeys500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetPasskeys500JSONResponse) VisitGetPasskeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPasskeys503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetPasskeys503JSONResponse) VisitGetPasskeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyRequestObject struct {
+	Body *CreatePasskeyJSONRequestBody
+}
+
+type CreatePasskeyResponseObject interface {
+	VisitCreatePasskeyResponse(w http.ResponseWriter) error
+}
+
+type CreatePasskey201ResponseHeaders struct {
+	Location string
+}
+
+type CreatePasskey201JSONResponse struct {
+	Body    PasskeyEnvelope
+	Headers CreatePasskey201ResponseHeaders
+}
+
+func (response CreatePasskey201JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response CreatePasskey400JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreatePasskey401JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey403JSONResponse struct{ ProofRequiredJSONResponse }
+
+func (response CreatePasskey403JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey404JSONResponse struct{ PasskeysNotFoundJSONResponse }
+
+func (response CreatePasskey404JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response CreatePasskey408JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey409JSONResponse struct{ PasskeyTakenJSONResponse }
+
+func (response CreatePasskey409JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response CreatePasskey413JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreatePasskey415JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey422JSONResponse struct{ AttestationInvalidJSONResponse }
+
+func (response CreatePasskey422JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey429JSONResponse struct {
+	TooManyPasskeyChangesJSONResponse
+}
+
+func (response CreatePasskey429JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreatePasskey500JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskey503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreatePasskey503JSONResponse) VisitCreatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallengeRequestObject struct {
+}
+
+type CreatePasskeyChallengeResponseObject interface {
+	VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error
+}
+
+type CreatePasskeyChallenge200JSONResponse CreationOptionsEnvelope
+
+func (response CreatePasskeyChallenge200JSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreatePasskeyChallenge401JSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge403JSONResponse struct{ ProofRequiredJSONResponse }
+
+func (response CreatePasskeyChallenge403JSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge404JSONResponse struct{ PasskeysNotFoundJSONResponse }
+
+func (response CreatePasskeyChallenge404JSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge422JSONResponse struct{ PasskeysFullJSONResponse }
+
+func (response CreatePasskeyChallenge422JSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreatePasskeyChallenge500JSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyChallenge503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreatePasskeyChallenge503JSONResponse) VisitCreatePasskeyChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskeyRequestObject struct {
+	PasskeyId string `json:"passkeyId"`
+}
+
+type DeletePasskeyResponseObject interface {
+	VisitDeletePasskeyResponse(w http.ResponseWriter) error
+}
+
+type DeletePasskey204Response struct {
+}
+
+func (response DeletePasskey204Response) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeletePasskey401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response DeletePasskey401JSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey403JSONResponse struct{ ProofRequiredJSONResponse }
+
+func (response DeletePasskey403JSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey404JSONResponse struct{ PasskeyNotFoundJSONResponse }
+
+func (response DeletePasskey404JSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey422JSONResponse struct{ PasskeyIdInvalidJSONResponse }
+
+func (response DeletePasskey422JSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey429JSONResponse struct {
+	TooManyPasskeyChangesJSONResponse
+}
+
+func (response DeletePasskey429JSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response DeletePasskey500JSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePasskey503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response DeletePasskey503JSONResponse) VisitDeletePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskeyRequestObject struct {
+	PasskeyId string `json:"passkeyId"`
+	Body      *UpdatePasskeyJSONRequestBody
+}
+
+type UpdatePasskeyResponseObject interface {
+	VisitUpdatePasskeyResponse(w http.ResponseWriter) error
+}
+
+type UpdatePasskey200JSONResponse PasskeyEnvelope
+
+func (response UpdatePasskey200JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response UpdatePasskey400JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response UpdatePasskey401JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey404JSONResponse struct{ PasskeyNotFoundJSONResponse }
+
+func (response UpdatePasskey404JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response UpdatePasskey408JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response UpdatePasskey413JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response UpdatePasskey415JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey422JSONResponse struct{ PasskeyNameInvalidJSONResponse }
+
+func (response UpdatePasskey422JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey429JSONResponse struct {
+	TooManyPasskeyChangesJSONResponse
+}
+
+func (response UpdatePasskey429JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UpdatePasskey500JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePasskey503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UpdatePasskey503JSONResponse) VisitUpdatePasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateProofRequestObject struct {
 	Body *CreateProofJSONRequestBody
 }
@@ -27381,6 +31508,12 @@ type StrictServerInterface interface {
 	// AnswerChallenge Log in with a second factor
 	// (POST /sessions/challenge)
 	AnswerChallenge(ctx context.Context, request AnswerChallengeRequestObject) (AnswerChallengeResponseObject, error)
+	// CreatePasskeySession Log in with a passkey
+	// (POST /sessions/passkey)
+	CreatePasskeySession(ctx context.Context, request CreatePasskeySessionRequestObject) (CreatePasskeySessionResponseObject, error)
+	// CreatePasskeyLoginChallenge Begin to log in with a passkey
+	// (POST /sessions/passkey-challenge)
+	CreatePasskeyLoginChallenge(ctx context.Context, request CreatePasskeyLoginChallengeRequestObject) (CreatePasskeyLoginChallengeResponseObject, error)
 	// RefreshSession Get the next short tokens
 	// (POST /sessions/refresh)
 	RefreshSession(ctx context.Context, request RefreshSessionRequestObject) (RefreshSessionResponseObject, error)
@@ -27417,6 +31550,21 @@ type StrictServerInterface interface {
 	// ConfirmTotp Add the authenticator app
 	// (PUT /user/factors/totp)
 	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
+	// GetPasskeys List the user's passkeys
+	// (GET /user/passkeys)
+	GetPasskeys(ctx context.Context, request GetPasskeysRequestObject) (GetPasskeysResponseObject, error)
+	// CreatePasskey Add a passkey
+	// (POST /user/passkeys)
+	CreatePasskey(ctx context.Context, request CreatePasskeyRequestObject) (CreatePasskeyResponseObject, error)
+	// CreatePasskeyChallenge Begin to add a passkey
+	// (POST /user/passkeys/challenge)
+	CreatePasskeyChallenge(ctx context.Context, request CreatePasskeyChallengeRequestObject) (CreatePasskeyChallengeResponseObject, error)
+	// DeletePasskey Remove a passkey
+	// (DELETE /user/passkeys/{passkeyId})
+	DeletePasskey(ctx context.Context, request DeletePasskeyRequestObject) (DeletePasskeyResponseObject, error)
+	// UpdatePasskey Rename a passkey
+	// (PUT /user/passkeys/{passkeyId})
+	UpdatePasskey(ctx context.Context, request UpdatePasskeyRequestObject) (UpdatePasskeyResponseObject, error)
 	// CreateProof Prove once more who is asking
 	// (POST /user/proofs)
 	CreateProof(ctx context.Context, request CreateProofRequestObject) (CreateProofResponseObject, error)
@@ -28367,6 +32515,61 @@ func (sh *strictHandler) AnswerChallenge(w http.ResponseWriter, r *http.Request)
 	}
 }
 
+// CreatePasskeySession operation middleware
+func (sh *strictHandler) CreatePasskeySession(w http.ResponseWriter, r *http.Request) {
+	var request CreatePasskeySessionRequestObject
+
+	var body CreatePasskeySessionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePasskeySession(ctx, request.(CreatePasskeySessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePasskeySession")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreatePasskeySessionResponseObject); ok {
+		if err := validResponse.VisitCreatePasskeySessionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreatePasskeyLoginChallenge operation middleware
+func (sh *strictHandler) CreatePasskeyLoginChallenge(w http.ResponseWriter, r *http.Request) {
+	var request CreatePasskeyLoginChallengeRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePasskeyLoginChallenge(ctx, request.(CreatePasskeyLoginChallengeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePasskeyLoginChallenge")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreatePasskeyLoginChallengeResponseObject); ok {
+		if err := validResponse.VisitCreatePasskeyLoginChallengeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // RefreshSession operation middleware
 func (sh *strictHandler) RefreshSession(w http.ResponseWriter, r *http.Request) {
 	var request RefreshSessionRequestObject
@@ -28699,6 +32902,144 @@ func (sh *strictHandler) ConfirmTotp(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
 		if err := validResponse.VisitConfirmTotpResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPasskeys operation middleware
+func (sh *strictHandler) GetPasskeys(w http.ResponseWriter, r *http.Request) {
+	var request GetPasskeysRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPasskeys(ctx, request.(GetPasskeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPasskeys")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPasskeysResponseObject); ok {
+		if err := validResponse.VisitGetPasskeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreatePasskey operation middleware
+func (sh *strictHandler) CreatePasskey(w http.ResponseWriter, r *http.Request) {
+	var request CreatePasskeyRequestObject
+
+	var body CreatePasskeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePasskey(ctx, request.(CreatePasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePasskey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreatePasskeyResponseObject); ok {
+		if err := validResponse.VisitCreatePasskeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreatePasskeyChallenge operation middleware
+func (sh *strictHandler) CreatePasskeyChallenge(w http.ResponseWriter, r *http.Request) {
+	var request CreatePasskeyChallengeRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePasskeyChallenge(ctx, request.(CreatePasskeyChallengeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePasskeyChallenge")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreatePasskeyChallengeResponseObject); ok {
+		if err := validResponse.VisitCreatePasskeyChallengeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeletePasskey operation middleware
+func (sh *strictHandler) DeletePasskey(w http.ResponseWriter, r *http.Request, passkeyId string) {
+	var request DeletePasskeyRequestObject
+
+	request.PasskeyId = passkeyId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeletePasskey(ctx, request.(DeletePasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeletePasskey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeletePasskeyResponseObject); ok {
+		if err := validResponse.VisitDeletePasskeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UpdatePasskey operation middleware
+func (sh *strictHandler) UpdatePasskey(w http.ResponseWriter, r *http.Request, passkeyId string) {
+	var request UpdatePasskeyRequestObject
+
+	request.PasskeyId = passkeyId
+
+	var body UpdatePasskeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdatePasskey(ctx, request.(UpdatePasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdatePasskey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UpdatePasskeyResponseObject); ok {
+		if err := validResponse.VisitUpdatePasskeyResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -57,6 +57,10 @@ var rules = map[string]struct {
 		"conduit/internal/errs", "conduit/internal/identity", "conduit/internal/proxies", "golang.org/x/sync/semaphore",
 	}},
 	"conduit/internal/proxies": {},
+	"conduit/internal/passkeys": {
+		may:    []string{"conduit/internal/identity", "github.com/go-webauthn/webauthn/", "github.com/google/uuid"},
+		noHTTP: true,
+	},
 	"conduit/internal/contract": {may: []string{
 		"conduit/internal/errs", "github.com/getkin/kin-openapi/", "github.com/go-json-experiment/json/",
 		"github.com/goccy/go-yaml",

@@ -74,6 +74,10 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		"ask for the current password when the password or the email changes")
 	flags.DurationVar(&s.Reauthentication, "reauthentication", 0,
 		"how long after a proof of who they are users may change password, email or factors, or leave; 0 for any time")
+	flags.StringVar(&s.PasskeyRPID, "passkey-rp-id", "",
+		"`domain` for which passkeys are made (default that of the public URL, or localhost); off for no passkeys")
+	flags.StringSliceVar(&s.PasskeyOrigins, "passkey-origins", nil,
+		"`origins` of front ends that may use passkeys, beside the server's own, separated by commas")
 	flags.Var(&s.auditRetention, "audit-retention", "`age` at which events are removed, such as 365d; 0 for never")
 	flags.StringSliceVar(&s.TrustedProxies, "trusted-proxies", nil,
 		"`networks` of proxies whose X-Forwarded-For or Forwarded is believed, such as 10.0.0.0/8, separated by commas")

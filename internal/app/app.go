@@ -34,6 +34,7 @@ type App struct {
 	Accounts  *identity.Accounts
 	Deletions *identity.Deletions
 	Sessions  *identity.Sessions
+	Passkeys  *identity.Passkeys
 	Throttle  *identity.Throttle
 
 	ResourceServers *identity.ResourceServers
@@ -105,6 +106,9 @@ func (a *App) open(ctx context.Context) error {
 	}
 	o.HTTP.HereOnly, err = a.listen(ctx)
 	if err != nil {
+		return err
+	}
+	if err := a.openPasskeys(root, newID); err != nil {
 		return err
 	}
 	o.HTTP.Public, o.HTTP.Issuer, o.HTTP.Version = public, o.Issuer, o.Version
@@ -261,7 +265,7 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	o, db := &a.options, a.Store
 	a.HTTP = o.HTTP
 	config := &a.HTTP
-	config.Users, config.Sessions, config.Keys = a.Users, a.Sessions, a.Keys
+	config.Users, config.Sessions, config.Passkeys, config.Keys = a.Users, a.Sessions, a.Passkeys, a.Keys
 	config.ResourceServers = a.ResourceServers
 	config.Accounts = a.Accounts
 	config.Exports = identity.NewExports(db, a.Users, o.Now, newID)

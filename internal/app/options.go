@@ -51,6 +51,8 @@ type Options struct {
 	Hashing               auth.PasswordOptions
 	RequirePassword       bool // for a change of password or email
 	Reauthentication      time.Duration
+	PasskeyRPID           string
+	PasskeyOrigins        []string
 	AuditRetention        time.Duration
 	Demo, DemoAsked       bool // whether there is demo content, and whether somebody said so
 	Seed                  uint64

@@ -68,8 +68,8 @@ func (a *App) background(ctx context.Context) (end func()) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		identity.Upkeep{
-			Sessions: a.Sessions, Throttle: a.Throttle, Users: a.Store, Factors: a.Store, Audit: a.Store,
-			Tags: a.Store, AuditRetention: a.options.AuditRetention, Now: a.options.Now,
+			Sessions: a.Sessions, Throttle: a.Throttle, Passkeys: a.Passkeys, Users: a.Store, Factors: a.Store,
+			Audit: a.Store, Tags: a.Store, AuditRetention: a.options.AuditRetention, Now: a.options.Now,
 			Swept:  func(removed int) { a.figures.Swept(removed); log.Info("sessions swept", "removed", removed) },
 			Failed: a.upkeepFailed,
 		}.Run(upkeep)

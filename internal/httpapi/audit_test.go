@@ -226,8 +226,8 @@ func TestAuditRetention(t *testing.T) {
 		s.clock.Advance(48*time.Hour + time.Millisecond)
 		s.register(t, "jane")
 		upkeep := identity.Upkeep{
-			Sessions: s.Sessions, Throttle: s.Throttle, Users: s.Store, Factors: s.Store, Audit: s.Store,
-			Now:    s.clock.Now,
+			Sessions: s.Sessions, Throttle: s.Throttle, Passkeys: s.Passkeys, Users: s.Store, Factors: s.Store,
+			Audit: s.Store, Now: s.clock.Now,
 			Swept:  func(int) {},
 			Failed: func(err error) { t.Error(err) },
 		}

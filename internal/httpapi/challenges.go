@@ -8,7 +8,10 @@ import (
 )
 
 // factorsOfChallenges are what answers a challenge.
-var factorsOfChallenges = []string{"totp", "recovery-code"}
+var (
+	factorsOfChallenges = []string{"totp", "recovery-code"}
+	withPasskey         = []string{"totp", "recovery-code", "passkey"}
+)
 
 // CreateSession implements POST /sessions.
 func (h *handlers) CreateSession(
@@ -20,10 +23,19 @@ func (h *handlers) CreateSession(
 		return nil, err
 	}
 	if login.ChallengeToken != "" {
-		return api.CreateSession202JSONResponse{Challenge: api.Challenge{
+		challenge := api.Challenge{
 			Token: login.ChallengeToken, ExpiresAt: api.Timestamp(login.ChallengeExpiresAt),
 			Factors: factorsOfChallenges,
-		}}, nil
+		}
+		request, ok, err := h.Passkeys.BeginSecond(ctx, login)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			options := requestOptions(request)
+			challenge.Factors, challenge.PublicKey = withPasskey, &options
+		}
+		return api.CreateSession202JSONResponse{Challenge: challenge}, nil
 	}
 	return api.CreateSession201JSONResponse{
 		Body:    tokensEnvelope(login.Grant),
@@ -35,8 +47,7 @@ func (h *handlers) CreateSession(
 func (h *handlers) AnswerChallenge(
 	ctx context.Context, request api.AnswerChallengeRequestObject,
 ) (api.AnswerChallengeResponseObject, error) {
-	input := request.Body.Challenge
-	grant, err := h.Users.AnswerChallenge(ctx, input.Token, input.Code, clientFrom(ctx))
+	grant, err := h.answered(ctx, request.Body.Challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +55,17 @@ func (h *handlers) AnswerChallenge(
 		Body:    tokensEnvelope(grant),
 		Headers: api.AnswerChallenge201ResponseHeaders{Location: sessionPath(grant)},
 	}, nil
+}
+
+func (h *handlers) answered(ctx context.Context, input api.AnswerChallengeInput) (identity.Grant, error) {
+	if input.Credential == nil {
+		return h.Users.AnswerChallenge(ctx, input.Token, input.Code, clientFrom(ctx))
+	}
+	answer, err := assertionFrom(*input.Credential)
+	if err != nil {
+		return identity.Grant{}, err
+	}
+	return h.Passkeys.AnswerChallenge(ctx, input.Token, answer, clientFrom(ctx))
 }
 
 func sessionPath(grant identity.Grant) string { return located("/user/sessions/" + grant.Session.ID) }

@@ -24,6 +24,7 @@ type Config struct {
 	Sessions *identity.Sessions
 	Accounts *identity.Accounts
 	Exports  *identity.Exports
+	Passkeys *identity.Passkeys
 
 	ResourceServers *identity.ResourceServers
 	StatusLists     *identity.StatusLists // nil where tokens name none, since the server does not know its URL

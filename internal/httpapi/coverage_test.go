@@ -173,17 +173,23 @@ func examples(response *openapi3.Response) map[string]any {
 }
 
 // goodCalls has the contract's own example of each operation that uses the database, with jake's tokens and those of a
-// resource server.
-func goodCalls(token, refreshToken, server string) (calls []call) {
+// resource server. What authenticators sign is for this server, and another session of his asks for it: none is remembered of the token's.
+func (s *server) goodCalls(t *testing.T, token, refreshToken, server string) (calls []call) {
+	phone, other := newAuthenticator(), s.loggedIn(t, "jake")
+	s.addPasskey(t, other, "", phone)
 	for _, operation := range operations() {
 		c := operation.callBy(token, server)
 		switch operation.OperationID {
-		case "refreshSession":
-			c = sessionCall(c.path, "refreshToken", refreshToken)
 		case "introspectToken", "revokeToken":
 			c = formCall(c.path, server, "token", token)
+		case "refreshSession":
+			c = sessionCall(c.path, "refreshToken", refreshToken)
+		case "createPasskey":
+			c = addingPasskey(other, "", newAuthenticator().create(s.creationOptions(t, other)))
+		case "createPasskeySession":
+			c = passkeyLogin(phone.get(s.requestOptions(t)))
 		}
-		if !strings.HasPrefix(operation.path, "/.well-known/") {
+		if operation.Responses.Value("503") != nil {
 			calls = append(calls, c)
 		}
 	}
@@ -193,7 +199,7 @@ func goodCalls(token, refreshToken, server string) (calls []call) {
 // everyOperation makes every call that needs the database once something has happened to it.
 func everyOperation(t *testing.T, s *server, happens func(), status int, message string) {
 	t.Helper()
-	calls := goodCalls(s.register(t, "jake"), s.refreshToken(t), s.newClient(t))
+	calls := s.goodCalls(t, s.register(t, "jake"), s.refreshToken(t), s.newClient(t))
 	happens()
 	for _, c := range calls {
 		if strings.HasPrefix(c.path, "/api/status-lists/") {
@@ -219,7 +225,8 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 	s := newServer(t, url, store.Options{})
 	everyOperation(t, s, func() {
 		execute(t, url, `alter table users rename to lost; alter table tags rename to lost_tags;
-			alter table sessions rename column user_agent to lost; alter table ended_statuses rename to lost_statuses`)
+			alter table sessions rename column user_agent to lost; alter table ended_statuses rename to lost_statuses;
+			alter table passkey_handles rename to lost_handles`)
 	}, 500, "internal error")
 	for _, words := range []string{"find-me", `relation \"users\" does not exist`} {
 		if log := s.log.String(); !strings.Contains(log, words) {
@@ -231,7 +238,7 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 // TestEveryOperationRefusesBrokenFraming of its body. What else the contract forbids, negative_test.go derives from it.
 func TestEveryOperationRefusesBrokenFraming(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
-		for _, c := range goodCalls(s.register(t, "jake"), "x", s.newClient(t)) {
+		for _, c := range s.goodCalls(t, s.register(t, "jake"), "x", s.newClient(t)) {
 			if c.body != "" {
 				s.raw(t, c.method+" "+c.path+" HTTP/1.1\r\nHost: x\r\n"+c.headersOf()+
 					"Transfer-Encoding: chunked\r\n\r\nzz\r\n").wantError(t, 400, "body", "could not be read")

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	contract "conduit"
+	"conduit/api"
 	"conduit/internal/app"
 	"conduit/internal/identity"
 )
@@ -21,12 +22,12 @@ import (
 // is compared, timestamps too, for the clock shows the times of the examples.
 var unknowable = []string{
 	"token", "accessToken", "refreshToken", "id", "sid", "jti", "kid", "x", "requestId", "secret", "url", "qrCode",
-	"recoveryCodes",
+	"recoveryCodes", "challenge", "credentialId",
 }
 
 // TestExamples plays the story that the examples of openapi.yaml tell: each request is the contract's own, and its
-// answer has to be what the contract shows. Jake writes, on a laptop and a phone; jane reads; a thief has a token; ada is
-// an admin.
+// answer has to be what the contract shows. Jake writes, on a laptop and a phone; jane reads, and has a tablet; a thief
+// has a token; ada is an admin.
 func TestExamples(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s = newServerOn(t, s.Store, func(o *app.Options) {
@@ -35,6 +36,7 @@ func TestExamples(t *testing.T) {
 		p := &play{server: s, found: map[string]string{}}
 		laptop, phone := p.player("192.0.2.7", "Mozilla/5.0"), p.player("192.0.2.7", "Conduit/1.0")
 		jane, thief := p.player("203.0.113.5", "Mozilla/5.0"), p.player("198.51.100.3", "curl/8.5.0")
+		tablet := p.player("203.0.113.5", "Conduit/1.0")
 		ada, joe := p.player("192.0.2.80", "Mozilla/5.0"), p.player("203.0.113.9", "Mozilla/5.0")
 
 		laptop.plays(t, "createUser")
@@ -56,6 +58,10 @@ func TestExamples(t *testing.T) {
 		s.do(t, phone.request("getCurrentUser")).wantError(t, http.StatusUnauthorized, "token", "is invalid")
 		phone.plays(t, "createSession")
 		jane.token = s.register(t, "jane")
+		tablet.token = jane.token
+		tablet.plays(t, "createPasskeyChallenge", "createPasskey")
+		tablet.plays(t, "createPasskeyLoginChallenge", "createPasskeySession")
+		tablet.plays(t, "updatePasskey", "getPasskeys", "deletePasskey")
 		jane.plays(t, "getTags", "getArticle", "createArticleFavorite", "getArticles", "deleteArticleFavorite")
 		jane.plays(t, "createArticleComment", "getArticleComments", "deleteArticleComment")
 
@@ -117,12 +123,17 @@ type play struct {
 // player is somebody on a device, with the token that came last.
 type player struct {
 	*play
-	headers map[string]string
-	token   string
+	headers       map[string]string
+	token         string
+	authenticator *authenticator // part of the device
+	options       answer         // what it was asked last
 }
 
 func (p *play) player(ipAddress, userAgent string) *player {
-	return &player{play: p, headers: map[string]string{"X-Forwarded-For": ipAddress, "User-Agent": userAgent}}
+	return &player{
+		play: p, headers: map[string]string{"X-Forwarded-For": ipAddress, "User-Agent": userAgent},
+		authenticator: newAuthenticator(),
+	}
 }
 
 // registers makes an account of this name for the player.
@@ -143,13 +154,27 @@ func (p *player) request(operationID string) call {
 	return c
 }
 
+// signs puts what the device's authenticator answers in place of the example of it, which nobody has signed.
+func (p *player) signs(t *testing.T, operationID string, c call) call {
+	t.Helper()
+	switch operationID {
+	case "createPasskey":
+		name, _ := answer{body: c.body}.at(t, "passkey", "name").(string)
+		c.body = addingPasskey("", name, p.authenticator.create(
+			into[api.CreationOptionsEnvelope](t, p.options).PublicKey)).body
+	case "createPasskeySession":
+		c.body = passkeyLogin(p.authenticator.get(into[api.RequestOptionsEnvelope](t, p.options).PublicKey)).body
+	}
+	return c
+}
+
 // plays sends the requests of these operations, and holds the answers to the examples.
 func (p *player) plays(t *testing.T, operationIDs ...string) {
 	t.Helper()
 	for _, id := range operationIDs {
 		p.played = append(p.played, id)
 		t.Run(id, func(t *testing.T) {
-			operation, request := operationCalled(id), p.request(id)
+			operation, request := operationCalled(id), p.signs(t, id, p.request(id))
 			p.compare(t, operation, request, good...)
 			for _, parameter := range operation.parameters {
 				// Each of the query finds the same alone, but for a cursor, which leads to another page. Those of lists
@@ -184,6 +209,7 @@ var good = []int{http.StatusOK, http.StatusCreated, http.StatusNoContent}
 func (p *player) compare(t *testing.T, operation documentedOperation, request call, statuses ...int) {
 	t.Helper()
 	response, answer := p.do(t, request), shown{Headers: map[string]string{}}
+	p.options = response
 	example := operation.example(statuses)
 	answer.Status = response.status
 	if text, plain := example.Body.(string); plain {

@@ -121,6 +121,7 @@ func newServerOn(t testing.TB, db *store.Store, adjust ...func(*app.Options)) *s
 		// but for the tests of it: everything comes from one IP address here.
 		Hashing:        auth.PasswordOptions{MemoryKiB: 64, Time: 1, Queue: 1000, Wait: time.Minute},
 		TrustedProxies: []string{"127.0.0.1"}, // tests may say where they come from
+		PasskeyRPID:    passkeyDomain, PasskeyOrigins: []string{passkeyOrigin},
 		HTTP: httpapi.Config{
 			Origins: []string{"*"}, CheckResponses: true, OnAnswer: noteAnswer,
 			OnViolation: func(v contract.Violation) {

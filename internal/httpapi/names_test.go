@@ -89,8 +89,8 @@ func TestFormerNamesAreSwept(t *testing.T) {
 		}
 		s.clock.Advance(30*24*time.Hour - 2*time.Hour)
 		upkeep := identity.Upkeep{
-			Sessions: s.Sessions, Throttle: s.Throttle, Users: s.Store, Factors: s.Store, Audit: s.Store,
-			Now:    s.clock.Now,
+			Sessions: s.Sessions, Throttle: s.Throttle, Passkeys: s.Passkeys, Users: s.Store, Factors: s.Store,
+			Audit: s.Store, Now: s.clock.Now,
 			Swept:  func(int) {},
 			Failed: func(err error) { t.Error(err) },
 		}

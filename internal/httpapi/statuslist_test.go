@@ -191,7 +191,7 @@ func TestStatusListKnowsEveryEnding(t *testing.T) {
 				s.do(t, login(name+"@test.com", password)).want(t, 200, "")
 				s.Sessions.Max = 50
 			},
-			"a deleted account":  func(_, _, other string) { s.do(t, leaving(other, password)).want(t, 204, "") },
+			"a deleted account": func(_, _, other string) { s.do(t, leaving(other, password)).want(t, 204, "") },
 			"a disabled account": func(name, _, _ string) {
 				onUser(name, func(ctx context.Context, user identity.User) error {
 					_, err := accounts.Update(ctx, operator, user.ID, identity.AccountChanges{Disabled: new(true)})

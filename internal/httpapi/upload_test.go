@@ -31,7 +31,7 @@ func TestEveryOperationEndsSlowUploads(t *testing.T) {
 		s := newServerOn(t, db)
 		jake := s.register(t, "jake")
 		hurried := s.hurried(t, 50*time.Millisecond, 1<<20)
-		for _, c := range goodCalls(jake, "x", s.newClient(t)) {
+		for _, c := range s.goodCalls(t, jake, "x", s.newClient(t)) {
 			if c.body == "" {
 				continue
 			}

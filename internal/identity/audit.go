@@ -15,7 +15,7 @@ type Event struct {
 	Actor     Actor
 	ActorID   *int64 // whose session, password or refresh token was presented; for ActorUser and ActorAdmin
 	Action    Action
-	Target    string // "user:7", "session:…", "key:…", "network:…", "client:…", "before:…", "account:…" with a hash
+	Target    string // "user:7", "session:…", "key:…", "network:…", "client:…", "before:…", "account:HASH"
 	IPAddress string // empty when the program itself acts
 	UserAgent string // as the client called itself, shortened
 	RequestID string // under which the log knows the request
@@ -66,6 +66,10 @@ const (
 	AccountDisabled       Action = "account-disabled" // which ends all sessions
 	AccountEnabled        Action = "account-enabled"
 	RoleChanged           Action = "role-changed"
+	PasskeyAdded          Action = "passkey-added"
+	PasskeyRenamed        Action = "passkey-renamed"
+	PasskeyRemoved        Action = "passkey-removed"      // which ends the sessions that began with it
+	PasskeyCountedBack    Action = "passkey-counted-back" // two devices may have it; the login was refused
 	KeyMade               Action = "key-made"
 	KeyActivatedEarly     Action = "key-activated-early" // before everybody who keeps the public keys can know it
 	KeyRevoked            Action = "key-revoked"
@@ -96,7 +100,8 @@ func Actions() []Action {
 		ChangeRefused, ChangeThrottled, DataExported, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged,
 		KeyMade, KeyActivatedEarly, KeyRevoked, KeyResealed, AuditPruned, TokenRevoked, ClientAdded, ClientRotated,
 		ClientRemoved, ClientRefused, ClientThrottled, LoginChallenged, FactorAdded, FactorRemoved, FactorFailed,
-		FactorThrottled, RecoveryCodeUsed, RecoveryCodesMade, Proved,
+		FactorThrottled, RecoveryCodeUsed, RecoveryCodesMade, Proved, PasskeyAdded, PasskeyRenamed,
+		PasskeyRemoved, PasskeyCountedBack,
 	}
 }
 

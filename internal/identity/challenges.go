@@ -27,6 +27,7 @@ type Login struct {
 	Grant
 	ChallengeToken     string // empty if there is a session
 	ChallengeExpiresAt time.Time
+	ChallengeUserID    int64
 }
 
 const challengeTime = 5 * time.Minute
@@ -64,6 +65,7 @@ func (u *Users) LoginRefreshing(ctx context.Context, email, password string, cli
 		ExpiresAt: now.Add(challengeTime),
 	}
 	login.ChallengeToken, login.ChallengeExpiresAt = challenge.ID+"."+rand.Text(), challenge.ExpiresAt
+	login.ChallengeUserID = user.ID
 	challenge.Hash = hashOf(login.ChallengeToken)
 	if err := u.FactorStore.AddChallenge(ctx, challenge); err != nil {
 		return Login{}, err
@@ -73,6 +75,9 @@ func (u *Users) LoginRefreshing(ctx context.Context, email, password string, cli
 
 // AnswerChallenge starts the session to which a challenge leads, if the code is one of the user's.
 func (u *Users) AnswerChallenge(ctx context.Context, token, code string, client Client) (Grant, error) {
+	if code == "" {
+		return Grant{}, errs.Invalid("code", errs.Blank)
+	}
 	challenge, user, err := u.challenged(ctx, token)
 	if err != nil {
 		return Grant{}, err
@@ -89,6 +94,17 @@ func (u *Users) AnswerChallenge(ctx context.Context, token, code string, client 
 		return Grant{}, err
 	}
 	return u.begin(ctx, user, methods, Refreshing, client)
+}
+
+// use uses up a challenge that was answered, if its user has what they had.
+func (u *Users) use(ctx context.Context, challenge Challenge) error {
+	err := u.FactorStore.ChangeFactors(ctx, ByLogin(challenge.UserID), challenge.ID, func(f *Factors) (Outcome, error) {
+		return Outcome{}, challenge.holds(f.User)
+	})
+	if errs.Is(err, errs.KindNotFound) { // another answer was faster, or the user is gone
+		return errChallenge()
+	}
+	return err
 }
 
 // challenged returns the challenge of a token and its user.

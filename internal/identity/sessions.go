@@ -26,6 +26,8 @@ type Session struct {
 	Methods  []string  // by which the user proved who they are, see [MethodPassword]
 	ProvedAt time.Time // when they did so last
 
+	PasskeyID *string // with which it began; it ends with that. nil for none
+
 	// What follows is set for sessions with refresh tokens only.
 	RefreshGeneration *int64     // of the newest refresh token
 	RefreshHash       []byte     // of the newest refresh token
@@ -73,8 +75,8 @@ type SessionStore interface {
 	// AddSession records a session of a user and returns how many other sessions of theirs are not over. The key with
 	// this kid signed its token. Even if the clock stepped back, the new session counts as the one last used.
 	// NotFound("user") unless the user is active and still has the email, the password hash and the second factor
-	// given, which were verified; ErrKeyGone unless the key counts; ErrPlaceTaken if another session has the place in
-	// the status lists, or had it and a token may still name it.
+	// given, which were verified, and the passkey of the session, if it has one; ErrKeyGone unless the key counts;
+	// ErrPlaceTaken if another session has the place in the status lists, or had it and a token may still name it.
 	AddSession(ctx context.Context, user User, session Session, kid string) (others int, err error)
 	// EvictSessions ends sessions of a user until keep are left beside the one given, and returns the ids of those it
 	// ended. Of the sessions that are not over by now it ends those unused longest. It ends none if the session given
@@ -85,8 +87,8 @@ type SessionStore interface {
 	// strength, names, bio, image, role, the newest refresh token's place and whether it was used, and whether the user
 	// is disabled.
 	// What it returns may be remembered, but never after EndSession, EndSessions, EvictSessions or a method of
-	// [UserStore] or [FactorStore] has returned that ends or changes it, at whichever instance; nor if it is over by
-	// now, for it may have been refreshed since.
+	// [UserStore], [FactorStore] or [PasskeyStore] has returned that ends or changes it, at whichever instance; nor if
+	// it is over by now, for it may have been refreshed since.
 	SessionWithUser(ctx context.Context, token Presented, now time.Time) (Session, User, error)
 	// Sessions returns up to limit sessions that are not over by now, of one user, or of everybody for the id 0. They
 	// come user by user, the oldest first, and behind the place after, if that is not nil.
@@ -352,11 +354,11 @@ func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) 
 // noticed are the actions that users see beside their sessions, since somebody else may have done them.
 var noticed = []Action{
 	RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, EmailChanged, DataExported, FactorAdded,
-	FactorRemoved, FactorFailed, RecoveryCodeUsed, RecoveryCodesMade,
+	FactorRemoved, FactorFailed, RecoveryCodeUsed, RecoveryCodesMade, PasskeyAdded, PasskeyRemoved, PasskeyCountedBack,
 }
 
 // For how long they are shown, and how many of each action, so that nobody can hide one behind many of another. That is
-// 44 in all.
+// 56 in all.
 const (
 	noticedFor  = 30 * 24 * time.Hour
 	noticesEach = 4

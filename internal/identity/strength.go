@@ -103,8 +103,14 @@ func (u *Users) proved(
 // password hash, email and state are still the same. If not, it returns the usual refusal.
 func (u *Users) begin(
 	ctx context.Context, user User, methods []string, keeping Keeping, client Client,
+) (Grant, error) {
+	return u.beginAs(ctx, user, u.Sessions.open(user.ID, methods, client), keeping, client)
+}
+
+// beginAs is begin for a session that is made already.
+func (u *Users) beginAs(
+	ctx context.Context, user User, session Session, keeping Keeping, client Client,
 ) (grant Grant, err error) {
-	session := u.Sessions.open(user.ID, methods, client)
 	if keeping == Refreshing {
 		grant, err = u.Sessions.startRefreshing(ctx, user, session, client)
 	} else {

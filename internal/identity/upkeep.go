@@ -110,6 +110,7 @@ type TagStore interface {
 type Upkeep struct {
 	Sessions *Sessions
 	Throttle *Throttle
+	Passkeys *Passkeys
 	Users    UserStore
 	Factors  FactorStore
 	Audit    AuditStore
@@ -165,6 +166,7 @@ func (u Upkeep) Sweep(ctx context.Context) {
 	u.report(sweep(ctx, u.Now(), u.Sessions.Store.SweepPlaces))
 	u.report(sweep(ctx, u.Now(), u.Users.SweepNames))
 	u.report(sweep(ctx, u.Now(), u.Factors.SweepFactors))
+	u.report(u.Passkeys.Sweep(ctx))
 	if u.AuditRetention > 0 {
 		now := u.Now()
 		_, err := PruneEvents(ctx, u.Audit, BySystem{}, now.Add(-u.AuditRetention), now)

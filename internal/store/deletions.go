@@ -106,7 +106,9 @@ update users
 	if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", former.ID).Exec(ctx); err != nil {
 		return "", err
 	}
-	for _, table := range []string{"authenticator_apps", "recovery_codes", "login_challenges"} {
+	for _, table := range []string{
+		"authenticator_apps", "recovery_codes", "login_challenges", "passkeys", "passkey_handles",
+	} {
 		if _, err := tx.NewDelete().Table(table).Where("user_id = ?", former.ID).Exec(ctx); err != nil {
 			return "", err
 		}

@@ -242,7 +242,12 @@ func assign(target any, value driver.Value) (ok bool) {
 	case **int64:
 		ok = assignNullable(target, value)
 	case **time.Time:
-		ok = assignNullable(target, value)
+		*target, ok = nil, value == nil
+		if !ok { // a column whose type is none of SQLite's for times comes as text
+			var moment instant
+			ok = moment.Scan(value) == nil
+			*target = (*time.Time)(&moment)
+		}
 	case *bool:
 		var number int64
 		number, ok = value.(int64)

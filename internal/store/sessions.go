@@ -24,6 +24,8 @@ type sessionColumns struct {
 	Methods  []string
 	ProvedAt time.Time
 
+	PasskeyID *string
+
 	RefreshGeneration *int64
 	RefreshHash       []byte
 	RefreshedAt       *time.Time
@@ -73,11 +75,11 @@ func (s *Store) AddSession(ctx context.Context, user identity.User, session iden
 	// row that is there already comes from the try before.
 	query := `
 insert into sessions (id, user_id, created_at, last_seen_at, expires_at, user_agent, ip_address, methods, proved_at,
-                      refresh_generation, refresh_hash, ends_at, status_index, tokens_until)
+                      passkey_id, refresh_generation, refresh_hash, ends_at, status_index, tokens_until)
 select ?, id, ?,
        coalesce((select ` + s.dialect.millisecondAfter("max(last_seen_at)") + `
                    from sessions as mine where mine.user_id = users.id and mine.last_seen_at > ?), ?),
-       ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+       ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
   from users
  where id = ? and password_hash = ? and email_key = ? and disabled_at is null
    and second_factor_at is not distinct from ?
@@ -87,10 +89,12 @@ returning id`
 	var id string
 	err := s.ask(ctx, s.writes.NewRaw(query,
 		session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent,
-		session.IPAddress, jsonOf(session.Methods), session.ProvedAt, session.RefreshGeneration, session.RefreshHash,
-		session.EndsAt,
-		session.Place, session.ExpiresAt, user.ID, user.PasswordHash, identity.Fold(user.Email), user.SecondFactorAt, kid,
-		session.Place), &id)
+		session.IPAddress, jsonOf(session.Methods), session.ProvedAt, session.PasskeyID, session.RefreshGeneration,
+		session.RefreshHash, session.EndsAt, session.Place, session.ExpiresAt, user.ID, user.PasswordHash,
+		identity.Fold(user.Email), user.SecondFactorAt, kid, session.Place), &id)
+	if violatesForeignKey(err) { // the passkey was removed
+		return 0, errs.NotFound("user")
+	}
 	if err = s.placeTaken(ctx, err, session); err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")
 	}

@@ -58,6 +58,22 @@ export async function execute(page, tag, operation, body) {
   return response
 }
 
+// withAuthenticator gives a page an authenticator that verifies its user, as a fingerprint does.
+export async function withAuthenticator(page) {
+  const devtools = await page.context().newCDPSession(page)
+  await devtools.send('WebAuthn.enable')
+  await devtools.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  })
+}
+
 // audit returns what axe-core finds wrong for people who use the page in other ways, as far as it is serious, but for some rules.
 export async function audit(page, without) {
   await page.evaluate(await readFile(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8'))

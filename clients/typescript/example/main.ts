@@ -1,5 +1,15 @@
-import { createConduitClient, type ArticleSummary, type Errors } from '@conduit/client'
+import {
+  createConduitClient,
+  hasPasskeys,
+  logInWithPasskey,
+  signWithPasskey,
+  type ArticleSummary,
+  type Challenge,
+  type SessionTokens,
+} from '@conduit/client'
 
+import { attempt, element, messages, notice, refusedByUser, showErrors } from './page.js'
+import { passkeySection } from './passkeys.js'
 import { forgetTokens, keepTokens, keptTokens, onTokensOfOtherTab } from './storage.js'
 
 const pageSize = 5
@@ -20,59 +30,30 @@ const articles = element('articles')
 const login = element<HTMLFormElement>('login')
 const logout = element<HTMLButtonElement>('logout')
 const newer = element<HTMLButtonElement>('newer')
-const notice = element('notice')
 const older = element<HTMLButtonElement>('older')
+const passkeyLogin = element<HTMLButtonElement>('passkey-login')
+const passkeys = passkeySection(conduit)
 const secondFactor = element('second-factor')
 const template = element<HTMLTemplateElement>('article')
 
-/** The token of a login that still needs a code. */
-let challenge: string | undefined
+/** A login that still needs a second factor. */
+let challenge: Challenge | undefined
 /** The cursors of the pages from the second to the present one. */
 let cursors: string[] = []
 let nextCursor: string | null = null
-
-function element<E extends HTMLElement>(id: string): E {
-  return document.getElementById(id) as E
-}
-
-/** Does what somebody asked for, and says so if no answer came. */
-async function attempt(work: () => Promise<void>) {
-  try {
-    await work()
-  } catch (error) {
-    notice.textContent = 'The server cannot be reached. Try again.'
-    console.warn(error)
-  }
-}
-
-const messages = (errors: Errors | undefined) =>
-  Object.entries(errors ?? {})
-    .flatMap(([field, texts]) => texts.map((text) => `${field} ${text}`))
-    .join(', ')
-
-/** Shows each message beside its field, and what belongs to none above them. */
-function showErrors(form: HTMLFormElement, errors: Errors) {
-  const rest = { ...errors }
-  for (const input of form.querySelectorAll('input')) {
-    const texts = rest[input.name]
-    delete rest[input.name]
-    input.setAttribute('aria-invalid', String(texts !== undefined))
-    form.querySelector(`[data-error=${input.name}]`)!.textContent = texts?.join(', ') ?? ''
-  }
-  form.querySelector('[data-error=other]')!.textContent = messages(rest)
-}
 
 /** Shows everything anew for whoever is logged in now. */
 function show(text = '') {
   notice.textContent = text
   return attempt(async () => {
-    await Promise.all([showAccount(), showArticles([])])
+    await Promise.all([showAccount(), passkeys.show(), showArticles([])])
   })
 }
 
 async function showAccount() {
   account.hidden = !conduit.tokens.current
   login.hidden = !account.hidden
+  passkeyLogin.hidden = !hasPasskeys()
   if (account.hidden) {
     return
   }
@@ -136,12 +117,20 @@ function articleItem(article: ArticleSummary): HTMLElement {
 }
 
 /** Shows the field for a code while a challenge waits for one. */
-function askForCode(token: string | undefined) {
-  challenge = token
-  secondFactor.hidden = token === undefined
-  if (token !== undefined) {
+function askForCode(missing: Challenge | undefined) {
+  challenge = missing
+  secondFactor.hidden = missing === undefined
+  if (missing !== undefined) {
     element('code').focus()
   }
+}
+
+async function loggedIn(session: SessionTokens) {
+  askForCode(undefined)
+  login.reset()
+  conduit.tokens.set(session)
+  keepTokens(conduit.tokens.current!)
+  await show()
 }
 
 /** Sends what was typed: the password, and, if the server asked for it, the code. */
@@ -151,7 +140,7 @@ function logIn(fields: FormData) {
     const session = { email: text('email'), password: text('password') }
     return conduit.POST('/sessions', { body: { session } })
   }
-  return conduit.POST('/sessions/challenge', { body: { challenge: { token: challenge, code: text('code') } } })
+  return conduit.POST('/sessions/challenge', { body: { challenge: { token: challenge.token, code: text('code') } } })
 }
 
 login.addEventListener('submit', (event) => {
@@ -168,16 +157,36 @@ login.addEventListener('submit', (event) => {
     }
     showErrors(login, {})
     if (result.status === 202) {
-      askForCode(result.data.challenge.token)
+      askForCode(result.data.challenge)
       return
     }
-    askForCode(undefined)
-    login.reset()
-    conduit.tokens.set(result.data.session)
-    keepTokens(conduit.tokens.current!)
-    await show()
+    await loggedIn(result.data.session)
   })
 })
+
+/** Logs in with a passkey, or answers with it what is still missing beside the password. */
+async function logInByPasskey() {
+  if (challenge?.publicKey === undefined) {
+    return logInWithPasskey(conduit)
+  }
+  const credential = await signWithPasskey(challenge.publicKey)
+  return conduit.POST('/sessions/challenge', { body: { challenge: { token: challenge.token, credential } } })
+}
+
+passkeyLogin.addEventListener('click', () =>
+  attempt(async () => {
+    try {
+      const result = await logInByPasskey()
+      if (result.ok) {
+        await loggedIn(result.data.session)
+      } else {
+        showErrors(login, result.error.errors)
+      }
+    } catch (error) {
+      refusedByUser(error)
+    }
+  }),
+)
 
 logout.addEventListener('click', () =>
   attempt(async () => {

@@ -4,6 +4,14 @@ export {
   type ConduitClient,
   type ConduitClientOptions,
 } from './client.js'
+export {
+  addPasskey,
+  hasPasskeys,
+  logInWithPasskey,
+  signWithPasskey,
+  type PasskeyLoginOptions,
+  type PasskeyOptions,
+} from './passkeys.js'
 export type { Answer, Call, CallInit, HeadCall, HeadResult, PathWith, Result } from './result.js'
 export type * from './schema.js'
 export type { TokenStore, Tokens } from './tokens.js'

@@ -327,8 +327,8 @@ export interface paths {
         put?: never;
         /**
          * Log in with a second factor
-         * @description Takes the challenge of `createSession`, with a code of the authenticator app or a recovery code, and starts the
-         *     session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
+         * @description Takes the challenge of `createSession`, with a code of the authenticator app, a recovery code or what a passkey
+         *     has signed for the challenge's `publicKey`, and starts the session. A challenge is good once, for five minutes, and ends when the user's password, email or factor changes.
          *     After a code that is not right it can be answered again.
          */
         post: operations["answerChallenge"];
@@ -361,6 +361,142 @@ export interface paths {
          */
         post: operations["refreshSession"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sessions/passkey-challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to log in with a passkey
+         * @description Returns what a browser needs to have its user choose a passkey and sign with it. Hand `publicKey` to
+         *     `PublicKeyCredential.parseRequestOptionsFromJSON`, and what comes of that to `navigator.credentials.get`. It
+         *     takes no email: the passkey says whose it is.
+         *
+         *     The challenge is good for five minutes, for one login. The answer is 404 if the server has no passkeys.
+         */
+        post: operations["createPasskeyLoginChallenge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sessions/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in with a passkey
+         * @description Starts a session for the user of the passkey that has signed, with the tokens of `createSession`. The body is
+         *     what `toJSON` of the browser's credential returns. The authenticator must have verified its user, by PIN,
+         *     fingerprint or face.
+         *
+         *     An unknown passkey and a wrong signature get the same answer. So does a passkey that has signed fewer times than
+         *     before, for two devices may have it; its owner finds `passkey-counted-back` in `GET /user/sessions`.
+         */
+        post: operations["createPasskeySession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the user's passkeys
+         * @description Lists the passkeys of the logged-in user, the oldest first.
+         */
+        get: operations["getPasskeys"];
+        put?: never;
+        /**
+         * Add a passkey
+         * @description Keeps the passkey that the browser has made after `createPasskeyChallenge`. The body has what `toJSON` of the
+         *     browser's credential returns. The user finds `passkey-added` in `GET /user/sessions`.
+         *
+         *     Whoever has a passkey can come back without the password. So the user must have proven in the last ten minutes
+         *     who they are: by logging in, or with `createProof`.
+         *
+         *     A user has at most 20 passkeys. They can add, rename and remove some at once (20 by default), and then one a
+         *     minute.
+         */
+        post: operations["createPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user/passkeys/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to add a passkey
+         * @description Returns what a browser needs to have its user make a passkey. Hand `publicKey` to
+         *     `PublicKeyCredential.parseCreationOptionsFromJSON`, and what comes of that to `navigator.credentials.create`.
+         *
+         *     The challenge is good for five minutes, for one passkey of this user, made in this session. The answer is 404 if
+         *     the server has no passkeys.
+         */
+        post: operations["createPasskeyChallenge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user/passkeys/{passkeyId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of one of the user's own passkeys.
+                 * @example QXNZ7VW3HJ5T2KDR4MPLB6YFCA
+                 */
+                passkeyId: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Rename a passkey
+         * @description Gives one of the user's passkeys another name. Another user's passkey is not found.
+         */
+        put: operations["updatePasskey"];
+        post?: never;
+        /**
+         * Remove a passkey
+         * @description Removes one of the user's passkeys, and ends the sessions that began with it, but for that of the token: whoever
+         *     has the device is out. Another user's passkey is not found. The authenticator still shows the passkey until its
+         *     user removes it there too.
+         */
+        delete: operations["deletePasskey"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1039,7 +1175,7 @@ export interface components {
         AnswerChallengeRequest: {
             challenge: components["schemas"]["AnswerChallengeInput"];
         };
-        /** @description A challenge and a code that answers it. */
+        /** @description A challenge, and either a code or a `credential` that answers it. */
         AnswerChallengeInput: {
             /**
              * @description The token of the challenge.
@@ -1050,7 +1186,8 @@ export interface components {
              * @description A code of the authenticator app, or a recovery code. Blanks and dashes in it do not count.
              * @example 205719
              */
-            code: string;
+            code?: string;
+            credential?: components["schemas"]["AuthenticationCredential"];
         };
         /** @description The body of `createProof`. */
         NewProofRequest: {
@@ -1148,6 +1285,168 @@ export interface components {
              * @example https://example.com/jake.png
              */
             image?: string | null;
+        };
+        /** @description The body of `createPasskey`. */
+        NewPasskeyRequest: {
+            passkey: components["schemas"]["NewPasskeyInput"];
+        };
+        /** @description What the browser has made, and what its user calls it. */
+        NewPasskeyInput: {
+            /**
+             * @description How the user calls the passkey. Without a name it is called "Passkey".
+             * @example Tablet
+             */
+            name?: string;
+            credential: components["schemas"]["RegistrationCredential"];
+        };
+        /** @description The body of `updatePasskey`. */
+        UpdatePasskeyRequest: {
+            passkey: components["schemas"]["UpdatePasskeyInput"];
+        };
+        /** @description The new name of a passkey. */
+        UpdatePasskeyInput: {
+            /**
+             * @description How the user calls the passkey.
+             * @example Small tablet
+             */
+            name: string;
+        };
+        /** @description The body of `createPasskeySession`. */
+        PasskeySessionRequest: {
+            session: components["schemas"]["PasskeySessionInput"];
+        };
+        /** @description What the browser's passkey has signed. */
+        PasskeySessionInput: {
+            credential: components["schemas"]["AuthenticationCredential"];
+        };
+        /**
+         * @description A new credential, as its `toJSON` returns it: the RegistrationResponseJSON of WebAuthn Level 3, section 5.1.7.
+         *     Members that are not listed are ignored, as browsers add some.
+         */
+        RegistrationCredential: {
+            /**
+             * @description The id of the credential.
+             * @example VNxN9xvTk0nJ0KjfXBrzKw
+             */
+            id: string;
+            /**
+             * @description The same as `id`.
+             * @example VNxN9xvTk0nJ0KjfXBrzKw
+             */
+            rawId: string;
+            /**
+             * @description The type of the credential.
+             * @example public-key
+             * @enum {string}
+             */
+            type: "public-key";
+            /**
+             * @description Whether the authenticator is part of the device (`platform`) or not (`cross-platform`).
+             * @example platform
+             */
+            authenticatorAttachment?: string | null;
+            clientExtensionResults?: components["schemas"]["ClientExtensionResults"];
+            response: components["schemas"]["AuthenticatorAttestation"];
+        };
+        /** @description What the authenticator answered when it made the credential. All but the transports is base64url. */
+        AuthenticatorAttestation: {
+            /**
+             * @description What the browser says about the page that asked.
+             * @example eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0
+             */
+            clientDataJSON: string;
+            /**
+             * @description The public key, and what the authenticator says about itself.
+             * @example o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YVg
+             */
+            attestationObject: string;
+            /**
+             * @description A part of `attestationObject`, which is what counts.
+             * @example SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2NFAAAAAA
+             */
+            authenticatorData?: string | null;
+            /**
+             * @description The public key once more, which is not looked at.
+             * @example MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+             */
+            publicKey?: string | null;
+            /**
+             * @description The number of the algorithm once more, which is not looked at.
+             * @example -7
+             */
+            publicKeyAlgorithm?: number;
+            /**
+             * @description How the browser reaches the authenticator.
+             * @example [
+             *       "hybrid",
+             *       "internal"
+             *     ]
+             */
+            transports?: string[];
+        };
+        /**
+         * @description What a credential has signed, as its `toJSON` returns it: the AuthenticationResponseJSON of WebAuthn Level 3,
+         *     section 5.1.7. Members that are not listed are ignored, as browsers add some.
+         */
+        AuthenticationCredential: {
+            /**
+             * @description The id of the credential.
+             * @example VNxN9xvTk0nJ0KjfXBrzKw
+             */
+            id: string;
+            /**
+             * @description The same as `id`.
+             * @example VNxN9xvTk0nJ0KjfXBrzKw
+             */
+            rawId: string;
+            /**
+             * @description The type of the credential.
+             * @example public-key
+             * @enum {string}
+             */
+            type: "public-key";
+            /**
+             * @description Whether the authenticator is part of the device (`platform`) or not (`cross-platform`).
+             * @example platform
+             */
+            authenticatorAttachment?: string | null;
+            clientExtensionResults?: components["schemas"]["ClientExtensionResults"];
+            response: components["schemas"]["AuthenticatorAssertion"];
+        };
+        /** @description What the authenticator has signed. All of it is base64url. */
+        AuthenticatorAssertion: {
+            /**
+             * @description What the browser says about the page that asked.
+             * @example eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0
+             */
+            clientDataJSON: string;
+            /**
+             * @description What the authenticator says of the domain, of its user and of its count.
+             * @example SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA
+             */
+            authenticatorData: string;
+            /**
+             * @description The signature over both.
+             * @example MEUCIQDx
+             */
+            signature: string;
+            /**
+             * @description What the authenticator knows the user by. Logging in needs it.
+             * @example 6vHLd1nUM0Y0cWlJ7gS3xw
+             */
+            userHandle?: string | null;
+        };
+        /** @description What extensions of WebAuthn have said. None is asked for, and nothing is looked at. */
+        ClientExtensionResults: {
+            credProps?: components["schemas"]["CredentialProperties"];
+        };
+        /** @description The properties of a new credential. */
+        CredentialProperties: {
+            /**
+             * @description Whether it can be found without a name.
+             * @example true
+             */
+            rk?: boolean;
         };
         /** @description The body of `createArticle`. */
         NewArticleRequest: {
@@ -1309,6 +1608,13 @@ export interface components {
              *
              *     `factor-failed`: somebody with the password, or in a session, gave a code that was not right.
              *
+             *     `passkey-added`: somebody can log in with one more passkey.
+             *
+             *     `passkey-removed`: the change ended the sessions that began with the passkey.
+             *
+             *     `passkey-counted-back`: a passkey had signed fewer times than before, so two devices may have it, and its
+             *     login was refused.
+             *
              *     `recovery-code-used`, `recovery-codes-made`: a recovery code was used, or there are new ones.
              * @example refresh-reused
              */
@@ -1444,13 +1750,14 @@ export interface components {
             expiresAt: string;
             /**
              * @description What answers it; more words may come in time. `totp`: a code of the authenticator app. `recovery-code`: a
-             *     recovery code.
+             *     recovery code. `passkey`: what one of the user's passkeys has signed for `publicKey`.
              * @example [
              *       "totp",
              *       "recovery-code"
              *     ]
              */
             factors: string[];
+            publicKey?: components["schemas"]["CredentialRequestOptions"];
         };
         /** @description How strong a session is. */
         ProofEnvelope: {
@@ -1530,6 +1837,210 @@ export interface components {
         RecoveryCodes: {
             /** @description The codes. */
             recoveryCodes: string[];
+        };
+        /** @description What a browser needs to make a passkey. */
+        CreationOptionsEnvelope: {
+            publicKey: components["schemas"]["CredentialCreationOptions"];
+        };
+        /** @description The PublicKeyCredentialCreationOptionsJSON of WebAuthn Level 3, section 5.1.8. */
+        CredentialCreationOptions: {
+            rp: components["schemas"]["RelyingPartyEntity"];
+            user: components["schemas"]["UserEntity"];
+            /**
+             * @description What the authenticator signs, once.
+             * @example 3q2-7wAAAZxu5QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+             */
+            challenge: string;
+            /** @description The algorithms that the passkey may have, the preferred ones first. */
+            pubKeyCredParams: components["schemas"]["CredentialParameter"][];
+            /**
+             * Format: int32
+             * @description How long the authenticator has, in milliseconds.
+             * @example 300000
+             */
+            timeout: number;
+            /** @description The passkeys that the user has. An authenticator with one of them makes no other. */
+            excludeCredentials: components["schemas"]["CredentialDescriptor"][];
+            authenticatorSelection: components["schemas"]["AuthenticatorSelection"];
+            /**
+             * @description Whether the make of the authenticator has to be proven.
+             * @example none
+             * @enum {string}
+             */
+            attestation: "none";
+        };
+        /** @description What the passkey is for. */
+        RelyingPartyEntity: {
+            /**
+             * @description The domain.
+             * @example conduit.example.com
+             */
+            id: string;
+            /**
+             * @description What authenticators call it.
+             * @example conduit.example.com
+             */
+            name: string;
+        };
+        /** @description Whose the passkey is. */
+        UserEntity: {
+            /**
+             * @description What authenticators know the user by. It is random and stays the same.
+             * @example 6vHLd1nUM0Y0cWlJ7gS3xw
+             */
+            id: string;
+            /**
+             * @description The username.
+             * @example jake
+             */
+            name: string;
+            /**
+             * @description The username.
+             * @example jake
+             */
+            displayName: string;
+        };
+        /** @description An algorithm that a passkey may have. */
+        CredentialParameter: {
+            /**
+             * @description The type of the credential.
+             * @example public-key
+             * @enum {string}
+             */
+            type: "public-key";
+            /**
+             * Format: int32
+             * @description The number that COSE has for the algorithm.
+             * @example -7
+             */
+            alg: number;
+        };
+        /** @description A passkey, as browsers name it. */
+        CredentialDescriptor: {
+            /**
+             * @description The type of the credential.
+             * @example public-key
+             * @enum {string}
+             */
+            type: "public-key";
+            /**
+             * @description The id of the credential.
+             * @example VNxN9xvTk0nJ0KjfXBrzKw
+             */
+            id: string;
+            /**
+             * @description How browsers reach the authenticator.
+             * @example [
+             *       "hybrid",
+             *       "internal"
+             *     ]
+             */
+            transports: string[];
+        };
+        /** @description What the authenticator has to do. */
+        AuthenticatorSelection: {
+            /**
+             * @description Whether the passkey must be found without a name.
+             * @example required
+             * @enum {string}
+             */
+            residentKey: "required";
+            /**
+             * @description The same for older browsers.
+             * @example true
+             */
+            requireResidentKey: boolean;
+            /**
+             * @description Whether the authenticator must verify its user.
+             * @example required
+             * @enum {string}
+             */
+            userVerification: "required";
+        };
+        /** @description What a browser needs to sign with a passkey. */
+        RequestOptionsEnvelope: {
+            publicKey: components["schemas"]["CredentialRequestOptions"];
+        };
+        /** @description The PublicKeyCredentialRequestOptionsJSON of WebAuthn Level 3, section 5.1.9. */
+        CredentialRequestOptions: {
+            /**
+             * @description What the authenticator signs, once.
+             * @example 3q2-7wAAAZxu5QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+             */
+            challenge: string;
+            /**
+             * Format: int32
+             * @description How long the authenticator has, in milliseconds.
+             * @example 300000
+             */
+            timeout: number;
+            /**
+             * @description The domain.
+             * @example conduit.example.com
+             */
+            rpId: string;
+            /** @description The passkeys that may sign. If there are none here, the user chooses one. */
+            allowCredentials: components["schemas"]["CredentialDescriptor"][];
+            /**
+             * @description Whether the authenticator must verify its user.
+             * @example required
+             * @enum {string}
+             */
+            userVerification: "required";
+        };
+        /** @description A passkey. */
+        PasskeyEnvelope: {
+            passkey: components["schemas"]["Passkey"];
+        };
+        /** @description The passkeys of a user. */
+        PasskeyList: {
+            /** @description The passkeys, the oldest first. */
+            passkeys: components["schemas"]["Passkey"][];
+        };
+        /** @description A key with which a user logs in. Their phone, computer or security key has its private half. */
+        Passkey: {
+            /**
+             * @description The id of the passkey, which paths name it by.
+             * @example QXNZ7VW3HJ5T2KDR4MPLB6YFCA
+             */
+            id: string;
+            /**
+             * @description How its user calls it.
+             * @example Small tablet
+             */
+            name: string;
+            /**
+             * @description The id by which authenticators know it, in base64url.
+             * @example VNxN9xvTk0nJ0KjfXBrzKw
+             */
+            credentialId: string;
+            /**
+             * @description The model of the authenticator, as it says; zeros if it does not.
+             * @example 00000000-0000-0000-0000-000000000000
+             */
+            aaguid: string;
+            /**
+             * @description Whether it may be on several devices, as those of password managers are.
+             * @example true
+             */
+            backupEligible: boolean;
+            /**
+             * @description Whether it was when it was last used.
+             * @example true
+             */
+            backedUp: boolean;
+            /**
+             * Format: date-time
+             * @description When it was added, in UTC.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When somebody last logged in with it, in UTC; null if nobody has.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            lastUsedAt: string | null;
         };
         /** @description A profile. */
         ProfileEnvelope: {
@@ -2558,7 +3069,7 @@ export interface components {
         };
         /**
          * @description The last proof of who is asking is too old. Give one with `createProof`, and send the request again. Only a
-         *     server with `--reauthentication` answers so.
+         *     server with `--reauthentication` answers so, unless a passkey is added.
          */
         ProofRequired: {
             headers: {
@@ -2647,6 +3158,18 @@ export interface components {
                  *       }
                  *     }
                  */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /**
+         * @description The code is missing or not right, or was used before; or the passkey is not one of the user's or has not signed
+         *     this, or its challenge was answered before; or the body is not JSON.
+         */
+        AnswerInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
@@ -3588,6 +4111,171 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /**
+         * @description No account has the passkey, or it has not signed this, or not with its user verified, or it has signed fewer
+         *     times than before.
+         */
+        InvalidPasskey: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["Challenge"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "credentials": [
+                 *           "invalid"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description This server has no passkeys. `--passkey-rp-id` and `--passkey-origins` turn them on. */
+        PasskeysNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "passkeys": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The user has no passkey with that id. */
+        PasskeyNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "passkey": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description Some account has this passkey already. */
+        PasskeyTaken: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "credential": [
+                 *           "has already been taken"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The user has as many passkeys as they may, or the query cannot be decoded. */
+        PasskeysFull: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The name is missing or too long, or the body is not JSON, or the id has characters not allowed. */
+        PasskeyNameInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "name": [
+                 *           "can't be blank"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The id has characters that are not allowed, or the query cannot be decoded. */
+        PasskeyIdInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "passkeyId": [
+                 *           "contains characters that are not allowed"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /**
+         * @description Fields are missing or out of their limits, or the body is not JSON. Or the credential is not one for this
+         *     server, or was made without its user verified; or the challenge is over, was answered, or is another session's;
+         *     or the page is on an origin that the server does not know.
+         */
+        AttestationInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /**
+         * @description Fields are missing or out of their limits, or the body is not JSON. Or the challenge is over, was answered, or
+         *     is for something else; or the page is on an origin that the server does not know.
+         */
+        AssertionInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description There were too many changes of passkeys, username, email or password. Wait before the next try. */
+        TooManyPasskeyChanges: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "user": [
+                 *           "too many changes"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description The server has a fault. Its log has the details under the request's id. */
         InternalError: {
             headers: {
@@ -3693,6 +4381,11 @@ export interface components {
          */
         SessionLocation: string;
         /**
+         * @description The path of the new passkey.
+         * @example /api/user/passkeys/QXNZ7VW3HJ5T2KDR4MPLB6YFCA
+         */
+        PasskeyLocation: string;
+        /**
          * @description The path of the new article.
          * @example /api/articles/how-to-train-your-dragon
          */
@@ -3740,6 +4433,18 @@ export type RefreshSessionRequest = components['schemas']['RefreshSessionRequest
 export type RefreshSessionInput = components['schemas']['RefreshSessionInput'];
 export type UpdateUserRequest = components['schemas']['UpdateUserRequest'];
 export type UpdateUserInput = components['schemas']['UpdateUserInput'];
+export type NewPasskeyRequest = components['schemas']['NewPasskeyRequest'];
+export type NewPasskeyInput = components['schemas']['NewPasskeyInput'];
+export type UpdatePasskeyRequest = components['schemas']['UpdatePasskeyRequest'];
+export type UpdatePasskeyInput = components['schemas']['UpdatePasskeyInput'];
+export type PasskeySessionRequest = components['schemas']['PasskeySessionRequest'];
+export type PasskeySessionInput = components['schemas']['PasskeySessionInput'];
+export type RegistrationCredential = components['schemas']['RegistrationCredential'];
+export type AuthenticatorAttestation = components['schemas']['AuthenticatorAttestation'];
+export type AuthenticationCredential = components['schemas']['AuthenticationCredential'];
+export type AuthenticatorAssertion = components['schemas']['AuthenticatorAssertion'];
+export type ClientExtensionResults = components['schemas']['ClientExtensionResults'];
+export type CredentialProperties = components['schemas']['CredentialProperties'];
 export type NewArticleRequest = components['schemas']['NewArticleRequest'];
 export type NewArticleInput = components['schemas']['NewArticleInput'];
 export type UpdateArticleRequest = components['schemas']['UpdateArticleRequest'];
@@ -3766,6 +4471,18 @@ export type Factors = components['schemas']['Factors'];
 export type TotpEnvelope = components['schemas']['TotpEnvelope'];
 export type Totp = components['schemas']['Totp'];
 export type RecoveryCodes = components['schemas']['RecoveryCodes'];
+export type CreationOptionsEnvelope = components['schemas']['CreationOptionsEnvelope'];
+export type CredentialCreationOptions = components['schemas']['CredentialCreationOptions'];
+export type RelyingPartyEntity = components['schemas']['RelyingPartyEntity'];
+export type UserEntity = components['schemas']['UserEntity'];
+export type CredentialParameter = components['schemas']['CredentialParameter'];
+export type CredentialDescriptor = components['schemas']['CredentialDescriptor'];
+export type AuthenticatorSelection = components['schemas']['AuthenticatorSelection'];
+export type RequestOptionsEnvelope = components['schemas']['RequestOptionsEnvelope'];
+export type CredentialRequestOptions = components['schemas']['CredentialRequestOptions'];
+export type PasskeyEnvelope = components['schemas']['PasskeyEnvelope'];
+export type PasskeyList = components['schemas']['PasskeyList'];
+export type Passkey = components['schemas']['Passkey'];
 export type ProfileEnvelope = components['schemas']['ProfileEnvelope'];
 export type Profile = components['schemas']['Profile'];
 export type ProfileSummary = components['schemas']['ProfileSummary'];
@@ -3818,6 +4535,7 @@ export type ResponseFactorNotFound = components['responses']['FactorNotFound'];
 export type ResponseEnrolmentNotFound = components['responses']['EnrolmentNotFound'];
 export type ResponseFactorTaken = components['responses']['FactorTaken'];
 export type ResponseCodeInvalid = components['responses']['CodeInvalid'];
+export type ResponseAnswerInvalid = components['responses']['AnswerInvalid'];
 export type ResponseLoginInvalid = components['responses']['LoginInvalid'];
 export type ResponseProofInvalid = components['responses']['ProofInvalid'];
 export type ResponseRefreshTokenMissing = components['responses']['RefreshTokenMissing'];
@@ -3873,6 +4591,16 @@ export type ResponseAuditFilterInvalid = components['responses']['AuditFilterInv
 export type ResponseRotationInvalid = components['responses']['RotationInvalid'];
 export type ResponseTooManyKeys = components['responses']['TooManyKeys'];
 export type ResponseTooManyExports = components['responses']['TooManyExports'];
+export type ResponseInvalidPasskey = components['responses']['InvalidPasskey'];
+export type ResponsePasskeysNotFound = components['responses']['PasskeysNotFound'];
+export type ResponsePasskeyNotFound = components['responses']['PasskeyNotFound'];
+export type ResponsePasskeyTaken = components['responses']['PasskeyTaken'];
+export type ResponsePasskeysFull = components['responses']['PasskeysFull'];
+export type ResponsePasskeyNameInvalid = components['responses']['PasskeyNameInvalid'];
+export type ResponsePasskeyIdInvalid = components['responses']['PasskeyIdInvalid'];
+export type ResponseAttestationInvalid = components['responses']['AttestationInvalid'];
+export type ResponseAssertionInvalid = components['responses']['AssertionInvalid'];
+export type ResponseTooManyPasskeyChanges = components['responses']['TooManyPasskeyChanges'];
 export type ResponseInternalError = components['responses']['InternalError'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterUsername = components['parameters']['Username'];
@@ -3887,6 +4615,7 @@ export type HeaderPosition = components['headers']['Position'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type HeaderUserLocation = components['headers']['UserLocation'];
 export type HeaderSessionLocation = components['headers']['SessionLocation'];
+export type HeaderPasskeyLocation = components['headers']['PasskeyLocation'];
 export type HeaderArticleLocation = components['headers']['ArticleLocation'];
 export type HeaderCommentLocation = components['headers']['CommentLocation'];
 export type HeaderChallenge = components['headers']['Challenge'];
@@ -4713,7 +5442,7 @@ export interface operations {
             408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["CodeInvalid"];
+            422: components["responses"]["AnswerInvalid"];
             429: components["responses"]["TooManyCodes"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4765,6 +5494,372 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["RefreshTokenMissing"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createPasskeyLoginChallenge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the browser needs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "publicKey": {
+                     *         "challenge": "3q2-7wAAAZxu5QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                     *         "timeout": 300000,
+                     *         "rpId": "conduit.example.com",
+                     *         "allowCredentials": [],
+                     *         "userVerification": "required"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RequestOptionsEnvelope"];
+                };
+            };
+            404: components["responses"]["PasskeysNotFound"];
+            422: components["responses"]["QueryInvalid"];
+        };
+    };
+    createPasskeySession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "session": {
+                 *         "credential": {
+                 *           "id": "VNxN9xvTk0nJ0KjfXBrzKw",
+                 *           "rawId": "VNxN9xvTk0nJ0KjfXBrzKw",
+                 *           "type": "public-key",
+                 *           "authenticatorAttachment": "platform",
+                 *           "clientExtensionResults": {},
+                 *           "response": {
+                 *             "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+                 *             "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA",
+                 *             "signature": "MEUCIQDx",
+                 *             "userHandle": "6vHLd1nUM0Y0cWlJ7gS3xw"
+                 *           }
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasskeySessionRequest"];
+            };
+        };
+        responses: {
+            /** @description A fresh session with its tokens. */
+            201: {
+                headers: {
+                    Location: components["headers"]["SessionLocation"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "session": {
+                     *         "id": "6DU6SQDSNCEOUM77E6AUP5IW4P",
+                     *         "accessToken": "eyJhbGciOiJFZERTQSJ9.e30.c2ln",
+                     *         "accessTokenExpiresAt": "2026-02-18T03:37:56.000Z",
+                     *         "refreshToken": "6DU6SQDSNCEOUM77E6AUP5IW4P.0.GQ5XV2WQ7Z.c2ln",
+                     *         "refreshTokenExpiresAt": "2026-02-25T03:22:56.637Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionTokensEnvelope"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["InvalidPasskey"];
+            404: components["responses"]["PasskeysNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["AssertionInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passkeys. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "passkeys": [
+                     *         {
+                     *           "id": "QXNZ7VW3HJ5T2KDR4MPLB6YFCA",
+                     *           "name": "Small tablet",
+                     *           "credentialId": "VNxN9xvTk0nJ0KjfXBrzKw",
+                     *           "aaguid": "00000000-0000-0000-0000-000000000000",
+                     *           "backupEligible": true,
+                     *           "backedUp": true,
+                     *           "createdAt": "2026-02-18T03:22:56.637Z",
+                     *           "lastUsedAt": "2026-02-18T03:22:56.637Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasskeyList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "passkey": {
+                 *         "name": "Tablet",
+                 *         "credential": {
+                 *           "id": "VNxN9xvTk0nJ0KjfXBrzKw",
+                 *           "rawId": "VNxN9xvTk0nJ0KjfXBrzKw",
+                 *           "type": "public-key",
+                 *           "authenticatorAttachment": "platform",
+                 *           "clientExtensionResults": {},
+                 *           "response": {
+                 *             "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0",
+                 *             "attestationObject": "o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YVg",
+                 *             "transports": [
+                 *               "hybrid",
+                 *               "internal"
+                 *             ]
+                 *           }
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPasskeyRequest"];
+            };
+        };
+        responses: {
+            /** @description The passkey. */
+            201: {
+                headers: {
+                    Location: components["headers"]["PasskeyLocation"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "passkey": {
+                     *         "id": "QXNZ7VW3HJ5T2KDR4MPLB6YFCA",
+                     *         "name": "Tablet",
+                     *         "credentialId": "VNxN9xvTk0nJ0KjfXBrzKw",
+                     *         "aaguid": "00000000-0000-0000-0000-000000000000",
+                     *         "backupEligible": true,
+                     *         "backedUp": true,
+                     *         "createdAt": "2026-02-18T03:22:56.637Z",
+                     *         "lastUsedAt": null
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasskeyEnvelope"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["ProofRequired"];
+            404: components["responses"]["PasskeysNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["PasskeyTaken"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["AttestationInvalid"];
+            429: components["responses"]["TooManyPasskeyChanges"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createPasskeyChallenge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the browser needs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "publicKey": {
+                     *         "rp": {
+                     *           "id": "conduit.example.com",
+                     *           "name": "conduit.example.com"
+                     *         },
+                     *         "user": {
+                     *           "id": "6vHLd1nUM0Y0cWlJ7gS3xw",
+                     *           "name": "jane",
+                     *           "displayName": "jane"
+                     *         },
+                     *         "challenge": "3q2-7wAAAZxu5QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                     *         "pubKeyCredParams": [
+                     *           {
+                     *             "type": "public-key",
+                     *             "alg": -8
+                     *           },
+                     *           {
+                     *             "type": "public-key",
+                     *             "alg": -7
+                     *           },
+                     *           {
+                     *             "type": "public-key",
+                     *             "alg": -257
+                     *           }
+                     *         ],
+                     *         "timeout": 300000,
+                     *         "excludeCredentials": [],
+                     *         "authenticatorSelection": {
+                     *           "residentKey": "required",
+                     *           "requireResidentKey": true,
+                     *           "userVerification": "required"
+                     *         },
+                     *         "attestation": "none"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CreationOptionsEnvelope"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["ProofRequired"];
+            404: components["responses"]["PasskeysNotFound"];
+            422: components["responses"]["PasskeysFull"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updatePasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of one of the user's own passkeys.
+                 * @example QXNZ7VW3HJ5T2KDR4MPLB6YFCA
+                 */
+                passkeyId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "passkey": {
+                 *         "name": "Small tablet"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["UpdatePasskeyRequest"];
+            };
+        };
+        responses: {
+            /** @description The passkey. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "passkey": {
+                     *         "id": "QXNZ7VW3HJ5T2KDR4MPLB6YFCA",
+                     *         "name": "Small tablet",
+                     *         "credentialId": "VNxN9xvTk0nJ0KjfXBrzKw",
+                     *         "aaguid": "00000000-0000-0000-0000-000000000000",
+                     *         "backupEligible": true,
+                     *         "backedUp": true,
+                     *         "createdAt": "2026-02-18T03:22:56.637Z",
+                     *         "lastUsedAt": "2026-02-18T03:22:56.637Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasskeyEnvelope"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["PasskeyNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["PasskeyNameInvalid"];
+            429: components["responses"]["TooManyPasskeyChanges"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deletePasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of one of the user's own passkeys.
+                 * @example QXNZ7VW3HJ5T2KDR4MPLB6YFCA
+                 */
+                passkeyId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passkey is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["ProofRequired"];
+            404: components["responses"]["PasskeyNotFound"];
+            422: components["responses"]["PasskeyIdInvalid"];
+            429: components["responses"]["TooManyPasskeyChanges"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
@@ -12,11 +11,13 @@ import { addApp, client, password, publish, register } from './people.js'
 import { refreshing } from './wire.js'
 
 const api = inject('api')
+const port = inject('pagePort')
+// Browsers have passkeys by this name, and not by an IP address.
+const origin = `http://localhost:${port}`
 const root = path.resolve(import.meta.dirname, '../example')
 
 let folder: string
 let server: PreviewServer
-let origin: string
 let browser: Browser
 let context: BrowserContext
 let page: Page
@@ -32,8 +33,7 @@ beforeAll(async () => {
   const shared = { root, logLevel: 'error', build: { outDir: folder, emptyOutDir: true } } as const
   await build({ ...shared, define: { 'import.meta.env.VITE_CONDUIT_API': JSON.stringify(api) } })
   // On another port, so another origin: every call needs CORS.
-  server = await preview({ ...shared, preview: { host: '127.0.0.1', port: 0 } })
-  origin = `http://127.0.0.1:${(server.httpServer.address() as AddressInfo).port}`
+  server = await preview({ ...shared, preview: { host: '127.0.0.1', port, strictPort: true } })
   browser = await chromium.launch(launchOptions)
 })
 
@@ -72,7 +72,7 @@ const refreshes = () => requests.filter((request) => request === refreshing.repl
 
 async function logIn(email: string, secret = password) {
   await page.getByLabel('Email').fill(email)
-  await page.getByLabel('Password').fill(secret)
+  await page.getByLabel('Password', { exact: true }).fill(secret)
   await button('Log in').click()
 }
 
@@ -162,6 +162,109 @@ test('a second factor is asked for, and taken', async () => {
   await button('Log in').click()
   await page.locator('#account', { hasText: person.username }).waitFor()
   expect(await page.locator('#login').isHidden()).toBe(true)
+})
+
+/** Gives the page an authenticator that verifies its user, as a phone's fingerprint does. */
+async function addAuthenticator(verified = true) {
+  const devtools = await context.newCDPSession(page)
+  await devtools.send('WebAuthn.enable')
+  const { authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: verified,
+      automaticPresenceSimulation: true,
+    },
+  })
+  const by = { authenticatorId }
+  return {
+    credentials: async () => (await devtools.send('WebAuthn.getCredentials', by)).credentials,
+    verify: (isUserVerified: boolean) => devtools.send('WebAuthn.setUserVerified', { ...by, isUserVerified }),
+  }
+}
+
+test('a passkey: add it, log in with it and nothing else, remove it', async () => {
+  const person = await register()
+  await page.goto(origin)
+  const authenticator = await addAuthenticator()
+  await logIn(person.email)
+  await button('Add a passkey').click()
+  const remove = button(/^Remove Passkey on/)
+  await remove.waitFor()
+  const [made] = await authenticator.credentials()
+  expect(made).toMatchObject({ isResidentCredential: true, rpId: 'localhost', userName: person.username })
+  await button('Add a passkey').click()
+  await page.getByRole('status').getByText('This device has a passkey of yours already.').waitFor()
+
+  await button('Log out').click()
+  await button('Use a passkey').click()
+  await page.locator('#account', { hasText: person.username }).waitFor()
+  const session = JSON.parse((await keptTokens())!)
+  const { data } = await client({ tokens: session }).GET('/user/sessions')
+  expect(data?.sessions.find((one) => one.current)).toMatchObject({ acr: 'aal2' })
+  expect((await authenticator.credentials())[0]!.signCount).toBeGreaterThan(made!.signCount)
+
+  await remove.click()
+  await remove.waitFor({ state: 'detached' })
+  await page.locator('#account', { hasText: person.username }).waitFor() // they stay logged in
+  await button('Log out').click()
+  await button('Use a passkey').click()
+  await page.getByRole('alert').getByText('credentials invalid').waitFor()
+  expect(await keptTokens()).toBeNull()
+})
+
+test('a passkey whose user is not verified is not used', async () => {
+  const person = await register()
+  await page.goto(origin)
+  const authenticator = await addAuthenticator()
+  await logIn(person.email)
+  await button('Add a passkey').click()
+  await button(/^Remove Passkey on/).waitFor()
+  await button('Log out').click()
+  await authenticator.verify(false)
+  await button('Use a passkey').click()
+  await page.getByRole('status').getByText('No passkey was used.').waitFor()
+  expect(await keptTokens()).toBeNull()
+})
+
+test('the server asks for a fresh proof first: the page takes the password', async () => {
+  const person = await register()
+  await page.goto(origin)
+  await addAuthenticator()
+  await logIn(person.email)
+  await button('Add a passkey').waitFor()
+  const headers = { 'Access-Control-Allow-Origin': '*', 'WWW-Authenticate': 'Bearer max_age=600' }
+  const stale = { status: 403, headers, json: { errors: { proof: ['is required'] } } }
+  await page.route('**/user/passkeys/challenge', (route) => route.fulfill(stale), { times: 1 })
+  await button('Add a passkey').click()
+  await page.getByLabel('Your password').fill('wrong password')
+  await button('It is me').click()
+  await page.getByRole('alert').getByText('is not right').waitFor()
+  await page.getByLabel('Your password').fill(password)
+  await button('It is me').click()
+  await page.locator('#proof').waitFor({ state: 'hidden' })
+  await button('Add a passkey').click()
+  await button(/^Remove Passkey on/).waitFor()
+})
+
+test('a passkey instead of a code', async () => {
+  const person = await register()
+  await page.goto(origin)
+  await addAuthenticator()
+  await logIn(person.email)
+  await button('Add a passkey').click()
+  await button(/^Remove Passkey on/).waitFor()
+  await button('Log out').click()
+  await addApp(person)
+  await logIn(person.email)
+  await page.getByLabel('Code of your authenticator app').waitFor()
+  await button('Use a passkey').click()
+  await page.locator('#account', { hasText: person.username }).waitFor()
+  const session = JSON.parse((await keptTokens())!)
+  const { data } = await client({ tokens: session }).GET('/user/sessions')
+  expect(data?.sessions.find((one) => one.current)?.amr).toEqual(expect.arrayContaining(['pwd', 'user', 'mfa']))
 })
 
 test('pages by cursor, there and back', async () => {

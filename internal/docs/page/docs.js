@@ -6,6 +6,9 @@ const scheme = 'bearerAuth'
 
 let newestRefreshToken
 
+// The bodies that passkeys have made ready, by the paths of the operations that take them.
+const ready = new Map()
+
 // Swagger UI's dark mode is a class on the root, which follows the browser.
 const dark = matchMedia('(prefers-color-scheme: dark)')
 const followColours = () => document.documentElement.classList.toggle('dark-mode', dark.matches)
@@ -49,7 +52,7 @@ const ui = SwaggerUIBundle({
     {
       statePlugins: {
         spec: { wrapActions: { updateJsonSpec: (update) => (spec) => update(asServedHere(spec)) } },
-        oas3: { wrapActions: { setRequestBodyValue: (set) => (change) => set(withNewestToken(change)) } },
+        oas3: { wrapActions: { setRequestBodyValue: (set) => (change) => set(withNewest(change)) } },
       },
     },
   ],
@@ -57,6 +60,7 @@ const ui = SwaggerUIBundle({
   responseInterceptor: (response) => {
     followAuthorization(response)
     followWhatWasMade(response)
+    answeredByPasskey(response, makeReady)
     return response
   },
 })
@@ -98,11 +102,30 @@ async function suggestWhatThereIs() {
 function followWhatWasMade({ status, body }) {
   if (status === 201 && body.article) suggest('slug', body.article.slug)
   if (status === 201 && body.comment) suggest('commentId', body.comment.id)
+  if (status === 201 && body.passkey) suggest('passkeyId', body.passkey.id)
   if (body?.session?.refreshToken) {
     suggest('sessionId', body.session.id)
     newestRefreshToken = body.session.refreshToken
     ui.oas3Actions.setRequestBodyValue({ value: refreshExample(), pathMethod: ['/sessions/refresh', 'post'] })
   }
+}
+
+// makeReady puts a body where an operation takes it, at once and, if that is not open yet, when it is opened.
+function makeReady(path, body) {
+  ready.set(path, JSON.stringify(body, null, 2))
+  ui.oas3Actions.setRequestBodyValue({ value: ready.get(path), pathMethod: [path, 'post'] })
+}
+
+function withNewest(change) {
+  for (const [path, value] of ready) {
+    if (change.value === exampleOf(path)) return { ...change, value }
+  }
+  return withNewestToken(change)
+}
+
+function exampleOf(path) {
+  const body = ['paths', path, 'post', 'requestBody', 'content', 'application/json', 'example']
+  return JSON.stringify(ui.specSelectors.specJson().getIn(body), null, 2)
 }
 
 // withNewestToken puts the newest refresh token where the page shows the contract's example of one, as it does when an operation
