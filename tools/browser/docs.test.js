@@ -2,6 +2,7 @@
 //
 //   CONDUIT=path/to/conduit CHROMIUM=path/to/chromium node --test
 import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
 import { after, describe, test } from 'node:test'
 
 import { audit, block, closeBrowser, execute, lockIs, locked, unlocked, visit, withAuthenticator } from './page.js'
@@ -9,6 +10,19 @@ import { audit, block, closeBrowser, execute, lockIs, locked, unlocked, visit, w
 const example = { username: 'jake', email: 'jake@example.com', password: 'jakes secret' } // the contract's own
 
 after(closeBrowser)
+
+// codeOf gives what an authenticator app shows now (RFC 6238).
+function codeOf(secret) {
+  const bits = [...secret].map((digit) =>
+    'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(digit).toString(2).padStart(5, '0'),
+  )
+  const bytes = bits.join('').match(/.{8}/g)
+  const key = Buffer.from(bytes.map((byte) => Number.parseInt(byte, 2)))
+  const step = Buffer.alloc(8)
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)))
+  const hash = createHmac('sha1', key).update(step).digest()
+  return String((hash.readUInt32BE(hash.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0')
+}
 
 describe('the documentation page', { concurrency: 2 }, () => {
   test('register, and every locked call is authorized, over a reload and until logging out', async (t) => {
@@ -120,9 +134,9 @@ describe('the documentation page', { concurrency: 2 }, () => {
       .waitFor()
   })
 
-  // run executes an operation as it stands and returns its answer.
-  const run = async (page, tag, operation, status) => {
-    const response = await execute(page, tag, operation)
+  // run executes an operation, as it stands or with a body, and returns its answer.
+  const run = async (page, tag, operation, status, sent) => {
+    const response = await execute(page, tag, operation, sent)
     const body = await response.text()
     assert.equal(response.status(), status, `${operation}: ${response.url()} ${body}`)
     return body && JSON.parse(body)
@@ -132,12 +146,15 @@ describe('the documentation page', { concurrency: 2 }, () => {
   test('each operation shows what a reader hopes for as it stands', async (t) => {
     const { page, complaints } = await visit(t, '/', { args: ['--demo'] })
     const seen = new Set()
-    const shows = async (tag, operation, status, isRight = () => true) => {
-      const body = await run(page, tag, operation, status)
+    const shows = async (tag, operation, status, isRight = () => true, sent = undefined) => {
+      const body = await run(page, tag, operation, status, sent)
       assert.ok(isRight(body), `${operation}: ${JSON.stringify(body)}`)
       seen.add(operation)
       await block(page, tag, operation).locator('.opblock-summary-control').click() // a long page is a slow one
+      return body
     }
+    // takes is shows for an operation that takes a secret which no example can have.
+    const takes = (tag, operation, status, sent) => shows(tag, operation, status, undefined, sent)
     await shows('Users', 'createUser', 201)
     await shows('Users', 'login', 200)
     await shows('Users', 'getCurrentUser', 200)
@@ -158,6 +175,7 @@ describe('the documentation page', { concurrency: 2 }, () => {
     await shows('Comments', 'deleteArticleComment', 204)
     await shows('Articles', 'deleteArticle', 204)
     await shows('Users', 'updateCurrentUser', 200)
+    await shows('Users', 'exportCurrentUser', 200)
     await shows('Sessions', 'createSession', 201)
     await shows('Sessions', 'refreshSession', 200)
     await shows('Sessions', 'refreshSession', 200)
@@ -167,12 +185,22 @@ describe('the documentation page', { concurrency: 2 }, () => {
     await shows('Users', 'login', 200)
     await shows('Users', 'logout', 204)
     await shows('Users', 'login', 200)
+    await shows('Sessions', 'createProof', 200)
+    const { totp } = await shows('Factors', 'enrolTotp', 200)
+    const factor = { code: codeOf(totp.secret) }
+    const { recoveryCodes: former } = await takes('Factors', 'confirmTotp', 200, { factor })
+    const renewed = await takes('Factors', 'createRecoveryCodes', 200, { factor: { code: former[0] } })
+    const [first, second] = renewed.recoveryCodes
+    await shows('Factors', 'getFactors', 200, ({ factors }) => factors.totpSince && factors.recoveryCodesLeft === 10)
+    const { token } = (await shows('Sessions', 'createSession', 202)).challenge
+    await takes('Sessions', 'answerChallenge', 201, { challenge: { token, code: first } })
+    await takes('Factors', 'removeTotp', 204, { factor: { code: second } })
     await shows('Users', 'deleteCurrentUser', 204)
     const operations = await page
       .locator('.opblock')
       .evaluateAll((blocks) =>
-        blocks.filter(({ id }) => !id.includes('-Passkeys-')).map(({ id }) => id.split('-').at(-1)),
-      ) // passkeys need a domain, and have a test of their own
+        blocks.filter(({ id }) => !/-(Passkeys|Admin|Tokens)-/.test(id)).map(({ id }) => id.split('-').at(-1)),
+      ) // passkeys need a domain, and have a test of their own; the others a role, or the secret of a service
     assert.deepEqual(
       operations.filter((id) => !seen.has(id)),
       ['getServerMetadata'], // needs a public URL
