@@ -17,8 +17,8 @@ func clientsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "clients",
 		Short: "Register services that may ask whether a token counts",
-		Long: `Register resource servers: services that are shown tokens, and ask whether they count (POST /api/introspect).
-Running instances follow at once.
+		Long: `Register resource servers: services that are shown tokens, and ask whether they count, by
+POST /api/introspect. Running instances follow at once.
 
 Each has an id and a secret. The secret is shown once, for the database has no more than its hash.`,
 	}

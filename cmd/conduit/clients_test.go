@@ -16,7 +16,8 @@ func TestClients(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		sh := shell{"CONDUIT_DATABASE": url}
 		server := serveOn(t, url, filepath.Join(t.TempDir(), "conduit.key"), "--demo=false")
-		shown := regexp.MustCompile(`^ID      ([A-Z2-7]{26})\nSecret  ([\w-]{43})\nNobody can show the secret again\.\n$`)
+		shown := regexp.MustCompile(
+			`^ID      ([A-Z2-7]{26})\nSecret  ([\w-]{43})\nNobody can show the secret again\.\n$`)
 		credentials := func(command string, more ...string) (id, secret string) {
 			t.Helper()
 			out := sh.run(t, command, more...)
@@ -68,7 +69,8 @@ func TestClients(t *testing.T) {
 		sh.refuses(t, "in memory", "clients list --database=sqlite::memory:")
 		audit := sh.run(t, "audit --json")
 		for action, times := range map[string]int{"added": 2, "rotated": 2, "removed": 1} {
-			wantSame(t, action, times, strings.Count(audit, `"actor":"cli","actorId":null,"action":"client-`+action+`"`))
+			wantSame(t, action, times,
+				strings.Count(audit, `"actor":"cli","actorId":null,"action":"client-`+action+`"`))
 		}
 		for _, text := range []string{first, second, third, secret} {
 			wantNone(t, audit, text)

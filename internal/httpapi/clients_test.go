@@ -357,7 +357,8 @@ func TestRevocation(t *testing.T) {
 			},
 		} {
 			t.Run(what, func(t *testing.T) {
-				session := s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password)).tokens(t)
+				began := s.do(t, sessionCall("/api/sessions", "email", "jake@test.com", "password", password))
+				session := began.tokens(t)
 				next := s.refresh(t, session.RefreshToken).tokens(t)
 				c := revoke(session, next)
 				got := s.do(t, c)
@@ -391,8 +392,9 @@ func TestRevocationOfNothing(t *testing.T) {
 		s.clock.Advance(16 * time.Minute)
 		recorded := len(s.events(t))
 		for what, token := range map[string]string{
-			"not a token": "x", "an id of a session": session.Id, "a made-up refresh token": session.Id + ".0.AAAA.AAAA",
-			"flipped": jake[:len(jake)-4] + "AAAA", "expired": access, "too long": strings.Repeat("x", 9000),
+			"not a token": "x", "an id of a session": session.Id,
+			"a made-up refresh token": session.Id + ".0.AAAA.AAAA",
+			"flipped":                 jake[:len(jake)-4] + "AAAA", "expired": access, "too long": strings.Repeat("x", 9000),
 			"of another session's user": s.forge(t, issuer, audience, identity.Session{ID: session.Id, UserID: 2}),
 			"of another issuer":         s.forge(t, "https://other.test", audience, s.sessionOf(t, jake)),
 			"altered refresh token":     strings.Replace(session.RefreshToken, ".0.", ".1.", 1),

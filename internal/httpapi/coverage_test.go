@@ -203,7 +203,7 @@ func everyOperation(t *testing.T, s *server, happens func(), status int, message
 	happens()
 	for _, c := range calls {
 		if strings.HasPrefix(c.path, "/api/status-lists/") {
-			c.path = s.listPath(0)
+			c.path = s.listPath()
 		}
 		s.refuses(t, c.method+" "+c.path, c.with("X-Request-Id", "find-me"), status, "server", message)
 	}

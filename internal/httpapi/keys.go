@@ -38,9 +38,11 @@ func (h *handlers) GetServerMetadata(
 	return api.GetServerMetadata200JSONResponse{
 		Body: api.ServerMetadata{
 			Issuer: h.Issuer, JwksUri: at + publicKeys,
-			IntrospectionEndpoint: at + located("/introspect"), IntrospectionEndpointAuthMethodsSupported: []string{secret},
-			RevocationEndpoint: at + located("/revoke"), RevocationEndpointAuthMethodsSupported: []string{"none", secret},
-			GrantTypesSupported: []string{}, ResponseTypesSupported: []string{},
+			IntrospectionEndpoint:                     at + located("/introspect"),
+			IntrospectionEndpointAuthMethodsSupported: []string{secret},
+			RevocationEndpoint:                        at + located("/revoke"),
+			RevocationEndpointAuthMethodsSupported:    []string{"none", secret},
+			GrantTypesSupported:                       []string{}, ResponseTypesSupported: []string{},
 		},
 		Headers: api.GetServerMetadata200ResponseHeaders{CacheControl: h.keysCacheControl()},
 	}, nil

@@ -91,6 +91,10 @@ func TestServerMetadata(t *testing.T) {
 		const path = "/.well-known/oauth-authorization-server"
 		got := s.do(t, get(path, "")).want(t, 200, `{"issuer":"https://conduit.test",
 			"jwks_uri":"https://conduit.test/.well-known/jwks.json",
+			"introspection_endpoint":"https://conduit.test/api/introspect",
+			"introspection_endpoint_auth_methods_supported":["client_secret_basic"],
+			"revocation_endpoint":"https://conduit.test/api/revoke",
+			"revocation_endpoint_auth_methods_supported":["none","client_secret_basic"],
 			"grant_types_supported":[],"response_types_supported":[]}`)
 		s.wantUnchanged(t, get(path, ""), got)
 		s.refuses(t, "another issuer's", get(path+"/blog", ""), 404, "route", "not found")
@@ -98,6 +102,7 @@ func TestServerMetadata(t *testing.T) {
 		for _, place := range []string{path, path + "/blog", "/api" + path} { // RFC 8414 §3.1 has the second
 			got := into[api.ServerMetadata](t, below.do(t, get(place, "")))
 			wantSame(t, place, "https://conduit.test/blog/.well-known/jwks.json", got.JwksUri)
+			wantSame(t, place, "https://conduit.test/blog/api/introspect", got.IntrospectionEndpoint)
 		}
 		for _, place := range []string{path + "/", path + "/blo", path + "/blog/x", "/blog" + path} {
 			below.refuses(t, place, get(place, ""), 404, "route", "not found")

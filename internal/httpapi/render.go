@@ -204,7 +204,8 @@ func introspectionOf(found identity.Introspection) api.Introspection {
 		kind = api.RefreshToken
 	}
 	return api.Introspection{
-		Active: true, TokenType: kind, Iss: found.Issuer, Sub: strconv.FormatInt(found.User.ID, 10), Aud: found.Audience,
+		Active: true, TokenType: kind, Sub: strconv.FormatInt(found.User.ID, 10),
+		Iss: found.Issuer, Aud: found.Audience,
 		Exp: found.ExpiresAt.Unix(), Iat: found.IssuedAt.Unix(), Nbf: found.NotBefore.Unix(), Jti: found.ID,
 		Sid: found.Session.ID, Username: found.User.Username, Amr: found.Session.Methods, Acr: found.Session.Class(),
 		AuthTime: found.Session.ProvedAt.Unix(),

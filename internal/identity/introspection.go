@@ -70,8 +70,8 @@ func (u *Users) introspectRefresh(ctx context.Context, token string) (found Intr
 		issued = *session.RefreshedAt
 	}
 	return Introspection{
-		Kind: RefreshToken, User: user, Session: session, Issuer: u.Sessions.Issuer, IssuedAt: issued, NotBefore: issued,
-		ExpiresAt: session.ExpiresAt,
+		Kind: RefreshToken, User: user, Session: session, Issuer: u.Sessions.Issuer,
+		IssuedAt: issued, NotBefore: issued, ExpiresAt: session.ExpiresAt,
 	}, err == nil, err
 }
 

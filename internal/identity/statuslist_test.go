@@ -74,11 +74,11 @@ func TestSharedReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s shared[int64]
 		var truth, reads atomic.Int64
-		read := func(context.Context) (int64, error) {
+		read := func(ctx context.Context) (int64, error) {
 			reads.Add(1)
 			seen := truth.Load()
 			time.Sleep(10 * time.Millisecond) // what is true may change meanwhile
-			return seen, nil
+			return seen, ctx.Err()
 		}
 		var group sync.WaitGroup
 		began := time.Now()
@@ -131,7 +131,8 @@ func TestSharedReadingsOfWhoHangsUp(t *testing.T) {
 		hangUp()
 		group.Wait()
 		// What failed once is asked again.
-		if got, err := s.get(t.Context(), func(context.Context) (int, error) { return 7, nil }); got != 7 || err != nil {
+		well := func(context.Context) (int, error) { return 7, nil }
+		if got, err := s.get(t.Context(), well); got != 7 || err != nil {
 			t.Error(got, err)
 		}
 	})
