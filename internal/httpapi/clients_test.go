@@ -393,8 +393,10 @@ func TestRevocationOfNothing(t *testing.T) {
 		recorded := len(s.events(t))
 		for what, token := range map[string]string{
 			"not a token": "x", "an id of a session": session.Id,
-			"a made-up refresh token": session.Id + ".0.AAAA.AAAA",
-			"flipped":                 jake[:len(jake)-4] + "AAAA", "expired": access, "too long": strings.Repeat("x", 9000),
+			"a made-up refresh token":   session.Id + ".0.AAAA.AAAA",
+			"flipped":                   jake[:len(jake)-4] + "AAAA",
+			"expired":                   access,
+			"too long":                  strings.Repeat("x", 9000),
 			"of another session's user": s.forge(t, issuer, audience, identity.Session{ID: session.Id, UserID: 2}),
 			"of another issuer":         s.forge(t, "https://other.test", audience, s.sessionOf(t, jake)),
 			"altered refresh token":     strings.Replace(session.RefreshToken, ".0.", ".1.", 1),

@@ -29,6 +29,11 @@ func (s *session) BearerAuth(context.Context, conduit.OperationName) (conduit.Be
 	return conduit.BearerAuth{Token: s.token}, nil
 }
 
+// ClientAuth implements [conduit.SecuritySource]. People are no resource servers.
+func (s *session) ClientAuth(context.Context, conduit.OperationName) (conduit.ClientAuth, error) {
+	return conduit.ClientAuth{}, ogenerrors.ErrSkipClientSecurity
+}
+
 // TestJourney goes through the API the way that the clients for TypeScript go (tools/generators/usage/journey.ts).
 func TestJourney(t *testing.T) {
 	ctx := t.Context()
@@ -86,6 +91,14 @@ func TestJourney(t *testing.T) {
 	gone := answer[*conduit.GetArticleNotFound](t)(reading(created.Slug))
 	if gone.Errors["article"][0] != "not found" {
 		t.Errorf("errors %v", gone.Errors)
+	}
+
+	revoked := &conduit.RevocationRequest{Token: current.token} // goes as a form
+	answer[*conduit.RevokeTokenOK](t)(client.RevokeToken(ctx, revoked))
+	if user, err := client.GetCurrentUser(ctx); err != nil {
+		t.Error(err)
+	} else if _, refused := user.(*conduit.UnauthorizedHeaders); !refused {
+		t.Errorf("after the revocation: %T", user)
 	}
 }
 
