@@ -197,10 +197,21 @@ func TestNoSecretsAreKept(t *testing.T) {
 		s.do(t, leaving(token, wrong)).want(t, 422, "")
 		s.clock.Advance(time.Hour)
 		s.do(t, post("/api/users/logout", secret(s.do(t, login("new@test.com", second)).token(t)))).want(t, 204, "")
+		server, err := s.ResourceServers.Add(t.Context(), "a service")
+		if err != nil {
+			t.Fatal(err)
+		}
+		asks := basic(server.ID, server.Secret)
+		last := secret(s.do(t, login("new@test.com", second)).token(t))
+		s.do(t, introspecting(asks, last)).want(t, 200, "")
+		s.do(t, introspecting(asks, forged)).want(t, 200, inactive)
+		s.do(t, introspecting(basic(mistyped, wrong), last)).want(t, 401, "")
+		s.do(t, formCall("/api/revoke", asks, "token", last)).want(t, 200, "")
+		secrets = append(secrets, server.Secret, strings.TrimPrefix(asks, "Basic "))
 		s.do(t, leaving(token, second)).want(t, 204, "")
 
 		met := s.recorded(t)
-		if len(met) != 10 {
+		if len(met) != 13 {
 			t.Errorf("%d actions were recorded: %v", len(met), met)
 		}
 		log := s.log.String()

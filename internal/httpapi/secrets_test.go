@@ -46,11 +46,15 @@ func TestNothingInADumpIsACredential(t *testing.T) {
 		refreshToken := s.refreshToken(t)
 		refreshToken = s.refresh(t, refreshToken).tokens(t).RefreshToken
 		s.do(t, login("jake@test.com", "wrong guess")).want(t, 401, "")
+		server, err := s.ResourceServers.Add(t.Context(), "a service")
+		if err != nil {
+			t.Fatal(err)
+		}
 		values := dump(t, url)
 		if len(values) < 100 || !slices.Contains(values, "jake@test.com") {
 			t.Fatalf("%d values: the dump is not one", len(values))
 		}
-		for _, secret := range []string{token, refreshToken, password, "wrong guess"} {
+		for _, secret := range []string{token, refreshToken, password, "wrong guess", server.Secret} {
 			if slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, secret) }) {
 				t.Errorf("the database holds %.12s…", secret)
 			}
@@ -67,6 +71,9 @@ func TestNothingInADumpIsACredential(t *testing.T) {
 			if len(value) <= 1024 {
 				if got := s.refresh(t, value); got.status != 401 {
 					t.Errorf("as refresh token: %d for %.20q", got.status, value)
+				}
+				if got := s.do(t, introspecting(basic(server.ID, value), token)); got.status != 401 {
+					t.Errorf("as secret of a resource server: %d for %.20q", got.status, value)
 				}
 				if got := s.do(t, login("jake@test.com", value)); got.status != 401 {
 					t.Errorf("as password: %d for %.20q", got.status, value)
