@@ -71,7 +71,7 @@ func (m *Mux) violation(r *http.Request, answer *recorder) error {
 	}
 	kind, media := mediaOf(documented.Value)
 	if media == nil {
-		if answer.body.Len() > 0 {
+		if answer.long || answer.body.Len() > 0 {
 			return errors.New("there is a body where the contract has none")
 		}
 		return nil
@@ -79,7 +79,7 @@ func (m *Mux) violation(r *http.Request, answer *recorder) error {
 	if sent, _, err := mime.ParseMediaType(answer.Header().Get("Content-Type")); err != nil || sent != kind {
 		return errors.New("the media type is not " + kind)
 	}
-	if r.Method == http.MethodHead && answer.body.Len() == 0 {
+	if answer.long || r.Method == http.MethodHead && answer.body.Len() == 0 {
 		return nil
 	}
 	var value any = answer.body.String()
@@ -127,12 +127,17 @@ func withoutValues(err error) error {
 	return errors.New(strings.Join(text, "; "))
 }
 
-// recorder keeps a copy of an answer on its way out.
+// recorder keeps a copy of an answer on its way out, unless its body is very long. That is streamed, to be in nobody's
+// memory as a whole, and its body is not checked.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	body   bytes.Buffer
+	long   bool
 }
+
+// mostChecked is how long a body may be that is checked, in bytes.
+const mostChecked = 16 << 20
 
 func (r *recorder) WriteHeader(status int) {
 	r.status = status
@@ -143,7 +148,11 @@ func (r *recorder) Write(text []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	r.body.Write(text)
+	if r.long = r.long || r.body.Len()+len(text) > mostChecked; r.long {
+		r.body = bytes.Buffer{}
+	} else {
+		r.body.Write(text)
+	}
 	return r.ResponseWriter.Write(text)
 }
 

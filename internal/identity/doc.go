@@ -16,7 +16,8 @@
 //	newest ---------> replaced -----------------------------------------> used up
 //	                  presented again: the same successor                 presented again: the session ends
 //
-// [Throttle] slows down guessing. What happens to an account or to a signing key becomes an [Event].
+// What admins and operators do to the accounts of others they do with an [Authority]. [Throttle] slows down guessing.
+// What happens to an account or to a signing key becomes an [Event].
 //
 // The package knows nothing of HTTP, JSON or SQL, of what a token looks like inside, or of what people write. It
 // declares what it needs of other rooms as interfaces, and internal/app plugs them together.
