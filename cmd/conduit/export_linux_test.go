@@ -44,7 +44,7 @@ select 's' || n, 't', 'd', replace('x x x x x x x x x x', 'x', '%0100[2]d'), '["
 		read, found := &counting{from: response.Body}, 0
 		for tokens := json.NewDecoder(read); ; {
 			next, err := tokens.Token()
-			if err == io.EOF { //nolint:errorlint // as Token returns it
+			if err == io.EOF {
 				break
 			}
 			must(t, err)

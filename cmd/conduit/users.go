@@ -92,7 +92,8 @@ standard input. Passwords are never arguments, because process lists show those.
 		return errors.Join(o.accounts.List(o.Context(), o.by, search, table.account), table.Flush())
 	}))
 	list.Flags().StringVar(&search, "search", "", "only accounts with this `text` in the username or email")
-	s.shareWith(add("create USERNAME EMAIL", "Create an account", s.onAccounts(&w, createUser)).Flags(), "password-policy")
+	s.shareWith(add("create USERNAME EMAIL", "Create an account", s.onAccounts(&w, createUser)).Flags(),
+		"password-policy")
 	add("disable USER", "Shut a user out: no login, and all sessions and tokens end at once",
 		s.onUser(&w, func(o operator) (string, error) {
 			return "is disabled, and all sessions have ended", o.change(identity.AccountChanges{Disabled: new(true)})

@@ -25,13 +25,17 @@ func (w *who) define(flags *pflag.FlagSet) {
 // authority returns what the command does things by.
 func (w *who) authority() (identity.Authority, error) {
 	name := cmp.Or(w.name, systemUser())
+	hidden := func(r rune) bool { return !unicode.IsPrint(r) }
+	var problem error
 	switch {
-	case strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return identity.Authority{}, badSetting("as", errors.New("want a name that can be printed, without blanks around"))
+	case strings.TrimSpace(name) != name || strings.ContainsFunc(name, hidden):
+		problem = errors.New("want a name that can be printed, without blanks around it")
 	case len(name) > mostName || !utf8.ValidString(name):
-		return identity.Authority{}, badSetting("as", errors.New("want a name of at most 64 bytes, in UTF-8"))
+		problem = errors.New("want a name of at most 64 bytes, in UTF-8")
+	default:
+		return identity.AsOperator(name), nil
 	}
-	return identity.AsOperator(name), nil
+	return identity.Authority{}, badSetting("as", problem)
 }
 
 // mostName is how long a name may be, in bytes.

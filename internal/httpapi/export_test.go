@@ -123,8 +123,8 @@ select 's%d-%d', 't', 'd', '%s', '[]', id, created_at, created_at from users whe
 func (s *server) begins(t *testing.T, token, protocol, headers string) (*bufio.Reader, net.Conn) {
 	t.Helper()
 	conn := s.dial(t)
-	_, err := io.WriteString(conn, "GET /api/user/export "+protocol+"\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\n"+
-		headers+"\r\n")
+	_, err := io.WriteString(conn, "GET /api/user/export "+protocol+"\r\nHost: x\r\nAuthorization: Bearer "+token+
+		"\r\n"+headers+"\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,8 @@ func (s *server) begins(t *testing.T, token, protocol, headers string) (*bufio.R
 func TestExportsBreakOff(t *testing.T) {
 	t.Parallel()
 	for _, way := range []struct{ name, protocol, headers string }{
-		{"HTTP 1.1", "HTTP/1.1", ""}, {"compressed", "HTTP/1.1", "Accept-Encoding: gzip\r\n"}, {"HTTP 1.0", "HTTP/1.0", ""},
+		{"HTTP 1.1", "HTTP/1.1", ""}, {"HTTP 1.0", "HTTP/1.0", ""},
+		{"compressed", "HTTP/1.1", "Accept-Encoding: gzip\r\n"},
 	} {
 		for name, breaks := range map[string]func(t *testing.T, s *server, proxy *storetest.Proxy, token string){
 			"the database goes": func(_ *testing.T, _ *server, proxy *storetest.Proxy, _ string) { proxy.Stop() },

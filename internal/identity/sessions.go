@@ -92,14 +92,16 @@ type SessionStore interface {
 	SessionWithUser(ctx context.Context, token Presented, now time.Time) (Session, User, error)
 	// Sessions returns up to limit sessions that are not over by now, of one user, or of everybody for the id 0. They
 	// come user by user, the oldest first, and behind the place after, if that is not nil.
-	Sessions(ctx context.Context, userID int64, now time.Time, after *SessionPosition, limit int) ([]AccountSession, error)
+	Sessions(
+		ctx context.Context, userID int64, now time.Time, after *SessionPosition, limit int,
+	) ([]AccountSession, error)
 	// EndSession ends a session; NotFound("session") if it is not there. The session must be of the same user as by,
-	// and the error is SessionOver if by has ended itself. For [ByOperator] and [ByAdmin] it ends anybody's, and records
-	// the events in the same transaction.
+	// and the error is SessionOver if by has ended itself. For [ByOperator] and [ByAdmin] it ends anybody's, and
+	// records the events in the same transaction.
 	EndSession(ctx context.Context, by Session, id string, happened ...Event) error
 	// EndSessions ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has
-	// ended. For [ByOperator] and [ByAdmin] it ends up to limit sessions of the user, or of everybody. If it ends any, it
-	// records the events in the same transaction, with that number as their count.
+	// ended. For [ByOperator] and [ByAdmin] it ends up to limit sessions of the user, or of everybody. If it ends any,
+	// it records the events in the same transaction, with that number as their count.
 	EndSessions(ctx context.Context, by Session, limit int, happened ...Event) (int, error)
 	// EndExpired ends a session that has expired by now; any other stays.
 	EndExpired(ctx context.Context, id string, now time.Time) error

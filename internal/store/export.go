@@ -88,7 +88,8 @@ insert into exports (user_id, id, until) values (?, ?, ?)
 			return insertEvents(ctx, tx, happened)
 		}
 		var held time.Time
-		if err := tx.NewRaw("select until from exports where user_id = ?", session.UserID).Scan(ctx, &held); err != nil {
+		if err := tx.NewRaw("select until from exports where user_id = ?", session.UserID).
+			Scan(ctx, &held); err != nil {
 			return err
 		}
 		return identity.TooManyExports(held.Sub(now))
@@ -119,7 +120,7 @@ func (s *Store) ExportedAccount(ctx context.Context, userID int64) (identity.Acc
 
 // exportRows runs the query of a page with a row more than that has, and returns the rows and the place of the next.
 func exportRows[Row any](
-	s *Store, ctx context.Context, most int, query *bun.RawQuery, show func(Row) any,
+	ctx context.Context, s *Store, most int, query *bun.RawQuery, show func(Row) any,
 	place func(Row) identity.ExportPlace,
 ) ([]any, *identity.ExportPlace, error) {
 	var found []Row
@@ -141,7 +142,7 @@ func (s *Store) exportedNames(
 		UsernameKey string
 		Until       time.Time
 	}
-	return exportRows(s, ctx, shortExported, s.reads.NewRaw(`
+	return exportRows(ctx, s, shortExported, s.reads.NewRaw(`
 select username_key, until from reserved_names where user_id = ? and username_key > ?
  order by username_key limit ?`, userID, after.Text, shortExported+1),
 		func(r row) any { return identity.FormerName{Username: r.UsernameKey, Until: r.Until.UTC()} },
@@ -174,7 +175,7 @@ func (s *Store) exportedFollows(
 		ID       int64
 		Username string
 	}
-	return exportRows(s, ctx, shortExported, s.reads.NewRaw(`
+	return exportRows(ctx, s, shortExported, s.reads.NewRaw(`
 select page.followee_id as id, users.username
   from (select followee_id from follows where follower_id = ? and followee_id > ? order by followee_id limit ?) as page
   join users on users.id = page.followee_id
@@ -191,7 +192,7 @@ func (s *Store) exportedFavorites(
 		CreatedAt time.Time
 		Slug      string
 	}
-	return exportRows(s, ctx, shortExported, s.reads.NewRaw(`
+	return exportRows(ctx, s, shortExported, s.reads.NewRaw(`
 select page.article_id as id, page.created_at, articles.slug
   from (select article_id, created_at from favorites
          where user_id = ? and (created_at, article_id) > (?, ?) order by created_at, article_id limit ?) as page
@@ -280,7 +281,7 @@ select id, created_at from articles
 		CreatedAt    time.Time
 		Slug, Former string
 	}
-	rows, next, err := exportRows(s, ctx, shortExported, s.reads.NewRaw(`
+	rows, next, err := exportRows(ctx, s, shortExported, s.reads.NewRaw(`
 select articles.id, articles.created_at, articles.slug, had.slug as former
   from articles join article_slugs as had on had.article_id = articles.id
  where articles.id in (?) and had.slug <> articles.slug
@@ -305,9 +306,10 @@ func (s *Store) exportedComments(
 		Slug, Body string
 		CreatedAt  time.Time
 	}
-	return exportRows(s, ctx, exportedPage, s.reads.NewRaw(`
+	return exportRows(ctx, s, exportedPage, s.reads.NewRaw(`
 select page.id, articles.slug, page.body, page.created_at
-  from (select id, article_id, body, created_at from comments where author_id = ? and id > ? order by id limit ?) as page
+  from (select id, article_id, body, created_at from comments
+         where author_id = ? and id > ? order by id limit ?) as page
   join articles on articles.id = page.article_id
  order by page.id`, userID, after.ID, exportedPage+1),
 		func(r row) any {

@@ -74,8 +74,8 @@ func TestExportForgetsNoTable(t *testing.T) {
 		shown, left := store.ExportedTables()
 		for _, table := range belong {
 			if _, is := left[table]; !is && !slices.Contains(shown, table) {
-				t.Errorf("rows of %s belong to users: show them in a section of internal/store/export.go, or say there "+
-					"why not", table)
+				t.Errorf("rows of %s belong to users: show them in a section of internal/store/export.go, or say "+
+					"there why not", table)
 			}
 		}
 		var tables []string
@@ -103,7 +103,8 @@ func TestExportsInTurn(t *testing.T) {
 		ctx, user := t.Context(), jake(t, db)
 		session := identity.Session{ID: "S1", UserID: user.ID}
 		begin := func(id string, now time.Time) error {
-			return db.BeginExport(ctx, session, id, now, now.Add(15*time.Minute), now.Add(time.Hour), registration(user.ID))
+			return db.BeginExport(ctx, session, id, now, now.Add(15*time.Minute), now.Add(time.Hour),
+				registration(user.ID))
 		}
 		events := func() int {
 			found, err := db.Events(ctx, identity.EventFilter{Limit: 100})
