@@ -1015,6 +1015,20 @@ type DeleteUserRequest struct {
 	User DeleteUserInput `json:"user"`
 }
 
+// EmailVerificationInput What it takes beside the code.
+type EmailVerificationInput struct {
+	// Password The password that was chosen with the registration, if the code completes one.
+	//
+	// Example: jakes secret
+	Password string `json:"password,omitempty"`
+}
+
+// EmailVerificationRequest The body of `confirmEmail`.
+type EmailVerificationRequest struct {
+	// Verification What it takes beside the code.
+	Verification EmailVerificationInput `json:"verification"`
+}
+
 // EnrolTotpInput The password, which shows that the user asks, and not somebody with their token.
 type EnrolTotpInput struct {
 	// Password The password of the account.
@@ -1517,6 +1531,20 @@ type NewPasskeyRequest struct {
 	Passkey NewPasskeyInput `json:"passkey"`
 }
 
+// NewPasswordResetInput Whose password is to be set.
+type NewPasswordResetInput struct {
+	// Email The email of the account, in upper or lower case.
+	//
+	// Example: jake@example.com
+	Email string `json:"email"`
+}
+
+// NewPasswordResetRequest The body of `requestPasswordReset`.
+type NewPasswordResetRequest struct {
+	// PasswordReset Whose password is to be set.
+	PasswordReset NewPasswordResetInput `json:"passwordReset"`
+}
+
 // NewProofInput What shows that the user asks, and not somebody with their token.
 type NewProofInput struct {
 	// Code A code of the authenticator app, or a recovery code. An empty one counts as none. Blanks and dashes in it do not count.
@@ -1601,6 +1629,10 @@ type Notice struct {
 	// login was refused.
 	//
 	// `recovery-code-used`, `recovery-codes-made`: a recovery code was used, or there are new ones.
+	//
+	// `password-reset`: a code from a mail set the password, and all sessions ended.
+	//
+	// `email-change-requested`: a session asked for another email, which has to be proven yet.
 	//
 	//
 	// Example: refresh-reused
@@ -1704,6 +1736,20 @@ type PasskeySessionInput struct {
 type PasskeySessionRequest struct {
 	// Session What the browser's passkey has signed.
 	Session PasskeySessionInput `json:"session"`
+}
+
+// PasswordResetInput The new password.
+type PasswordResetInput struct {
+	// Password The new password, under the rules of `createUser`.
+	//
+	// Example: jakes secret
+	Password string `json:"password"`
+}
+
+// PasswordResetRequest The body of `resetPassword`.
+type PasswordResetRequest struct {
+	// PasswordReset The new password.
+	PasswordReset PasswordResetInput `json:"passwordReset"`
 }
 
 // Profile What everybody may see of a person.
@@ -2385,6 +2431,9 @@ type ChangeInvalid = ErrorEnvelope
 // CodeInvalid What every error looks like.
 type CodeInvalid = ErrorEnvelope
 
+// CodeNotFound What every error looks like.
+type CodeNotFound = ErrorEnvelope
+
 // CommentForbidden What every error looks like.
 type CommentForbidden = ErrorEnvelope
 
@@ -2396,6 +2445,9 @@ type CommentNotFound = ErrorEnvelope
 
 // CredentialsMissing What every error looks like.
 type CredentialsMissing = ErrorEnvelope
+
+// EmailInvalid What every error looks like.
+type EmailInvalid = ErrorEnvelope
 
 // EnrolmentNotFound What every error looks like.
 type EnrolmentNotFound = ErrorEnvelope
@@ -2453,6 +2505,9 @@ type ListIdInvalid = ErrorEnvelope
 
 // LoginInvalid What every error looks like.
 type LoginInvalid = ErrorEnvelope
+
+// NewPasswordInvalid What every error looks like.
+type NewPasswordInvalid = ErrorEnvelope
 
 // NoSuchSession What every error looks like.
 type NoSuchSession = ErrorEnvelope
@@ -2555,11 +2610,17 @@ type TooManyKeys = ErrorEnvelope
 // TooManyLogins What every error looks like.
 type TooManyLogins = ErrorEnvelope
 
+// TooManyMailCodes What every error looks like.
+type TooManyMailCodes = ErrorEnvelope
+
 // TooManyPasskeyChanges What every error looks like.
 type TooManyPasskeyChanges = ErrorEnvelope
 
 // TooManyRegistrations What every error looks like.
 type TooManyRegistrations = ErrorEnvelope
+
+// TooManyResets What every error looks like.
+type TooManyResets = ErrorEnvelope
 
 // Unauthorized What every error looks like.
 type Unauthorized = ErrorEnvelope
@@ -2705,8 +2766,17 @@ type UpdateArticleJSONRequestBody = UpdateArticleRequest
 // CreateArticleCommentJSONRequestBody defines body for CreateArticleComment for application/json ContentType.
 type CreateArticleCommentJSONRequestBody = NewCommentRequest
 
+// ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
+type ConfirmEmailJSONRequestBody = EmailVerificationRequest
+
 // IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
 type IntrospectTokenFormdataRequestBody = IntrospectionRequest
+
+// RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
+type RequestPasswordResetJSONRequestBody = NewPasswordResetRequest
+
+// ResetPasswordJSONRequestBody defines body for ResetPassword for application/json ContentType.
+type ResetPasswordJSONRequestBody = PasswordResetRequest
 
 // RevokeTokenFormdataRequestBody defines body for RevokeToken for application/x-www-form-urlencoded ContentType.
 type RevokeTokenFormdataRequestBody = RevocationRequest
@@ -3089,6 +3159,40 @@ type ClientInterface interface {
 	// Corresponds with POST /articles/{slug}/favorite (the `CreateArticleFavorite` operationId).
 	CreateArticleFavorite(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ConfirmEmailWithBody Prove an email by a code
+	//
+	// Proves that the email to which the code was sent is one's own. What was asked for then happens: the email counts
+	// as proven, a new email takes the place of the one before, or a registration is completed. Codes that never were,
+	// were used, are over or belong to something else are all not found. So is a code after five wrong tries.
+	//
+	// To complete a registration takes the password that was chosen with it, so that nobody confirms what a stranger
+	// has begun in their name. It gives no token; log in with `login` or `createSession`. If somebody else has taken
+	// the username meanwhile, the answer is 409.
+	//
+	// A new email ends all sessions but the one that asked for it. If that has ended, the code is not found.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /email-verifications/{code} (the `ConfirmEmail` operationId).
+	ConfirmEmailWithBody(ctx context.Context, code string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmEmail Prove an email by a code
+	//
+	// Proves that the email to which the code was sent is one's own. What was asked for then happens: the email counts
+	// as proven, a new email takes the place of the one before, or a registration is completed. Codes that never were,
+	// were used, are over or belong to something else are all not found. So is a code after five wrong tries.
+	//
+	// To complete a registration takes the password that was chosen with it, so that nobody confirms what a stranger
+	// has begun in their name. It gives no token; log in with `login` or `createSession`. If somebody else has taken
+	// the username meanwhile, the answer is 409.
+	//
+	// A new email ends all sessions but the one that asked for it. If that has ended, the code is not found.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /email-verifications/{code} (the `ConfirmEmail` operationId).
+	ConfirmEmail(ctx context.Context, code string, body ConfirmEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// IntrospectTokenWithBody Ask whether a token counts
 	//
 	// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
@@ -3114,6 +3218,50 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /introspect (the `IntrospectToken` operationId).
 	IntrospectTokenWithFormdataBody(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RequestPasswordResetWithBody Have a code sent to set a new password
+	//
+	// Sends a code to the email of an account, for `resetPassword`. It is good for 15 minutes, and a newer one ends
+	// it. The answer is the same for an email without an account, after the same time: whoever asks learns nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /password-resets (the `RequestPasswordReset` operationId).
+	RequestPasswordResetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RequestPasswordReset Have a code sent to set a new password
+	//
+	// Sends a code to the email of an account, for `resetPassword`. It is good for 15 minutes, and a newer one ends
+	// it. The answer is the same for an email without an account, after the same time: whoever asks learns nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /password-resets (the `RequestPasswordReset` operationId).
+	RequestPasswordReset(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetPasswordWithBody Set a new password by a code
+	//
+	// Sets the password of the account to whose email the code was sent, and ends all its sessions and all its other
+	// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
+	// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
+	// code as it was.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
+	ResetPasswordWithBody(ctx context.Context, code string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetPassword Set a new password by a code
+	//
+	// Sets the password of the account to whose email the code was sent, and ends all its sessions and all its other
+	// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
+	// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
+	// code as it was.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
+	ResetPassword(ctx context.Context, code string, body ResetPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetProfileByUsername Read a profile
 	//
@@ -3351,6 +3499,10 @@ type ClientInterface interface {
 	// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
 	// carries it.
 	//
+	// On a server that asks for proven emails, a new email counts only when it is proven: the answer carries the one
+	// before, and a code goes to the new one, for `confirmEmail`. If somebody else has the new one, they are told by
+	// mail, and the answer is the same. Whoever had the email before is told of the change.
+	//
 	// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
 	// usernames can only change to one of these.
 	//
@@ -3370,6 +3522,10 @@ type ClientInterface interface {
 	// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
 	// carries it.
 	//
+	// On a server that asks for proven emails, a new email counts only when it is proven: the answer carries the one
+	// before, and a code goes to the new one, for `confirmEmail`. If somebody else has the new one, they are told by
+	// mail, and the answer is the same. Whoever had the email before is told of the change.
+	//
 	// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
 	// usernames can only change to one of these.
 	//
@@ -3380,6 +3536,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /user (the `UpdateCurrentUser` operationId).
 	UpdateCurrentUser(ctx context.Context, body UpdateCurrentUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RequestEmailVerification Have a code sent to one's email
+	//
+	// Sends a code to the user's email, for `confirmEmail`, unless the email is proven already. It is good for 15
+	// minutes, and a newer one ends it.
+	//
+	// Corresponds with POST /user/email-verification (the `RequestEmailVerification` operationId).
+	RequestEmailVerification(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ExportCurrentUser Export all that is the user's
 	//
@@ -3618,6 +3782,11 @@ type ClientInterface interface {
 	// are unique without regard to case. A username that looks like an existing one in another script counts as taken
 	// (UTS #39). Two ASCII usernames never look alike.
 	//
+	// A server may ask for a proven email (`--email-verification=required`). It then answers 202 to everybody and
+	// sends mail: to an email without an account the code for `confirmEmail`, which completes the registration within
+	// 15 minutes; to any other a word of warning. So nobody learns who has an account. There is no account, and the
+	// username is not taken, until the code comes back.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
@@ -3628,6 +3797,11 @@ type ClientInterface interface {
 	// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
 	// are unique without regard to case. A username that looks like an existing one in another script counts as taken
 	// (UTS #39). Two ASCII usernames never look alike.
+	//
+	// A server may ask for a proven email (`--email-verification=required`). It then answers 202 to everybody and
+	// sends mail: to an email without an account the code for `confirmEmail`, which completes the registration within
+	// 15 minutes; to any other a word of warning. So nobody learns who has an account. There is no account, and the
+	// username is not taken, until the code comes back.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4227,6 +4401,60 @@ func (c *Client) CreateArticleFavorite(ctx context.Context, slug Slug, reqEditor
 	return c.Client.Do(req)
 }
 
+// ConfirmEmailWithBody Prove an email by a code
+//
+// Proves that the email to which the code was sent is one's own. What was asked for then happens: the email counts
+// as proven, a new email takes the place of the one before, or a registration is completed. Codes that never were,
+// were used, are over or belong to something else are all not found. So is a code after five wrong tries.
+//
+// To complete a registration takes the password that was chosen with it, so that nobody confirms what a stranger
+// has begun in their name. It gives no token; log in with `login` or `createSession`. If somebody else has taken
+// the username meanwhile, the answer is 409.
+//
+// A new email ends all sessions but the one that asked for it. If that has ended, the code is not found.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /email-verifications/{code} (the `ConfirmEmail` operationId).
+func (c *Client) ConfirmEmailWithBody(ctx context.Context, code string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmEmailRequestWithBody(c.Server, code, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmEmail Prove an email by a code
+//
+// Proves that the email to which the code was sent is one's own. What was asked for then happens: the email counts
+// as proven, a new email takes the place of the one before, or a registration is completed. Codes that never were,
+// were used, are over or belong to something else are all not found. So is a code after five wrong tries.
+//
+// To complete a registration takes the password that was chosen with it, so that nobody confirms what a stranger
+// has begun in their name. It gives no token; log in with `login` or `createSession`. If somebody else has taken
+// the username meanwhile, the answer is 409.
+//
+// A new email ends all sessions but the one that asked for it. If that has ended, the code is not found.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /email-verifications/{code} (the `ConfirmEmail` operationId).
+func (c *Client) ConfirmEmail(ctx context.Context, code string, body ConfirmEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmEmailRequest(c.Server, code, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // IntrospectTokenWithBody Ask whether a token counts
 //
 // Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
@@ -4263,6 +4491,90 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 // Corresponds with POST /introspect (the `IntrospectToken` operationId).
 func (c *Client) IntrospectTokenWithFormdataBody(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewIntrospectTokenRequestWithFormdataBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RequestPasswordResetWithBody Have a code sent to set a new password
+//
+// Sends a code to the email of an account, for `resetPassword`. It is good for 15 minutes, and a newer one ends
+// it. The answer is the same for an email without an account, after the same time: whoever asks learns nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /password-resets (the `RequestPasswordReset` operationId).
+func (c *Client) RequestPasswordResetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRequestPasswordResetRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RequestPasswordReset Have a code sent to set a new password
+//
+// Sends a code to the email of an account, for `resetPassword`. It is good for 15 minutes, and a newer one ends
+// it. The answer is the same for an email without an account, after the same time: whoever asks learns nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /password-resets (the `RequestPasswordReset` operationId).
+func (c *Client) RequestPasswordReset(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRequestPasswordResetRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetPasswordWithBody Set a new password by a code
+//
+// Sets the password of the account to whose email the code was sent, and ends all its sessions and all its other
+// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
+// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
+// code as it was.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
+func (c *Client) ResetPasswordWithBody(ctx context.Context, code string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetPasswordRequestWithBody(c.Server, code, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetPassword Set a new password by a code
+//
+// Sets the password of the account to whose email the code was sent, and ends all its sessions and all its other
+// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
+// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
+// code as it was.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
+func (c *Client) ResetPassword(ctx context.Context, code string, body ResetPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetPasswordRequest(c.Server, code, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4699,6 +5011,10 @@ func (c *Client) GetCurrentUser(ctx context.Context, reqEditors ...RequestEditor
 // A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
 // carries it.
 //
+// On a server that asks for proven emails, a new email counts only when it is proven: the answer carries the one
+// before, and a code goes to the new one, for `confirmEmail`. If somebody else has the new one, they are told by
+// mail, and the answer is the same. Whoever had the email before is told of the change.
+//
 // Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
 // usernames can only change to one of these.
 //
@@ -4728,6 +5044,10 @@ func (c *Client) UpdateCurrentUserWithBody(ctx context.Context, contentType stri
 // A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
 // carries it.
 //
+// On a server that asks for proven emails, a new email counts only when it is proven: the answer carries the one
+// before, and a code goes to the new one, for `confirmEmail`. If somebody else has the new one, they are told by
+// mail, and the answer is the same. Whoever had the email before is told of the change.
+//
 // Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
 // usernames can only change to one of these.
 //
@@ -4739,6 +5059,24 @@ func (c *Client) UpdateCurrentUserWithBody(ctx context.Context, contentType stri
 // Corresponds with PUT /user (the `UpdateCurrentUser` operationId).
 func (c *Client) UpdateCurrentUser(ctx context.Context, body UpdateCurrentUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateCurrentUserRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RequestEmailVerification Have a code sent to one's email
+//
+// Sends a code to the user's email, for `confirmEmail`, unless the email is proven already. It is good for 15
+// minutes, and a newer one ends it.
+//
+// Corresponds with POST /user/email-verification (the `RequestEmailVerification` operationId).
+func (c *Client) RequestEmailVerification(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRequestEmailVerificationRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -5206,6 +5544,11 @@ func (c *Client) DeleteSession(ctx context.Context, sessionId string, reqEditors
 // are unique without regard to case. A username that looks like an existing one in another script counts as taken
 // (UTS #39). Two ASCII usernames never look alike.
 //
+// A server may ask for a proven email (`--email-verification=required`). It then answers 202 to everybody and
+// sends mail: to an email without an account the code for `confirmEmail`, which completes the registration within
+// 15 minutes; to any other a word of warning. So nobody learns who has an account. There is no account, and the
+// username is not taken, until the code comes back.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /users (the `CreateUser` operationId).
@@ -5226,6 +5569,11 @@ func (c *Client) CreateUserWithBody(ctx context.Context, contentType string, bod
 // Creates the account, starts its first session and answers with the token of that session. Usernames and emails
 // are unique without regard to case. A username that looks like an existing one in another script counts as taken
 // (UTS #39). Two ASCII usernames never look alike.
+//
+// A server may ask for a proven email (`--email-verification=required`). It then answers 202 to everybody and
+// sends mail: to an email without an account the code for `confirmEmail`, which completes the registration within
+// 15 minutes; to any other a word of warning. So nobody learns who has an account. There is no account, and the
+// username is not taken, until the code comes back.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6574,6 +6922,53 @@ func NewCreateArticleFavoriteRequest(server string, slug Slug) (*http.Request, e
 	return req, nil
 }
 
+// NewConfirmEmailRequest calls the generic ConfirmEmail builder with application/json body
+func NewConfirmEmailRequest(server string, code string, body ConfirmEmailJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmEmailRequestWithBody(server, code, "application/json", bodyReader)
+}
+
+// NewConfirmEmailRequestWithBody constructs an http.Request for the ConfirmEmail method, with any body, and a specified content type
+func NewConfirmEmailRequestWithBody(server string, code string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "code", code, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/email-verifications/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewIntrospectTokenRequestWithFormdataBody calls the generic IntrospectToken builder with application/x-www-form-urlencoded body
 func NewIntrospectTokenRequestWithFormdataBody(server string, body IntrospectTokenFormdataRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -6605,6 +7000,93 @@ func NewIntrospectTokenRequestWithBody(server string, contentType string, body i
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRequestPasswordResetRequest calls the generic RequestPasswordReset builder with application/json body
+func NewRequestPasswordResetRequest(server string, body RequestPasswordResetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRequestPasswordResetRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRequestPasswordResetRequestWithBody constructs an http.Request for the RequestPasswordReset method, with any body, and a specified content type
+func NewRequestPasswordResetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/password-resets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResetPasswordRequest calls the generic ResetPassword builder with application/json body
+func NewResetPasswordRequest(server string, code string, body ResetPasswordJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewResetPasswordRequestWithBody(server, code, "application/json", bodyReader)
+}
+
+// NewResetPasswordRequestWithBody constructs an http.Request for the ResetPassword method, with any body, and a specified content type
+func NewResetPasswordRequestWithBody(server string, code string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "code", code, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/password-resets/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -7107,6 +7589,33 @@ func NewUpdateCurrentUserRequestWithBody(server string, contentType string, body
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRequestEmailVerificationRequest constructs an http.Request for the RequestEmailVerification method
+func NewRequestEmailVerificationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/email-verification")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -8078,6 +8587,40 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /articles/{slug}/favorite (the `CreateArticleFavorite` operationId).
 	CreateArticleFavoriteWithResponse(ctx context.Context, slug Slug, reqEditors ...RequestEditorFn) (*CreateArticleFavoriteResponse, error)
 
+	// ConfirmEmailWithBodyWithResponse Prove an email by a code
+	//
+	// Proves that the email to which the code was sent is one's own. What was asked for then happens: the email counts
+	// as proven, a new email takes the place of the one before, or a registration is completed. Codes that never were,
+	// were used, are over or belong to something else are all not found. So is a code after five wrong tries.
+	//
+	// To complete a registration takes the password that was chosen with it, so that nobody confirms what a stranger
+	// has begun in their name. It gives no token; log in with `login` or `createSession`. If somebody else has taken
+	// the username meanwhile, the answer is 409.
+	//
+	// A new email ends all sessions but the one that asked for it. If that has ended, the code is not found.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /email-verifications/{code} (the `ConfirmEmail` operationId).
+	ConfirmEmailWithBodyWithResponse(ctx context.Context, code string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmEmailResponse, error)
+
+	// ConfirmEmailWithResponse Prove an email by a code
+	//
+	// Proves that the email to which the code was sent is one's own. What was asked for then happens: the email counts
+	// as proven, a new email takes the place of the one before, or a registration is completed. Codes that never were,
+	// were used, are over or belong to something else are all not found. So is a code after five wrong tries.
+	//
+	// To complete a registration takes the password that was chosen with it, so that nobody confirms what a stranger
+	// has begun in their name. It gives no token; log in with `login` or `createSession`. If somebody else has taken
+	// the username meanwhile, the answer is 409.
+	//
+	// A new email ends all sessions but the one that asked for it. If that has ended, the code is not found.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /email-verifications/{code} (the `ConfirmEmail` operationId).
+	ConfirmEmailWithResponse(ctx context.Context, code string, body ConfirmEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmEmailResponse, error)
+
 	// IntrospectTokenWithBodyWithResponse Ask whether a token counts
 	//
 	// Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
@@ -8103,6 +8646,50 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /introspect (the `IntrospectToken` operationId).
 	IntrospectTokenWithFormdataBodyWithResponse(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*IntrospectTokenResponse, error)
+
+	// RequestPasswordResetWithBodyWithResponse Have a code sent to set a new password
+	//
+	// Sends a code to the email of an account, for `resetPassword`. It is good for 15 minutes, and a newer one ends
+	// it. The answer is the same for an email without an account, after the same time: whoever asks learns nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /password-resets (the `RequestPasswordReset` operationId).
+	RequestPasswordResetWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RequestPasswordResetResponse, error)
+
+	// RequestPasswordResetWithResponse Have a code sent to set a new password
+	//
+	// Sends a code to the email of an account, for `resetPassword`. It is good for 15 minutes, and a newer one ends
+	// it. The answer is the same for an email without an account, after the same time: whoever asks learns nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /password-resets (the `RequestPasswordReset` operationId).
+	RequestPasswordResetWithResponse(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*RequestPasswordResetResponse, error)
+
+	// ResetPasswordWithBodyWithResponse Set a new password by a code
+	//
+	// Sets the password of the account to whose email the code was sent, and ends all its sessions and all its other
+	// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
+	// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
+	// code as it was.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
+	ResetPasswordWithBodyWithResponse(ctx context.Context, code string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResetPasswordResponse, error)
+
+	// ResetPasswordWithResponse Set a new password by a code
+	//
+	// Sets the password of the account to whose email the code was sent, and ends all its sessions and all its other
+	// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
+	// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
+	// code as it was.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
+	ResetPasswordWithResponse(ctx context.Context, code string, body ResetPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetPasswordResponse, error)
 
 	// GetProfileByUsernameWithResponse Read a profile
 	//
@@ -8354,6 +8941,10 @@ type ClientWithResponsesInterface interface {
 	// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
 	// carries it.
 	//
+	// On a server that asks for proven emails, a new email counts only when it is proven: the answer carries the one
+	// before, and a code goes to the new one, for `confirmEmail`. If somebody else has the new one, they are told by
+	// mail, and the answer is the same. Whoever had the email before is told of the change.
+	//
 	// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
 	// usernames can only change to one of these.
 	//
@@ -8373,6 +8964,10 @@ type ClientWithResponsesInterface interface {
 	// A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
 	// carries it.
 	//
+	// On a server that asks for proven emails, a new email counts only when it is proven: the answer carries the one
+	// before, and a code goes to the new one, for `confirmEmail`. If somebody else has the new one, they are told by
+	// mail, and the answer is the same. Whoever had the email before is told of the change.
+	//
 	// Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
 	// usernames can only change to one of these.
 	//
@@ -8383,6 +8978,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /user (the `UpdateCurrentUser` operationId).
 	UpdateCurrentUserWithResponse(ctx context.Context, body UpdateCurrentUserJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCurrentUserResponse, error)
+
+	// RequestEmailVerificationWithResponse Have a code sent to one's email
+	//
+	// Sends a code to the user's email, for `confirmEmail`, unless the email is proven already. It is good for 15
+	// minutes, and a newer one ends it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/email-verification (the `RequestEmailVerification` operationId).
+	RequestEmailVerificationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RequestEmailVerificationResponse, error)
 
 	// ExportCurrentUserWithResponse Export all that is the user's
 	//
@@ -8637,6 +9242,11 @@ type ClientWithResponsesInterface interface {
 	// are unique without regard to case. A username that looks like an existing one in another script counts as taken
 	// (UTS #39). Two ASCII usernames never look alike.
 	//
+	// A server may ask for a proven email (`--email-verification=required`). It then answers 202 to everybody and
+	// sends mail: to an email without an account the code for `confirmEmail`, which completes the registration within
+	// 15 minutes; to any other a word of warning. So nobody learns who has an account. There is no account, and the
+	// username is not taken, until the code comes back.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
@@ -8647,6 +9257,11 @@ type ClientWithResponsesInterface interface {
 	// Creates the account, starts its first session and answers with the token of that session. Usernames and emails
 	// are unique without regard to case. A username that looks like an existing one in another script counts as taken
 	// (UTS #39). Two ASCII usernames never look alike.
+	//
+	// A server may ask for a proven email (`--email-verification=required`). It then answers 202 to everybody and
+	// sends mail: to an email without an account the code for `confirmEmail`, which completes the registration within
+	// 15 minutes; to any other a word of warning. So nobody learns who has an account. There is no account, and the
+	// username is not taken, until the code comes back.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11100,6 +11715,131 @@ func (r CreateArticleFavoriteResponse) ContentType() string {
 	return ""
 }
 
+// ConfirmEmailResponse415Headers the declared response headers of an HTTP 415 response for ConfirmEmail
+type ConfirmEmailResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// ConfirmEmailResponse429Headers the declared response headers of an HTTP 429 response for ConfirmEmail
+type ConfirmEmailResponse429Headers struct {
+	RetryAfter int32
+}
+
+// ConfirmEmailResponse503Headers the declared response headers of an HTTP 503 response for ConfirmEmail
+type ConfirmEmailResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ConfirmEmailResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *CodeNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *UserTaken
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *PasswordInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyMailCodes
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *ConfirmEmailResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ConfirmEmailResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ConfirmEmailResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ConfirmEmailResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ConfirmEmailResponse) GetJSON404() *CodeNotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r ConfirmEmailResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r ConfirmEmailResponse) GetJSON409() *UserTaken {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r ConfirmEmailResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r ConfirmEmailResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r ConfirmEmailResponse) GetJSON422() *PasswordInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ConfirmEmailResponse) GetJSON429() *TooManyMailCodes {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ConfirmEmailResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ConfirmEmailResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmEmailResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmEmailResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmEmailResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmEmailResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // IntrospectTokenResponse401Headers the declared response headers of an HTTP 401 response for IntrospectToken
 type IntrospectTokenResponse401Headers struct {
 	WWWAuthenticate string
@@ -11219,6 +11959,235 @@ func (r IntrospectTokenResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r IntrospectTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RequestPasswordResetResponse415Headers the declared response headers of an HTTP 415 response for RequestPasswordReset
+type RequestPasswordResetResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// RequestPasswordResetResponse429Headers the declared response headers of an HTTP 429 response for RequestPasswordReset
+type RequestPasswordResetResponse429Headers struct {
+	RetryAfter int32
+}
+
+// RequestPasswordResetResponse503Headers the declared response headers of an HTTP 503 response for RequestPasswordReset
+type RequestPasswordResetResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RequestPasswordResetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *EmailInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyResets
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *RequestPasswordResetResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RequestPasswordResetResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RequestPasswordResetResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r RequestPasswordResetResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r RequestPasswordResetResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r RequestPasswordResetResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r RequestPasswordResetResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r RequestPasswordResetResponse) GetJSON422() *EmailInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RequestPasswordResetResponse) GetJSON429() *TooManyResets {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RequestPasswordResetResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RequestPasswordResetResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RequestPasswordResetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RequestPasswordResetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RequestPasswordResetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RequestPasswordResetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResetPasswordResponse415Headers the declared response headers of an HTTP 415 response for ResetPassword
+type ResetPasswordResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// ResetPasswordResponse429Headers the declared response headers of an HTTP 429 response for ResetPassword
+type ResetPasswordResponse429Headers struct {
+	RetryAfter int32
+}
+
+// ResetPasswordResponse503Headers the declared response headers of an HTTP 503 response for ResetPassword
+type ResetPasswordResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ResetPasswordResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *CodeNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *NewPasswordInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyMailCodes
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *ResetPasswordResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ResetPasswordResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ResetPasswordResponse503Headers
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ResetPasswordResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ResetPasswordResponse) GetJSON404() *CodeNotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r ResetPasswordResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r ResetPasswordResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r ResetPasswordResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r ResetPasswordResponse) GetJSON422() *NewPasswordInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ResetPasswordResponse) GetJSON429() *TooManyMailCodes {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ResetPasswordResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ResetPasswordResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetPasswordResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetPasswordResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetPasswordResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetPasswordResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12731,6 +13700,96 @@ func (r UpdateCurrentUserResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateCurrentUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RequestEmailVerificationResponse401Headers the declared response headers of an HTTP 401 response for RequestEmailVerification
+type RequestEmailVerificationResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RequestEmailVerificationResponse429Headers the declared response headers of an HTTP 429 response for RequestEmailVerification
+type RequestEmailVerificationResponse429Headers struct {
+	RetryAfter int32
+}
+
+// RequestEmailVerificationResponse503Headers the declared response headers of an HTTP 503 response for RequestEmailVerification
+type RequestEmailVerificationResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RequestEmailVerificationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyMailCodes
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RequestEmailVerificationResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RequestEmailVerificationResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RequestEmailVerificationResponse503Headers
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r RequestEmailVerificationResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r RequestEmailVerificationResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RequestEmailVerificationResponse) GetJSON429() *TooManyMailCodes {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RequestEmailVerificationResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RequestEmailVerificationResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RequestEmailVerificationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RequestEmailVerificationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RequestEmailVerificationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RequestEmailVerificationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -15347,6 +16406,52 @@ func (c *ClientWithResponses) CreateArticleFavoriteWithResponse(ctx context.Cont
 	return ParseCreateArticleFavoriteResponse(rsp)
 }
 
+// ConfirmEmailWithBodyWithResponse Prove an email by a code
+//
+// Proves that the email to which the code was sent is one's own. What was asked for then happens: the email counts
+// as proven, a new email takes the place of the one before, or a registration is completed. Codes that never were,
+// were used, are over or belong to something else are all not found. So is a code after five wrong tries.
+//
+// To complete a registration takes the password that was chosen with it, so that nobody confirms what a stranger
+// has begun in their name. It gives no token; log in with `login` or `createSession`. If somebody else has taken
+// the username meanwhile, the answer is 409.
+//
+// A new email ends all sessions but the one that asked for it. If that has ended, the code is not found.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /email-verifications/{code} (the `ConfirmEmail` operationId).
+func (c *ClientWithResponses) ConfirmEmailWithBodyWithResponse(ctx context.Context, code string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmEmailResponse, error) {
+	rsp, err := c.ConfirmEmailWithBody(ctx, code, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmEmailResponse(rsp)
+}
+
+// ConfirmEmailWithResponse Prove an email by a code
+//
+// Proves that the email to which the code was sent is one's own. What was asked for then happens: the email counts
+// as proven, a new email takes the place of the one before, or a registration is completed. Codes that never were,
+// were used, are over or belong to something else are all not found. So is a code after five wrong tries.
+//
+// To complete a registration takes the password that was chosen with it, so that nobody confirms what a stranger
+// has begun in their name. It gives no token; log in with `login` or `createSession`. If somebody else has taken
+// the username meanwhile, the answer is 409.
+//
+// A new email ends all sessions but the one that asked for it. If that has ended, the code is not found.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /email-verifications/{code} (the `ConfirmEmail` operationId).
+func (c *ClientWithResponses) ConfirmEmailWithResponse(ctx context.Context, code string, body ConfirmEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmEmailResponse, error) {
+	rsp, err := c.ConfirmEmail(ctx, code, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmEmailResponse(rsp)
+}
+
 // IntrospectTokenWithBodyWithResponse Ask whether a token counts
 //
 // Token introspection (RFC 7662), for resource servers that `conduit clients add` has registered. The answer tells
@@ -15383,6 +16488,74 @@ func (c *ClientWithResponses) IntrospectTokenWithFormdataBodyWithResponse(ctx co
 		return nil, err
 	}
 	return ParseIntrospectTokenResponse(rsp)
+}
+
+// RequestPasswordResetWithBodyWithResponse Have a code sent to set a new password
+//
+// Sends a code to the email of an account, for `resetPassword`. It is good for 15 minutes, and a newer one ends
+// it. The answer is the same for an email without an account, after the same time: whoever asks learns nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /password-resets (the `RequestPasswordReset` operationId).
+func (c *ClientWithResponses) RequestPasswordResetWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RequestPasswordResetResponse, error) {
+	rsp, err := c.RequestPasswordResetWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRequestPasswordResetResponse(rsp)
+}
+
+// RequestPasswordResetWithResponse Have a code sent to set a new password
+//
+// Sends a code to the email of an account, for `resetPassword`. It is good for 15 minutes, and a newer one ends
+// it. The answer is the same for an email without an account, after the same time: whoever asks learns nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /password-resets (the `RequestPasswordReset` operationId).
+func (c *ClientWithResponses) RequestPasswordResetWithResponse(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*RequestPasswordResetResponse, error) {
+	rsp, err := c.RequestPasswordReset(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRequestPasswordResetResponse(rsp)
+}
+
+// ResetPasswordWithBodyWithResponse Set a new password by a code
+//
+// Sets the password of the account to whose email the code was sent, and ends all its sessions and all its other
+// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
+// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
+// code as it was.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
+func (c *ClientWithResponses) ResetPasswordWithBodyWithResponse(ctx context.Context, code string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResetPasswordResponse, error) {
+	rsp, err := c.ResetPasswordWithBody(ctx, code, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetPasswordResponse(rsp)
+}
+
+// ResetPasswordWithResponse Set a new password by a code
+//
+// Sets the password of the account to whose email the code was sent, and ends all its sessions and all its other
+// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
+// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
+// code as it was.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
+func (c *ClientWithResponses) ResetPasswordWithResponse(ctx context.Context, code string, body ResetPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetPasswordResponse, error) {
+	rsp, err := c.ResetPassword(ctx, code, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetPasswordResponse(rsp)
 }
 
 // GetProfileByUsernameWithResponse Read a profile
@@ -15749,6 +16922,10 @@ func (c *ClientWithResponses) GetCurrentUserWithResponse(ctx context.Context, re
 // A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
 // carries it.
 //
+// On a server that asks for proven emails, a new email counts only when it is proven: the answer carries the one
+// before, and a code goes to the new one, for `confirmEmail`. If somebody else has the new one, they are told by
+// mail, and the answer is the same. Whoever had the email before is told of the change.
+//
 // Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
 // usernames can only change to one of these.
 //
@@ -15774,6 +16951,10 @@ func (c *ClientWithResponses) UpdateCurrentUserWithBodyWithResponse(ctx context.
 // A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
 // carries it.
 //
+// On a server that asks for proven emails, a new email counts only when it is proven: the answer carries the one
+// before, and a code goes to the new one, for `confirmEmail`. If somebody else has the new one, they are told by
+// mail, and the answer is the same. Whoever had the email before is told of the change.
+//
 // Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
 // usernames can only change to one of these.
 //
@@ -15789,6 +16970,22 @@ func (c *ClientWithResponses) UpdateCurrentUserWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParseUpdateCurrentUserResponse(rsp)
+}
+
+// RequestEmailVerificationWithResponse Have a code sent to one's email
+//
+// Sends a code to the user's email, for `confirmEmail`, unless the email is proven already. It is good for 15
+// minutes, and a newer one ends it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/email-verification (the `RequestEmailVerification` operationId).
+func (c *ClientWithResponses) RequestEmailVerificationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RequestEmailVerificationResponse, error) {
+	rsp, err := c.RequestEmailVerification(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRequestEmailVerificationResponse(rsp)
 }
 
 // ExportCurrentUserWithResponse Export all that is the user's
@@ -16176,6 +17373,11 @@ func (c *ClientWithResponses) DeleteSessionWithResponse(ctx context.Context, ses
 // are unique without regard to case. A username that looks like an existing one in another script counts as taken
 // (UTS #39). Two ASCII usernames never look alike.
 //
+// A server may ask for a proven email (`--email-verification=required`). It then answers 202 to everybody and
+// sends mail: to an email without an account the code for `confirmEmail`, which completes the registration within
+// 15 minutes; to any other a word of warning. So nobody learns who has an account. There is no account, and the
+// username is not taken, until the code comes back.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /users (the `CreateUser` operationId).
@@ -16192,6 +17394,11 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 // Creates the account, starts its first session and answers with the token of that session. Usernames and emails
 // are unique without regard to case. A username that looks like an existing one in another script counts as taken
 // (UTS #39). Two ASCII usernames never look alike.
+//
+// A server may ask for a proven email (`--email-verification=required`). It then answers 202 to everybody and
+// sends mail: to an email without an account the code for `confirmEmail`, which completes the registration within
+// 15 minutes; to any other a word of warning. So nobody learns who has an account. There is no account, and the
+// username is not taken, until the code comes back.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -18581,6 +19788,131 @@ func ParseCreateArticleFavoriteResponse(rsp *http.Response) (*CreateArticleFavor
 	return response, nil
 }
 
+// ParseConfirmEmailResponse parses an HTTP response from a ConfirmEmailWithResponse call
+func ParseConfirmEmailResponse(rsp *http.Response) (*ConfirmEmailResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmEmailResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest CodeNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest UserTaken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest PasswordInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyMailCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 415:
+		var headers ConfirmEmailResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers ConfirmEmailResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ConfirmEmailResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseIntrospectTokenResponse parses an HTTP response from a IntrospectTokenWithResponse call
 func ParseIntrospectTokenResponse(rsp *http.Response) (*IntrospectTokenResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -18693,6 +20025,235 @@ func ParseIntrospectTokenResponse(rsp *http.Response) (*IntrospectTokenResponse,
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers IntrospectTokenResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRequestPasswordResetResponse parses an HTTP response from a RequestPasswordResetWithResponse call
+func ParseRequestPasswordResetResponse(rsp *http.Response) (*RequestPasswordResetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RequestPasswordResetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest EmailInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyResets
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 415:
+		var headers RequestPasswordResetResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers RequestPasswordResetResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RequestPasswordResetResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResetPasswordResponse parses an HTTP response from a ResetPasswordWithResponse call
+func ParseResetPasswordResponse(rsp *http.Response) (*ResetPasswordResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetPasswordResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest CodeNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest NewPasswordInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyMailCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 415:
+		var headers ResetPasswordResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers ResetPasswordResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ResetPasswordResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -20181,6 +21742,96 @@ func ParseUpdateCurrentUserResponse(rsp *http.Response) (*UpdateCurrentUserRespo
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateCurrentUserResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRequestEmailVerificationResponse parses an HTTP response from a RequestEmailVerificationWithResponse call
+func ParseRequestEmailVerificationResponse(rsp *http.Response) (*RequestEmailVerificationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RequestEmailVerificationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyMailCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RequestEmailVerificationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers RequestEmailVerificationResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RequestEmailVerificationResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -21996,6 +23647,9 @@ func ParseCreateUserResponse(rsp *http.Response) (*CreateUserResponse, error) {
 		}
 		response.JSON201 = &dest
 
+	case rsp.StatusCode == 202:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest UnreadableBody
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -22396,9 +24050,18 @@ type ServerInterface interface {
 	// CreateArticleFavorite Mark an article as favourite
 	// (POST /articles/{slug}/favorite)
 	CreateArticleFavorite(w http.ResponseWriter, r *http.Request, slug Slug)
+	// ConfirmEmail Prove an email by a code
+	// (PUT /email-verifications/{code})
+	ConfirmEmail(w http.ResponseWriter, r *http.Request, code string)
 	// IntrospectToken Ask whether a token counts
 	// (POST /introspect)
 	IntrospectToken(w http.ResponseWriter, r *http.Request)
+	// RequestPasswordReset Have a code sent to set a new password
+	// (POST /password-resets)
+	RequestPasswordReset(w http.ResponseWriter, r *http.Request)
+	// ResetPassword Set a new password by a code
+	// (PUT /password-resets/{code})
+	ResetPassword(w http.ResponseWriter, r *http.Request, code string)
 	// GetProfileByUsername Read a profile
 	// (GET /profiles/{username})
 	GetProfileByUsername(w http.ResponseWriter, r *http.Request, username Username)
@@ -22441,6 +24104,9 @@ type ServerInterface interface {
 	// UpdateCurrentUser Change the logged-in user
 	// (PUT /user)
 	UpdateCurrentUser(w http.ResponseWriter, r *http.Request)
+	// RequestEmailVerification Have a code sent to one's email
+	// (POST /user/email-verification)
+	RequestEmailVerification(w http.ResponseWriter, r *http.Request)
 	// ExportCurrentUser Export all that is the user's
 	// (GET /user/export)
 	ExportCurrentUser(w http.ResponseWriter, r *http.Request)
@@ -23419,11 +25085,77 @@ func (siw *ServerInterfaceWrapper) CreateArticleFavorite(w http.ResponseWriter, 
 	handler.ServeHTTP(w, r)
 }
 
+// ConfirmEmail operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmEmail(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "code" -------------
+	var code string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "code", r.PathValue("code"), &code, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "code", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmEmail(w, r, code)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // IntrospectToken operation middleware
 func (siw *ServerInterfaceWrapper) IntrospectToken(w http.ResponseWriter, r *http.Request) {
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.IntrospectToken(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RequestPasswordReset operation middleware
+func (siw *ServerInterfaceWrapper) RequestPasswordReset(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RequestPasswordReset(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ResetPassword operation middleware
+func (siw *ServerInterfaceWrapper) ResetPassword(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "code" -------------
+	var code string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "code", r.PathValue("code"), &code, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "code", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResetPassword(w, r, code)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -23668,6 +25400,20 @@ func (siw *ServerInterfaceWrapper) UpdateCurrentUser(w http.ResponseWriter, r *h
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateCurrentUser(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RequestEmailVerification operation middleware
+func (siw *ServerInterfaceWrapper) RequestEmailVerification(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RequestEmailVerification(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -24110,7 +25856,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/articles/{slug}/favorite", wrapper.DeleteArticleFavorite)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/articles/{slug}/favorite", wrapper.CreateArticleFavorite)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/articles/feed", wrapper.GetArticlesFeed)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/email-verifications/{code}", wrapper.ConfirmEmail)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/introspect", wrapper.IntrospectToken)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/password-resets", wrapper.RequestPasswordReset)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/password-resets/{code}", wrapper.ResetPassword)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/profiles/{username}", wrapper.GetProfileByUsername)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/profiles/{username}/follow", wrapper.UnfollowUserByUsername)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/profiles/{username}/follow", wrapper.FollowUserByUsername)
@@ -24125,6 +25874,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user", wrapper.DeleteCurrentUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user", wrapper.GetCurrentUser)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/user", wrapper.UpdateCurrentUser)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/email-verification", wrapper.RequestEmailVerification)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/export", wrapper.ExportCurrentUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/factors", wrapper.GetFactors)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/factors/recovery-codes", wrapper.CreateRecoveryCodes)
@@ -24177,6 +25927,8 @@ type ChangeInvalidJSONResponse ErrorEnvelope
 
 type CodeInvalidJSONResponse ErrorEnvelope
 
+type CodeNotFoundJSONResponse ErrorEnvelope
+
 type CommentForbiddenJSONResponse ErrorEnvelope
 
 type CommentInvalidJSONResponse ErrorEnvelope
@@ -24184,6 +25936,8 @@ type CommentInvalidJSONResponse ErrorEnvelope
 type CommentNotFoundJSONResponse ErrorEnvelope
 
 type CredentialsMissingJSONResponse ErrorEnvelope
+
+type EmailInvalidJSONResponse ErrorEnvelope
 
 type EnrolmentNotFoundJSONResponse ErrorEnvelope
 
@@ -24255,6 +26009,8 @@ type LastAdminJSONResponse ErrorEnvelope
 type ListIdInvalidJSONResponse ErrorEnvelope
 
 type LoginInvalidJSONResponse ErrorEnvelope
+
+type NewPasswordInvalidJSONResponse ErrorEnvelope
 
 type NoSuchSessionJSONResponse ErrorEnvelope
 
@@ -24390,6 +26146,15 @@ type TooManyLoginsJSONResponse struct {
 	Headers TooManyLoginsResponseHeaders
 }
 
+type TooManyMailCodesResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyMailCodesJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyMailCodesResponseHeaders
+}
+
 type TooManyPasskeyChangesResponseHeaders struct {
 	RetryAfter int32
 }
@@ -24406,6 +26171,15 @@ type TooManyRegistrationsJSONResponse struct {
 	Body ErrorEnvelope
 
 	Headers TooManyRegistrationsResponseHeaders
+}
+
+type TooManyResetsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyResetsJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyResetsResponseHeaders
 }
 
 type UnauthorizedResponseHeaders struct {
@@ -27140,6 +28914,168 @@ func (response CreateArticleFavorite503JSONResponse) VisitCreateArticleFavoriteR
 	return err
 }
 
+type ConfirmEmailRequestObject struct {
+	Code string `json:"code"`
+	Body *ConfirmEmailJSONRequestBody
+}
+
+type ConfirmEmailResponseObject interface {
+	VisitConfirmEmailResponse(w http.ResponseWriter) error
+}
+
+type ConfirmEmail204Response struct {
+}
+
+func (response ConfirmEmail204Response) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmEmail400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response ConfirmEmail400JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail404JSONResponse struct{ CodeNotFoundJSONResponse }
+
+func (response ConfirmEmail404JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response ConfirmEmail408JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail409JSONResponse struct{ UserTakenJSONResponse }
+
+func (response ConfirmEmail409JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response ConfirmEmail413JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ConfirmEmail415JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail422JSONResponse struct{ PasswordInvalidJSONResponse }
+
+func (response ConfirmEmail422JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail429JSONResponse struct{ TooManyMailCodesJSONResponse }
+
+func (response ConfirmEmail429JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ConfirmEmail500JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ConfirmEmail503JSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type IntrospectTokenRequestObject struct {
 	Body *IntrospectTokenFormdataRequestBody
 }
@@ -27270,6 +29206,287 @@ func (response IntrospectToken500JSONResponse) VisitIntrospectTokenResponse(w ht
 type IntrospectToken503JSONResponse struct{ TokenUnavailableJSONResponse }
 
 func (response IntrospectToken503JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordResetRequestObject struct {
+	Body *RequestPasswordResetJSONRequestBody
+}
+
+type RequestPasswordResetResponseObject interface {
+	VisitRequestPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type RequestPasswordReset202Response struct {
+}
+
+func (response RequestPasswordReset202Response) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type RequestPasswordReset400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response RequestPasswordReset400JSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response RequestPasswordReset408JSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response RequestPasswordReset413JSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response RequestPasswordReset415JSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset422JSONResponse struct{ EmailInvalidJSONResponse }
+
+func (response RequestPasswordReset422JSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset429JSONResponse struct{ TooManyResetsJSONResponse }
+
+func (response RequestPasswordReset429JSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RequestPasswordReset500JSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RequestPasswordReset503JSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPasswordRequestObject struct {
+	Code string `json:"code"`
+	Body *ResetPasswordJSONRequestBody
+}
+
+type ResetPasswordResponseObject interface {
+	VisitResetPasswordResponse(w http.ResponseWriter) error
+}
+
+type ResetPassword204Response struct {
+}
+
+func (response ResetPassword204Response) VisitResetPasswordResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ResetPassword400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response ResetPassword400JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword404JSONResponse struct{ CodeNotFoundJSONResponse }
+
+func (response ResetPassword404JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response ResetPassword408JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response ResetPassword413JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ResetPassword415JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword422JSONResponse struct{ NewPasswordInvalidJSONResponse }
+
+func (response ResetPassword422JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword429JSONResponse struct{ TooManyMailCodesJSONResponse }
+
+func (response ResetPassword429JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ResetPassword500JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ResetPassword503JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -28980,6 +31197,94 @@ func (response UpdateCurrentUser500JSONResponse) VisitUpdateCurrentUserResponse(
 type UpdateCurrentUser503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response UpdateCurrentUser503JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerificationRequestObject struct {
+}
+
+type RequestEmailVerificationResponseObject interface {
+	VisitRequestEmailVerificationResponse(w http.ResponseWriter) error
+}
+
+type RequestEmailVerification202Response struct {
+}
+
+func (response RequestEmailVerification202Response) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type RequestEmailVerification401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RequestEmailVerification401JSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response RequestEmailVerification422JSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification429JSONResponse struct{ TooManyMailCodesJSONResponse }
+
+func (response RequestEmailVerification429JSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RequestEmailVerification500JSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RequestEmailVerification503JSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -31036,6 +33341,14 @@ func (response CreateUser201JSONResponse) VisitCreateUserResponse(w http.Respons
 	return err
 }
 
+type CreateUser202Response struct {
+}
+
+func (response CreateUser202Response) VisitCreateUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
 type CreateUser400JSONResponse struct{ UnreadableBodyJSONResponse }
 
 func (response CreateUser400JSONResponse) VisitCreateUserResponse(w http.ResponseWriter) error {
@@ -31487,9 +33800,18 @@ type StrictServerInterface interface {
 	// CreateArticleFavorite Mark an article as favourite
 	// (POST /articles/{slug}/favorite)
 	CreateArticleFavorite(ctx context.Context, request CreateArticleFavoriteRequestObject) (CreateArticleFavoriteResponseObject, error)
+	// ConfirmEmail Prove an email by a code
+	// (PUT /email-verifications/{code})
+	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
 	// IntrospectToken Ask whether a token counts
 	// (POST /introspect)
 	IntrospectToken(ctx context.Context, request IntrospectTokenRequestObject) (IntrospectTokenResponseObject, error)
+	// RequestPasswordReset Have a code sent to set a new password
+	// (POST /password-resets)
+	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
+	// ResetPassword Set a new password by a code
+	// (PUT /password-resets/{code})
+	ResetPassword(ctx context.Context, request ResetPasswordRequestObject) (ResetPasswordResponseObject, error)
 	// GetProfileByUsername Read a profile
 	// (GET /profiles/{username})
 	GetProfileByUsername(ctx context.Context, request GetProfileByUsernameRequestObject) (GetProfileByUsernameResponseObject, error)
@@ -31532,6 +33854,9 @@ type StrictServerInterface interface {
 	// UpdateCurrentUser Change the logged-in user
 	// (PUT /user)
 	UpdateCurrentUser(ctx context.Context, request UpdateCurrentUserRequestObject) (UpdateCurrentUserResponseObject, error)
+	// RequestEmailVerification Have a code sent to one's email
+	// (POST /user/email-verification)
+	RequestEmailVerification(ctx context.Context, request RequestEmailVerificationRequestObject) (RequestEmailVerificationResponseObject, error)
 	// ExportCurrentUser Export all that is the user's
 	// (GET /user/export)
 	ExportCurrentUser(ctx context.Context, request ExportCurrentUserRequestObject) (ExportCurrentUserResponseObject, error)
@@ -32305,6 +34630,39 @@ func (sh *strictHandler) CreateArticleFavorite(w http.ResponseWriter, r *http.Re
 	}
 }
 
+// ConfirmEmail operation middleware
+func (sh *strictHandler) ConfirmEmail(w http.ResponseWriter, r *http.Request, code string) {
+	var request ConfirmEmailRequestObject
+
+	request.Code = code
+
+	var body ConfirmEmailJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmEmail(ctx, request.(ConfirmEmailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmEmail")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmEmailResponseObject); ok {
+		if err := validResponse.VisitConfirmEmailResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // IntrospectToken operation middleware
 func (sh *strictHandler) IntrospectToken(w http.ResponseWriter, r *http.Request) {
 	var request IntrospectTokenRequestObject
@@ -32333,6 +34691,70 @@ func (sh *strictHandler) IntrospectToken(w http.ResponseWriter, r *http.Request)
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(IntrospectTokenResponseObject); ok {
 		if err := validResponse.VisitIntrospectTokenResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RequestPasswordReset operation middleware
+func (sh *strictHandler) RequestPasswordReset(w http.ResponseWriter, r *http.Request) {
+	var request RequestPasswordResetRequestObject
+
+	var body RequestPasswordResetJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RequestPasswordReset(ctx, request.(RequestPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RequestPasswordReset")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RequestPasswordResetResponseObject); ok {
+		if err := validResponse.VisitRequestPasswordResetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ResetPassword operation middleware
+func (sh *strictHandler) ResetPassword(w http.ResponseWriter, r *http.Request, code string) {
+	var request ResetPasswordRequestObject
+
+	request.Code = code
+
+	var body ResetPasswordJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetPassword(ctx, request.(ResetPasswordRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetPassword")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ResetPasswordResponseObject); ok {
+		if err := validResponse.VisitResetPasswordResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -32730,6 +35152,30 @@ func (sh *strictHandler) UpdateCurrentUser(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateCurrentUserResponseObject); ok {
 		if err := validResponse.VisitUpdateCurrentUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RequestEmailVerification operation middleware
+func (sh *strictHandler) RequestEmailVerification(w http.ResponseWriter, r *http.Request) {
+	var request RequestEmailVerificationRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RequestEmailVerification(ctx, request.(RequestEmailVerificationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RequestEmailVerification")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RequestEmailVerificationResponseObject); ok {
+		if err := validResponse.VisitRequestEmailVerificationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -69,7 +69,14 @@ var rules = map[string]struct {
 	"conduit/internal/metrics": {may: []string{
 		"conduit/internal/identity", "conduit/internal/auth", "github.com/prometheus/client_golang/",
 	}},
-	"conduit/internal/weak": {may: []string{"github.com/ccojocar/zxcvbn-go/data"}, noHTTP: true},
+	"conduit/internal/mail": {
+		may: []string{
+			"conduit/internal/identity", "github.com/wneessen/go-mail*", "golang.org/x/net/idna", "golang.org/x/text/",
+		},
+		noHTTP: true,
+	},
+	"conduit/internal/mail/mailtest": {may: []string{"github.com/emersion/"}, noHTTP: true},
+	"conduit/internal/weak":          {may: []string{"github.com/ccojocar/zxcvbn-go/data"}, noHTTP: true},
 	"conduit/internal/demo": {
 		may:    []string{"conduit/internal/identity", "conduit/internal/blog", "github.com/brianvoe/gofakeit/v7"},
 		noHTTP: true,

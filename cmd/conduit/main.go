@@ -80,7 +80,8 @@ variable. A flag that says what one command does, such as --yes or --all, has no
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(serveCommand(getenv), migrateCommand(), seedCommand(), keysCommand(getenv), versionCommand(),
-		usersCommand(), sessionsCommand(), auditCommand(), backupCommand(), healthCommand(), clientsCommand())
+		usersCommand(), sessionsCommand(), auditCommand(), mailCommand(), backupCommand(), healthCommand(),
+		clientsCommand())
 	complete(root)
 	err := root.ExecuteContext(ctx)
 	if wrong, ok := errors.AsType[*app.WrongSetting](err); ok {

@@ -79,6 +79,15 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&s.PasskeyOrigins, "passkey-origins", nil,
 		"`origins` of front ends that may use passkeys, beside the server's own, separated by commas")
 	flags.Var(&s.auditRetention, "audit-retention", "`age` at which events are removed, such as 365d; 0 for never")
+	flags.StringVar(&s.Mail.URL, "mail-url", app.LogMail,
+		"`url` of the mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://…; or log:, which prints links")
+	s.EmailVerification = identity.VerificationOff
+	flags.Var(oneOf{(*string)(&s.EmailVerification), []string{"off", "optional", "required"}}, "email-verification",
+		"whether emails have to be proven by a code in a mail; under required, before there is an account")
+	flags.StringVar(&s.Mail.From, "mail-from", "", "`sender` of mail, such as Conduit <no-reply@example.com>")
+	flags.StringVar(&s.Mail.Templates, "mail-templates", "", "`folder` with templates in place of the program's own")
+	flags.StringVar(&s.Mail.LinkURL, "mail-link-url", "",
+		"`url` that links in mail lead to (default /confirm below the public URL)")
 	flags.StringSliceVar(&s.TrustedProxies, "trusted-proxies", nil,
 		"`networks` of proxies whose X-Forwarded-For or Forwarded is believed, such as 10.0.0.0/8, separated by commas")
 	flags.StringSliceVar(&s.HTTP.Origins, "cors-origins", []string{"*"},

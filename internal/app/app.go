@@ -38,6 +38,7 @@ type App struct {
 	Throttle  *identity.Throttle
 
 	ResourceServers *identity.ResourceServers
+	Outbox          *identity.Outbox
 
 	HTTP httpapi.Config // what the handler is made of
 
@@ -109,6 +110,9 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	if err := a.openPasskeys(root, newID); err != nil {
+		return err
+	}
+	if err := a.openMail(root, newID); err != nil {
 		return err
 	}
 	o.HTTP.Public, o.HTTP.Issuer, o.HTTP.Version = public, o.Issuer, o.Version
@@ -233,7 +237,8 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 	a.Users = &identity.Users{
 		Store: db, FactorStore: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,
 		Authenticators: authenticators{apps}, Sessions: a.Sessions, Deletions: a.Deletions, Throttle: a.Throttle,
-		RequireCurrentPassword: o.RequirePassword, Reauthentication: o.Reauthentication, Now: o.Now,
+		RequireCurrentPassword: o.RequirePassword, Reauthentication: o.Reauthentication, Codes: db,
+		Verification: o.EmailVerification, Now: o.Now,
 	}
 	a.Accounts = &identity.Accounts{
 		Store: db, Sessions: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,
@@ -313,6 +318,7 @@ func (a *App) openMetrics(ctx context.Context) error {
 	a.figures.Keys(a.Keys, a.options.KeyRotation)
 	a.figures.Server(a.server)
 	a.figures.Recall(a.Store.Recalled())
+	a.figures.Mail(a.Outbox.Waiting)
 	for _, replica := range a.Store.Replicas() {
 		a.showReplica(replica)
 	}

@@ -54,6 +54,8 @@ type Options struct {
 	PasskeyRPID           string
 	PasskeyOrigins        []string
 	AuditRetention        time.Duration
+	Mail                  Mail
+	EmailVerification     identity.Verification
 	Demo, DemoAsked       bool // whether there is demo content, and whether somebody said so
 	Seed                  uint64
 	Listen, MetricsListen string // HOST:PORT; without Listen there is no listener, and nothing to Serve
@@ -147,6 +149,8 @@ func (o *Options) Check() error {
 		{"shutdown-delay", o.ShutdownDelay >= 0, "must not be negative"},
 		{"shutdown-timeout", o.ShutdownTimeout >= 0, "must not be negative"},
 		{"audience", o.Audience != "", "must not be empty"},
+		{"mail-link-url", o.Mail.linkFits(),
+			"want a URL like https://example.com/confirm, which may have {action} and {code}"},
 	} {
 		if !setting.fits {
 			return wrong(setting.flag, errors.New(setting.want))

@@ -69,12 +69,14 @@ func (a *App) background(ctx context.Context) (end func()) {
 	running.Go(func() {
 		identity.Upkeep{
 			Sessions: a.Sessions, Throttle: a.Throttle, Passkeys: a.Passkeys, Users: a.Store, Factors: a.Store,
-			Audit: a.Store, Tags: a.Store, AuditRetention: a.options.AuditRetention, Now: a.options.Now,
+			Audit: a.Store, Tags: a.Store, Outbox: a.Outbox, Codes: a.Store,
+			AuditRetention: a.options.AuditRetention, Now: a.options.Now,
 			Swept:  func(removed int) { a.figures.Swept(removed); log.Info("sessions swept", "removed", removed) },
 			Failed: a.upkeepFailed,
 		}.Run(upkeep)
 	})
 	running.Go(func() { a.Deletions.Run(upkeep) })
+	running.Go(func() { a.Outbox.Run(upkeep) })
 	return func() { stop(); running.Wait() }
 }
 

@@ -52,10 +52,10 @@ func TestPicturesMove(t *testing.T) {
 			Username: "jane", Email: "jane@example.com", Image: &theirs,
 			CreatedAt: demo.Now, UpdatedAt: demo.Now, Role: identity.RoleUser,
 		}
-		registered := func(id int64) (identity.Event, error) {
-			return identity.Event{
+		registered := func(id int64) (identity.Outcome, error) {
+			return identity.Outcome{Events: []identity.Event{{
 				At: demo.Now, Actor: identity.ActorCLI, Action: identity.Registered, Target: identity.UserTarget(id),
-			}, nil
+			}}}, nil
 		}
 		_, err = db.CreateUser(ctx, stranger, identity.Session{}, "", registered)
 		noError(t, err)

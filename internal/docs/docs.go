@@ -22,7 +22,9 @@ import (
 
 // page is ours; swagger-ui is what tools/docs/embed.sh takes from npm's swagger-ui-dist, its large files compressed.
 //
-//go:embed page swagger-ui
+// confirm is where links in mail lead.
+//
+//go:embed page swagger-ui confirm
 var files embed.FS
 
 // contentSecurityPolicy has a browser run and load only files of this server, and nothing inline. The icons in
@@ -50,8 +52,16 @@ type file struct {
 
 // Handler answers GET /docs with the page and GET /docs/{file} with what it loads. notFound answers all else.
 func Handler(notFound http.Handler) http.Handler {
+	return handler(notFound, "/docs", "page", "swagger-ui")
+}
+
+// Confirm does so for /confirm, the page to which links in mail lead.
+func Confirm(notFound http.Handler) http.Handler { return handler(notFound, "/confirm", "confirm") }
+
+// handler answers with the files of folders, below a path. The file index.html is at the path itself.
+func handler(notFound http.Handler, at string, folders ...string) http.Handler {
 	found := map[string]file{}
-	for _, folder := range []string{"page", "swagger-ui"} {
+	for _, folder := range folders {
 		entries, err := files.ReadDir(folder)
 		if err != nil {
 			panic(err) // embedded by the line above
@@ -64,13 +74,13 @@ func Handler(notFound http.Handler) http.Handler {
 			name, packed := strings.CutSuffix(entry.Name(), ".gz")
 			file := newFile(name, content, packed)
 			if name == "index.html" {
-				name = "" // its links are relative to /docs
+				name = "" // its links are relative to the path
 			}
 			found[name] = file
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/docs"), "/")
+		name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, at), "/")
 		if file, ok := found[name]; ok {
 			file.serve(w, r)
 			return

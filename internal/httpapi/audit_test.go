@@ -139,6 +139,31 @@ func TestAudit(t *testing.T) {
 			by(jake, identity.EmailChanged, "user:1"), by(jake, identity.PasswordChanged, "user:1"))
 		does(422, changing(token, "password", "short"))
 		does(409, changing(token, "username", "jane"), by(jake, identity.ChangeRefused, "user:1"))
+
+		s.clock.Advance(time.Hour)
+		does(404, resetting("JH3WZ5QTX7NRB2MVK6PCY4LDGA", password),
+			unknown(identity.CodeRefused, "network:192.0.2.7"))
+		does(202, post("/api/user/email-verification", token))
+		does(204, provingEmail(s.sentCode(t), ""), by(jake, identity.EmailProved, "user:1"))
+		s.Users.Verification = identity.VerificationRequired
+		does(200, changing(token, "email", "proven@test.com"), by(jake, identity.EmailChangeRequested, "user:1"))
+		does(204, provingEmail(s.sentCode(t), ""),
+			by(jake, identity.EmailProved, "user:1"), by(jake, identity.EmailChanged, "user:1"))
+		s.Users.Verification = identity.VerificationOff
+		does(200, changing(token, "email", "jake@test.com"), by(jake, identity.EmailChanged, "user:1"))
+		does(202, askingReset("nobody@test.com"))
+		s.sends(t) // to nobody, so there is nothing to record
+		asked := does(202, askingReset("jake@test.com"))
+		code := s.sentCode(t)
+		recorded = s.events(t)
+		wantSame(t, "the request that is recorded", asked.header.Get("X-Request-Id"),
+			recorded[len(recorded)-1].RequestID)
+		wantSame(t, "of whom", identity.ResetRequested+" user:1",
+			recorded[len(recorded)-1].Action+" "+identity.Action(lastTarget()))
+		does(202, askingReset("jake@test.com"))
+		does(429, askingReset("jake@test.com"), unknown(identity.ResetThrottled, "account:"))
+		does(204, resetting(code, password), by(jake, identity.PasswordReset, "user:1"))
+		token, _ = logsIn()
 		s.Throttle.PerAccount = 1
 		does(429, changing(token, "username", "joan"), by(jake, identity.ChangeThrottled, "user:1"))
 		does(422, leaving(token, "wrong"), by(jake, identity.LoginFailed, "user:1"))
@@ -197,7 +222,7 @@ func TestNoSecretsAreKept(t *testing.T) {
 		s.do(t, leaving(token, wrong)).want(t, 422, "")
 		s.clock.Advance(time.Hour)
 		s.do(t, post("/api/users/logout", secret(s.do(t, login("new@test.com", second)).token(t)))).want(t, 204, "")
-		server, err := s.ResourceServers.Add(t.Context(), "a service")
+		server, err := s.ResourceServers.Add(t.Context(), operator, "a service")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,18 +255,21 @@ func TestNoSecretsAreKept(t *testing.T) {
 	})
 }
 
+// upkeep is what the server does from time to time, and wants it to succeed.
+func (s *server) upkeep(t *testing.T) identity.Upkeep {
+	return identity.Upkeep{
+		Sessions: s.Sessions, Throttle: s.Throttle, Users: s.Store, Audit: s.Store, Outbox: s.Outbox,
+		Codes: s.Store, Now: s.clock.Now, Swept: func(int) {}, Failed: func(err error) { t.Error(err) },
+	}
+}
+
 // TestAuditRetention: the sweep removes what is older than the setting says, and records it; unless it says 0.
 func TestAuditRetention(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.register(t, "jake")
 		s.clock.Advance(48*time.Hour + time.Millisecond)
 		s.register(t, "jane")
-		upkeep := identity.Upkeep{
-			Sessions: s.Sessions, Throttle: s.Throttle, Passkeys: s.Passkeys, Users: s.Store, Factors: s.Store,
-			Audit: s.Store, Now: s.clock.Now,
-			Swept:  func(int) {},
-			Failed: func(err error) { t.Error(err) },
-		}
+		upkeep := s.upkeep(t)
 		upkeep.Sweep(t.Context())
 		if got := s.events(t); len(got) != 2 {
 			t.Errorf("kept for good: %+v", got)

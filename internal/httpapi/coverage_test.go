@@ -226,7 +226,8 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 	everyOperation(t, s, func() {
 		execute(t, url, `alter table users rename to lost; alter table tags rename to lost_tags;
 			alter table sessions rename column user_agent to lost; alter table ended_statuses rename to lost_statuses;
-			alter table passkey_handles rename to lost_handles`)
+			alter table passkey_handles rename to lost_handles;
+			alter table mails rename to lost_mails; alter table codes rename to lost_codes`)
 	}, 500, "internal error")
 	for _, words := range []string{"find-me", `relation \"users\" does not exist`} {
 		if log := s.log.String(); !strings.Contains(log, words) {

@@ -104,6 +104,14 @@ func TestExamples(t *testing.T) {
 		shows("418273")
 		laptop.plays(t, "createProof", "removeTotp")
 		laptop.plays(t, "deleteArticle")
+		for _, from := range []string{"requestEmailVerification", "requestPasswordReset"} {
+			laptop.plays(t, from)
+			to := map[string]string{
+				"requestEmailVerification": "confirmEmail", "requestPasswordReset": "resetPassword",
+			}[from]
+			p.found[fmt.Sprint(operationCalled(to).parameters[0].Value.Example)] = s.sentCode(t)
+			laptop.plays(t, to)
+		}
 
 		for _, operation := range operations() {
 			if id := operation.OperationID; !slices.Contains(p.played, id) {
@@ -203,7 +211,7 @@ type shown struct {
 }
 
 // good are the statuses that say that all is well and done.
-var good = []int{http.StatusOK, http.StatusCreated, http.StatusNoContent}
+var good = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}
 
 // compare sends the request, and holds what comes to the operation's example of the first of these statuses.
 func (p *player) compare(t *testing.T, operation documentedOperation, request call, statuses ...int) {

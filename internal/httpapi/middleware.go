@@ -27,14 +27,26 @@ import (
 // saneID matches what a client may call its request, which is nothing that could forge a line in somebody's log.
 var saneID = regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{1,128}$`)
 
+// codePaths matches what comes before a code in a path. The code may be good still, so it does not come into the log.
+var codePaths = regexp.MustCompile(`/(password-resets|email-verifications)/`)
+
+func withoutCode(path string) string {
+	if at := codePaths.FindStringIndex(path); at != nil {
+		return path[:at[1]] + "…"
+	}
+	return path
+}
+
 // observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
 func observe(next http.Handler, config Config) http.Handler {
 	log, now, prefix := config.Log, config.Now, config.Public.prefix()
 	clients := &proxies.Clients{Trusted: config.TrustedProxies, Log: log}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := &requestState{
-			client: identity.Client{IPAddress: clients.IPAddress(r), UserAgent: r.UserAgent()},
-			head:   r.Method == http.MethodHead,
+			client: identity.Client{
+				IPAddress: clients.IPAddress(r), UserAgent: r.UserAgent(), Languages: r.Header.Get("Accept-Language"),
+			},
+			head: r.Method == http.MethodHead,
 		}
 		// Only our id is unique. Clients may give one id to any number of requests.
 		asked.client.RequestID = rand.Text()
@@ -65,7 +77,7 @@ func observe(next http.Handler, config Config) http.Handler {
 			// Requests are logged for whoever looks for one. Errors are logged where they are known.
 			if log.Enabled(r.Context(), slog.LevelDebug) {
 				log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method),
-					slog.String("path", r.URL.Path), slog.Int("status", asked.status()),
+					slog.String("path", withoutCode(r.URL.Path)), slog.Int("status", asked.status()),
 					slog.Duration("took", now().Sub(began)), asked.cutShort(), asked.named())
 			}
 			if fault != nil {

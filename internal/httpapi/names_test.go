@@ -88,13 +88,7 @@ func TestFormerNamesAreSwept(t *testing.T) {
 			s.clock.Advance(time.Hour)
 		}
 		s.clock.Advance(30*24*time.Hour - 2*time.Hour)
-		upkeep := identity.Upkeep{
-			Sessions: s.Sessions, Throttle: s.Throttle, Passkeys: s.Passkeys, Users: s.Store, Factors: s.Store,
-			Audit: s.Store, Now: s.clock.Now,
-			Swept:  func(int) {},
-			Failed: func(err error) { t.Error(err) },
-		}
-		upkeep.Sweep(t.Context())
+		s.upkeep(t).Sweep(t.Context())
 		if left, err := s.Store.SweepNames(t.Context(), s.clock.Now(), 10); err != nil || left != 0 {
 			t.Errorf("the sweep left %d, %v", left, err)
 		}

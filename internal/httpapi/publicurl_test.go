@@ -44,7 +44,8 @@ func TestBelowAPath(t *testing.T) {
 					t.Errorf("%s: %s leads to %q", from, path, got.header.Get("Location"))
 				}
 			}
-			for _, file := range []string{"/docs", "/docs/docs.js", "/avatars/1.svg", "/.well-known/jwks.json"} {
+			for _, file := range []string{"/docs", "/docs/docs.js", "/confirm", "/confirm/confirm.js",
+				"/avatars/1.svg", "/.well-known/jwks.json"} {
 				s.do(t, get(passed+file, "")).want(t, 200, "")
 			}
 			s.do(t, get(passed+"/api/profiles/a%2Fb", "")).wantError(t, 404, "profile", "not found")
@@ -97,7 +98,7 @@ func TestPublicURLs(t *testing.T) {
 		"is what the server has": {
 			"https://example.com/docs", "https://example.com/avatars", "https://example.com/healthz",
 			"https://example.com/livez", "https://example.com/readyz", "https://example.com/openapi.yaml",
-			"https://example.com/openapi.json", "https://example.com/docs/blog",
+			"https://example.com/openapi.json", "https://example.com/docs/blog", "https://example.com/confirm",
 		},
 	} {
 		for _, text := range texts {

@@ -46,7 +46,7 @@ func TestNothingInADumpIsACredential(t *testing.T) {
 		refreshToken := s.refreshToken(t)
 		refreshToken = s.refresh(t, refreshToken).tokens(t).RefreshToken
 		s.do(t, login("jake@test.com", "wrong guess")).want(t, 401, "")
-		server, err := s.ResourceServers.Add(t.Context(), "a service")
+		server, err := s.ResourceServers.Add(t.Context(), operator, "a service")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -135,6 +135,9 @@ func beside(operations *contract.Mux, host *host) {
 	page := docs.Handler(http.HandlerFunc(noRoute))
 	operations.Mount("GET /docs", page)
 	operations.Mount("GET /docs/{file}", page)
+	confirm := docs.Confirm(http.HandlerFunc(noRoute))
+	operations.Mount("GET /confirm", confirm)
+	operations.Mount("GET /confirm/{file}", confirm)
 	operations.Mount("GET /{$}", redirectTo("docs"))
 	operations.Mount("GET /docs/{$}", redirectTo("../docs"))
 }

@@ -125,8 +125,8 @@ func (a *Accounts) Create(ctx context.Context, by Authority, registration Regist
 	now := Stamp(a.Now())
 	return a.Store.CreateUser(ctx, User{
 		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
-	}, Session{}, "", func(id int64) (Event, error) {
-		return by.event(a.Now(), Registered, UserTarget(id)), nil
+	}, Session{}, "", func(id int64) (Outcome, error) {
+		return Outcome{Events: []Event{by.event(a.Now(), Registered, UserTarget(id))}}, nil
 	})
 }
 

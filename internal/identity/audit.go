@@ -57,11 +57,18 @@ const (
 	SessionEvicted        Action = "session-evicted"  // unused longest, by a login beyond the limit
 	RefreshReused         Action = "refresh-reused"   // a refresh token that was used before; its session has ended
 	UsernameChanged       Action = "username-changed"
-	PasswordChanged       Action = "password-changed" // which ends all other sessions
-	EmailChanged          Action = "email-changed"    // which ends all other sessions
-	ChangeRefused         Action = "change-refused"   // to a name or email that somebody else has
-	ChangeThrottled       Action = "change-throttled" // of name, email or password
-	DataExported          Action = "data-exported"    // an export of all that is the user's has begun
+	PasswordChanged       Action = "password-changed"       // which ends all other sessions
+	EmailChanged          Action = "email-changed"          // which ends all other sessions
+	ChangeRefused         Action = "change-refused"         // to a name or email that somebody else has
+	ChangeThrottled       Action = "change-throttled"       // of name, email or password
+	EmailChangeRequested  Action = "email-change-requested" // which counts when the new email is proven
+	EmailProved           Action = "email-proved"
+	PasswordReset         Action = "password-reset" // by a code from a mail, which ends all sessions
+	ResetRequested        Action = "password-reset-requested"
+	ResetThrottled        Action = "password-reset-throttled"
+	CodeRefused           Action = "code-refused" // wrong, used, over, or good for something else
+	CodeThrottled         Action = "code-throttled"
+	DataExported          Action = "data-exported" // an export of all that is the user's has begun
 	AccountDeleted        Action = "account-deleted"
 	AccountDisabled       Action = "account-disabled" // which ends all sessions
 	AccountEnabled        Action = "account-enabled"
@@ -81,6 +88,7 @@ const (
 	ClientRemoved         Action = "client-removed"
 	ClientRefused         Action = "client-refused" // an id or a secret that is not right
 	ClientThrottled       Action = "client-throttled"
+	MailRetried           Action = "mail-retried" // a message that had failed is due again
 
 	LoginChallenged   Action = "login-challenged" // the password was right, and a second factor is missing
 	FactorAdded       Action = "factor-added"     // which ends all other sessions
@@ -97,7 +105,8 @@ func Actions() []Action {
 	return []Action{
 		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut,
 		SessionRevoked, SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged,
-		ChangeRefused, ChangeThrottled, DataExported, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged,
+		ChangeRefused, ChangeThrottled, DataExported, EmailChangeRequested, EmailProved,
+		PasswordReset, ResetRequested, ResetThrottled, CodeRefused, CodeThrottled, MailRetried, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged,
 		KeyMade, KeyActivatedEarly, KeyRevoked, KeyResealed, AuditPruned, TokenRevoked, ClientAdded, ClientRotated,
 		ClientRemoved, ClientRefused, ClientThrottled, LoginChallenged, FactorAdded, FactorRemoved, FactorFailed,
 		FactorThrottled, RecoveryCodeUsed, RecoveryCodesMade, Proved, PasskeyAdded, PasskeyRenamed,

@@ -47,6 +47,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	}
 	if email != "" {
 		checkEmail(problems, email)
+		u.checkReachable(problems, email)
 	}
 	if password != "" {
 		// The policy compares with the new names if they change too.
@@ -81,14 +82,12 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 	}
 	var asked counted
 	if renamed || moved || password != "" {
-		var err error
-		asked, err = u.Throttle.change(context.WithoutCancel(ctx), caller.User.ID, client)
-		if errs.Is(err, errs.KindTooMany) {
-			return Caller{}, u.Throttle.refused(ctx, err, sighting{
-				ChangeThrottled, client, caller.User.ID, asked.held.Key, named(UserTarget(caller.User.ID)),
-			})
+		var mailTo string
+		if u.Verification == VerificationRequired || u.Verification == VerificationOptional {
+			mailTo = email
 		}
-		if err != nil {
+		var err error
+		if asked, err = u.countChange(ctx, caller, mailTo, client); err != nil {
 			return Caller{}, err
 		}
 	}
@@ -116,9 +115,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 			user.Username = username
 		}
 		if email != "" && email != user.Email {
-			user.Email = email
-			outcome.EndOthers = true
-			happened(EmailChanged)
+			happened(u.changeEmail(user, email, caller.Session.ID, &outcome, client))
 		}
 		if hash != "" {
 			user.PasswordHash = hash
@@ -149,8 +146,20 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		return Caller{}, err
 	}
 	asked.succeeded(context.WithoutCancel(ctx))
+	u.Outbox.Wake()
 	caller.User = user
 	return caller, nil
+}
+
+// countChange counts an attempt of the caller to change something, or to have a message sent to an email.
+func (u *Users) countChange(ctx context.Context, caller Caller, mailTo string, client Client) (counted, error) {
+	asked, err := u.Throttle.change(context.WithoutCancel(ctx), caller.User.ID, mailTo, client)
+	if errs.Is(err, errs.KindTooMany) {
+		err = u.Throttle.refused(ctx, err, sighting{
+			ChangeThrottled, client, caller.User.ID, asked.held.Key, named(UserTarget(caller.User.ID)),
+		})
+	}
+	return asked, err
 }
 
 // MaxImage is how long the URL of a picture may be, in bytes: a small picture fits as a data URL.

@@ -18,6 +18,10 @@
 //
 // What admins and operators do to the accounts of others they do with an [Authority]. [Throttle] slows down guessing.
 // What happens to an account or to a signing key becomes an [Event].
+// Who has forgotten the password, or has yet to show that an email is theirs, gets a [Code] by mail. [Outbox] sends
+// what was recorded with each change.
+//
+// [Throttle] slows down guessing. What happens to an account or to a signing key becomes an [Event].
 //
 // The package knows nothing of HTTP, JSON or SQL, of what a token looks like inside, or of what people write. It
 // declares what it needs of other rooms as interfaces, and internal/app plugs them together.

@@ -258,7 +258,7 @@ func (p *Passkeys) Remove(ctx context.Context, caller Caller, id string, client 
 func (p *Passkeys) change(
 	ctx context.Context, caller Caller, client Client, action Action, id string, change func(happened Event) error,
 ) error {
-	asked, err := p.Throttle.change(context.WithoutCancel(ctx), caller.User.ID, client)
+	asked, err := p.Throttle.change(context.WithoutCancel(ctx), caller.User.ID, "", client)
 	if errs.Is(err, errs.KindTooMany) {
 		target := UserTarget(caller.User.ID)
 		return p.Throttle.refused(ctx, err, sighting{

@@ -45,6 +45,7 @@ type Client struct {
 	IPAddress       string
 	RequestID       string // ours
 	ClientRequestID string // what the client, or a proxy before us, calls the request
+	Languages       string // which ones they read, as they said it (Accept-Language), shortened
 }
 
 // Caller is who is asking: a user with the session and token they came with. The zero value is an anonymous one.
@@ -355,12 +356,13 @@ func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) 
 
 // noticed are the actions that users see beside their sessions, since somebody else may have done them.
 var noticed = []Action{
-	RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, EmailChanged, DataExported, FactorAdded,
-	FactorRemoved, FactorFailed, RecoveryCodeUsed, RecoveryCodesMade, PasskeyAdded, PasskeyRemoved, PasskeyCountedBack,
+	RefreshReused, SessionEvicted, UsernameChanged, PasswordChanged, PasswordReset, EmailChanged, EmailChangeRequested,
+	DataExported, FactorAdded, FactorRemoved, FactorFailed, RecoveryCodeUsed, RecoveryCodesMade, PasskeyAdded,
+	PasskeyRemoved, PasskeyCountedBack,
 }
 
 // For how long they are shown, and how many of each action, so that nobody can hide one behind many of another. That is
-// 56 in all.
+// 64 in all.
 const (
 	noticedFor  = 30 * 24 * time.Hour
 	noticesEach = 4

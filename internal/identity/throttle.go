@@ -36,6 +36,12 @@ import (
 //	resource servers
 //	codes of a second      account and network      N (5)       10 min            everybody
 //	factor                 account                  M (20)      3 min             everybody
+//	requests for a new     account and network      N           5 min             everybody; stays counted
+//	password               account                  2N          5 min             strangers; stays counted
+//	                       network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody; stays counted
+//	other messages that    email                    2N          5 min             everybody; stays counted
+//	somebody has sent
+//	codes from messages    network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody
 //
 // Whoever can try a code knows the password, or has a session. So no network is known to be the owner's, and the bucket
 // of the account holds everybody. Codes are counted apart at logins and in sessions.
@@ -126,7 +132,9 @@ func (t *Throttle) login(ctx context.Context, email string, client Client) (coun
 
 // registration counts an attempt to register, or refuses it with KindTooMany. Until it succeeds, it also counts as one
 // with a taken name.
-func (t *Throttle) registration(ctx context.Context, email string, client Client) (counted, error) {
+// Where the email has yet to be proven (pending), the attempt names no account, since whoever registers has proven
+// nothing, and messages to one email are counted.
+func (t *Throttle) registration(ctx context.Context, email string, pending bool, client Client) (counted, error) {
 	networks := networksOf(client.IPAddress)
 	count := Count{Account: t.account(email), Network: t.hash("network", networks[0])}
 	if r := t.Registrations; r > 0 {
@@ -134,13 +142,18 @@ func (t *Throttle) registration(ctx context.Context, email string, client Client
 	}
 	taken := t.byNetwork("taken", HoldsAll, t.PerNetwork, networkDrain, takenBack, networks)
 	count.Buckets = append(count.Buckets, taken...)
+	if pending {
+		count.Account = ""
+		count.Buckets = append(count.Buckets, t.mailTo(email)...)
+	}
 	return t.try(ctx, client, count, "username", "too many registrations from this network")
 }
 
 // change counts an attempt to change one's name, password or email, or refuses it with KindTooMany. A success stays
 // counted for the user, for it shows as much as a refusal does: that nobody else has the name. The attempt names no
 // account, since the account would then know the network: a token was presented, which may be stolen, and no password.
-func (t *Throttle) change(ctx context.Context, userID int64, client Client) (counted, error) {
+// If a message goes to an email, it is counted too.
+func (t *Throttle) change(ctx context.Context, userID int64, mailTo string, client Client) (counted, error) {
 	networks := networksOf(client.IPAddress)
 	count := Count{Network: t.hash("network", networks[0])}
 	if m := t.PerAccount; m > 0 {
@@ -151,6 +164,9 @@ func (t *Throttle) change(ctx context.Context, userID int64, client Client) (cou
 	}
 	refused := t.byNetwork("changes", HoldsAll, t.PerNetwork, networkDrain, takenBack, networks)
 	count.Buckets = append(count.Buckets, refused...)
+	if mailTo != "" {
+		count.Buckets = append(count.Buckets, t.mailTo(mailTo)...)
+	}
 	return t.try(ctx, client, count, "user", "too many changes")
 }
 
@@ -395,6 +411,10 @@ func (t *Throttle) hash(parts ...string) string {
 	}
 	return parts[0] + ":" + hex.EncodeToString(sum.Sum(nil)[:16])
 }
+
+// Keyed returns a hash that hides what is hashed from those who have a copy of the database. The first part says what
+// it is.
+func (t *Throttle) Keyed(parts ...string) string { return t.hash(parts...) }
 
 // nat64 is where IPv4 clients come from when a translator stands before a server with IPv6 only (RFC 6052 §2.1).
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")

@@ -115,6 +115,8 @@ type Upkeep struct {
 	Factors  FactorStore
 	Audit    AuditStore
 	Tags     TagStore
+	Outbox   *Outbox
+	Codes    CodeStore
 	// AuditRetention is for how long events are kept; 0 for good.
 	AuditRetention time.Duration
 	Now            func() time.Time
@@ -167,6 +169,8 @@ func (u Upkeep) Sweep(ctx context.Context) {
 	u.report(sweep(ctx, u.Now(), u.Users.SweepNames))
 	u.report(sweep(ctx, u.Now(), u.Factors.SweepFactors))
 	u.report(u.Passkeys.Sweep(ctx))
+	u.report(u.Outbox.Sweep(ctx))
+	u.report(sweep(ctx, u.Now(), u.Codes.SweepCodes))
 	if u.AuditRetention > 0 {
 		now := u.Now()
 		_, err := PruneEvents(ctx, u.Audit, BySystem{}, now.Add(-u.AuditRetention), now)

@@ -25,6 +25,7 @@ type User struct {
 	Role         Role
 
 	SecondFactorAt *time.Time // since when a password alone lets nobody in; nil where it does
+	EmailProvedAt  *time.Time // when it was proven that mail to Email reaches the user; nil if it never was
 }
 
 // Role is what somebody may do beyond what everybody may.
@@ -44,13 +45,13 @@ func (u User) activeAdmin() bool { return u.Role == RoleAdmin && u.DisabledAt ==
 // SessionOver if the admin's session has ended meanwhile, and RoleNotAllowed if they are an admin no more. Changes by
 // admins and operators happen one after the other.
 type UserStore interface {
-	// CreateUser records a user, their first session, unless it has no id, and an event; it returns the user with their
-	// id. It calls complete with the id first, which returns the event; after an error nothing is recorded. Taken names
-	// the fields ("username", "email") that other users have. A username is also taken if it is still reserved, or if
-	// it has the [Look] of one that somebody has or that is reserved, unless both are in ASCII. ErrKeyGone unless the
-	// key with this kid, which signed the session's token, counts; ErrPlaceTaken as with AddSession.
+	// CreateUser records a user, their first session, unless it has no id, and the outcome; it returns the user with
+	// their id. It calls complete with the id first; after an error nothing is recorded. Taken names the fields
+	// ("username", "email") that other users have. A username is also taken if it is still reserved, or if it has the
+	// [Look] of one that somebody has or that is reserved, unless both are in ASCII. ErrKeyGone unless the key with
+	// this kid, which signed the session's token, counts; ErrPlaceTaken as with AddSession.
 	CreateUser(
-		ctx context.Context, user User, first Session, kid string, complete func(id int64) (Event, error),
+		ctx context.Context, user User, first Session, kid string, complete func(id int64) (Outcome, error),
 	) (User, error)
 	// UpdateUser loads and locks a user, has change alter them, and saves them and the outcome, in one transaction.
 	// Taken as with CreateUser; TooManyNames if [MostReserved] former names are reserved, and the new one is none of
@@ -84,10 +85,11 @@ type UserStore interface {
 
 // Outcome is what a change of a user brings with it.
 type Outcome struct {
-	EndOthers  bool      // all sessions of the user end but the one that asks
+	EndOthers  bool      // all sessions of the user end but the one that asks, and so do codes that were sent before
 	LosesAdmin bool      // there has to be another active admin
 	Reserve    time.Time // until then the former username stays theirs; zero unless there is a new one
 	Events     []Event   // what is recorded
+	Mail       []Mail    // what is sent
 }
 
 // PasswordHasher turns passwords into hashes and compares them. That takes a while. When many wait, the groups take
@@ -110,6 +112,10 @@ type Users struct {
 	Sessions  *Sessions
 	Deletions *Deletions
 	Throttle  *Throttle
+	Outbox    *Outbox
+	Codes     CodeStore
+	// Verification says whether emails have to be proven.
+	Verification Verification
 	// RequireCurrentPassword says that nobody can change their email or password without the current password.
 	RequireCurrentPassword bool
 	// Reauthentication is how long ago users may have proven who they are when they change what their account is proven
@@ -123,18 +129,20 @@ type Registration struct {
 	Username, Email, Password string
 }
 
-// Register creates an account and logs its user in.
+// Register creates an account and logs its user in. Where emails have to be proven it does neither, but sends a
+// message, and the caller is an anonymous one.
 func (u *Users) Register(ctx context.Context, registration Registration, client Client) (Caller, error) {
 	username, email := norm.NFC.String(registration.Username), norm.NFC.String(registration.Email)
 	problems := errs.Fields{}
 	checkUsername(problems, username)
 	checkEmail(problems, email)
+	u.checkReachable(problems, email)
 	u.Policy.check(problems, registration.Password, username, email)
 	if err := problems.Err(); err != nil {
 		return Caller{}, err
 	}
 	lasting := context.WithoutCancel(ctx)
-	asked, err := u.Throttle.registration(lasting, email, client)
+	asked, err := u.Throttle.registration(lasting, email, u.Verification == VerificationRequired, client)
 	if errs.Is(err, errs.KindTooMany) {
 		return Caller{}, u.Throttle.refused(ctx, err, sighting{
 			action: RegistrationThrottled, client: client, key: asked.held.Key, target: named(asked.held.target),
@@ -148,17 +156,15 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 		return Caller{}, asked.unlooked(ctx, err)
 	}
 	now := Stamp(u.Now())
-	caller := Caller{Session: u.Sessions.open(0, []string{MethodPassword}, client)}
-	err = u.Sessions.beginning(ctx, &caller.Session, func(kid string, sign signer) (err error) {
-		caller.User, err = u.Store.CreateUser(ctx, User{
-			Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
-		}, caller.Session, kid, func(id int64) (event Event, err error) {
-			caller.Session.UserID = id
-			caller.Token, err = sign.token(caller.Session)
-			return client.event(now, id, Registered, UserTarget(id)), err
-		})
-		return err
-	})
+	user := User{
+		Username: username, Email: email, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Role: RoleUser,
+	}
+	var caller Caller
+	if u.Verification == VerificationRequired {
+		err = u.await(ctx, user, client)
+	} else {
+		caller, err = u.create(ctx, user, client)
+	}
 	if errs.Is(err, errs.KindTaken) {
 		return Caller{}, u.Throttle.refused(ctx, err, sighting{
 			action: RegistrationRefused, client: client, target: named(asked.count.Account),
@@ -169,6 +175,25 @@ func (u *Users) Register(ctx context.Context, registration Registration, client 
 	}
 	asked.succeeded(lasting)
 	return caller, nil
+}
+
+// create creates an account with its first session.
+func (u *Users) create(ctx context.Context, user User, client Client) (Caller, error) {
+	caller := Caller{Session: u.Sessions.open(0, []string{MethodPassword}, client)}
+	err := u.Sessions.beginning(ctx, &caller.Session, func(kid string, sign signer) (err error) {
+		caller.User, err = u.Store.CreateUser(ctx, user, caller.Session, kid, func(id int64) (out Outcome, err error) {
+			user.ID, caller.Session.UserID = id, id
+			caller.Token, err = sign.token(caller.Session)
+			out.Events = []Event{client.event(user.CreatedAt, id, Registered, UserTarget(id))}
+			if u.Verification == VerificationOptional {
+				out.Mail = []Mail{u.Outbox.verify(user, user.Email, "", client)}
+			}
+			return out, err
+		})
+		return err
+	})
+	u.Outbox.Wake()
+	return caller, err
 }
 
 // Login starts a session for the user with this email and password. If they have a second factor, it takes a code too;

@@ -30,6 +30,7 @@ type Metrics struct {
 	swept    prometheus.Counter
 	removed  prometheus.Counter
 	failures prometheus.Counter
+	mail     *prometheus.CounterVec
 }
 
 // New returns metrics of a version of the program, with those of Go and the process.
@@ -66,6 +67,14 @@ func New(version string) *Metrics {
 			Name: "conduit_upkeep_failures_total",
 			Help: "Times that something due from time to time could not be done.",
 		}),
+		mail: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "conduit_mail_tries_total",
+			Help: "Tries to send a message, by outcome: sent, failed for good, again if it comes later, or dropped " +
+				"since there is nobody to send it to.",
+		}, []string{"outcome"}),
+	}
+	for _, outcome := range []string{mailSent, mailFailed, mailAgain, mailDropped} {
+		m.mail.WithLabelValues(outcome)
 	}
 	for _, action := range identity.Actions() {
 		m.events.WithLabelValues(string(action))
@@ -73,7 +82,7 @@ func New(version string) *Metrics {
 	for _, outcome := range []string{turn, busy, left} {
 		m.waits.WithLabelValues(outcome)
 	}
-	m.registry.MustRegister(m.requests, m.inFlight, m.events, m.waits, m.swept, m.removed, m.failures,
+	m.registry.MustRegister(m.requests, m.inFlight, m.events, m.waits, m.swept, m.removed, m.failures, m.mail,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.figure("conduit_build_info", "1, with the version of the program and of Go.",
 		prometheus.Labels{"version": version, "goversion": runtime.Version()}, func() float64 { return 1 })
@@ -132,6 +141,34 @@ func (m *Metrics) Removed(rows int) { m.removed.Add(float64(rows)) }
 
 // UpkeepFailed counts a failure of upkeep.
 func (m *Metrics) UpkeepFailed() { m.failures.Inc() }
+
+// The outcomes of a try to send a message.
+const (
+	mailSent    = "sent"
+	mailFailed  = "failed"
+	mailAgain   = "again"
+	mailDropped = "dropped"
+)
+
+// MailTried counts a try to send a message.
+func (m *Metrics) MailTried(what identity.MailOutcome) {
+	outcome := mailAgain
+	switch {
+	case what.Sent:
+		outcome = mailSent
+	case what.Failed:
+		outcome = mailFailed
+	case what.Dropped:
+		outcome = mailDropped
+	}
+	m.mail.WithLabelValues(outcome).Inc()
+}
+
+// Mail shows how many messages wait to be sent.
+func (m *Metrics) Mail(waiting func() int64) {
+	m.figure("conduit_mail_waiting", "Messages that waited to be sent at this instance's last look.", nil,
+		func() float64 { return float64(waiting()) })
+}
 
 // Pool shows a pool of connections to the database.
 func (m *Metrics) Pool(name string, pool *sql.DB) {

@@ -98,7 +98,8 @@ func (s *Store) beginDeletion(ctx context.Context, tx bun.Tx, by identity.Sessio
 	if _, err := tx.NewRaw(`
 update users
    set username = ?, username_key = ?, username_look = ?, email = ?, email_key = ?, password_hash = '',
-       bio = null, image = null, role = ?, disabled_at = ?, updated_at = ?, second_factor_at = null
+       bio = null, image = null, role = ?, disabled_at = ?, updated_at = ?, second_factor_at = null,
+       email_proved_at = null
  where id = ?`, identity.NamelessUser, key, key, key, key, identity.RoleUser, now,
 		identity.Later(now, former.UpdatedAt), former.ID).Exec(ctx); err != nil {
 		return "", err
@@ -107,7 +108,7 @@ update users
 		return "", err
 	}
 	for _, table := range []string{
-		"authenticator_apps", "recovery_codes", "login_challenges", "passkeys", "passkey_handles",
+		"authenticator_apps", "recovery_codes", "login_challenges", "passkeys", "passkey_handles", "codes", "mails",
 	} {
 		if _, err := tx.NewDelete().Table(table).Where("user_id = ?", former.ID).Exec(ctx); err != nil {
 			return "", err

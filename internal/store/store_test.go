@@ -89,7 +89,9 @@ func jake(t testing.TB, db *store.Store) identity.User {
 	return register(t, db, "jake", "S1")
 }
 
-func registered(id int64) (identity.Event, error) { return registration(id), nil }
+func registered(id int64) (identity.Outcome, error) {
+	return identity.Outcome{Events: []identity.Event{registration(id)}}, nil
+}
 
 func registration(id int64) identity.Event {
 	return identity.Event{At: at, Actor: identity.ActorUser, ActorID: &id, Action: identity.Registered,

@@ -24,6 +24,7 @@ type userColumns struct {
 	Role                          identity.Role
 
 	SecondFactorAt *time.Time
+	EmailProvedAt *time.Time
 }
 
 type userRow struct {
@@ -54,19 +55,19 @@ func (r userRow) user() identity.User {
 // CreateUser implements [identity.UserStore].
 func (s *Store) CreateUser(
 	ctx context.Context, user identity.User, first identity.Session, kid string,
-	complete func(id int64) (identity.Event, error),
+	complete func(id int64) (identity.Outcome, error),
 ) (identity.User, error) {
 	row := newUserRow(user)
-	var event identity.Event
+	var outcome identity.Outcome
 	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
 		if err := insertUser(ctx, tx, &row); err != nil {
 			return err
 		}
-		if event, err = complete(row.ID); err != nil {
+		if outcome, err = complete(row.ID); err != nil {
 			return err
 		}
 		if first.ID == "" {
-			return insertEvents(ctx, tx, event)
+			return insertOutcome(ctx, tx, outcome)
 		}
 		var id string
 		if err := tx.NewRaw(`
@@ -87,15 +88,23 @@ returning id`,
 		} else if err != nil {
 			return err
 		}
-		return insertEvents(ctx, tx, event)
+		return insertOutcome(ctx, tx, outcome)
 	})
 	if violatesPlace(err) {
 		err = identity.ErrPlaceTaken
 	}
-	if err = s.tell(err, event); err != nil {
+	if err = s.tell(err, outcome.Events...); err != nil {
 		return identity.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
+}
+
+// insertOutcome inserts what a change has recorded, and the messages that tell of it.
+func insertOutcome(ctx context.Context, db bun.IDB, outcome identity.Outcome) error {
+	if err := insertEvents(ctx, db, outcome.Events...); err != nil {
+		return err
+	}
+	return insertMail(ctx, db, outcome.Mail...)
 }
 
 // insertUser inserts a user. Triggers refuse reserved names and names that look like another's.
@@ -242,36 +251,49 @@ func (s *Store) UpdateUser(
 		if err := s.stillHeld(ctx, tx, by); err != nil {
 			return err
 		}
-		user := found.user()
-		if outcome, err = change(&user); err != nil {
-			return err
-		}
-		if outcome.LosesAdmin {
-			if err := otherAdmin(ctx, tx, user.ID); err != nil {
-				return err
-			}
-		}
-		row = newUserRow(user)
-		if _, err := tx.NewUpdate().Model(&row).WherePK().Exec(ctx); err != nil {
-			return err
-		}
-		if !outcome.Reserve.IsZero() {
-			if err := keepName(ctx, tx, found, row, outcome.Reserve); err != nil {
-				return err
-			}
-		}
-		if outcome.EndOthers {
-			if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", by.UserID).
-				Where("id <> ?", by.ID).Exec(ctx); err != nil {
-				return err
-			}
-		}
-		return insertEvents(ctx, tx, outcome.Events...)
+		row, outcome, err = s.saveUser(ctx, tx, by, found, change)
+		return err
 	})
 	if err = s.lease.promise(s.tell(err, outcome.Events...)); err != nil {
 		return identity.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
+}
+
+// saveUser has change alter a user who is loaded and locked, and saves them and the outcome. After an error it returns
+// what could not be saved.
+func (s *Store) saveUser(
+	ctx context.Context, tx bun.Tx, by identity.Session, found userRow,
+	change func(*identity.User) (identity.Outcome, error),
+) (row userRow, outcome identity.Outcome, err error) {
+	user := found.user()
+	if outcome, err = change(&user); err != nil {
+		return row, outcome, err
+	}
+	if outcome.LosesAdmin {
+		if err := otherAdmin(ctx, tx, user.ID); err != nil {
+			return row, outcome, err
+		}
+	}
+	row = newUserRow(user)
+	if _, err := tx.NewUpdate().Model(&row).WherePK().Exec(ctx); err != nil {
+		return row, outcome, err
+	}
+	if !outcome.Reserve.IsZero() {
+		if err := keepName(ctx, tx, found, row, outcome.Reserve); err != nil {
+			return row, outcome, err
+		}
+	}
+	if outcome.EndOthers {
+		if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", by.UserID).
+			Where("id <> ?", by.ID).Exec(ctx); err != nil {
+			return row, outcome, err
+		}
+		if err := endCodes(ctx, tx, by.UserID); err != nil {
+			return row, outcome, err
+		}
+	}
+	return row, outcome, insertOutcome(ctx, tx, outcome)
 }
 
 // SetPasswordHash implements [identity.UserStore].

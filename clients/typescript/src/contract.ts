@@ -8,7 +8,7 @@ export interface Operation {
 
 /** The operations by method and path. */
 export const contract: Readonly<Record<string, Operation>> = {
-  'POST /users': { token: false, statuses: [201, 400, 408, 409, 413, 415, 422, 429, 500, 503] },
+  'POST /users': { token: false, statuses: [201, 202, 400, 408, 409, 413, 415, 422, 429, 500, 503] },
   'POST /users/login': { token: false, statuses: [200, 400, 401, 403, 408, 413, 415, 422, 429, 500, 503] },
   'POST /users/logout': { token: true, statuses: [204, 401, 422, 500, 503] },
   'GET /user': { token: true, statuses: [200, 401, 422, 500, 503] },
@@ -21,6 +21,10 @@ export const contract: Readonly<Record<string, Operation>> = {
   'PUT /user/factors/totp': { token: true, statuses: [200, 400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503] },
   'DELETE /user/factors/totp': { token: true, statuses: [204, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503] },
   'POST /user/factors/recovery-codes': { token: true, statuses: [200, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503] },
+  'POST /user/email-verification': { token: true, statuses: [202, 401, 422, 429, 500, 503] },
+  'PUT /email-verifications/{code}': { token: false, statuses: [204, 400, 404, 408, 409, 413, 415, 422, 429, 500, 503] },
+  'POST /password-resets': { token: false, statuses: [202, 400, 408, 413, 415, 422, 429, 500, 503] },
+  'PUT /password-resets/{code}': { token: false, statuses: [204, 400, 404, 408, 413, 415, 422, 429, 500, 503] },
   'GET /user/sessions': { token: true, statuses: [200, 401, 422, 500, 503] },
   'DELETE /user/sessions': { token: true, statuses: [204, 401, 422, 500, 503] },
   'DELETE /user/sessions/{sessionId}': { token: true, statuses: [204, 401, 404, 422, 500, 503] },

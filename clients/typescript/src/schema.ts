@@ -18,6 +18,11 @@ export interface paths {
          * @description Creates the account, starts its first session and answers with the token of that session. Usernames and emails
          *     are unique without regard to case. A username that looks like an existing one in another script counts as taken
          *     (UTS #39). Two ASCII usernames never look alike.
+         *
+         *     A server may ask for a proven email (`--email-verification=required`). It then answers 202 to everybody and
+         *     sends mail: to an email without an account the code for `confirmEmail`, which completes the registration within
+         *     15 minutes; to any other a word of warning. So nobody learns who has an account. There is no account, and the
+         *     username is not taken, until the code comes back.
          */
         post: operations["createUser"];
         delete?: never;
@@ -89,6 +94,10 @@ export interface paths {
          *
          *     A new password or email ends all other sessions of the user. The token that was sent stays valid, and the answer
          *     carries it.
+         *
+         *     On a server that asks for proven emails, a new email counts only when it is proven: the answer carries the one
+         *     before, and a code goes to the new one, for `confirmEmail`. If somebody else has the new one, they are told by
+         *     mail, and the answer is the same. Whoever had the email before is told of the change.
          *
          *     Nobody else can take a former username for 30 days; the user can take it back. A user who has ten former
          *     usernames can only change to one of these.
@@ -235,6 +244,111 @@ export interface paths {
          * @description Answers with ten new recovery codes. Those from before are over. It takes a code.
          */
         post: operations["createRecoveryCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user/email-verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a code sent to one's email
+         * @description Sends a code to the user's email, for `confirmEmail`, unless the email is proven already. It is good for 15
+         *     minutes, and a newer one ends it.
+         */
+        post: operations["requestEmailVerification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/email-verifications/{code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The code from the mail.
+                 * @example QK7MZ4XPT2HNV6RCW3YJ5LSBDA
+                 */
+                code: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Prove an email by a code
+         * @description Proves that the email to which the code was sent is one's own. What was asked for then happens: the email counts
+         *     as proven, a new email takes the place of the one before, or a registration is completed. Codes that never were,
+         *     were used, are over or belong to something else are all not found. So is a code after five wrong tries.
+         *
+         *     To complete a registration takes the password that was chosen with it, so that nobody confirms what a stranger
+         *     has begun in their name. It gives no token; log in with `login` or `createSession`. If somebody else has taken
+         *     the username meanwhile, the answer is 409.
+         *
+         *     A new email ends all sessions but the one that asked for it. If that has ended, the code is not found.
+         */
+        put: operations["confirmEmail"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/password-resets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a code sent to set a new password
+         * @description Sends a code to the email of an account, for `resetPassword`. It is good for 15 minutes, and a newer one ends
+         *     it. The answer is the same for an email without an account, after the same time: whoever asks learns nothing.
+         */
+        post: operations["requestPasswordReset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/password-resets/{code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The code from the mail.
+                 * @example JH3WZ5QTX7NRB2MVK6PCY4LDGA
+                 */
+                code: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set a new password by a code
+         * @description Sets the password of the account to whose email the code was sent, and ends all its sessions and all its other
+         *     codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
+         *     after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
+         *     code as it was.
+         */
+        put: operations["resetPassword"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1167,6 +1281,44 @@ export interface components {
              */
             password: string;
         };
+        /** @description The body of `confirmEmail`. */
+        EmailVerificationRequest: {
+            verification: components["schemas"]["EmailVerificationInput"];
+        };
+        /** @description What it takes beside the code. */
+        EmailVerificationInput: {
+            /**
+             * Format: password
+             * @description The password that was chosen with the registration, if the code completes one.
+             * @example jakes secret
+             */
+            password?: string;
+        };
+        /** @description The body of `requestPasswordReset`. */
+        NewPasswordResetRequest: {
+            passwordReset: components["schemas"]["NewPasswordResetInput"];
+        };
+        /** @description Whose password is to be set. */
+        NewPasswordResetInput: {
+            /**
+             * @description The email of the account, in upper or lower case.
+             * @example jake@example.com
+             */
+            email: string;
+        };
+        /** @description The body of `resetPassword`. */
+        PasswordResetRequest: {
+            passwordReset: components["schemas"]["PasswordResetInput"];
+        };
+        /** @description The new password. */
+        PasswordResetInput: {
+            /**
+             * Format: password
+             * @description The new password, under the rules of `createUser`.
+             * @example jakes secret
+             */
+            password: string;
+        };
         /** @description The body of `createSession`. */
         NewSessionRequest: {
             session: components["schemas"]["CredentialsInput"];
@@ -1616,6 +1768,10 @@ export interface components {
              *     login was refused.
              *
              *     `recovery-code-used`, `recovery-codes-made`: a recovery code was used, or there are new ones.
+             *
+             *     `password-reset`: a code from a mail set the password, and all sessions ended.
+             *
+             *     `email-change-requested`: a session asked for another email, which has to be proven yet.
              * @example refresh-reused
              */
             event: string;
@@ -3532,6 +3688,60 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description There is no such code, or it is not good for this, or not any more. */
+        CodeNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "code": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The email is missing or none, or the body is not JSON. */
+        EmailInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "email": [
+                 *           "is not a valid email"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description The password is missing or out of its limits, or the body is not JSON. */
+        NewPasswordInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "password": [
+                 *           "is too short (minimum is 8 characters)"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description The query cannot be decoded. */
         QueryInvalid: {
             headers: {
@@ -3743,6 +3953,38 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /** @description Too many wrong codes came from this network, or too many messages were asked for. Wait before the next try. */
+        TooManyMailCodes: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /**
+         * @description Too many codes were asked for with this email, whether or not it has an account, or from this network. Wait
+         *     before the next try.
+         */
+        TooManyResets: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "email": [
+                 *           "too many requests"
+                 *         ]
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
@@ -4420,6 +4662,12 @@ export type LoginUserInput = components['schemas']['LoginUserInput'];
 export type CredentialsInput = components['schemas']['CredentialsInput'];
 export type DeleteUserRequest = components['schemas']['DeleteUserRequest'];
 export type DeleteUserInput = components['schemas']['DeleteUserInput'];
+export type EmailVerificationRequest = components['schemas']['EmailVerificationRequest'];
+export type EmailVerificationInput = components['schemas']['EmailVerificationInput'];
+export type NewPasswordResetRequest = components['schemas']['NewPasswordResetRequest'];
+export type NewPasswordResetInput = components['schemas']['NewPasswordResetInput'];
+export type PasswordResetRequest = components['schemas']['PasswordResetRequest'];
+export type PasswordResetInput = components['schemas']['PasswordResetInput'];
 export type NewSessionRequest = components['schemas']['NewSessionRequest'];
 export type AnswerChallengeRequest = components['schemas']['AnswerChallengeRequest'];
 export type AnswerChallengeInput = components['schemas']['AnswerChallengeInput'];
@@ -4557,6 +4805,9 @@ export type ResponseParameterInvalid = components['responses']['ParameterInvalid
 export type ResponseUsernameInvalid = components['responses']['UsernameInvalid'];
 export type ResponseSessionIdInvalid = components['responses']['SessionIdInvalid'];
 export type ResponseListIdInvalid = components['responses']['ListIdInvalid'];
+export type ResponseCodeNotFound = components['responses']['CodeNotFound'];
+export type ResponseEmailInvalid = components['responses']['EmailInvalid'];
+export type ResponseNewPasswordInvalid = components['responses']['NewPasswordInvalid'];
 export type ResponseQueryInvalid = components['responses']['QueryInvalid'];
 export type ResponsePagingInvalid = components['responses']['PagingInvalid'];
 export type ResponseFollowInvalid = components['responses']['FollowInvalid'];
@@ -4570,6 +4821,8 @@ export type ResponseTooManyRegistrations = components['responses']['TooManyRegis
 export type ResponseTooManyChanges = components['responses']['TooManyChanges'];
 export type ResponseTooManyCodes = components['responses']['TooManyCodes'];
 export type ResponseTooManyLogins = components['responses']['TooManyLogins'];
+export type ResponseTooManyMailCodes = components['responses']['TooManyMailCodes'];
+export type ResponseTooManyResets = components['responses']['TooManyResets'];
 export type ResponseTooManyAttempts = components['responses']['TooManyAttempts'];
 export type ResponseTokenRequestInvalid = components['responses']['TokenRequestInvalid'];
 export type ResponseRevocationInvalid = components['responses']['RevocationInvalid'];
@@ -4655,6 +4908,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["UserEnvelope"];
                 };
+            };
+            /** @description The server asks for a proven email, and has written to it. There is no token before the code comes back. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["UnreadableBody"];
             408: components["responses"]["BodyTooSlow"];
@@ -5208,6 +5468,157 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["CodeInvalid"];
             429: components["responses"]["TooManyCodes"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    requestEmailVerification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The code will be sent. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            422: components["responses"]["QueryInvalid"];
+            429: components["responses"]["TooManyMailCodes"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    confirmEmail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The code from the mail.
+                 * @example QK7MZ4XPT2HNV6RCW3YJ5LSBDA
+                 */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "verification": {
+                 *         "password": "jakes secret"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["EmailVerificationRequest"];
+            };
+        };
+        responses: {
+            /** @description The email is proven. */
+            204: {
+                headers: {
+                    "Conduit-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["UnreadableBody"];
+            404: components["responses"]["CodeNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["UserTaken"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["PasswordInvalid"];
+            429: components["responses"]["TooManyMailCodes"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    requestPasswordReset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "passwordReset": {
+                 *         "email": "jake@example.com"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPasswordResetRequest"];
+            };
+        };
+        responses: {
+            /** @description If the email has an account, the code will be sent. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["UnreadableBody"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["EmailInvalid"];
+            429: components["responses"]["TooManyResets"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    resetPassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The code from the mail.
+                 * @example JH3WZ5QTX7NRB2MVK6PCY4LDGA
+                 */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "passwordReset": {
+                 *         "password": "jakes secret"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordResetRequest"];
+            };
+        };
+        responses: {
+            /** @description The password is set. Log in with it. */
+            204: {
+                headers: {
+                    "Conduit-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["UnreadableBody"];
+            404: components["responses"]["CodeNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["NewPasswordInvalid"];
+            429: components["responses"]["TooManyMailCodes"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

@@ -26,7 +26,7 @@ export function client({ tokens, ...options }: Options = {}) {
 /** Registers somebody and gives the token of their first session. */
 export async function register(person = somebody()) {
   const result = await client().POST('/users', { body: { user: person } })
-  if (!result.ok) {
+  if (result.status !== 201) {
     throw new Error(`${result.status} ${JSON.stringify(result.error)}`)
   }
   return { ...person, token: result.data.user.token }
