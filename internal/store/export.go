@@ -135,6 +135,16 @@ func exportRows[Row any](
 	return each(found, show), next, nil
 }
 
+// oldestFirst selects rows of a user's, the argument 0, from the oldest on: up to as many as the argument 3, behind the
+// moment 1 and the id 2. Those of that moment have a range of the index for themselves. SQLite would go through all of
+// them for each page otherwise, and there may be very many after an import.
+func oldestFirst(table, owner, id, columns string) string {
+	part := "select " + columns + " from " + table + " where " + owner + " = ?0 and created_at "
+	return "select * from (select * from (" + part + "= ?1 and " + id + " > ?2 order by " + id + " limit ?3) as same " +
+		"union all select * from (" + part + "> ?1 order by created_at, " + id + " limit ?3) as later) as behind " +
+		"order by created_at, " + id + " limit ?3"
+}
+
 func (s *Store) exportedNames(
 	ctx context.Context, userID int64, after identity.ExportPlace, _ time.Time,
 ) ([]any, *identity.ExportPlace, error) {
@@ -194,8 +204,7 @@ func (s *Store) exportedFavorites(
 	}
 	return exportRows(ctx, s, shortExported, s.reads.NewRaw(`
 select page.article_id as id, page.created_at, articles.slug
-  from (select article_id, created_at from favorites
-         where user_id = ? and (created_at, article_id) > (?, ?) order by created_at, article_id limit ?) as page
+  from (`+oldestFirst("favorites", "user_id", "article_id", "article_id, created_at")+`) as page
   join articles on articles.id = page.article_id
  order by page.created_at, page.article_id`, userID, after.At, after.ID, shortExported+1),
 		func(r row) any { return blog.OwnFavorite{Slug: r.Slug} },
@@ -211,9 +220,8 @@ func (s *Store) exportedArticles(
 		CreatedAt time.Time
 		Size      int64
 	}
-	if err := s.ask(ctx, s.reads.NewRaw(`
-select id, created_at, octet_length(body) as size from articles
- where author_id = ? and (created_at, id) > (?, ?) order by created_at, id limit ?`,
+	if err := s.ask(ctx, s.reads.NewRaw(
+		oldestFirst("articles", "author_id", "id", "id, created_at, octet_length(body) as size"),
 		userID, after.At, after.ID, exportedPage+1), &sizes); err != nil || len(sizes) == 0 {
 		return nil, nil, err
 	}
@@ -261,10 +269,9 @@ func (s *Store) exportedSlugs(
 		ID        int64
 		CreatedAt time.Time
 	}
-	if err := s.ask(ctx, s.reads.NewRaw(`
-select id, created_at from articles
- where author_id = ? and (created_at, id) >= (?, ?) order by created_at, id limit ?`,
-		userID, after.At, after.ID, shortExported+1), &articles); err != nil || len(articles) == 0 {
+	// The article of the place may have more.
+	if err := s.ask(ctx, s.reads.NewRaw(oldestFirst("articles", "author_id", "id", "id, created_at"),
+		userID, after.At, after.ID-1, shortExported+1), &articles); err != nil || len(articles) == 0 {
 		return nil, nil, err
 	}
 	var end *identity.ExportPlace // of what these articles have
