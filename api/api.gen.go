@@ -1076,6 +1076,11 @@ type ExportedAccount struct {
 	// Example: jake@example.com
 	Email string `json:"email"`
 
+	// EmailProvedAt When it was proven that mail reaches the user, in UTC; null if it never was.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	EmailProvedAt nullable.Nullable[Timestamp] `json:"emailProvedAt"`
+
 	// FollowersCount How many people follow the user.
 	//
 	// Example: 0
@@ -1095,6 +1100,11 @@ type ExportedAccount struct {
 	//
 	// Example: user
 	Role string `json:"role"`
+
+	// SecondFactorSince Since when a login takes an authenticator app too, in UTC; null if it does not.
+	//
+	// Example: 2026-02-18T03:22:56.637Z
+	SecondFactorSince nullable.Nullable[Timestamp] `json:"secondFactorSince"`
 
 	// UpdatedAt When the account was last changed, in UTC.
 	//
@@ -2352,6 +2362,9 @@ type UserExport struct {
 	// FormerSlugs The slugs that articles of the user had.
 	FormerSlugs []ExportedSlug `json:"formerSlugs"`
 
+	// Passkeys The passkeys with which the user can log in.
+	Passkeys []Passkey `json:"passkeys"`
+
 	// Sessions The sessions that are not over, the oldest first.
 	Sessions []Session `json:"sessions"`
 }
@@ -3547,7 +3560,8 @@ type ClientInterface interface {
 
 	// ExportCurrentUser Export all that is the user's
 	//
-	// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+	// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions,
+	// passkeys, whom
 	// they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
 	// others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
 	//
@@ -5089,7 +5103,8 @@ func (c *Client) RequestEmailVerification(ctx context.Context, reqEditors ...Req
 
 // ExportCurrentUser Export all that is the user's
 //
-// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions,
+// passkeys, whom
 // they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
 // others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
 //
@@ -8991,7 +9006,8 @@ type ClientWithResponsesInterface interface {
 
 	// ExportCurrentUserWithResponse Export all that is the user's
 	//
-	// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+	// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions,
+	// passkeys, whom
 	// they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
 	// others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
 	//
@@ -16990,7 +17006,8 @@ func (c *ClientWithResponses) RequestEmailVerificationWithResponse(ctx context.C
 
 // ExportCurrentUserWithResponse Export all that is the user's
 //
-// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+// Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions,
+// passkeys, whom
 // they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
 // others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
 //

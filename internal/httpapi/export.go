@@ -150,6 +150,7 @@ func exportedAccount(export *identity.Export) api.ExportedAccount {
 		Id: account.ID, Username: account.Username, Email: account.Email, Role: string(account.Role),
 		Bio: orNull(account.Bio), Image: orNull(account.Image), CreatedAt: api.Timestamp(account.CreatedAt),
 		UpdatedAt: api.Timestamp(account.UpdatedAt), FollowersCount: export.Followers,
+		EmailProvedAt: orNever(account.EmailProvedAt), SecondFactorSince: orNever(account.SecondFactorAt),
 	}
 }
 
@@ -160,6 +161,8 @@ func exportedRow(row any, export *identity.Export) any {
 		return api.ExportedName{Username: row.Username, Until: api.Timestamp(row.Until)}
 	case identity.Session:
 		return sessionOf(row, export.Caller)
+	case identity.Passkey:
+		return passkeyShown(row)
 	case blog.OwnFollow:
 		return api.ExportedFollow{Username: row.Username}
 	case blog.OwnFavorite:

@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"strings"
 
-	"github.com/oapi-codegen/nullable"
-
 	"conduit/api"
 	"conduit/internal/errs"
 	"conduit/internal/identity"
@@ -208,13 +206,9 @@ func descriptors(passkeys []identity.Passkey) []api.CredentialDescriptor {
 }
 
 func passkeyShown(passkey identity.Passkey) api.Passkey {
-	shown := api.Passkey{
+	return api.Passkey{
 		Id: passkey.ID, Name: passkey.Name, CredentialId: binary64.EncodeToString(passkey.CredentialID),
 		Aaguid: passkey.AAGUID, BackupEligible: passkey.BackupEligible, BackedUp: passkey.BackedUp,
-		CreatedAt: api.Timestamp(passkey.CreatedAt), LastUsedAt: nullable.NewNullNullable[api.Timestamp](),
+		CreatedAt: api.Timestamp(passkey.CreatedAt), LastUsedAt: orNever(passkey.LastUsedAt),
 	}
-	if passkey.LastUsedAt != nil {
-		shown.LastUsedAt = nullable.NewNullableWithValue(api.Timestamp(*passkey.LastUsedAt))
-	}
-	return shown
 }

@@ -211,3 +211,11 @@ func introspectionOf(found identity.Introspection) api.Introspection {
 		AuthTime: found.Session.ProvedAt.Unix(),
 	}
 }
+
+// orNever shows a time, or null for nil.
+func orNever(at *time.Time) nullable.Nullable[api.Timestamp] {
+	if at == nil {
+		return nullable.NewNullNullable[api.Timestamp]()
+	}
+	return nullable.NewNullableWithValue(api.Timestamp(*at))
+}

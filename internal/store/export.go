@@ -25,6 +25,7 @@ type exportSection struct {
 var exportSections = []exportSection{
 	{"formerNames", []string{"reserved_names"}, (*Store).exportedNames},
 	{"sessions", []string{"sessions"}, (*Store).exportedSessions},
+	{"passkeys", []string{"passkeys"}, (*Store).exportedPasskeys},
 	{"following", []string{"follows"}, (*Store).exportedFollows},
 	{"favorites", []string{"favorites"}, (*Store).exportedFavorites},
 	{"articles", []string{"articles", "article_tags"}, (*Store).exportedArticles},
@@ -39,6 +40,15 @@ var notExported = map[string]string{
 	"deletions":   "has nobody who could ask",
 	"exports":     "says that this is under way",
 	"revocations": "is what servers tell each other, for an hour",
+
+	// The account says since when there is a second factor, and since when the email is proven.
+	"authenticator_apps": "has sealed secrets",
+	"app_enrolments":     "has sealed secrets, for minutes",
+	"recovery_codes":     "has hashes of secrets",
+	"login_challenges":   "has hashes of secrets, for minutes",
+	"codes":              "has hashes of secrets, for minutes",
+	"mails":              "is sealed until a message is sent, and then gone",
+	"passkey_handles":    "has names for users that are random, and only for authenticators",
 }
 
 // How many rows a page of an export has at most, by how long they may be, and how many bytes of texts of articles
@@ -135,10 +145,10 @@ func exportRows[Row any](
 	return each(found, show), next, nil
 }
 
-// oldestFirst selects rows of a user's, the argument 0, from the oldest on: up to as many as the argument 3, behind the
+// oldestAfter selects rows of a user's, the argument 0, from the oldest on: up to as many as the argument 3, behind the
 // moment 1 and the id 2. Those of that moment have a range of the index for themselves. SQLite would go through all of
 // them for each page otherwise, and there may be very many after an import.
-func oldestFirst(table, owner, id, columns string) string {
+func oldestAfter(table, owner, id, columns string) string {
 	part := "select " + columns + " from " + table + " where " + owner + " = ?0 and created_at "
 	return "select * from (select * from (" + part + "= ?1 and " + id + " > ?2 order by " + id + " limit ?3) as same " +
 		"union all select * from (" + part + "> ?1 order by created_at, " + id + " limit ?3) as later) as behind " +
@@ -204,7 +214,7 @@ func (s *Store) exportedFavorites(
 	}
 	return exportRows(ctx, s, shortExported, s.reads.NewRaw(`
 select page.article_id as id, page.created_at, articles.slug
-  from (`+oldestFirst("favorites", "user_id", "article_id", "article_id, created_at")+`) as page
+  from (`+oldestAfter("favorites", "user_id", "article_id", "article_id, created_at")+`) as page
   join articles on articles.id = page.article_id
  order by page.created_at, page.article_id`, userID, after.At, after.ID, shortExported+1),
 		func(r row) any { return blog.OwnFavorite{Slug: r.Slug} },
@@ -221,7 +231,7 @@ func (s *Store) exportedArticles(
 		Size      int64
 	}
 	if err := s.ask(ctx, s.reads.NewRaw(
-		oldestFirst("articles", "author_id", "id", "id, created_at, octet_length(body) as size"),
+		oldestAfter("articles", "author_id", "id", "id, created_at, octet_length(body) as size"),
 		userID, after.At, after.ID, exportedPage+1), &sizes); err != nil || len(sizes) == 0 {
 		return nil, nil, err
 	}
@@ -270,7 +280,7 @@ func (s *Store) exportedSlugs(
 		CreatedAt time.Time
 	}
 	// The article of the place may have more.
-	if err := s.ask(ctx, s.reads.NewRaw(oldestFirst("articles", "author_id", "id", "id, created_at"),
+	if err := s.ask(ctx, s.reads.NewRaw(oldestAfter("articles", "author_id", "id", "id, created_at"),
 		userID, after.At, after.ID-1, shortExported+1), &articles); err != nil || len(articles) == 0 {
 		return nil, nil, err
 	}
@@ -348,4 +358,12 @@ func (s *Store) exportedEvents(
 		return rows, nil, nil
 	}
 	return rows, &identity.ExportPlace{At: place.At, ID: place.ID}, nil
+}
+
+// exportedPasskeys are few enough for one page.
+func (s *Store) exportedPasskeys(
+	ctx context.Context, userID int64, _ identity.ExportPlace, _ time.Time,
+) ([]any, *identity.ExportPlace, error) {
+	_, passkeys, err := s.Passkeys(ctx, userID)
+	return each(passkeys, func(passkey identity.Passkey) any { return passkey }), nil, err
 }

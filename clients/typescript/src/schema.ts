@@ -133,7 +133,8 @@ export interface paths {
         };
         /**
          * Export all that is the user's
-         * @description Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions, whom
+         * @description Returns everything that is kept of the logged-in user: account and profile, former usernames, sessions,
+         *     passkeys, whom
          *     they follow, favorites, articles with tags and former slugs, comments, and what happened to the account. Of
          *     others it has only what the user wrote to or marked. How many people follow the user is in it, but not who.
          *
@@ -2890,6 +2891,8 @@ export interface components {
             formerNames: components["schemas"]["ExportedName"][];
             /** @description The sessions that are not over, the oldest first. */
             sessions: components["schemas"]["Session"][];
+            /** @description The passkeys with which the user can log in. */
+            passkeys: components["schemas"]["Passkey"][];
             /** @description Whom the user follows. */
             following: components["schemas"]["ExportedFollow"][];
             /** @description The articles that the user marked as favourite. */
@@ -2947,6 +2950,18 @@ export interface components {
              * @example 2026-02-18T03:22:56.637Z
              */
             updatedAt: string;
+            /**
+             * Format: date-time
+             * @description When it was proven that mail reaches the user, in UTC; null if it never was.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            emailProvedAt: string | null;
+            /**
+             * Format: date-time
+             * @description Since when a login takes an authenticator app too, in UTC; null if it does not.
+             * @example 2026-02-18T03:22:56.637Z
+             */
+            secondFactorSince: string | null;
             /**
              * @description How many people follow the user.
              * @example 0
@@ -5133,7 +5148,9 @@ export interface operations {
                      *           "image": null,
                      *           "createdAt": "2026-02-18T03:22:56.637Z",
                      *           "updatedAt": "2026-02-18T03:22:56.637Z",
-                     *           "followersCount": 0
+                     *           "followersCount": 0,
+                     *           "emailProvedAt": null,
+                     *           "secondFactorSince": null
                      *         },
                      *         "formerNames": [],
                      *         "sessions": [
@@ -5144,9 +5161,15 @@ export interface operations {
                      *             "expiresAt": "2026-02-19T03:22:56.637Z",
                      *             "ipAddress": "192.0.2.7",
                      *             "userAgent": "Mozilla/5.0",
-                     *             "current": true
+                     *             "current": true,
+                     *             "amr": [
+                     *               "pwd"
+                     *             ],
+                     *             "acr": "aal1",
+                     *             "provedAt": "2026-02-18T03:22:56.637Z"
                      *           }
                      *         ],
+                     *         "passkeys": [],
                      *         "following": [],
                      *         "favorites": [],
                      *         "articles": [
