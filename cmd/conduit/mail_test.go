@@ -41,6 +41,7 @@ func TestMailCommand(t *testing.T) {
 		wantMatch(t, sh.run(t, "mail list"), "ID .*\n"+mail.ID+".* sent +1 +-\n")
 		wantMatch(t, sh.run(t, "mail list --unsent"), "ID [^\n]*\n")
 		wantWords(t, sh.run(t, "audit --action mail-retried"), "cli", "mail:"+mail.ID)
+		const unreachable = "serve --listen=0.0.0.0:0 --demo=false --mail-url=smtp://example.com --mail-from=a@example.com"
 		for command, words := range map[string]string{
 			"mail list --limit=0":                  "--limit must be at least 1",
 			"mail list --database=sqlite::memory:": "a database in memory",
@@ -49,7 +50,7 @@ func TestMailCommand(t *testing.T) {
 			"serve --mail-templates=missing":       "--mail-templates (CONDUIT_MAIL_TEMPLATES): missing: ",
 			"serve --mail-link-url=ftp://x/{code}": "--mail-link-url (CONDUIT_MAIL_LINK_URL): want a URL like",
 			"serve --mail-link-url=/relative":      "--mail-link-url (CONDUIT_MAIL_LINK_URL): want a URL like",
-			"serve --listen=0.0.0.0:0 --demo=false --mail-url=smtp://example.com --mail-from=a@example.com": "--public-url (CONDUIT_PUBLIC_URL): links in mail need it",
+			unreachable:                            "--public-url (CONDUIT_PUBLIC_URL): links in mail need it",
 		} {
 			sh.refuses(t, words, "CONDUIT_DATABASE=sqlite:"+filepath.Join(t.TempDir(), "x.db")+" CONDUIT_KEY_FILE="+
 				filepath.Join(t.TempDir(), "key")+" CONDUIT_LISTEN=127.0.0.1:0 "+command)

@@ -155,6 +155,15 @@ func TestCodesAtOnce(t *testing.T) {
 		}
 		wantSame(t, "guesses", map[int]int{404: len(calls)}, atOnce(calls...))
 		s.do(t, resetting(code, "another password")).noCode(t)
+
+		s.Users.Verification = identity.VerificationRequired
+		s.do(t, registration("jane", "jane@test.com", password)).want(t, 202, "")
+		code, calls = s.sentCode(t), nil
+		for i := range 16 {
+			calls = append(calls, confirming(code, fmt.Sprint("password number ", i)))
+		}
+		wantSame(t, "guesses at the password", map[int]int{422: 5, 404: 11}, atOnce(calls...))
+		s.do(t, confirming(code, password)).noCode(t)
 	})
 }
 

@@ -310,6 +310,30 @@ func TestMailInDoubt(t *testing.T) {
 	})
 }
 
+// TestMailBesideAnOutage: what was sent while the database could not be told is noted when it is back, and not sent
+// again.
+func TestMailBesideAnOutage(t *testing.T) {
+	t.Parallel()
+	url, proxy := storetest.NewProxy(t, storetest.Postgres(t))
+	post := mailtest.New(t, mailtest.Options{})
+	s := sendingBy(t, storetest.Open(t, url, store.Options{}), post.URL())
+	s.register(t, "jake")
+	s.notices(t, "jake@test.com", "other@test.com")
+	post.Decide(nil, func(string) error { proxy.Stop(); return nil })
+	if err := s.Outbox.SendAll(t.Context()); err == nil {
+		t.Error("nobody could be told, and all is well")
+	}
+	post.Decide(nil, nil)
+	if err := s.Outbox.SendAll(t.Context()); err == nil {
+		t.Error("sent without a database")
+	}
+	wantSame(t, "sent meanwhile", 1, len(post.Messages()))
+	proxy.Start()
+	s.sends(t)
+	s.wantMail(t, identity.MailSent, identity.MailSent)
+	wantSame(t, "sent", 2, len(post.Messages()))
+}
+
 // TestMailOfStoppedInstance: one that was stopped for longer than its claim lasts sends nothing when it goes on.
 func TestMailOfStoppedInstance(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {

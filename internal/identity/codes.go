@@ -49,12 +49,13 @@ const (
 // CodeStore keeps codes.
 type CodeStore interface {
 	// TryCode returns the code with this id and one of these purposes, and its user, if it has one and the hash is
-	// right; NotFound("code") if not, or if the code is over by now. A wrong hash counts, and the code ends with the
-	// one after so many; so of any number at the same time no more are looked at.
+	// right; NotFound("code") if not, or if the code is over by now. A wrong hash counts, and after so many the code
+	// is not found; so of any number at the same time no more are looked at.
 	TryCode(ctx context.Context, id string, hash []byte, now time.Time, most int, purposes ...Purpose) (
 		Code, User, error)
-	// MissCode counts a wrong try that is none of the hash.
-	MissCode(ctx context.Context, code Code, most int) error
+	// SpendTry counts a try at what a code needs beside it, before anybody looks whether it is right; NotFound("code")
+	// after so many.
+	SpendTry(ctx context.Context, code Code, most int) error
 	// UseCode ends a code, has change alter its user, and saves them and the outcome, in one transaction. Sessions end
 	// as with UpdateUser, as if the code's session asked. NotFound("code") if it was used, its session has ended or
 	// its user is gone.

@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"cmp"
 	"context"
 	"net/mail"
 
@@ -144,14 +143,16 @@ func (u *Users) completeRegistration(ctx context.Context, code Code, password st
 	if err := u.Outbox.open(code, &chosen); err != nil {
 		return err
 	}
+	if err := u.Codes.SpendTry(context.WithoutCancel(ctx), code, codeTries); err != nil {
+		return err
+	}
 	network, account := widest(client.IPAddress), u.Throttle.account(chosen.Email)
 	match, _, err := u.Passwords.Verify(ctx, chosen.PasswordHash, password, "strangers", network, account)
 	if err != nil {
 		return err
 	}
 	if !match {
-		err := u.Codes.MissCode(context.WithoutCancel(ctx), code, codeTries)
-		return cmp.Or(err, errs.Invalid("password", "is not right"))
+		return errs.Invalid("password", "is not right")
 	}
 	now := Stamp(u.Now())
 	_, err = u.Codes.UseRegistration(ctx, code, now, User{

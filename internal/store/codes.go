@@ -75,11 +75,12 @@ func (s *Store) TryCode(
 		if err := s.dialect.locking(query, "update").Scan(ctx); err != nil {
 			return missing(err, "code")
 		}
-		if !now.Before(code.ExpiresAt) || !slices.Contains(purposes, code.Purpose) {
+		if !now.Before(code.ExpiresAt) || code.Tries >= int64(most) || !slices.Contains(purposes, code.Purpose) {
 			return noCode()
 		}
 		if right = subtle.ConstantTimeCompare(code.Hash, hash) == 1; !right {
-			return missCode(ctx, tx, code.ID, most)
+			_, err := tx.NewRaw("update codes set tries = tries + 1 where id = ?", code.ID).Exec(ctx)
+			return err
 		}
 		if code.UserID == nil {
 			return nil
@@ -95,18 +96,14 @@ func (s *Store) TryCode(
 	return identity.Code(code.codeColumns), user.user(), nil
 }
 
-// missCode counts a wrong try. The last one that there may be ends the code.
-func missCode(ctx context.Context, tx bun.Tx, id string, most int) error {
-	if _, err := tx.NewRaw("delete from codes where id = ? and tries >= ?", id, most-1).Exec(ctx); err != nil {
-		return err
-	}
-	_, err := tx.NewRaw("update codes set tries = tries + 1 where id = ?", id).Exec(ctx)
-	return err
-}
-
-// MissCode implements [identity.CodeStore].
-func (s *Store) MissCode(ctx context.Context, code identity.Code, most int) error {
-	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error { return missCode(ctx, tx, code.ID, most) })
+// SpendTry implements [identity.CodeStore].
+func (s *Store) SpendTry(ctx context.Context, code identity.Code, most int) error {
+	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var id string
+		err := tx.NewRaw("update codes set tries = tries + 1 where id = ? and tries < ? returning id", code.ID, most).
+			Scan(ctx, &id)
+		return missing(err, "code")
+	})
 }
 
 // useCode ends a code that is still there, so that of those who use it at the same time one does.

@@ -38,7 +38,9 @@ part('action').addEventListener('change', show)
 show()
 
 async function send(name, password) {
-  const text = part('code').value.toUpperCase().replaceAll(/[^A-Z2-7]/g, '')
+  const text = part('code')
+    .value.toUpperCase()
+    .replaceAll(/[^A-Z2-7]/g, '')
   const [path, body] =
     name === 'reset'
       ? ['password-resets', { passwordReset: { password } }]
@@ -53,7 +55,12 @@ async function send(name, password) {
   if (wait) return [false, `Try again in ${wait} seconds.`]
   const { errors } = await answer.json()
   if (errors.code) return [true, 'This code is not good any more. Ask for another one.']
-  return [false, Object.entries(errors).map(([field, messages]) => `${field} ${messages.join(', ')}`).join('; ')]
+  return [
+    false,
+    Object.entries(errors)
+      .map(([field, messages]) => `${field} ${messages.join(', ')}`)
+      .join('; '),
+  ]
 }
 
 part('form').addEventListener('submit', async (event) => {
