@@ -41,7 +41,8 @@ func TestMailCommand(t *testing.T) {
 		wantMatch(t, sh.run(t, "mail list"), "ID .*\n"+mail.ID+".* sent +1 +-\n")
 		wantMatch(t, sh.run(t, "mail list --unsent"), "ID [^\n]*\n")
 		wantWords(t, sh.run(t, "audit --action mail-retried"), "cli", "mail:"+mail.ID)
-		const unreachable = "serve --listen=0.0.0.0:0 --demo=false --mail-url=smtp://example.com --mail-from=a@example.com"
+		const unreachable = "serve --listen=0.0.0.0:0 --demo=false --mail-url=smtp://example.com " +
+			"--mail-from=a@example.com"
 		for command, words := range map[string]string{
 			"mail list --limit=0":                  "--limit must be at least 1",
 			"mail list --database=sqlite::memory:": "a database in memory",
