@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"crypto/md5"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"conduit/internal/blog"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -78,7 +80,12 @@ insert into users (username, username_key, email, email_key, password_hash, crea
 	select 'quiet' || n, 'quiet' || n, 'q' || n, 'q' || n, '', now(), now() from generate_series(1, 10000) as n;
 insert into articles (slug, title, description, body, tag_list, author_id, created_at, updated_at)
 	select 'old' || id, 't', 'd', 'b', '[]', id, timestamptz '2025-01-01', now()
-	  from users where username like 'quiet%' and id % 5 = 0;`
+	  from users where username like 'quiet%' and id % 5 = 0;
+insert into passkey_handles select id, decode(md5(id::text), 'hex') from users;
+insert into passkeys (id, user_id, credential_id, public_key, sign_count, backup_eligible, backed_up, transports,
+                      aaguid, name, created_at)
+	select id || 'x' || n, id, decode(md5(id || 'x' || n), 'hex'), '', 0, false, false, '', '', 'n', now()
+	  from users, generate_series(1, 20) as n where username like 'idle%';`
 
 // TestPagesUseIndexes runs the store's own statements over many articles and asks PostgreSQL how it went about them: no
 // page may read a table from end to end, or more rows than a page needs.
@@ -93,6 +100,8 @@ func TestPagesUseIndexes(t *testing.T) {
 		exec(t, conn, statement)
 	}
 	everybody, err := db.UserByEmail(ctx, "50@x")
+	must(t, err)
+	idle, err := db.UserByEmail(ctx, "i7")
 	must(t, err)
 	const deep, empty = true, "an empty page"
 	list := func(filter blog.ArticleFilter, far bool) func() error {
@@ -120,6 +129,18 @@ func TestPagesUseIndexes(t *testing.T) {
 	article := func(detail blog.Detail) func() error {
 		return func() error { _, err := db.ArticleBySlug(ctx, "slug77", 1, detail); return err }
 	}
+	passkeys := func() error {
+		_, has, err := db.Passkeys(ctx, idle.ID)
+		if err == nil && len(has) != identity.MostPasskeys {
+			err = errors.New(empty)
+		}
+		return err
+	}
+	passkey := func() error {
+		credential := md5.Sum(fmt.Appendf(nil, "%dx7", idle.ID))
+		_, _, _, err := db.PasskeyOwner(ctx, credential[:])
+		return err
+	}
 	type by = blog.ArticleFilter
 	for name, test := range map[string]struct {
 		run   func() error
@@ -142,6 +163,8 @@ func TestPagesUseIndexes(t *testing.T) {
 		"many comments, deep": {comments("slug5", 15_000), "comments_article_id", 50},
 		"tags":                {func() error { _, err := db.Tags(ctx, 300, 200); return err }, "tags_most_used", 600},
 		"profile":             {func() error { _, err := db.ProfileByUsername(ctx, "user7", 1); return err }, "", 50},
+		"passkeys":            {passkeys, "passkeys_user_id_created_at", 20},
+		"owner of a passkey":  {passkey, "passkeys_credential_id", 1},
 		// These read all that one person wrote, all that one person favours, and all whom one person follows.
 		"by tag and author":   {list(by{Tag: "tag7", Author: "user8"}, !deep), "", 600},
 		"by tag and favorite": {list(by{Tag: "tag6", FavoritedBy: "user1"}, !deep), "", 1500},
