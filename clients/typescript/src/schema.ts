@@ -1835,7 +1835,9 @@ export interface components {
             current: boolean;
             /**
              * @description The methods by which the user proved who they are (RFC 8176); more may come in time. `pwd`: a password.
-             *     `otp`: a code of an authenticator app. `recovery`: a recovery code. `mfa`: methods of more than one kind.
+             *     `otp`: a code of an authenticator app. `recovery`: a recovery code. `hwk`: a passkey that does not leave its
+             *     device. `swk`: one that may be on several. `user`: a device made sure that somebody is there. `mfa`: methods
+             *     of more than one kind.
              * @example [
              *       "pwd"
              *     ]
