@@ -47,8 +47,14 @@ func TestExamples(t *testing.T) {
 		}
 		ada.plays(t, "getSigningKeys", "getAuditEvents", "getAccounts", "getAccount")
 		ada.plays(t, "getAllSessions", "getAccountSessions", "deleteAccountSession", "deleteAccountSessions")
-
 		laptop.plays(t, "login", "createArticle", "exportCurrentUser")
+
+		jane.token = s.register(t, "jane")
+		tablet.token = jane.token
+		tablet.plays(t, "createPasskeyChallenge", "createPasskey")
+		tablet.plays(t, "createPasskeyLoginChallenge", "createPasskeySession")
+		tablet.plays(t, "updatePasskey", "getPasskeys", "deletePasskey")
+
 		phone.plays(t, "createSession")
 		laptop.plays(t, "deleteSession")
 		phone.plays(t, "createSession")
@@ -57,11 +63,6 @@ func TestExamples(t *testing.T) {
 		service.plays(t, "introspectToken", "revokeToken")
 		s.do(t, phone.request("getCurrentUser")).wantError(t, http.StatusUnauthorized, "token", "is invalid")
 		phone.plays(t, "createSession")
-		jane.token = s.register(t, "jane")
-		tablet.token = jane.token
-		tablet.plays(t, "createPasskeyChallenge", "createPasskey")
-		tablet.plays(t, "createPasskeyLoginChallenge", "createPasskeySession")
-		tablet.plays(t, "updatePasskey", "getPasskeys", "deletePasskey")
 		jane.plays(t, "getTags", "getArticle", "createArticleFavorite", "getArticles", "deleteArticleFavorite")
 		jane.plays(t, "createArticleComment", "getArticleComments", "deleteArticleComment")
 
@@ -81,11 +82,9 @@ func TestExamples(t *testing.T) {
 		if err := s.Sessions.WriteDownSeen(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		laptop.plays(t, "getSessions")
+		laptop.plays(t, "getSessions", "deleteArticle")
 		thief.plays(t, "getJwks", "getServerMetadata", "getStatusList")
-		ada.plays(t, "updateAccount", "deleteAccount", "rotateSigningKeys", "revokeSigningKey")
-		joe.registers(t, "joe")
-		joe.plays(t, "deleteCurrentUser")
+
 		laptop.plays(t, "enrolTotp")
 		shows := func(code string) { // the app of the secret does, in place of the example's code
 			p.found[code] = appCode(t, p.found["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"], s.clock.Now())
@@ -103,7 +102,7 @@ func TestExamples(t *testing.T) {
 		s.clock.Advance(30 * time.Second)
 		shows("418273")
 		laptop.plays(t, "createProof", "removeTotp")
-		laptop.plays(t, "deleteArticle")
+
 		for _, from := range []string{"requestEmailVerification", "requestPasswordReset"} {
 			laptop.plays(t, from)
 			to := map[string]string{
@@ -112,6 +111,9 @@ func TestExamples(t *testing.T) {
 			p.found[fmt.Sprint(operationCalled(to).parameters[0].Value.Example)] = s.sentCode(t)
 			laptop.plays(t, to)
 		}
+		ada.plays(t, "updateAccount", "deleteAccount", "rotateSigningKeys", "revokeSigningKey")
+		joe.registers(t, "joe")
+		joe.plays(t, "deleteCurrentUser")
 
 		for _, operation := range operations() {
 			if id := operation.OperationID; !slices.Contains(p.played, id) {
