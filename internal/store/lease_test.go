@@ -53,10 +53,10 @@ func TestEndingsByOthers(t *testing.T) {
 	t.Parallel()
 	for name, statements := range map[string]string{
 		"deleted by a session with another search_path": "set search_path = public; delete from here.sessions",
-		"truncated":                  "truncate here.sessions",
+		"truncated":                  "truncate here.sessions cascade",
 		"truncated with their users": "truncate here.users cascade",
 		"keys truncated":             "truncate here.signing_keys",
-		"dropped and restored": "set search_path = here; truncate sessions; drop table revocations cascade; " +
+		"dropped and restored": "set search_path = here; truncate sessions cascade; drop table revocations cascade; " +
 			createLog,
 	} {
 		t.Run(name, func(t *testing.T) {

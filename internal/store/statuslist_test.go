@@ -119,7 +119,7 @@ func TestEndingsPastTheStore(t *testing.T) {
 		must(t, storetest.Execute(t, url, "delete from sessions where id in ('P2', 'P3')"))
 		wantEnded(t, db, 1, 2, 3)
 		if strings.HasPrefix(url, "postgres") {
-			must(t, storetest.Execute(t, url, "truncate sessions"))
+			must(t, storetest.Execute(t, url, "truncate sessions cascade"))
 		} else {
 			must(t, storetest.Execute(t, url, "delete from sessions"))
 		}
