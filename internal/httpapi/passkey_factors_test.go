@@ -1,12 +1,14 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"conduit/api"
+	"conduit/internal/identity"
 )
 
 // challengeOf logs in by password, and returns what is still missing.
@@ -152,5 +154,37 @@ func TestAuditOfPasskeys(t *testing.T) {
 			strings.Contains(columns, passkey.CredentialId) || strings.Contains(columns, encoded(unknown.held[0].id)) {
 			t.Errorf("the audit log holds what was sent: %s", columns)
 		}
+	})
+}
+
+// TestPasskeyChangesAfterTheLogout: between the look at the session and the change any time may pass.
+func TestPasskeyChangesAfterTheLogout(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, phone := s.register(t, "jake"), newAuthenticator()
+		passkey := s.addPasskey(t, jake, "", phone)
+		other := s.loggedIn(t, "jake")
+		caller, err := s.Users.Authenticate(t.Context(), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := newAuthenticator().create(s.creationOptions(t, other)).(map[string]any)
+		response := made["response"].(map[string]any)
+		s.do(t, post("/api/users/logout", other)).want(t, 204, "")
+		for name, change := range map[string]func() error{
+			"adding": func() error {
+				return failure(s.Passkeys.Add(t.Context(), caller, "", identity.Attestation{
+					CredentialID: decodedBinary(made["id"].(string)),
+					ClientData:   decodedBinary(response["clientDataJSON"].(string)),
+					Object:       decodedBinary(response["attestationObject"].(string)),
+				}, identity.Client{}))
+			},
+			"renaming": func() error {
+				return failure(s.Passkeys.Rename(t.Context(), caller, passkey.Id, "x", identity.Client{}))
+			},
+			"removing": func() error { return s.Passkeys.Remove(t.Context(), caller, passkey.Id, identity.Client{}) },
+		} {
+			wantSame(t, name, identity.SessionOver().Error(), fmt.Sprint(change()))
+		}
+		wantSame(t, "passkeys", []api.Passkey{passkey}, s.passkeysOf(t, jake))
 	})
 }
