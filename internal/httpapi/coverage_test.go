@@ -173,7 +173,8 @@ func examples(response *openapi3.Response) map[string]any {
 }
 
 // goodCalls has the contract's own example of each operation that uses the database, with jake's tokens and those of a
-// resource server. What authenticators sign is for this server, and another session of his asks for it: none is remembered of the token's.
+// resource server. What authenticators sign is for this server, and another session of his asks for it: none is
+// remembered of the token's.
 func (s *server) goodCalls(t *testing.T, token, refreshToken, server string) (calls []call) {
 	phone, other := newAuthenticator(), s.loggedIn(t, "jake")
 	s.addPasskey(t, other, "", phone)

@@ -105,11 +105,11 @@ func Actions() []Action {
 	return []Action{
 		Registered, LoggedIn, LoginFailed, LoginThrottled, RegistrationRefused, RegistrationThrottled, LoggedOut,
 		SessionRevoked, SessionsRevoked, SessionEvicted, RefreshReused, UsernameChanged, PasswordChanged, EmailChanged,
-		ChangeRefused, ChangeThrottled, DataExported, EmailChangeRequested, EmailProved,
-		PasswordReset, ResetRequested, ResetThrottled, CodeRefused, CodeThrottled, MailRetried, AccountDeleted, AccountDisabled, AccountEnabled, RoleChanged,
-		KeyMade, KeyActivatedEarly, KeyRevoked, KeyResealed, AuditPruned, TokenRevoked, ClientAdded, ClientRotated,
-		ClientRemoved, ClientRefused, ClientThrottled, LoginChallenged, FactorAdded, FactorRemoved, FactorFailed,
-		FactorThrottled, RecoveryCodeUsed, RecoveryCodesMade, Proved, PasskeyAdded, PasskeyRenamed,
+		ChangeRefused, ChangeThrottled, DataExported, EmailChangeRequested, EmailProved, PasswordReset, ResetRequested,
+		ResetThrottled, CodeRefused, CodeThrottled, MailRetried, AccountDeleted, AccountDisabled, AccountEnabled,
+		RoleChanged, KeyMade, KeyActivatedEarly, KeyRevoked, KeyResealed, AuditPruned, TokenRevoked, ClientAdded,
+		ClientRotated, ClientRemoved, ClientRefused, ClientThrottled, LoginChallenged, FactorAdded, FactorRemoved,
+		FactorFailed, FactorThrottled, RecoveryCodeUsed, RecoveryCodesMade, Proved, PasskeyAdded, PasskeyRenamed,
 		PasskeyRemoved, PasskeyCountedBack,
 	}
 }

@@ -97,8 +97,8 @@ func (d dialect) pruning(ctx context.Context, tx bun.Tx, before time.Time) (end 
 // analyze returns the statement that has the database look at how much content there is.
 func (d dialect) analyze() string {
 	if d.postgres {
-		return "vacuum analyze users, articles, article_slugs, article_tags, article_totals, tags, favorites, comments, " +
-			"follows"
+		return "vacuum analyze users, articles, article_slugs, article_tags, article_totals, tags, favorites, " +
+			"comments, follows"
 	}
 	return "analyze"
 }

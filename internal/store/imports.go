@@ -31,7 +31,9 @@ func (s *Store) Import(ctx context.Context, fill func(*Import) error) error {
 	}
 	defer func() { _ = conn.Close() }() // goes back to the pool
 	err = conn.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		i := &Import{tx: tx, conn: conn, copy: s.dialect.postgres, ids: map[string]int64{}, since: map[int64]time.Time{}}
+		i := &Import{
+			tx: tx, conn: conn, copy: s.dialect.postgres, ids: map[string]int64{}, since: map[int64]time.Time{},
+		}
 		if !i.copy {
 			return fill(i)
 		}

@@ -35,8 +35,9 @@ func TestPagesByOffset(t *testing.T) {
 		}))
 		for name, filter := range map[string]blog.ArticleFilter{
 			"all": {}, "tag": {Tag: "all"}, "author": {Author: "anna"}, "favoured": {FavoritedBy: "ben"},
-			"tag and author": {Tag: "t1", Author: "anna"}, "all filters": {Tag: "t0", Author: "anna", FavoritedBy: "ben"},
-			"nobody": {Author: "nobody"},
+			"tag and author": {Tag: "t1", Author: "anna"},
+			"all filters":    {Tag: "t0", Author: "anna", FavoritedBy: "ben"},
+			"nobody":         {Author: "nobody"},
 		} {
 			whole, err := db.ListArticles(ctx, filter, blog.Page{Limit: 50}, 0)
 			must(t, err)

@@ -24,7 +24,7 @@ type userColumns struct {
 	Role                          identity.Role
 
 	SecondFactorAt *time.Time
-	EmailProvedAt *time.Time
+	EmailProvedAt  *time.Time
 }
 
 type userRow struct {
