@@ -258,8 +258,9 @@ func TestNoSecretsAreKept(t *testing.T) {
 // upkeep is what the server does from time to time, and wants it to succeed.
 func (s *server) upkeep(t *testing.T) identity.Upkeep {
 	return identity.Upkeep{
-		Sessions: s.Sessions, Throttle: s.Throttle, Users: s.Store, Audit: s.Store, Outbox: s.Outbox,
-		Codes: s.Store, Now: s.clock.Now, Swept: func(int) {}, Failed: func(err error) { t.Error(err) },
+		Sessions: s.Sessions, Throttle: s.Throttle, Passkeys: s.Passkeys, Users: s.Store, Factors: s.Store,
+		Audit: s.Store, Tags: s.Store, Outbox: s.Outbox, Codes: s.Store, Now: s.clock.Now,
+		Swept: func(int) {}, Failed: func(err error) { t.Error(err) },
 	}
 }
 

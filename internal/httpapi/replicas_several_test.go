@@ -105,7 +105,9 @@ func TestReplicaConflicts(t *testing.T) {
 				}
 			})
 		}
-		r.standby.Do(t, "select pg_wal_replay_resume()")
+		until(t, "replay goes on", func() bool { // the statement may be cancelled itself
+			return storetest.Execute(t, r.standby.URL, "select pg_wal_replay_resume()") == nil
+		})
 		reading.Wait()
 		return t.Failed() || r.replica.Reads(store.Conflict) > 0
 	})
