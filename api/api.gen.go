@@ -1480,6 +1480,63 @@ type LoginUserRequest struct {
 	User LoginUserInput `json:"user"`
 }
 
+// Mail What became of a message.
+type Mail struct {
+	// CreatedAt When it was written, in UTC.
+	//
+	// Example: 2026-02-18T04:11:56.637Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// Id The id of the message, which paths name it by.
+	//
+	// Example: PLCTFOHUUYX4LFC5XM3AWCJ4BE
+	Id string `json:"id"`
+
+	// Kind What it is about, in one word; more words may come in time. `verify`, `register` and `reset` have a code.
+	//
+	//
+	// Example: reset
+	Kind string `json:"kind"`
+
+	// Language The language.
+	//
+	// Example: en
+	Language string `json:"language"`
+
+	// Problem Why the last try failed; empty if none did.
+	//
+	// Example: the mail server answered 550 5.1.1
+	Problem string `json:"problem"`
+
+	// SentAt When the mail server took it, in UTC; null if it has not.
+	//
+	// Example: 2026-02-18T04:11:57.637Z
+	SentAt nullable.Nullable[Timestamp] `json:"sentAt"`
+
+	// State `waiting`, `sending`, `sent` or `failed`; `in doubt` when a server was stopped while it handed the message
+	// over, which then comes again.
+	//
+	//
+	// Example: failed
+	State string `json:"state"`
+
+	// Tries How often it was tried.
+	//
+	// Example: 1
+	Tries int32 `json:"tries"`
+
+	// UserId The id of the user whom it is about; null if that is found out when it is sent.
+	//
+	// Example: 1
+	UserId nullable.Nullable[int64] `json:"userId"`
+}
+
+// MailList Messages.
+type MailList struct {
+	// Mails The messages, the newest first.
+	Mails []Mail `json:"mails"`
+}
+
 // NewArticleInput What an article needs.
 type NewArticleInput struct {
 	// Body The text, usually Markdown. Stored as it is.
@@ -2521,6 +2578,9 @@ type ListIdInvalid = ErrorEnvelope
 // LoginInvalid What every error looks like.
 type LoginInvalid = ErrorEnvelope
 
+// MailNotFound What every error looks like.
+type MailNotFound = ErrorEnvelope
+
 // NewPasswordInvalid What every error looks like.
 type NewPasswordInvalid = ErrorEnvelope
 
@@ -2691,6 +2751,12 @@ type GetAuditEventsParams struct {
 
 // GetAuditEventsParamsActor defines parameters for GetAuditEvents.
 type GetAuditEventsParamsActor string
+
+// GetMailsParams defines parameters for GetMails.
+type GetMailsParams struct {
+	// Unsent Only those that were not sent.
+	Unsent *bool `form:"unsent,omitempty" json:"unsent,omitempty"`
+}
 
 // GetAllSessionsParams defines parameters for GetAllSessions.
 type GetAllSessionsParams struct {
@@ -2982,6 +3048,22 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /admin/keys/{keyId} (the `RevokeSigningKey` operationId).
 	RevokeSigningKey(ctx context.Context, keyId string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMails List messages
+	//
+	// Lists the newest 100 messages of the last seven days, the newest first. Whom a message goes to and what it says
+	// is not shown: the server itself reads it only when it sends.
+	//
+	// Corresponds with GET /admin/mails (the `GetMails` operationId).
+	GetMails(ctx context.Context, params *GetMailsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryMail Send a message again
+	//
+	// Makes a message due again that has failed, as if it had never been tried. A message that comes too late to be of
+	// use is not found.
+	//
+	// Corresponds with POST /admin/mails/{mailId}/retry (the `RetryMail` operationId).
+	RetryMail(ctx context.Context, mailId string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAllSessions List the sessions of everybody
 	//
@@ -3986,6 +4068,42 @@ func (c *Client) RotateSigningKeys(ctx context.Context, body RotateSigningKeysJS
 // Corresponds with DELETE /admin/keys/{keyId} (the `RevokeSigningKey` operationId).
 func (c *Client) RevokeSigningKey(ctx context.Context, keyId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeSigningKeyRequest(c.Server, keyId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMails List messages
+//
+// Lists the newest 100 messages of the last seven days, the newest first. Whom a message goes to and what it says
+// is not shown: the server itself reads it only when it sends.
+//
+// Corresponds with GET /admin/mails (the `GetMails` operationId).
+func (c *Client) GetMails(ctx context.Context, params *GetMailsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMailsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryMail Send a message again
+//
+// Makes a message due again that has failed, as if it had never been tried. A message that comes too late to be of
+// use is not found.
+//
+// Corresponds with POST /admin/mails/{mailId}/retry (the `RetryMail` operationId).
+func (c *Client) RetryMail(ctx context.Context, mailId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryMailRequest(c.Server, mailId)
 	if err != nil {
 		return nil, err
 	}
@@ -5956,6 +6074,94 @@ func NewRevokeSigningKeyRequest(server string, keyId string) (*http.Request, err
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMailsRequest constructs an http.Request for the GetMails method
+func NewGetMailsRequest(server string, params *GetMailsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/mails")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Unsent != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "unsent", *params.Unsent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRetryMailRequest constructs an http.Request for the RetryMail method
+func NewRetryMailRequest(server string, mailId string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "mailId", mailId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/admin/mails/%s/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -8383,6 +8589,26 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /admin/keys/{keyId} (the `RevokeSigningKey` operationId).
 	RevokeSigningKeyWithResponse(ctx context.Context, keyId string, reqEditors ...RequestEditorFn) (*RevokeSigningKeyResponse, error)
 
+	// GetMailsWithResponse List messages
+	//
+	// Lists the newest 100 messages of the last seven days, the newest first. Whom a message goes to and what it says
+	// is not shown: the server itself reads it only when it sends.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /admin/mails (the `GetMails` operationId).
+	GetMailsWithResponse(ctx context.Context, params *GetMailsParams, reqEditors ...RequestEditorFn) (*GetMailsResponse, error)
+
+	// RetryMailWithResponse Send a message again
+	//
+	// Makes a message due again that has failed, as if it had never been tried. A message that comes too late to be of
+	// use is not found.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /admin/mails/{mailId}/retry (the `RetryMail` operationId).
+	RetryMailWithResponse(ctx context.Context, mailId string, reqEditors ...RequestEditorFn) (*RetryMailResponse, error)
+
 	// GetAllSessionsWithResponse List the sessions of everybody
 	//
 	// Lists the sessions of all users that are not over, user by user.
@@ -9856,6 +10082,186 @@ func (r RevokeSigningKeyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevokeSigningKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMailsResponse401Headers the declared response headers of an HTTP 401 response for GetMails
+type GetMailsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// GetMailsResponse503Headers the declared response headers of an HTTP 503 response for GetMails
+type GetMailsResponse503Headers struct {
+	RetryAfter int32
+}
+
+type GetMailsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MailList
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *RoleForbidden
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetMailsResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetMailsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMailsResponse) GetJSON200() *MailList {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r GetMailsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetMailsResponse) GetJSON403() *RoleForbidden {
+	return r.JSON403
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r GetMailsResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetMailsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetMailsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMailsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMailsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMailsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMailsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryMailResponse401Headers the declared response headers of an HTTP 401 response for RetryMail
+type RetryMailResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RetryMailResponse503Headers the declared response headers of an HTTP 503 response for RetryMail
+type RetryMailResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RetryMailResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *RoleForbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *MailNotFound
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetryMailResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetryMailResponse503Headers
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r RetryMailResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r RetryMailResponse) GetJSON403() *RoleForbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r RetryMailResponse) GetJSON404() *MailNotFound {
+	return r.JSON404
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r RetryMailResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RetryMailResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RetryMailResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryMailResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryMailResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryMailResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryMailResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -16065,6 +16471,38 @@ func (c *ClientWithResponses) RevokeSigningKeyWithResponse(ctx context.Context, 
 	return ParseRevokeSigningKeyResponse(rsp)
 }
 
+// GetMailsWithResponse List messages
+//
+// Lists the newest 100 messages of the last seven days, the newest first. Whom a message goes to and what it says
+// is not shown: the server itself reads it only when it sends.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /admin/mails (the `GetMails` operationId).
+func (c *ClientWithResponses) GetMailsWithResponse(ctx context.Context, params *GetMailsParams, reqEditors ...RequestEditorFn) (*GetMailsResponse, error) {
+	rsp, err := c.GetMails(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMailsResponse(rsp)
+}
+
+// RetryMailWithResponse Send a message again
+//
+// Makes a message due again that has failed, as if it had never been tried. A message that comes too late to be of
+// use is not found.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /admin/mails/{mailId}/retry (the `RetryMail` operationId).
+func (c *ClientWithResponses) RetryMailWithResponse(ctx context.Context, mailId string, reqEditors ...RequestEditorFn) (*RetryMailResponse, error) {
+	rsp, err := c.RetryMail(ctx, mailId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryMailResponse(rsp)
+}
+
 // GetAllSessionsWithResponse List the sessions of everybody
 //
 // Lists the sessions of all users that are not over, user by user.
@@ -17989,6 +18427,177 @@ func ParseRevokeSigningKeyResponse(rsp *http.Response) (*RevokeSigningKeyRespons
 		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers RevokeSigningKeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMailsResponse parses an HTTP response from a GetMailsWithResponse call
+func ParseGetMailsResponse(rsp *http.Response) (*GetMailsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMailsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MailList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest RoleForbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetMailsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetMailsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryMailResponse parses an HTTP response from a RetryMailWithResponse call
+func ParseRetryMailResponse(rsp *http.Response) (*RetryMailResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryMailResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest RoleForbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest MailNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RetryMailResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetryMailResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -24012,6 +24621,12 @@ type ServerInterface interface {
 	// RevokeSigningKey Revoke a signing key
 	// (DELETE /admin/keys/{keyId})
 	RevokeSigningKey(w http.ResponseWriter, r *http.Request, keyId string)
+	// GetMails List messages
+	// (GET /admin/mails)
+	GetMails(w http.ResponseWriter, r *http.Request, params GetMailsParams)
+	// RetryMail Send a message again
+	// (POST /admin/mails/{mailId}/retry)
+	RetryMail(w http.ResponseWriter, r *http.Request, mailId string)
 	// GetAllSessions List the sessions of everybody
 	// (GET /admin/sessions)
 	GetAllSessions(w http.ResponseWriter, r *http.Request, params GetAllSessionsParams)
@@ -24388,6 +25003,65 @@ func (siw *ServerInterfaceWrapper) RevokeSigningKey(w http.ResponseWriter, r *ht
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RevokeSigningKey(w, r, keyId)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetMails operation middleware
+func (siw *ServerInterfaceWrapper) GetMails(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMailsParams
+
+	// ------------- Optional query parameter "unsent" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "unsent", r.URL.Query(), &params.Unsent, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "unsent"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "unsent", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetMails(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RetryMail operation middleware
+func (siw *ServerInterfaceWrapper) RetryMail(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "mailId" -------------
+	var mailId string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mailId", r.PathValue("mailId"), &mailId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "mailId", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RetryMail(w, r, mailId)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -25856,6 +26530,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/admin/keys", wrapper.GetSigningKeys)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/admin/keys", wrapper.RotateSigningKeys)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/admin/keys/{keyId}", wrapper.RevokeSigningKey)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/admin/mails", wrapper.GetMails)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/admin/mails/{mailId}/retry", wrapper.RetryMail)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/admin/sessions", wrapper.GetAllSessions)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/admin/sessions/{sessionId}", wrapper.DeleteAccountSession)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/admin/users", wrapper.GetAccounts)
@@ -26028,6 +26704,8 @@ type LastAdminJSONResponse ErrorEnvelope
 type ListIdInvalidJSONResponse ErrorEnvelope
 
 type LoginInvalidJSONResponse ErrorEnvelope
+
+type MailNotFoundJSONResponse ErrorEnvelope
 
 type NewPasswordInvalidJSONResponse ErrorEnvelope
 
@@ -26806,6 +27484,202 @@ func (response RevokeSigningKey500JSONResponse) VisitRevokeSigningKeyResponse(w 
 type RevokeSigningKey503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response RevokeSigningKey503JSONResponse) VisitRevokeSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMailsRequestObject struct {
+	Params GetMailsParams
+}
+
+type GetMailsResponseObject interface {
+	VisitGetMailsResponse(w http.ResponseWriter) error
+}
+
+type GetMails200JSONResponse MailList
+
+func (response GetMails200JSONResponse) VisitGetMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMails401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetMails401JSONResponse) VisitGetMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMails403JSONResponse struct{ RoleForbiddenJSONResponse }
+
+func (response GetMails403JSONResponse) VisitGetMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMails422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response GetMails422JSONResponse) VisitGetMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMails500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetMails500JSONResponse) VisitGetMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMails503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetMails503JSONResponse) VisitGetMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMailRequestObject struct {
+	MailId string `json:"mailId"`
+}
+
+type RetryMailResponseObject interface {
+	VisitRetryMailResponse(w http.ResponseWriter) error
+}
+
+type RetryMail204Response struct {
+}
+
+func (response RetryMail204Response) VisitRetryMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RetryMail401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RetryMail401JSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail403JSONResponse struct{ RoleForbiddenJSONResponse }
+
+func (response RetryMail403JSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail404JSONResponse struct{ MailNotFoundJSONResponse }
+
+func (response RetryMail404JSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response RetryMail422JSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RetryMail500JSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RetryMail503JSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -33762,6 +34636,12 @@ type StrictServerInterface interface {
 	// RevokeSigningKey Revoke a signing key
 	// (DELETE /admin/keys/{keyId})
 	RevokeSigningKey(ctx context.Context, request RevokeSigningKeyRequestObject) (RevokeSigningKeyResponseObject, error)
+	// GetMails List messages
+	// (GET /admin/mails)
+	GetMails(ctx context.Context, request GetMailsRequestObject) (GetMailsResponseObject, error)
+	// RetryMail Send a message again
+	// (POST /admin/mails/{mailId}/retry)
+	RetryMail(ctx context.Context, request RetryMailRequestObject) (RetryMailResponseObject, error)
 	// GetAllSessions List the sessions of everybody
 	// (GET /admin/sessions)
 	GetAllSessions(ctx context.Context, request GetAllSessionsRequestObject) (GetAllSessionsResponseObject, error)
@@ -34119,6 +34999,58 @@ func (sh *strictHandler) RevokeSigningKey(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RevokeSigningKeyResponseObject); ok {
 		if err := validResponse.VisitRevokeSigningKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetMails operation middleware
+func (sh *strictHandler) GetMails(w http.ResponseWriter, r *http.Request, params GetMailsParams) {
+	var request GetMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMails(ctx, request.(GetMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMails")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetMailsResponseObject); ok {
+		if err := validResponse.VisitGetMailsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RetryMail operation middleware
+func (sh *strictHandler) RetryMail(w http.ResponseWriter, r *http.Request, mailId string) {
+	var request RetryMailRequestObject
+
+	request.MailId = mailId
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryMail(ctx, request.(RetryMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryMail")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RetryMailResponseObject); ok {
+		if err := validResponse.VisitRetryMailResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,12 +19,14 @@ func mailCommand() *cobra.Command {
 and what it says is not shown: the database has that only sealed.`,
 	}
 	s.shareWith(command.PersistentFlags(), "database", "database-file")
+	var w who
+	w.define(command.PersistentFlags())
 	var unsent bool
 	var limit int
 	list := &cobra.Command{
 		Use: "list", Short: "List messages, the newest first",
-		RunE: s.onMail(func(cmd *cobra.Command, db *store.Store, _ []string) error {
-			found, err := db.Mails(cmd.Context(), unsent, limit)
+		RunE: s.onMail(&w, func(cmd *cobra.Command, mails *identity.Mails, by identity.Authority, _ []string) error {
+			found, err := mails.List(cmd.Context(), by, unsent, limit)
 			if err != nil {
 				return err
 			}
@@ -42,28 +43,33 @@ and what it says is not shown: the database has that only sealed.`,
 	list.Flags().IntVar(&limit, "limit", 100, "show this many")
 	command.AddCommand(list, &cobra.Command{
 		Use: "retry ID", Short: "Send a message again that has failed",
-		RunE: s.onMail(func(cmd *cobra.Command, db *store.Store, args []string) error {
-			id, now := strings.ToValidUTF8(args[0], ""), time.Now()
-			err := db.RetryMail(cmd.Context(), id, identity.Stamp(now), identity.Event{
-				At: identity.Stamp(now), Actor: identity.ActorCLI, Action: identity.MailRetried, Target: "mail:" + id,
-			})
+		RunE: s.onMail(&w, func(cmd *cobra.Command, mails *identity.Mails, by identity.Authority, args []string) error {
+			err := mails.Retry(cmd.Context(), by, args[0])
 			if isNotFound(err) {
-				return fmt.Errorf("there is no message %q that failed and can still be sent; see conduit mail list", id)
+				return fmt.Errorf("there is no message %q that failed and can still be sent; see conduit mail list",
+					args[0])
 			}
-			return saying(cmd, err, "%s is due again", id)
+			return saying(cmd, err, "%s is due again", args[0])
 		}),
 	})
 	return command
 }
 
 // onMail returns a command on the messages of a database.
-func (s *settings) onMail(action func(*cobra.Command, *store.Store, []string) error,
+func (s *settings) onMail(
+	w *who, action func(*cobra.Command, *identity.Mails, identity.Authority, []string) error,
 ) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := s.notInMemory(); err != nil {
 			return err
 		}
-		return s.withDatabase(cmd, func(db *store.Store) error { return action(cmd, db, args) })
+		by, err := w.authority()
+		if err != nil {
+			return err
+		}
+		return s.withDatabase(cmd, func(db *store.Store) error {
+			return action(cmd, &identity.Mails{Store: db, Now: time.Now}, by, args)
+		})
 	}
 }
 

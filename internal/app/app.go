@@ -39,6 +39,7 @@ type App struct {
 
 	ResourceServers *identity.ResourceServers
 	Outbox          *identity.Outbox
+	Mails           *identity.Mails
 
 	HTTP httpapi.Config // what the handler is made of
 
@@ -273,6 +274,7 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	config.Users, config.Sessions, config.Passkeys, config.Keys = a.Users, a.Sessions, a.Passkeys, a.Keys
 	config.ResourceServers = a.ResourceServers
 	config.Accounts = a.Accounts
+	config.Mails = a.Mails
 	config.Exports = identity.NewExports(db, a.Users, o.Now, newID)
 	config.SigningKeys = &identity.Keys{Ring: SigningKeys{a.Keys, db}, Now: o.Now}
 	if lists := httpapi.StatusLists(o.HTTP.Public, o.Issuer); lists != "" {

@@ -77,6 +77,7 @@ func (a *App) openMail(root []byte, newID func() string) error {
 	a.Outbox.Now, a.Outbox.Tried, a.Outbox.Fails = o.Now, a.figures.MailTried, a.mailFailed
 	a.Outbox.Link = func(action, code string) string { return o.Mail.link(public, action, code) }
 	a.Users.Outbox = a.Outbox
+	a.Mails = &identity.Mails{Store: a.Store, Wake: a.Outbox.Wake, Now: o.Now}
 	return nil
 }
 

@@ -348,6 +348,9 @@ func checkParameter(parameter *openapi3.Parameter, text string) errs.Fields {
 		}
 		value = number
 	}
+	if schema.Type.Is(openapi3.TypeBoolean) && (text == "true" || text == "false") {
+		value = text == "true"
+	}
 	if err := schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
 		return problems(err, parameter.Name)
 	}

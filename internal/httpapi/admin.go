@@ -164,3 +164,32 @@ func (h *handlers) RevokeSigningKey(
 	}
 	return api.RevokeSigningKey204Response{}, nil
 }
+
+// mostMailsShown is how many messages a list has at most.
+const mostMailsShown = 100
+
+// GetMails implements GET /admin/mails.
+func (h *handlers) GetMails(
+	ctx context.Context, request api.GetMailsRequestObject,
+) (api.GetMailsResponseObject, error) {
+	unsent := request.Params.Unsent != nil && *request.Params.Unsent
+	mails, err := h.Mails.List(ctx, authorityOf(ctx), unsent, mostMailsShown)
+	if err != nil {
+		return nil, err
+	}
+	list := api.MailList{Mails: make([]api.Mail, len(mails))}
+	for i, mail := range mails {
+		list.Mails[i] = mailShown(mail, h.Now())
+	}
+	return api.GetMails200JSONResponse(list), nil
+}
+
+// RetryMail implements POST /admin/mails/{mailId}/retry.
+func (h *handlers) RetryMail(
+	ctx context.Context, request api.RetryMailRequestObject,
+) (api.RetryMailResponseObject, error) {
+	if err := h.Mails.Retry(ctx, authorityOf(ctx), request.MailId); err != nil {
+		return nil, err
+	}
+	return api.RetryMail204Response{}, nil
+}

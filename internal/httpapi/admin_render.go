@@ -161,3 +161,16 @@ func readSessionCursor(cursor string) (position identity.SessionPosition, ok boo
 	printable := !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
 	return identity.SessionPosition{UserID: place.ID, CreatedAt: place.CreatedAt, ID: id}, ok && printable
 }
+
+func mailShown(mail identity.Mail, now time.Time) api.Mail {
+	shown := api.Mail{
+		Id: mail.ID, Kind: string(mail.Kind), Language: mail.Language, State: string(mail.State(now)),
+		Tries: int32(mail.Tries), Problem: mail.Problem, //nolint:gosec // it is given up after a few
+		CreatedAt: api.Timestamp(mail.CreatedAt), SentAt: orNever(mail.SentAt),
+		UserId: nullable.NewNullNullable[int64](),
+	}
+	if mail.UserID != nil {
+		shown.UserId.Set(*mail.UserID)
+	}
+	return shown
+}

@@ -24,6 +24,7 @@ type Config struct {
 	Sessions *identity.Sessions
 	Accounts *identity.Accounts
 	Exports  *identity.Exports
+	Mails    *identity.Mails
 	Passkeys *identity.Passkeys
 
 	ResourceServers *identity.ResourceServers

@@ -10,12 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-smtp"
 	"github.com/google/go-cmp/cmp"
 
 	contract "conduit"
 	"conduit/api"
 	"conduit/internal/app"
 	"conduit/internal/identity"
+	"conduit/internal/mail/mailtest"
 )
 
 // unknowable are the members whose text no example can foretell: tokens, the ids of sessions, keys, and codes. All else
@@ -104,7 +106,12 @@ func TestExamples(t *testing.T) {
 		laptop.plays(t, "createProof", "removeTotp")
 
 		for _, from := range []string{"requestEmailVerification", "requestPasswordReset"} {
+			s.clock.Advance(time.Second)
 			laptop.plays(t, from)
+			if from == "requestPasswordReset" {
+				s.fails(t)
+				ada.plays(t, "getMails", "retryMail")
+			}
 			to := map[string]string{
 				"requestEmailVerification": "confirmEmail", "requestPasswordReset": "resetPassword",
 			}[from]
@@ -339,4 +346,16 @@ func operationCalled(id string) documentedOperation {
 func lineOf(operationID string) int {
 	before, _, _ := strings.Cut(string(contract.Document), "operationId: "+operationID+"\n")
 	return strings.Count(before, "\n") + 1
+}
+
+// fails has another instance send what is due, to a mail server that refuses it for good.
+func (s *server) fails(t *testing.T) {
+	t.Helper()
+	post := mailtest.New(t, mailtest.Options{})
+	post.Decide(func(string) error {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
+	}, nil)
+	newServerOn(t, s.Store, func(o *app.Options) {
+		o.Mail.URL, o.Mail.From, o.Now = post.URL(), "Conduit <no-reply@conduit.example>", s.clock.Now
+	}).sends(t)
 }

@@ -245,9 +245,7 @@ func TestMailIsTriedAgain(t *testing.T) {
 
 		post.Decide(nil, nil)
 		retry := func(id string) error {
-			return s.Store.RetryMail(t.Context(), id, s.clock.Now(), identity.Event{
-				At: s.clock.Now(), Actor: identity.ActorCLI, Action: identity.MailRetried, Target: "mail:" + id,
-			})
+			return s.Mails.Retry(t.Context(), operator, id)
 		}
 		if err := retry(failed.ID); err != nil {
 			t.Fatal(err)

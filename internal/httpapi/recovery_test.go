@@ -185,9 +185,7 @@ func TestResetThatIsRetried(t *testing.T) {
 		post.Decide(nil, nil)
 		s.clock.Advance(20 * time.Minute)
 		retry := func() error {
-			return s.Store.RetryMail(t.Context(), failed.ID, s.clock.Now(), identity.Event{
-				At: s.clock.Now(), Actor: identity.ActorCLI, Action: identity.MailRetried, Target: "mail:" + failed.ID,
-			})
+			return s.Mails.Retry(t.Context(), operator, failed.ID)
 		}
 		if err := retry(); err != nil {
 			t.Fatal(err)

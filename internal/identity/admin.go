@@ -2,8 +2,10 @@ package identity
 
 import (
 	"cmp"
+	"context"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"conduit/internal/errs"
 )
@@ -119,3 +121,35 @@ func pageLimit(asked int) int { return min(cmp.Or(asked, pageOfAdmin), MostPageO
 // MostLookedAt is how many rows are looked at for a page of what a search or a filter finds. So a search costs no more
 // in a large table. A page that finds little in them leads to the next all the same.
 const MostLookedAt = 10_000
+
+// Mails is for admins and operators, who see what became of messages and have failed ones sent again. Whom a message
+// goes to and what it says they do not see.
+type Mails struct {
+	Store MailStore
+	Wake  func() // says that a message is due
+	Now   func() time.Time
+}
+
+// List returns up to limit messages, the newest first: all, or those that were not sent.
+func (m *Mails) List(ctx context.Context, by Authority, unsent bool, limit int) ([]Mail, error) {
+	if err := by.allowed(); err != nil {
+		return nil, err
+	}
+	return m.Store.Mails(ctx, unsent, limit)
+}
+
+// Retry makes a message due again that has failed; NotFound("message") if none with this id has, or if it is too late.
+func (m *Mails) Retry(ctx context.Context, by Authority, id string) error {
+	if err := by.allowed(); err != nil {
+		return err
+	}
+	if !utf8.ValidString(id) {
+		return errs.NotFound("message")
+	}
+	now := Stamp(m.Now())
+	err := m.Store.RetryMail(ctx, by.over(0), id, now, by.event(now, MailRetried, "mail:"+id))
+	if err == nil && m.Wake != nil {
+		m.Wake()
+	}
+	return err
+}

@@ -95,7 +95,7 @@ type MailStore interface {
 	Mails(ctx context.Context, unsent bool, limit int) ([]Mail, error)
 	// RetryMail makes a message that failed due again, as if it had never been tried, and records the event; NotFound
 	// if it did not fail or is of no use by now.
-	RetryMail(ctx context.Context, id string, now time.Time, happened Event) error
+	RetryMail(ctx context.Context, by Session, id string, now time.Time, happened Event) error
 	// SweepMail takes the texts of up to limit messages that are of no use by now, and removes up to limit messages
 	// that are older than before. It returns the larger of the two numbers.
 	SweepMail(ctx context.Context, now, before time.Time, limit int) (int, error)

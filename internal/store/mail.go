@@ -124,7 +124,7 @@ func (s *Store) HandMail(
     where id = ? and claim = ? and `+toSend+`
 returning id`, now, until, sql.NullInt64{Int64: handing.UserID, Valid: handing.UserID != 0}, mail.ID, mail.Claim).
 			Scan(ctx, &id)
-		return missing(err, "mail")
+		return missing(err, "message")
 	}), handing.Events...)
 	return handed, err
 }
@@ -218,8 +218,13 @@ func (s *Store) Mails(ctx context.Context, unsent bool, limit int) ([]identity.M
 }
 
 // RetryMail implements [identity.MailStore].
-func (s *Store) RetryMail(ctx context.Context, id string, now time.Time, happened identity.Event) error {
+func (s *Store) RetryMail(
+	ctx context.Context, by identity.Session, id string, now time.Time, happened identity.Event,
+) error {
 	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.authorize(ctx, tx, by); err != nil {
+			return err
+		}
 		var found string
 		err := tx.NewRaw(`
    update mails set failed_at = null, handed_at = null, due_at = ?, tries = 0

@@ -1076,6 +1076,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/mails": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List messages
+         * @description Lists the newest 100 messages of the last seven days, the newest first. Whom a message goes to and what it says
+         *     is not shown: the server itself reads it only when it sends.
+         */
+        get: operations["getMails"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/mails/{mailId}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a message.
+                 * @example PLCTFOHUUYX4LFC5XM3AWCJ4BE
+                 */
+                mailId: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a message again
+         * @description Makes a message due again that has failed, as if it had never been tried. A message that comes too late to be of
+         *     use is not found.
+         */
+        post: operations["retryMail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/keys": {
         parameters: {
             query?: never;
@@ -2835,6 +2883,63 @@ export interface components {
              */
             count: number;
         };
+        /** @description Messages. */
+        MailList: {
+            /** @description The messages, the newest first. */
+            mails: components["schemas"]["Mail"][];
+        };
+        /** @description What became of a message. */
+        Mail: {
+            /**
+             * @description The id of the message, which paths name it by.
+             * @example PLCTFOHUUYX4LFC5XM3AWCJ4BE
+             */
+            id: string;
+            /**
+             * @description What it is about, in one word; more words may come in time. `verify`, `register` and `reset` have a code.
+             * @example reset
+             */
+            kind: string;
+            /**
+             * @description The id of the user whom it is about; null if that is found out when it is sent.
+             * @example 1
+             */
+            userId: number | null;
+            /**
+             * @description The language.
+             * @example en
+             */
+            language: string;
+            /**
+             * @description `waiting`, `sending`, `sent` or `failed`; `in doubt` when a server was stopped while it handed the message
+             *     over, which then comes again.
+             * @example failed
+             */
+            state: string;
+            /**
+             * Format: int32
+             * @description How often it was tried.
+             * @example 1
+             */
+            tries: number;
+            /**
+             * @description Why the last try failed; empty if none did.
+             * @example the mail server answered 550 5.1.1
+             */
+            problem: string;
+            /**
+             * Format: date-time
+             * @description When it was written, in UTC.
+             * @example 2026-02-18T04:11:56.637Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When the mail server took it, in UTC; null if it has not.
+             * @example 2026-02-18T04:11:57.637Z
+             */
+            sentAt: string | null;
+        };
         /** @description The keys that sign tokens. */
         SigningKeyList: {
             /** @description The keys, in the order in which they sign. */
@@ -4266,6 +4371,24 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description There is no message with that id that has failed and is still of use. */
+        MailNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "message": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description There is no signing key with that id. */
         KeyNotFound: {
             headers: {
@@ -4773,6 +4896,8 @@ export type AccountSessionList = components['schemas']['AccountSessionList'];
 export type AccountSession = components['schemas']['AccountSession'];
 export type AuditEventList = components['schemas']['AuditEventList'];
 export type AuditEvent = components['schemas']['AuditEvent'];
+export type MailList = components['schemas']['MailList'];
+export type Mail = components['schemas']['Mail'];
 export type SigningKeyList = components['schemas']['SigningKeyList'];
 export type SigningKeyEnvelope = components['schemas']['SigningKeyEnvelope'];
 export type SigningKey = components['schemas']['SigningKey'];
@@ -4855,6 +4980,7 @@ export type ResponseLastAdmin = components['responses']['LastAdmin'];
 export type ResponseOwnAccount = components['responses']['OwnAccount'];
 export type ResponseAccountNotFound = components['responses']['AccountNotFound'];
 export type ResponseNoSuchSession = components['responses']['NoSuchSession'];
+export type ResponseMailNotFound = components['responses']['MailNotFound'];
 export type ResponseKeyNotFound = components['responses']['KeyNotFound'];
 export type ResponseAccountChangeInvalid = components['responses']['AccountChangeInvalid'];
 export type ResponseAuditFilterInvalid = components['responses']['AuditFilterInvalid'];
@@ -7268,8 +7394,8 @@ export interface operations {
                      *         "email": "jake@example.com",
                      *         "role": "user",
                      *         "createdAt": "2026-02-18T03:22:56.637Z",
-                     *         "updatedAt": "2026-02-18T04:08:56.637Z",
-                     *         "disabledAt": "2026-02-18T04:08:56.637Z",
+                     *         "updatedAt": "2026-02-18T04:11:58.638Z",
+                     *         "disabledAt": "2026-02-18T04:11:58.637Z",
                      *         "articlesCount": 0
                      *       }
                      *     }
@@ -7637,6 +7763,95 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getMails: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those that were not sent.
+                 * @example true
+                 */
+                unsent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The messages. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "mails": [
+                     *         {
+                     *           "id": "PLCTFOHUUYX4LFC5XM3AWCJ4BE",
+                     *           "kind": "reset",
+                     *           "userId": 1,
+                     *           "language": "en",
+                     *           "state": "failed",
+                     *           "tries": 1,
+                     *           "problem": "the mail server answered 550 5.1.1",
+                     *           "createdAt": "2026-02-18T04:11:58.637Z",
+                     *           "sentAt": null
+                     *         },
+                     *         {
+                     *           "id": "QDMUGPIIVVZ5MGD6YN4BXDK5CF",
+                     *           "kind": "verify",
+                     *           "userId": 1,
+                     *           "language": "en",
+                     *           "state": "sent",
+                     *           "tries": 1,
+                     *           "problem": "",
+                     *           "createdAt": "2026-02-18T04:11:57.637Z",
+                     *           "sentAt": "2026-02-18T04:11:57.637Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MailList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    retryMail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of a message.
+                 * @example PLCTFOHUUYX4LFC5XM3AWCJ4BE
+                 */
+                mailId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message is due. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["RoleForbidden"];
+            404: components["responses"]["MailNotFound"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getSigningKeys: {
         parameters: {
             query?: never;
@@ -7708,8 +7923,8 @@ export interface operations {
                      *         "kid": "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
                      *         "algorithm": "EdDSA",
                      *         "state": "next",
-                     *         "createdAt": "2026-02-18T04:08:56.637Z",
-                     *         "activeAt": "2026-02-18T04:19:56.637Z",
+                     *         "createdAt": "2026-02-18T04:11:58.637Z",
+                     *         "activeAt": "2026-02-18T04:22:58.637Z",
                      *         "endsAt": null
                      *       }
                      *     }
