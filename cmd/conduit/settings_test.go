@@ -17,7 +17,10 @@ func TestSettingsAreAsDocumented(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (.*?) ?\\|").FindAllStringSubmatch(page, -1) {
 		documented[row[1]] = row[2]
 	}
-	inWords := map[string]string{"demo": "for `conduit.db`", "issuer": "the public URL, else `conduit`"}
+	inWords := map[string]string{
+		"demo": "for `conduit.db`", "issuer": "the public URL, else `conduit`",
+		"passkey-rp-id": "the host of the public URL, or `localhost`",
+	}
 	serveCommand(nil).Flags().VisitAll(func(flag *pflag.Flag) {
 		named := "CONDUIT_" + strings.ReplaceAll(strings.ToUpper(flag.Name), "-", "_")
 		if !regexp.MustCompile(`(?m)^ +--` + flag.Name + `[ \[].*\(` + named + `\)`).MatchString(help) {
