@@ -188,3 +188,18 @@ func TestPasskeyChangesAfterTheLogout(t *testing.T) {
 		wantSame(t, "passkeys", []api.Passkey{passkey}, s.passkeysOf(t, jake))
 	})
 }
+
+// TestSessionsStayWithTheirPasskey: whoever has somebody's device does not stay logged in by removing another passkey
+// with it.
+func TestSessionsStayWithTheirPasskey(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, phone, laptop := s.register(t, "jake"), newAuthenticator(), newAuthenticator()
+		lost := s.addPasskey(t, jake, "phone", phone)
+		other := s.addPasskey(t, jake, "laptop", laptop)
+		thief := s.passkeyLogin(t, phone).AccessToken
+		s.do(t, del("/api/user/passkeys/"+other.Id, thief)).want(t, 204, "")
+		s.do(t, get("/api/user", thief)).want(t, 200, "")
+		s.do(t, del("/api/user/passkeys/"+lost.Id, jake)).want(t, 204, "")
+		s.do(t, get("/api/user", thief)).wantError(t, 401, "token", "is invalid")
+	})
+}

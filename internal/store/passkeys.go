@@ -110,8 +110,9 @@ func (s *Store) RenamePasskey(
 // RemovePasskey implements [identity.PasskeyStore].
 func (s *Store) RemovePasskey(ctx context.Context, by identity.Session, id string, happened identity.Event) error {
 	return s.lease.promise(s.changePasskeys(ctx, by, happened, func(ctx context.Context, tx bun.Tx) error {
-		// The sessions that began with the passkey go with it.
-		if _, err := tx.NewRaw("update sessions set passkey_id = null where id = ?", by.ID).Exec(ctx); err != nil {
+		// The sessions that began with the passkey go with it. One that began with another goes with that still.
+		if _, err := tx.NewRaw("update sessions set passkey_id = null where id = ? and passkey_id = ?", by.ID, id).
+			Exec(ctx); err != nil {
 			return err
 		}
 		var removed string
