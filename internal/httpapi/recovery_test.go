@@ -283,3 +283,24 @@ func TestResetsKeepFactors(t *testing.T) {
 			"code", jake.code(t)))).want(t, 200, "")
 	})
 }
+
+// TestFactorsEndCodes: what was sent while a mailbox led to an account does not outlive the change that shuts others
+// out.
+func TestFactorsEndCodes(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := factored{server: s, name: "jake", token: s.register(t, "jake")}
+		sent := func() string {
+			t.Helper()
+			s.do(t, askingReset("jake@test.com")).want(t, 202, "")
+			return s.sentCode(t)
+		}
+		before := sent()
+		jake.secret = s.enrol(t, jake.token).Secret
+		s.do(t, confirming(jake.token, jake.code(t))).want(t, 200, "")
+		s.do(t, resetting(before, "another password")).noCode(t)
+
+		before = sent()
+		s.do(t, removing(jake.token, jake.code(t))).want(t, 204, "")
+		s.do(t, resetting(before, "another password")).noCode(t)
+	})
+}

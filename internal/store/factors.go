@@ -74,8 +74,11 @@ func (s *Store) ChangeFactors(
 				Where("id <> ?", by.ID).Exec(ctx); err != nil {
 				return err
 			}
+			if err := endCodes(ctx, tx, by.UserID); err != nil {
+				return err
+			}
 		}
-		return insertEvents(ctx, tx, outcome.Events...)
+		return insertOutcome(ctx, tx, outcome)
 	})
 	if err = s.tell(err, outcome.Events...); err == nil && !remembered {
 		return nil
