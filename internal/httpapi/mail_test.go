@@ -103,7 +103,7 @@ func TestMailGoesWithItsChange(t *testing.T) {
 		s.wantMail(t, identity.MailSent)
 		s.sends(t)
 		got := post.Messages()
-		if len(got) != 1 || got[0].To != "jake@test.com" || !strings.Contains(got[0].Text, "jake, Ihr Konto") {
+		if len(got) != 1 || got[0].To != "jake@test.com" || !strings.Contains(got[0].Text, "Ihr Konto") {
 			t.Errorf("sent: %+v", got)
 		}
 

@@ -304,3 +304,24 @@ func TestFactorsEndCodes(t *testing.T) {
 		s.do(t, resetting(before, "another password")).noCode(t)
 	})
 }
+
+// TestStrangersWriteNothingInMail: whoever registers with somebody else's email chooses no words of the messages that
+// go there.
+func TestStrangersWriteNothingInMail(t *testing.T) {
+	mailing(t, func(t *testing.T, s *server, post *mailtest.Server) {
+		s.Users.Verification = identity.VerificationOptional
+		s.do(t, registration("You won. See evil.example", "victim@test.com", password)).want(t, 201, "")
+		token := s.do(t, login("victim@test.com", password)).token(t)
+		s.do(t, askingReset("victim@test.com")).want(t, 202, "")
+		s.sends(t)
+		s.do(t, changing(token, "email", "thief@test.com")).want(t, 200, "")
+		s.sends(t)
+		sent := post.Messages()
+		wantSame(t, "sent", 4, len(sent))
+		for _, message := range sent {
+			if strings.Contains(message.Text, "You won") {
+				t.Errorf("to %s: %s", message.To, message.Text)
+			}
+		}
+	})
+}

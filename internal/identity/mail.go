@@ -135,6 +135,15 @@ type Letter struct {
 	Minutes  int       // for how long the code is good
 }
 
+// addressed returns the name by which messages address a user; empty until their email is proven. Anybody can register
+// with the email of somebody else, and a name that is a text for them.
+func (u User) addressed() string {
+	if u.EmailProvedAt == nil {
+		return ""
+	}
+	return u.Username
+}
+
 // Postman hands letters over.
 type Postman interface {
 	// Language returns the best language for what a client accepts (Accept-Language, RFC 9110 §12.5.4).

@@ -69,7 +69,7 @@ type content struct {
 
 // Notice returns a message that tells a user what happened to their account.
 func (o *Outbox) Notice(kind MailKind, user User, to string, client Client) Mail {
-	return o.write(kind, user.ID, client, mailUseful, content{To: to, Username: user.Username})
+	return o.write(kind, user.ID, client, mailUseful, content{To: to, Username: user.addressed()})
 }
 
 func (o *Outbox) write(kind MailKind, userID int64, client Client, useful time.Duration, says content) Mail {

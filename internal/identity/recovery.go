@@ -47,7 +47,8 @@ func (o *Outbox) decideReset(says content, owner User) (Letter, Handing) {
 	if says.Client != nil {
 		handing.Events = []Event{says.Client.event(o.Now(), 0, ResetRequested, UserTarget(owner.ID))}
 	}
-	return o.withCode(Letter{Kind: MailReset, To: owner.Email, Username: owner.Username}, "reset", says.Code), handing
+	letter := Letter{Kind: MailReset, To: owner.Email, Username: owner.addressed()}
+	return o.withCode(letter, "reset", says.Code), handing
 }
 
 // ResetPassword sets the password of the user to whose email a code went. All their sessions end, and all other codes.

@@ -181,12 +181,11 @@ func (u *Users) changeEmail(user *User, email, sessionID string, outcome *Outcom
 		outcome.Mail = append(outcome.Mail, u.Outbox.verify(*user, email, sessionID, client))
 		return EmailChangeRequested
 	}
-	former := user.Email
+	told := u.Outbox.Notice(MailEmailChanged, *user, user.Email, client)
 	user.Email, user.EmailProvedAt = email, nil
 	outcome.EndOthers = true
 	if u.Verification == VerificationOptional {
-		outcome.Mail = append(outcome.Mail, u.Outbox.Notice(MailEmailChanged, *user, former, client),
-			u.Outbox.verify(*user, email, "", client))
+		outcome.Mail = append(outcome.Mail, told, u.Outbox.verify(*user, email, "", client))
 	}
 	return EmailChanged
 }
