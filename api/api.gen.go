@@ -2691,6 +2691,9 @@ type TooManyMailCodes = ErrorEnvelope
 // TooManyPasskeyChanges What every error looks like.
 type TooManyPasskeyChanges = ErrorEnvelope
 
+// TooManyPasskeyLogins What every error looks like.
+type TooManyPasskeyLogins = ErrorEnvelope
+
 // TooManyRegistrations What every error looks like.
 type TooManyRegistrations = ErrorEnvelope
 
@@ -13299,6 +13302,11 @@ type CreatePasskeySessionResponse415Headers struct {
 	AcceptEncoding string
 }
 
+// CreatePasskeySessionResponse429Headers the declared response headers of an HTTP 429 response for CreatePasskeySession
+type CreatePasskeySessionResponse429Headers struct {
+	RetryAfter int32
+}
+
 // CreatePasskeySessionResponse503Headers the declared response headers of an HTTP 503 response for CreatePasskeySession
 type CreatePasskeySessionResponse503Headers struct {
 	RetryAfter int32
@@ -13323,6 +13331,8 @@ type CreatePasskeySessionResponse struct {
 	JSON415 *UnsupportedMediaType
 	// JSON422 the response for an HTTP 422 `application/json` response
 	JSON422 *AssertionInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyPasskeyLogins
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *InternalError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -13333,6 +13343,8 @@ type CreatePasskeySessionResponse struct {
 	Headers401 *CreatePasskeySessionResponse401Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *CreatePasskeySessionResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreatePasskeySessionResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *CreatePasskeySessionResponse503Headers
 }
@@ -13375,6 +13387,11 @@ func (r CreatePasskeySessionResponse) GetJSON415() *UnsupportedMediaType {
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
 func (r CreatePasskeySessionResponse) GetJSON422() *AssertionInvalid {
 	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r CreatePasskeySessionResponse) GetJSON429() *TooManyPasskeyLogins {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -21625,6 +21642,13 @@ func ParseCreatePasskeySessionResponse(rsp *http.Response) (*CreatePasskeySessio
 		}
 		response.JSON422 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyPasskeyLogins
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -21672,6 +21696,16 @@ func ParseCreatePasskeySessionResponse(rsp *http.Response) (*CreatePasskeySessio
 			headers.AcceptEncoding = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreatePasskeySessionResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreatePasskeySessionResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -26861,6 +26895,15 @@ type TooManyPasskeyChangesJSONResponse struct {
 	Headers TooManyPasskeyChangesResponseHeaders
 }
 
+type TooManyPasskeyLoginsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyPasskeyLoginsJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyPasskeyLoginsResponseHeaders
+}
+
 type TooManyRegistrationsResponseHeaders struct {
 	RetryAfter int32
 }
@@ -31267,6 +31310,23 @@ func (response CreatePasskeySession422JSONResponse) VisitCreatePasskeySessionRes
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeySession429JSONResponse struct {
+	TooManyPasskeyLoginsJSONResponse
+}
+
+func (response CreatePasskeySession429JSONResponse) VisitCreatePasskeySessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -203,3 +203,23 @@ func TestSessionsStayWithTheirPasskey(t *testing.T) {
 		s.do(t, get("/api/user", thief)).wantError(t, 401, "token", "is invalid")
 	})
 }
+
+// TestPasskeyLoginsGetSlow: nobody fills the database by logging in, and nobody's logins slow down another's.
+func TestPasskeyLoginsGetSlow(t *testing.T) {
+	throttled(t, 2, 4, 20, func(t *testing.T, s *server) {
+		jakes, janes := newAuthenticator(), newAuthenticator()
+		s.addPasskey(t, s.register(t, "jake"), "", jakes)
+		s.addPasskey(t, s.register(t, "jane"), "", janes)
+		for range 4 {
+			s.passkeyLogin(t, jakes)
+		}
+		s.do(t, passkeyLogin(jakes.get(s.requestOptions(t)))).wantError(t, 429, "credentials", "too many attempts")
+		s.passkeyLogin(t, janes)
+		s.do(t, login("jake@test.com", password)).want(t, 200, "")
+		s.clock.Advance(10 * time.Second)
+		s.passkeyLogin(t, jakes)
+		if s.recorded(t)[string(identity.LoginThrottled)] == 0 {
+			t.Error("nothing was recorded")
+		}
+	})
+}

@@ -50,7 +50,7 @@ const (
 	RegistrationThrottled Action = "registration-throttled"
 	LoggedIn              Action = "login"
 	LoginFailed           Action = "login-failed"    // also by a user who gives a wrong password where one is asked for
-	LoginThrottled        Action = "login-throttled" // before a password was looked at
+	LoginThrottled        Action = "login-throttled" // before a password was looked at, or of a passkey
 	LoggedOut             Action = "logout"
 	SessionRevoked        Action = "session-revoked"
 	SessionsRevoked       Action = "sessions-revoked" // all of a user but the presented one

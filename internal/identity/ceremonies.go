@@ -193,6 +193,9 @@ func (p *Passkeys) proven(
 		return Passkey{}, User{}, p.failed(ctx, action, target, client)
 	}
 	used, err := p.Party.Asserted(challenge.Text, passkey, answer)
+	if err == nil && known == 0 {
+		err = p.Throttle.passkeyLogin(context.WithoutCancel(ctx), user.ID, client)
+	}
 	if err == nil {
 		now := Stamp(p.Now())
 		used.LastUsedAt = &now

@@ -32,6 +32,7 @@ import (
 //	  with a taken name    network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody
 //	changes of one's name, user                     M (20)      1 min             the user; success stays counted
 //	email or password      network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     everybody
+//	logins by passkey      user                     M (20)      10 s              the user; success stays counted
 //	wrong secrets of       network, IPv6 /56, /48   K, 2K, 4K   5 s, 2.5 s, …     whoever has a wrong one
 //	resource servers
 //	codes of a second      account and network      N (5)       10 min            everybody
@@ -168,6 +169,24 @@ func (t *Throttle) change(ctx context.Context, userID int64, mailTo string, clie
 		count.Buckets = append(count.Buckets, t.mailTo(mailTo)...)
 	}
 	return t.try(ctx, client, count, "user", "too many changes")
+}
+
+// passkeyLogin counts a login by a passkey whose signature is good, or refuses it with KindTooMany. Nobody guesses at
+// those. But a signature costs the server little, and each login leaves rows: of a session that ends another, and in the
+// audit log. A password costs enough by itself.
+func (t *Throttle) passkeyLogin(ctx context.Context, userID int64, client Client) error {
+	m := t.PerAccount
+	if m == 0 {
+		return nil
+	}
+	asked, err := t.try(ctx, client, Count{Network: t.hash("network", client.Network()), Buckets: []Bucket{{
+		Key: t.hash("passkey logins", UserTarget(userID)), Kind: HoldsAll, Cost: pairDrain, Dear: pairDrain,
+		Room: time.Duration(m-1) * pairDrain, after: kept,
+	}}}, "credentials", "too many attempts")
+	if errs.Is(err, errs.KindTooMany) {
+		return t.refused(ctx, err, sighting{LoginThrottled, client, userID, asked.held.Key, named(UserTarget(userID))})
+	}
+	return err
 }
 
 // clientError counts a wrong secret of a resource server, or refuses it with KindTooMany.

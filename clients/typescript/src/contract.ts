@@ -32,7 +32,7 @@ export const contract: Readonly<Record<string, Operation>> = {
   'POST /sessions/challenge': { token: false, statuses: [201, 400, 401, 408, 413, 415, 422, 429, 500, 503] },
   'POST /sessions/refresh': { token: false, statuses: [200, 400, 401, 408, 413, 415, 422, 500, 503] },
   'POST /sessions/passkey-challenge': { token: false, statuses: [200, 404, 422] },
-  'POST /sessions/passkey': { token: false, statuses: [201, 400, 401, 404, 408, 413, 415, 422, 500, 503] },
+  'POST /sessions/passkey': { token: false, statuses: [201, 400, 401, 404, 408, 413, 415, 422, 429, 500, 503] },
   'GET /user/passkeys': { token: true, statuses: [200, 401, 422, 500, 503] },
   'POST /user/passkeys': { token: true, statuses: [201, 400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503] },
   'POST /user/passkeys/challenge': { token: true, statuses: [200, 401, 403, 404, 422, 500, 503] },

@@ -4078,6 +4078,25 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description The passkeys of this user have logged in very often lately. Wait before the next try. */
+        TooManyPasskeyLogins: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "credentials": [
+                 *           "too many attempts"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description Too many wrong codes came from this network, or too many messages were asked for. Wait before the next try. */
         TooManyMailCodes: {
             headers: {
@@ -4963,6 +4982,7 @@ export type ResponseTooManyRegistrations = components['responses']['TooManyRegis
 export type ResponseTooManyChanges = components['responses']['TooManyChanges'];
 export type ResponseTooManyCodes = components['responses']['TooManyCodes'];
 export type ResponseTooManyLogins = components['responses']['TooManyLogins'];
+export type ResponseTooManyPasskeyLogins = components['responses']['TooManyPasskeyLogins'];
 export type ResponseTooManyMailCodes = components['responses']['TooManyMailCodes'];
 export type ResponseTooManyResets = components['responses']['TooManyResets'];
 export type ResponseTooManyAttempts = components['responses']['TooManyAttempts'];
@@ -6153,6 +6173,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["AssertionInvalid"];
+            429: components["responses"]["TooManyPasskeyLogins"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
