@@ -400,3 +400,19 @@ func TestMailIsBounded(t *testing.T) {
 		s.wantMail(t)
 	})
 }
+
+// TestMailOfOthersToOneEmail: whoever asks for an email that somebody is about to prove does not keep them from it.
+func TestMailOfOthersToOneEmail(t *testing.T) {
+	mailing(t, func(t *testing.T, s *server, mailbox *mailtest.Server) {
+		jake, thief := s.register(t, "jake"), s.register(t, "thief")
+		s.Users.Verification = identity.VerificationRequired
+		s.do(t, post("/api/user/email-verification", jake)).want(t, 202, "")
+		s.clock.Advance(time.Second)
+		s.do(t, changing(thief, "email", "jake@test.com")).want(t, 200, "")
+		s.sends(t)
+		sent := mailbox.Messages()
+		if len(sent) != 2 || !strings.Contains(sent[0].Text, "Confirm") {
+			t.Errorf("sent: %+v", sent)
+		}
+	})
+}

@@ -172,8 +172,8 @@ func (t *Throttle) change(ctx context.Context, userID int64, mailTo string, clie
 }
 
 // passkeyLogin counts a login by a passkey whose signature is good, or refuses it with KindTooMany. Nobody guesses at
-// those. But a signature costs the server little, and each login leaves rows: of a session that ends another, and in the
-// audit log. A password costs enough by itself.
+// those. But a signature costs the server little, and each login leaves rows: of a session that ends another, and in
+// the audit log. A password costs enough by itself.
 func (t *Throttle) passkeyLogin(ctx context.Context, userID int64, client Client) error {
 	m := t.PerAccount
 	if m == 0 {

@@ -173,14 +173,16 @@ func outdated(
 	if code.Purpose == identity.CompletesRegistration {
 		return false, nil
 	}
+	// A message about another user, who asks for this email too, is none of this one's.
 	user := sql.NullInt64{}
 	if code.UserID != nil {
 		user = sql.NullInt64{Int64: *code.UserID, Valid: true}
 	}
 	err = tx.NewRaw(`
-select exists (select 1 from mails where recipient = ? and kind = ? and created_at > ?)
+select exists (select 1 from mails where recipient = ? and kind = ? and created_at > ?
+                                         and (user_id is null or user_id = ?))
     or exists (select 1 from mails where user_id = ? and kind = ? and created_at > ?)`,
-		mail.Recipient, mail.Kind, mail.CreatedAt, user, mail.Kind, mail.CreatedAt).Scan(ctx, &yes)
+		mail.Recipient, mail.Kind, mail.CreatedAt, user, user, mail.Kind, mail.CreatedAt).Scan(ctx, &yes)
 	return yes, err
 }
 
