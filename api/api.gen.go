@@ -3346,6 +3346,9 @@ type ClientInterface interface {
 	// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
 	// code as it was.
 	//
+	// If the email was not proven before, the passkeys of the account are removed: whoever made them may have
+	// registered with somebody else's email.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
@@ -3357,6 +3360,9 @@ type ClientInterface interface {
 	// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
 	// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
 	// code as it was.
+	//
+	// If the email was not proven before, the passkeys of the account are removed: whoever made them may have
+	// registered with somebody else's email.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4685,6 +4691,9 @@ func (c *Client) RequestPasswordReset(ctx context.Context, body RequestPasswordR
 // after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
 // code as it was.
 //
+// If the email was not proven before, the passkeys of the account are removed: whoever made them may have
+// registered with somebody else's email.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
@@ -4706,6 +4715,9 @@ func (c *Client) ResetPasswordWithBody(ctx context.Context, code string, content
 // codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
 // after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
 // code as it was.
+//
+// If the email was not proven before, the passkeys of the account are removed: whoever made them may have
+// registered with somebody else's email.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8920,6 +8932,9 @@ type ClientWithResponsesInterface interface {
 	// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
 	// code as it was.
 	//
+	// If the email was not proven before, the passkeys of the account are removed: whoever made them may have
+	// registered with somebody else's email.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
@@ -8931,6 +8946,9 @@ type ClientWithResponsesInterface interface {
 	// codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
 	// after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
 	// code as it was.
+	//
+	// If the email was not proven before, the passkeys of the account are removed: whoever made them may have
+	// registered with somebody else's email.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17002,6 +17020,9 @@ func (c *ClientWithResponses) RequestPasswordResetWithResponse(ctx context.Conte
 // after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
 // code as it was.
 //
+// If the email was not proven before, the passkeys of the account are removed: whoever made them may have
+// registered with somebody else's email.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /password-resets/{code} (the `ResetPassword` operationId).
@@ -17019,6 +17040,9 @@ func (c *ClientWithResponses) ResetPasswordWithBodyWithResponse(ctx context.Cont
 // codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
 // after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
 // code as it was.
+//
+// If the email was not proven before, the passkeys of the account are removed: whoever made them may have
+// registered with somebody else's email.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

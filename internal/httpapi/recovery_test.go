@@ -325,3 +325,25 @@ func TestStrangersWriteNothingInMail(t *testing.T) {
 		}
 	})
 }
+
+// TestResetsOfUnprovenEmails: whoever registers with somebody else's email, and adds a passkey, is out when its owner
+// comes. The passkeys of an owner stay.
+func TestResetsOfUnprovenEmails(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		thief := newAuthenticator()
+		s.addPasskey(t, s.register(t, "jake"), "", thief)
+		s.do(t, askingReset("jake@test.com")).want(t, 202, "")
+		s.do(t, resetting(s.sentCode(t), "another password")).want(t, 204, "")
+		s.do(t, passkeyLogin(thief.get(s.requestOptions(t)))).wantError(t, 401, "credentials", "invalid")
+		if s.recorded(t)[string(identity.PasskeyRemoved)] != 1 {
+			t.Errorf("recorded: %v", s.recorded(t))
+		}
+
+		own := newAuthenticator()
+		s.addPasskey(t, s.do(t, login("jake@test.com", "another password")).token(t), "", own)
+		s.clock.Advance(time.Second)
+		s.do(t, askingReset("jake@test.com")).want(t, 202, "")
+		s.do(t, resetting(s.sentCode(t), password)).want(t, 204, "")
+		s.passkeyLogin(t, own)
+	})
+}

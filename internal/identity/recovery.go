@@ -52,7 +52,9 @@ func (o *Outbox) decideReset(says content, owner User) (Letter, Handing) {
 }
 
 // ResetPassword sets the password of the user to whose email a code went. All their sessions end, and all other codes.
-// Second factors and passkeys stay as they are: whoever logs in with the new password still needs the factor.
+// Second factors stay as they are: whoever logs in with the new password still needs the factor. Passkeys stay too, if
+// the email was proven before. Otherwise anybody may have registered with it, and added a passkey as a way back in for
+// the day when its owner comes.
 func (u *Users) ResetPassword(ctx context.Context, text, password string, client Client) error {
 	problems := errs.Fields{}
 	if u.Policy.check(problems, password, "", ""); len(problems) > 0 { // before anything is counted
@@ -75,13 +77,16 @@ func (u *Users) ResetPassword(ctx context.Context, text, password string, client
 		}
 		at := Stamp(u.Now())
 		now.PasswordHash, now.UpdatedAt = hash, Later(at, now.UpdatedAt)
+		outcome.EndOthers = true
+		outcome.Events = []Event{client.event(at, now.ID, PasswordReset, UserTarget(now.ID))}
 		if now.EmailProvedAt == nil {
 			now.EmailProvedAt = &at
+			outcome.EndPasskeys = func(id string) Event {
+				return client.event(at, now.ID, PasskeyRemoved, passkeyTarget(id))
+			}
 		}
-		return Outcome{
-			EndOthers: true, Events: []Event{client.event(at, now.ID, PasswordReset, UserTarget(now.ID))},
-			Mail: []Mail{u.Outbox.Notice(MailPasswordSet, *now, now.Email, client)},
-		}, nil
+		outcome.Mail = []Mail{u.Outbox.Notice(MailPasswordSet, *now, now.Email, client)}
+		return outcome, nil
 	})
 	u.Outbox.Wake()
 	if err != nil {

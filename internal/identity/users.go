@@ -90,6 +90,8 @@ type Outcome struct {
 	Reserve    time.Time // until then the former username stays theirs; zero unless there is a new one
 	Events     []Event   // what is recorded
 	Mail       []Mail    // what is sent
+	// Unless it is nil, all passkeys of the user are removed, and what it returns for each is recorded.
+	EndPasskeys func(id string) Event
 }
 
 // PasswordHasher turns passwords into hashes and compares them. That takes a while. When many wait, the groups take

@@ -347,6 +347,9 @@ export interface paths {
          *     codes. Codes that never were, were used, are over or belong to something else are all not found. So is a code
          *     after five wrong tries, or after the password or the email has changed. A password that is refused leaves the
          *     code as it was.
+         *
+         *     If the email was not proven before, the passkeys of the account are removed: whoever made them may have
+         *     registered with somebody else's email.
          */
         put: operations["resetPassword"];
         post?: never;
