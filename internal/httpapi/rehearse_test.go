@@ -101,7 +101,7 @@ func TestRehearsedHeaders(t *testing.T) {
 func TestPreferences(t *testing.T) {
 	t.Parallel()
 	s := rehearsing(t)
-	const noSuchCode = "has no such code; this operation has 201, 400, 408, 409, 413, 415, 422, 429, 500, 503"
+	const noSuchCode = "has no such code; this operation has 201, 202, 400, 408, 409, 413, 415, 422, 429, 500, 503"
 	for prefer, want := range map[string]struct {
 		status  int
 		applied string
