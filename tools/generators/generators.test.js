@@ -165,9 +165,9 @@ async function answeredByMocks(handlers, { paths, components }) {
         assert.ok(body.length < 4e6 && took < 5000, `${method} ${template}: ${body.length} bytes in ${took} ms`)
         // Where several answers are good, some draw the body of any of them.
         const missing = Object.entries(operations[method].responses)
-          .filter(([code, { content }]) => code.startsWith('2') && content)
-          .map(([, { content }]) => {
-            const { required } = components.schemas[content['application/json'].schema.$ref.split('/').at(-1)]
+          .flatMap(([code, { content }]) => (code.startsWith('2') && content?.['application/json']) || [])
+          .map(({ schema }) => {
+            const { required } = components.schemas[schema.$ref.split('/').at(-1)]
             return required.filter((member) => !Object.hasOwn(JSON.parse(body), member))
           })
         if (missing.length > 0) {
