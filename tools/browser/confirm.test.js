@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 
-import { closeBrowser, visit } from './page.js'
+import { closeBrowser, link, visit } from './page.js'
 
 const jake = { username: 'jake', email: 'jake@example.com', password: 'jakes secret' }
 
@@ -14,15 +14,6 @@ const send = (server, method, path, body) =>
 
 const login = async (server, password) =>
   (await send(server, 'POST', '/users/login', { user: { email: jake.email, password } })).status
-
-// link waits for the link of a message.
-async function link(server, action) {
-  for (;;) {
-    const [found] = server.log().match(new RegExp(`http\\S+#${action}=[A-Z2-7]{26}`)) ?? []
-    if (found) return found
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 
 const said = (page, text) => page.locator('#said').filter({ hasText: text }).waitFor()
 

@@ -5,7 +5,18 @@ import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { after, describe, test } from 'node:test'
 
-import { audit, block, closeBrowser, execute, lockIs, locked, unlocked, visit, withAuthenticator } from './page.js'
+import {
+  audit,
+  block,
+  closeBrowser,
+  execute,
+  link,
+  lockIs,
+  locked,
+  unlocked,
+  visit,
+  withAuthenticator,
+} from './page.js'
 
 const example = { username: 'jake', email: 'jake@example.com', password: 'jakes secret' } // the contract's own
 
@@ -54,7 +65,7 @@ describe('the documentation page', { concurrency: 2 }, () => {
     await execute(page, 'Users', 'createUser')
     await page.locator('.auth-wrapper .authorize').click()
     await page.locator('.auth-container').getByText('Logout', { exact: true }).click()
-    await page.locator('.auth-container').getByText('Close', { exact: true }).click()
+    await page.locator('.auth-container').getByText('Close', { exact: true }).first().click()
     await lockIs(page, unlocked)
     assert.equal((await execute(page, 'Users', 'getCurrentUser')).status(), 401)
 
@@ -144,7 +155,7 @@ describe('the documentation page', { concurrency: 2 }, () => {
 
   // Every operation, in the order in which somebody would try it.
   test('each operation shows what a reader hopes for as it stands', async (t) => {
-    const { page, complaints } = await visit(t, '/', { args: ['--demo'] })
+    const { page, server, complaints } = await visit(t, '/', { args: ['--demo'] })
     const seen = new Set()
     const shows = async (tag, operation, status, isRight = () => true, sent = undefined) => {
       const body = await run(page, tag, operation, status, sent)
@@ -155,6 +166,13 @@ describe('the documentation page', { concurrency: 2 }, () => {
     }
     // takes is shows for an operation that takes a secret which no example can have.
     const takes = (tag, operation, status, sent) => shows(tag, operation, status, undefined, sent)
+    // takesCode is shows for an operation that takes the code of a message.
+    const takesCode = async (operation, action) => {
+      const it = block(page, 'Emails', operation)
+      await it.locator('.opblock-summary-control').click()
+      await it.getByPlaceholder('code').fill((await link(server, action)).slice(-26))
+      await shows('Emails', operation, 204)
+    }
     await shows('Users', 'createUser', 201)
     await shows('Users', 'login', 200)
     await shows('Users', 'getCurrentUser', 200)
@@ -184,6 +202,11 @@ describe('the documentation page', { concurrency: 2 }, () => {
     await shows('Sessions', 'deleteSession', 204)
     await shows('Users', 'login', 200)
     await shows('Users', 'logout', 204)
+    await shows('Users', 'login', 200)
+    await shows('Emails', 'requestEmailVerification', 202)
+    await takesCode('confirmEmail', 'verify')
+    await shows('Emails', 'requestPasswordReset', 202)
+    await takesCode('resetPassword', 'reset')
     await shows('Users', 'login', 200)
     await shows('Sessions', 'createProof', 200)
     const { totp } = await shows('Factors', 'enrolTotp', 200)

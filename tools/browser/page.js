@@ -58,6 +58,15 @@ export async function execute(page, tag, operation, body) {
   return response
 }
 
+// link waits for the link of a message, which the server prints to its log where it has no mail server.
+export async function link(server, action) {
+  for (;;) {
+    const [found] = server.log().match(new RegExp(`http\\S+#${action}=[A-Z2-7]{26}`)) ?? []
+    if (found) return found
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
 // withAuthenticator gives a page an authenticator that verifies its user, as a fingerprint does.
 export async function withAuthenticator(page) {
   const devtools = await page.context().newCDPSession(page)
