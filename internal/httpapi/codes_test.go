@@ -29,23 +29,15 @@ func TestCodesThatAreGoodForNothing(t *testing.T) {
 			s.do(t, changing(token, "email", name+"@new.com")).want(t, 200, "")
 			return name, token, s.sentCode(t), reset
 		}
-		// spoiled is code with another character at a place.
-		spoiled := func(code string, at int) string {
-			with := "A"
-			if code[at] == 'A' {
-				with = "B"
-			}
-			return code[:at] + with + code[at+1:]
-		}
 		for _, test := range []struct {
 			name  string
 			spoil func(name, token, change, reset string) (asChange, asReset string)
 		}{
 			{"never were", func(_, _, change, reset string) (string, string) {
-				return spoiled(change, 3), spoiled(reset, 3)
+				return otherwise(change, 3), otherwise(reset, 3)
 			}},
 			{"wrong in the last character", func(_, _, change, reset string) (string, string) {
-				return spoiled(change, 25), spoiled(reset, 25)
+				return otherwise(change, 25), otherwise(reset, 25)
 			}},
 			{"of another purpose", func(_, _, change, reset string) (string, string) { return reset, change }},
 			{"of another user", func(_, _, change, reset string) (string, string) {
@@ -61,8 +53,8 @@ func TestCodesThatAreGoodForNothing(t *testing.T) {
 			}},
 			{"guessed five times", func(_, _, change, reset string) (string, string) {
 				for at := 11; at < 16; at++ {
-					s.do(t, provingEmail(spoiled(change, at), "")).noCode(t)
-					s.do(t, resetting(spoiled(reset, at), other)).noCode(t)
+					s.do(t, provingEmail(otherwise(change, at), "")).noCode(t)
+					s.do(t, resetting(otherwise(reset, at), other)).noCode(t)
 				}
 				return change, reset
 			}},
@@ -115,6 +107,15 @@ func TestCodesThatAreGoodForNothing(t *testing.T) {
 	})
 }
 
+// otherwise is a code with another character at a place.
+func otherwise(code string, at int) string {
+	with := "A"
+	if code[at] == 'A' {
+		with = "B"
+	}
+	return code[:at] + with + code[at+1:]
+}
+
 // TestCodesAtOnce: of those who bring one code at the same time one is served, and of those who guess at one no more
 // are looked at than may be.
 func TestCodesAtOnce(t *testing.T) {
@@ -151,7 +152,7 @@ func TestCodesAtOnce(t *testing.T) {
 		s.clock.Advance(time.Second)
 		code, calls = ask(), nil
 		for i := range 16 {
-			calls = append(calls, resetting(spoiled(code, 25-i%14), "another password"))
+			calls = append(calls, resetting(otherwise(code, 25-i%14), "another password"))
 		}
 		wantSame(t, "guesses", map[int]int{404: len(calls)}, atOnce(calls...))
 		s.do(t, resetting(code, "another password")).noCode(t)
