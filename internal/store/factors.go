@@ -78,6 +78,9 @@ func (s *Store) ChangeFactors(
 				return err
 			}
 		}
+		if err := endPasskeys(ctx, tx, by.UserID, &outcome); err != nil {
+			return err
+		}
 		return insertOutcome(ctx, tx, outcome)
 	})
 	if err = s.tell(err, outcome.Events...); err == nil && !remembered {

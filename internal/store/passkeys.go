@@ -121,6 +121,20 @@ func (s *Store) RemovePasskey(ctx context.Context, by identity.Session, id strin
 	}))
 }
 
+// endPasskeys removes all passkeys of a user, if an outcome says so, and adds an event of each to it. The user is
+// locked.
+func endPasskeys(ctx context.Context, tx bun.Tx, userID int64, outcome *identity.Outcome) error {
+	if outcome.EndPasskeys == nil {
+		return nil
+	}
+	var removed []string
+	err := tx.NewRaw("delete from passkeys where user_id = ? returning id", userID).Scan(ctx, &removed)
+	for _, id := range removed {
+		outcome.Events = append(outcome.Events, outcome.EndPasskeys(id))
+	}
+	return err
+}
+
 // changePasskeys makes a change of a user's passkeys in one transaction, with its event. Changes of one user take
 // turns, so none is beyond the limit.
 func (s *Store) changePasskeys(

@@ -293,15 +293,8 @@ func (s *Store) saveUser(
 			return row, outcome, err
 		}
 	}
-	if outcome.EndPasskeys != nil {
-		var removed []string
-		if err := tx.NewRaw("delete from passkeys where user_id = ? returning id", by.UserID).
-			Scan(ctx, &removed); err != nil {
-			return row, outcome, err
-		}
-		for _, id := range removed {
-			outcome.Events = append(outcome.Events, outcome.EndPasskeys(id))
-		}
+	if err := endPasskeys(ctx, tx, by.UserID, &outcome); err != nil {
+		return row, outcome, err
 	}
 	return row, outcome, insertOutcome(ctx, tx, outcome)
 }
