@@ -120,9 +120,9 @@ standard input. Passwords are never arguments, because process lists show those.
 			return "has another password, and all sessions have ended",
 				o.accounts.SetPassword(o.Context(), o.by, o.user, password)
 		})).Flags(), "password-policy")
-	add("reset-factors USER", "Take away the second factors of a user who has lost them, and end all their sessions",
+	add("reset-factors USER", "Take away a user's second factors and passkeys, and end all their sessions",
 		s.onUser(&w, func(o operator) (string, error) {
-			return "needs no second factor, and all sessions have ended",
+			return "has no second factors and passkeys any more, and all sessions have ended",
 				o.accounts.ResetFactors(o.Context(), o.by, o.user)
 		}))
 	setRole := add("set-role USER user|admin", "Set a user's role", s.onUser(&w, func(o operator) (string, error) {

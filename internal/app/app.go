@@ -242,7 +242,7 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 		Verification: o.EmailVerification, Now: o.Now,
 	}
 	a.Accounts = &identity.Accounts{
-		Store: db, Sessions: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,
+		Store: db, Sessions: db, Factors: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,
 		Deletions: a.Deletions, Now: o.Now,
 	}
 	return nil

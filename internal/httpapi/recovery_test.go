@@ -347,3 +347,21 @@ func TestResetsOfUnprovenEmails(t *testing.T) {
 		s.passkeyLogin(t, own)
 	})
 }
+
+// TestOperatorsResetFactors: an operator shuts out whoever has added an app or a passkey to somebody's account.
+func TestOperatorsResetFactors(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, thief := s.withApp(t, "jake"), newAuthenticator()
+		s.addPasskey(t, jake.token, "", thief)
+		user, err := s.Accounts.Find(t.Context(), "jake")
+		if err == nil {
+			err = s.Accounts.ResetFactors(t.Context(), operator, user)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.do(t, get("/api/user", jake.token)).wantError(t, 401, "token", "is invalid")
+		s.do(t, passkeyLogin(thief.get(s.requestOptions(t)))).wantError(t, 401, "credentials", "invalid")
+		s.do(t, login("jake@test.com", password)).want(t, 200, "")
+	})
+}

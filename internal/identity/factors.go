@@ -263,13 +263,17 @@ func (u *Users) looking(
 	return nil
 }
 
-// ResetFactors takes a user's second factors away, who has lost them, and ends all their sessions. Only operators may.
+// ResetFactors takes away the second factors and passkeys of a user who has lost them, or whose account got others added,
+// and ends all their sessions. Only operators may.
 func (a *Accounts) ResetFactors(ctx context.Context, by Authority, user User) error {
 	return a.Factors.ChangeFactors(ctx, by.over(user.ID), "", func(f *Factors) (Outcome, error) {
-		if f.User.SecondFactorAt == nil {
-			return Outcome{}, errs.Invalid("user", "has no second factor")
+		outcome := Outcome{EndOthers: true, EndPasskeys: func(id string) Event {
+			return by.event(a.Now(), PasskeyRemoved, passkeyTarget(id))
+		}}
+		if f.User.SecondFactorAt != nil {
+			outcome.Events = []Event{by.event(a.Now(), FactorRemoved, UserTarget(user.ID))}
 		}
 		f.App, f.Recovery, f.User.SecondFactorAt = nil, nil, nil
-		return Outcome{EndOthers: true, Events: []Event{by.event(a.Now(), FactorRemoved, UserTarget(user.ID))}}, nil
+		return outcome, nil
 	})
 }
