@@ -12,7 +12,19 @@ const lines = Object.entries(contract.paths).flatMap(([path, item]) =>
     .filter(([, member]) => member.operationId !== undefined)
     .map(([method, { responses, security }]) => {
       const token = security.some((scheme) => 'bearerAuth' in scheme)
-      return `  '${method.toUpperCase()} ${path}': { token: ${token}, statuses: [${Object.keys(responses).join(', ')}] },`
+      const statuses = Object.keys(responses)
+      const contentOf = (status) => {
+        const reference = responses[status].$ref
+        return (reference ? contract.components.responses[reference.split('/').at(-1)] : responses[status]).content
+      }
+      const empty = statuses.filter((status) => !contentOf(status))
+      const text = statuses.filter((status) => contentOf(status) && !contentOf(status)['application/json'])
+      const members = [
+        `token: ${token}, statuses: [${statuses.join(', ')}]`,
+        ...(empty.length > 0 ? [`empty: [${empty.join(', ')}]`] : []),
+        ...(text.length > 0 ? [`text: [${text.join(', ')}]`] : []),
+      ]
+      return `  '${method.toUpperCase()} ${path}': { ${members.join(', ')} },`
     }),
 )
 
@@ -24,6 +36,9 @@ await writeFile(
 export interface Operation {
   readonly token: boolean
   readonly statuses: readonly number[]
+  /** Those of the statuses that have no body, and those whose body is a text. All others have JSON. */
+  readonly empty?: readonly number[]
+  readonly text?: readonly number[]
 }
 
 /** The operations by method and path. */

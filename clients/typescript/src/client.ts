@@ -102,9 +102,11 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
       fetch: operation.token ? (request: Request) => send(request, fetch) : fetch,
     })
     const { ok, status } = response
-    const body = ok ? parse(data) : error
-    const bodiless = method === 'HEAD' || status === 204 || status === 304
-    if (!operation.statuses.includes(status) || !(bodiless || (ok ? isObject(body) : isErrorEnvelope(body)))) {
+    const isText = operation.text?.includes(status)
+    const body = ok && !isText ? parse(data) : (data ?? error)
+    const bodiless = method === 'HEAD' || operation.empty?.includes(status)
+    const isRight = bodiless ? !data : isText ? data : ok ? isObject(body) : isErrorEnvelope(body)
+    if (!operation.statuses.includes(status) || !isRight) {
       throw new UnexpectedResponseError(`${method} ${path}`, response, body)
     }
     return {

@@ -6,11 +6,11 @@ type Method = 'get' | 'put' | 'post' | 'delete'
 
 type IsSuccess<Status extends number> = `${Status}` extends `2${string}` ? true : false
 
-type JsonOf<Documented> = Documented extends { content: { 'application/json': infer Body } } ? Body : undefined
+type BodyOf<Documented> = Documented extends { content: infer Content } ? Content[keyof Content] : undefined
 
 /**
  * One of the answers that an operation can give. `data` is there on success, `error` on failure, and neither where the
- * contract describes no body (204, 304, and every answer to `HEAD`).
+ * contract describes no body (204, 304, most of 202, and every answer to `HEAD`).
  */
 export interface Answer<Status extends number, Body> {
   /** Whether the status is 2xx, like `Response.ok`. */
@@ -29,7 +29,7 @@ export interface Answer<Status extends number, Body> {
  */
 export type Result<Operation> = Operation extends { responses: infer Responses }
   ? {
-      [Status in keyof Responses]: Status extends number ? Answer<Status, JsonOf<Responses[Status]>> : never
+      [Status in keyof Responses]: Status extends number ? Answer<Status, BodyOf<Responses[Status]>> : never
     }[keyof Responses]
   : never
 

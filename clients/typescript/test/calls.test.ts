@@ -235,3 +235,18 @@ test.each(['', '.', '..', undefined, null])(
     expect(sent).toEqual([])
   },
 )
+
+test('a status without a body, beside one that has a body elsewhere', async () => {
+  const reset = { body: { passwordReset: { email: 'nobody@example.com' } } }
+  const result = await client().POST('/password-resets', reset)
+  expect(result).toMatchObject({ ok: true, status: 202, data: undefined, error: undefined })
+  const page = wire(async () => new Response('<h1>Wait</h1>', { status: 202 }))
+  await expect(client({ fetch: page.fetch }).POST('/password-resets', reset)).rejects.toThrow(UnexpectedResponseError)
+})
+
+test('an answer that is a text', async () => {
+  const list = { params: { path: { listId: `${'x'.repeat(43)}.0` } } }
+  const text = wire(async () => new Response('a.b.c', { headers: { 'Content-Type': 'application/statuslist+jwt' } }))
+  expect(await client({ fetch: text.fetch }).GET('/status-lists/{listId}', list)).toMatchObject({ data: 'a.b.c' })
+  expect(await client().GET('/status-lists/{listId}', list)).toMatchObject({ status: 404, data: undefined })
+})
