@@ -6,6 +6,8 @@ export interface Instance {
   origin: string
   api: string
   stop: () => Promise<void>
+  /** What it has logged, which has the mail that it would send. */
+  log: () => string
 }
 
 export function serve(options?: { cwd?: string; args?: string[] }): Promise<Instance>

@@ -188,6 +188,19 @@ passkeyLogin.addEventListener('click', () =>
   }),
 )
 
+// The link in the mail leads to the server's own page, or to where --mail-link-url says.
+element('forgot').addEventListener('click', () =>
+  attempt(async () => {
+    const passwordReset = { email: String(new FormData(login).get('email')) }
+    const result = await conduit.POST('/password-resets', { body: { passwordReset } })
+    showErrors(login, result.ok ? {} : result.error.errors)
+    if (result.ok) {
+      // Whether there is an account is nobody else's business.
+      notice.textContent = 'If this email has an account, a mail with a link is on its way.'
+    }
+  }),
+)
+
 logout.addEventListener('click', () =>
   attempt(async () => {
     const result = await conduit.POST('/users/logout')

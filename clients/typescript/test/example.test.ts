@@ -4,10 +4,11 @@ import path from 'node:path'
 
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import { build, preview, type PreviewServer } from 'vite'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test, vi } from 'vitest'
 
 import { browser as launchOptions } from '../../../tools/chromium.mjs'
 import { addApp, client, password, publish, register } from './people.js'
+import { startServer } from './server.js'
 import { refreshing } from './wire.js'
 
 const api = inject('api')
@@ -162,6 +163,29 @@ test('a second factor is asked for, and taken', async () => {
   await button('Log in').click()
   await page.locator('#account', { hasText: person.username }).waitFor()
   expect(await page.locator('#login').isHidden()).toBe(true)
+})
+
+test('a forgotten password: the mail has a code that sets another one', async () => {
+  const mailing = await startServer() // with a log of its own, where its mail goes
+  try {
+    await page.route(`${api}/**`, (route) => {
+      void route.continue({ url: route.request().url().replace(api, mailing.api) })
+    })
+    await page.goto(origin)
+    await button('Forgot your password?').click()
+    await page.locator('#email-error', { hasText: "can't be blank" }).waitFor()
+    await page.getByLabel('Email').fill('johndoe@example.com')
+    await button('Forgot your password?').click()
+    await page.getByRole('status').getByText('a mail with a link is on its way').waitFor()
+
+    const code = await vi.waitFor(() => /#reset=([A-Z2-7]{26})/.exec(mailing.log())![1]!, { timeout: 20_000 })
+    const reset = { params: { path: { code } }, body: { passwordReset: { password } } }
+    expect(await client({ baseUrl: mailing.api }).PUT('/password-resets/{code}', reset)).toMatchObject({ status: 204 })
+    await logIn('johndoe@example.com')
+    await page.locator('#account', { hasText: 'johndoe' }).waitFor()
+  } finally {
+    await mailing.stop()
+  }
 })
 
 /** Gives the page an authenticator that verifies its user, as a phone's fingerprint does. */
