@@ -68,7 +68,7 @@ export const contract: Readonly<Record<string, Operation>> = {
   'DELETE /admin/sessions/{sessionId}': { token: true, statuses: [204, 401, 403, 404, 422, 500, 503], empty: [204] },
   'GET /admin/audit': { token: true, statuses: [200, 401, 403, 422, 500, 503] },
   'GET /admin/mails': { token: true, statuses: [200, 401, 403, 422, 500, 503] },
-  'POST /admin/mails/{mailId}/retry': { token: true, statuses: [204, 401, 403, 404, 422, 500, 503] },
+  'POST /admin/mails/{mailId}/retry': { token: true, statuses: [204, 401, 403, 404, 422, 500, 503], empty: [204] },
   'GET /admin/keys': { token: true, statuses: [200, 401, 403, 422, 500, 503] },
   'POST /admin/keys': { token: true, statuses: [200, 400, 401, 403, 408, 413, 415, 422, 429, 500, 503] },
   'DELETE /admin/keys/{keyId}': { token: true, statuses: [204, 401, 403, 404, 422, 500, 503], empty: [204] },
