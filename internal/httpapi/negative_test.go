@@ -307,7 +307,9 @@ func unfitValues(schema *openapi3.Schema) map[string]string {
 		values["a lone surrogate"] = `"\ud800"`
 		values["invalid UTF-8"] = "\"\xff\""
 		values["an escape that is none"] = `"\x"`
-		values["too long"] = asJSON(strings.Repeat("a", int(*schema.MaxLength)+1))
+		if schema.MaxLength != nil { // which enumerations do without
+			values["too long"] = asJSON(strings.Repeat("a", int(*schema.MaxLength)+1))
+		}
 	}
 	if len(schema.Enum) > 0 {
 		values["none of the words"] = `"a"`
