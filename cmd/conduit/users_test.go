@@ -120,7 +120,8 @@ func TestAccounts(t *testing.T) {
 		}
 		server.want(t, 200, "PUT /user/factors/totp", second, `{"factor":{"code":"`+code+`"}}`)
 		login(403, "jake", "jakes other secret")
-		prints("users reset-factors jake", "jake has no second factors and passkeys any more, and all sessions have ended\n")
+		prints("users reset-factors jake",
+			"jake has no second factors and passkeys any more, and all sessions have ended\n")
 		server.want(t, 401, "GET /user", second)
 		login(200, "jake", "jakes other secret")
 

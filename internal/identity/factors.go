@@ -263,8 +263,8 @@ func (u *Users) looking(
 	return nil
 }
 
-// ResetFactors takes away the second factors and passkeys of a user who has lost them, or whose account got others added,
-// and ends all their sessions. Only operators may.
+// ResetFactors takes away the second factors and passkeys of a user who has lost them, or whose account got others
+// added, and ends all their sessions. Only operators may.
 func (a *Accounts) ResetFactors(ctx context.Context, by Authority, user User) error {
 	return a.Factors.ChangeFactors(ctx, by.over(user.ID), "", func(f *Factors) (Outcome, error) {
 		outcome := Outcome{EndOthers: true, EndPasskeys: func(id string) Event {
