@@ -57,7 +57,7 @@ func TestStatusListOfTheDraft(t *testing.T) {
 	}
 }
 
-// TestTokensNameLists, if these have an address, and are accepted as ever.
+// TestTokensNameLists, if these have a URL, and are accepted as ever.
 func TestTokensNameLists(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "EdDSA")
@@ -77,7 +77,7 @@ func TestTokensNameLists(t *testing.T) {
 		return decode(t, strings.Split(token, ".")[1])
 	}
 	if payload := issue(f.tokens); payload["status"] != nil {
-		t.Errorf("status %v without an address", payload["status"])
+		t.Errorf("status %v without a URL", payload["status"])
 	}
 	wantSame(t, "status", any(map[string]any{"status_list": map[string]any{
 		"idx": 131071.0, "uri": testIssuer + "/lists/" + signerID(t, f.ring) + ".3",

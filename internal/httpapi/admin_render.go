@@ -15,15 +15,11 @@ import (
 )
 
 func accountShown(account identity.Account) api.Account {
-	shown := api.Account{
+	return api.Account{
 		Id: account.ID, Username: account.Username, Email: account.Email, Role: string(account.Role),
 		CreatedAt: api.Timestamp(account.CreatedAt), UpdatedAt: api.Timestamp(account.UpdatedAt),
-		DisabledAt: nullable.NewNullNullable[api.Timestamp](), ArticlesCount: account.Articles,
+		DisabledAt: orNever(account.DisabledAt), ArticlesCount: account.Articles,
 	}
-	if account.DisabledAt != nil {
-		shown.DisabledAt.Set(api.Timestamp(*account.DisabledAt))
-	}
-	return shown
 }
 
 func accountList(accounts []identity.Account, next int64) api.AccountList {

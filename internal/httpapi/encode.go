@@ -68,7 +68,7 @@ func appendJSON[T any](out []byte, value *T) []byte {
 	return append(encoderOf(target.Type())(out, target), '\n')
 }
 
-// encoder appends a value that has an address.
+// encoder appends an addressable value.
 type encoder func(out []byte, value reflect.Value) []byte
 
 var encoders sync.Map // by type

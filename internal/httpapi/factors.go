@@ -2,8 +2,7 @@ package httpapi
 
 import (
 	"context"
-
-	"github.com/oapi-codegen/nullable"
+	"time"
 
 	"conduit/api"
 )
@@ -16,12 +15,12 @@ func (h *handlers) GetFactors(
 	if err != nil {
 		return nil, err
 	}
-	since := nullable.NewNullNullable[api.Timestamp]()
+	var since *time.Time
 	if factors.App != nil {
-		since = nullable.NewNullableWithValue(api.Timestamp(factors.App.AddedAt))
+		since = &factors.App.AddedAt
 	}
 	return api.GetFactors200JSONResponse{Factors: api.Factors{
-		TotpSince: since, RecoveryCodesLeft: int32(len(factors.Recovery)), //nolint:gosec // there are ten at most
+		TotpSince: orNever(since), RecoveryCodesLeft: int32(len(factors.Recovery)), //nolint:gosec // there are ten at most
 	}}, nil
 }
 

@@ -3,10 +3,8 @@ package httpapi_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -91,34 +89,8 @@ func TestResetTellsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			kinds := []string{"known@test.com", "blank@test.com"} // of the same length
-			var apart float64
-			for range 3 { // a busy machine may spoil a round, not three
-				took := map[string][]time.Duration{}
-				var first answer
-				for range 200 {
-					for _, n := range rand.Perm(len(kinds)) {
-						c, began := make(kinds[n]), time.Now()
-						got := s.do(t, c)
-						took[kinds[n]] = append(took[kinds[n]], time.Since(began))
-						if first.status == 0 {
-							first = got.want(t, http.StatusAccepted, "")
-						}
-						wantAlike(t, first, got)
-					}
-				}
-				s.sends(t)
-				var medians []time.Duration
-				for _, kind := range kinds {
-					slices.Sort(took[kind])
-					medians = append(medians, took[kind][100])
-				}
-				apart = float64(slices.Max(medians))/float64(slices.Min(medians)) - 1
-				t.Logf("medians %v, apart by %.1f %%", medians, 100*apart)
-				if apart <= 0.05 {
-					return
-				}
-			}
-			t.Errorf("the medians are %.0f %% apart", 100*apart)
+			s.wantSameTime(t, sampling{kinds: kinds, samples: 200, rank: 100, apart: 0.05, status: http.StatusAccepted},
+				make, func() { s.sends(t) })
 		})
 	}
 }

@@ -238,3 +238,20 @@ func (p *Passkeys) failed(ctx context.Context, action Action, target string, cli
 func (p *Passkeys) Sweep(ctx context.Context) error {
 	return sweep(ctx, p.Now().Add(-challengeKept), p.Store.SweepChallenges)
 }
+
+// passkeyLogin counts a login by a passkey whose signature is good, or refuses it with KindTooMany. Nobody guesses at
+// those. But a signature costs the server little, and each login leaves rows: of a session that ends another, and in
+// the audit log. A password costs enough by itself.
+func (t *Throttle) passkeyLogin(ctx context.Context, userID int64, client Client) error {
+	m := t.PerAccount
+	if m == 0 {
+		return nil
+	}
+	asked, err := t.try(ctx, client, Count{Network: t.hash("network", client.Network()), Buckets: []Bucket{
+		t.bucket(HoldsAll, m, pairDrain, kept, "passkey logins", UserTarget(userID)),
+	}}, "credentials", "too many attempts")
+	if errs.Is(err, errs.KindTooMany) {
+		return t.refused(ctx, err, sighting{LoginThrottled, client, userID, asked.held.Key, named(UserTarget(userID))})
+	}
+	return err
+}

@@ -154,3 +154,12 @@ func (r *ResourceServers) Authenticate(ctx context.Context, id, secret string, c
 		action: ClientRefused, client: client, target: named(target),
 	})
 }
+
+// clientError counts a wrong secret of a resource server, or refuses it with KindTooMany.
+func (t *Throttle) clientError(ctx context.Context, client Client) (counted, error) {
+	networks := networksOf(client.IPAddress)
+	return t.try(ctx, client, Count{
+		Network: t.hash("network", networks[0]),
+		Buckets: t.byNetwork("clients", HoldsAll, t.PerNetwork, networkDrain, kept, networks),
+	}, "client", "too many attempts")
+}

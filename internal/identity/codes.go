@@ -186,14 +186,7 @@ func (t *Throttle) mailTo(email string) []Bucket {
 	if t.PerPair == 0 {
 		return nil
 	}
-	return []Bucket{t.mailBucket(HoldsAll, 2*t.PerPair, "mail", t.account(email))}
-}
-
-func (t *Throttle) mailBucket(kind BucketKind, size int, key ...string) Bucket {
-	return Bucket{
-		Key: t.hash(key...), Kind: kind, Cost: mailDrain, Dear: mailDrain, Room: time.Duration(size-1) * mailDrain,
-		after: kept,
-	}
+	return []Bucket{t.bucket(HoldsAll, 2*t.PerPair, mailDrain, kept, "mail", t.account(email))}
 }
 
 // reset counts a request for a new password, or refuses it with KindTooMany. It is never taken back, nor does the
@@ -204,8 +197,8 @@ func (t *Throttle) reset(ctx context.Context, email string, client Client) (coun
 	count := Count{Account: account, Network: t.hash("network", networks[0])}
 	if n := t.PerPair; n > 0 {
 		count.Buckets = append(count.Buckets,
-			t.mailBucket(HoldsAll, n, "reset", account, networks[0]),
-			t.mailBucket(HoldsStrangers, 2*n, "resets", account))
+			t.bucket(HoldsAll, n, mailDrain, kept, "reset", account, networks[0]),
+			t.bucket(HoldsStrangers, 2*n, mailDrain, kept, "resets", account))
 	}
 	of := t.byNetwork("resets", HoldsAll, t.PerNetwork, networkDrain, kept, networks)
 	count.Buckets = append(count.Buckets, of...)

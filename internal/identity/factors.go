@@ -277,3 +277,17 @@ func (a *Accounts) ResetFactors(ctx context.Context, by Authority, user User) er
 		return outcome, nil
 	})
 }
+
+// code counts an attempt to give a code of a second factor, or refuses it with KindTooMany. where keeps counts apart.
+func (t *Throttle) code(ctx context.Context, userID int64, where string, client Client) (counted, error) {
+	network, account := client.Network(), UserTarget(userID)
+	count := Count{Network: t.hash("network", network)}
+	if n := t.PerPair; n > 0 {
+		count.Buckets = append(count.Buckets,
+			t.bucket(HoldsAll, n, placeDrain, emptied, "codes from", where, account, network))
+	}
+	if m := t.PerAccount; m > 0 {
+		count.Buckets = append(count.Buckets, t.bucket(HoldsAll, m, accountDrain, takenBack, "codes", where, account))
+	}
+	return t.try(ctx, client, count, "code", "too many attempts")
+}

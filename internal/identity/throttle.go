@@ -108,10 +108,7 @@ func (t *Throttle) login(ctx context.Context, email string, client Client) (coun
 	account, networks := t.account(email), networksOf(client.IPAddress)
 	count := Count{Account: account, Network: t.hash("network", networks[0])}
 	add := func(kind BucketKind, size int, drain time.Duration, after afterSuccess, key ...string) *Bucket {
-		count.Buckets = append(count.Buckets, Bucket{
-			Key: t.hash(key...), Kind: kind, Cost: drain, Dear: drain, after: after,
-			Room: time.Duration(size-1) * drain,
-		})
+		count.Buckets = append(count.Buckets, t.bucket(kind, size, drain, after, key...))
 		return &count.Buckets[len(count.Buckets)-1]
 	}
 	if n := t.PerPair; n > 0 {
@@ -158,10 +155,7 @@ func (t *Throttle) change(ctx context.Context, userID int64, mailTo string, clie
 	networks := networksOf(client.IPAddress)
 	count := Count{Network: t.hash("network", networks[0])}
 	if m := t.PerAccount; m > 0 {
-		count.Buckets = []Bucket{{
-			Key: t.hash("changes", UserTarget(userID)), Kind: HoldsAll, Cost: changeDrain, Dear: changeDrain,
-			Room: time.Duration(m-1) * changeDrain, after: kept,
-		}}
+		count.Buckets = []Bucket{t.bucket(HoldsAll, m, changeDrain, kept, "changes", UserTarget(userID))}
 	}
 	refused := t.byNetwork("changes", HoldsAll, t.PerNetwork, networkDrain, takenBack, networks)
 	count.Buckets = append(count.Buckets, refused...)
@@ -171,48 +165,11 @@ func (t *Throttle) change(ctx context.Context, userID int64, mailTo string, clie
 	return t.try(ctx, client, count, "user", "too many changes")
 }
 
-// passkeyLogin counts a login by a passkey whose signature is good, or refuses it with KindTooMany. Nobody guesses at
-// those. But a signature costs the server little, and each login leaves rows: of a session that ends another, and in
-// the audit log. A password costs enough by itself.
-func (t *Throttle) passkeyLogin(ctx context.Context, userID int64, client Client) error {
-	m := t.PerAccount
-	if m == 0 {
-		return nil
+// bucket returns a bucket that takes so many attempts at once, and loses one each time that drain has passed.
+func (t *Throttle) bucket(kind BucketKind, size int, drain time.Duration, after afterSuccess, key ...string) Bucket {
+	return Bucket{
+		Key: t.hash(key...), Kind: kind, Cost: drain, Dear: drain, Room: time.Duration(size-1) * drain, after: after,
 	}
-	asked, err := t.try(ctx, client, Count{Network: t.hash("network", client.Network()), Buckets: []Bucket{{
-		Key: t.hash("passkey logins", UserTarget(userID)), Kind: HoldsAll, Cost: pairDrain, Dear: pairDrain,
-		Room: time.Duration(m-1) * pairDrain, after: kept,
-	}}}, "credentials", "too many attempts")
-	if errs.Is(err, errs.KindTooMany) {
-		return t.refused(ctx, err, sighting{LoginThrottled, client, userID, asked.held.Key, named(UserTarget(userID))})
-	}
-	return err
-}
-
-// clientError counts a wrong secret of a resource server, or refuses it with KindTooMany.
-func (t *Throttle) clientError(ctx context.Context, client Client) (counted, error) {
-	networks := networksOf(client.IPAddress)
-	return t.try(ctx, client, Count{
-		Network: t.hash("network", networks[0]),
-		Buckets: t.byNetwork("clients", HoldsAll, t.PerNetwork, networkDrain, kept, networks),
-	}, "client", "too many attempts")
-}
-
-// code counts an attempt to give a code of a second factor, or refuses it with KindTooMany. where keeps counts apart.
-func (t *Throttle) code(ctx context.Context, userID int64, where string, client Client) (counted, error) {
-	network := networksOf(client.IPAddress)[0]
-	count, account := Count{Network: t.hash("network", network)}, UserTarget(userID)
-	add := func(size int, drain time.Duration, after afterSuccess, key ...string) {
-		if size > 0 {
-			count.Buckets = append(count.Buckets, Bucket{
-				Key: t.hash(key...), Kind: HoldsAll, Cost: drain, Dear: drain, after: after,
-				Room: time.Duration(size-1) * drain,
-			})
-		}
-	}
-	add(t.PerPair, placeDrain, emptied, "codes from", where, account, network)
-	add(t.PerAccount, accountDrain, takenBack, "codes", where, account)
-	return t.try(ctx, client, count, "code", "too many attempts")
 }
 
 // byNetwork returns the buckets of a network and of the wider ones around it. Each takes twice as much as the one
@@ -225,10 +182,9 @@ func (t *Throttle) byNetwork(
 			break
 		}
 		cost := max((drain >> i).Truncate(time.Millisecond), time.Millisecond)
-		buckets = append(buckets, Bucket{
-			Key: t.hash(what, network), Kind: kind, Cost: cost, Dear: cost, Room: time.Duration(size<<i-1) * cost,
-			target: "network:" + network, after: after,
-		})
+		bucket := t.bucket(kind, size<<i, cost, after, what, network)
+		bucket.target = "network:" + network
+		buckets = append(buckets, bucket)
 	}
 	return buckets
 }

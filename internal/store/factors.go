@@ -69,19 +69,7 @@ func (s *Store) ChangeFactors(
 			return err
 		}
 		remembered = outcome.EndOthers || strengthened(before.Session, after.Session)
-		if outcome.EndOthers {
-			if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", by.UserID).
-				Where("id <> ?", by.ID).Exec(ctx); err != nil {
-				return err
-			}
-			if err := endCodes(ctx, tx, by.UserID); err != nil {
-				return err
-			}
-		}
-		if err := endPasskeys(ctx, tx, by.UserID, &outcome); err != nil {
-			return err
-		}
-		return insertOutcome(ctx, tx, outcome)
+		return carryOut(ctx, tx, by, &outcome)
 	})
 	if err = s.tell(err, outcome.Events...); err == nil && !remembered {
 		return nil

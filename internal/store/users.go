@@ -284,19 +284,25 @@ func (s *Store) saveUser(
 			return row, outcome, err
 		}
 	}
+	err = carryOut(ctx, tx, by, &outcome)
+	return row, outcome, err
+}
+
+// carryOut does what a change of a user brings with it, whatever was changed. It adds to the events what it ended.
+func carryOut(ctx context.Context, tx bun.Tx, by identity.Session, outcome *identity.Outcome) error {
 	if outcome.EndOthers {
 		if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", by.UserID).
 			Where("id <> ?", by.ID).Exec(ctx); err != nil {
-			return row, outcome, err
+			return err
 		}
 		if err := endCodes(ctx, tx, by.UserID); err != nil {
-			return row, outcome, err
+			return err
 		}
 	}
-	if err := endPasskeys(ctx, tx, by.UserID, &outcome); err != nil {
-		return row, outcome, err
+	if err := endPasskeys(ctx, tx, by.UserID, outcome); err != nil {
+		return err
 	}
-	return row, outcome, insertOutcome(ctx, tx, outcome)
+	return insertOutcome(ctx, tx, *outcome)
 }
 
 // SetPasswordHash implements [identity.UserStore].
