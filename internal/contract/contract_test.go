@@ -103,10 +103,15 @@ func TestParameters(t *testing.T) {
 		"limit=2147483648": "is out of range",
 		"limit=%ff":        "is not valid Unicode",
 		"limit=%00":        "contains characters that are not allowed",
+		"all=true":         "", "all=false": "", "all=": "",
+		"all=1":             "must be true or false",
+		"all=True":          "must be true or false",
+		"all=true&all=true": "is given more than once",
 	} {
 		want := "204 "
 		if message != "" {
-			want = refused(errs.KindInvalid, "limit", message)
+			name, _, _ := strings.Cut(query, "=")
+			want = refused(errs.KindInvalid, name, message)
 		}
 		if got := said(s.do(t, "GET", "/v1/things?"+query, "")); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)

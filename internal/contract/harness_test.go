@@ -26,7 +26,8 @@ servers:
   - url: /v1
 paths:
   /things:
-    get: {operationId: list, security: [{}, {key: []}], parameters: [{$ref: "#/components/parameters/limit"}],
+    get: {operationId: list, security: [{}, {key: []}], parameters: [{$ref: "#/components/parameters/limit"},
+      {name: all, in: query, schema: {type: boolean}}],
       responses: {"200": {$ref: "#/components/responses/thing"}, "304": {description: known}}}
     delete: {operationId: clear, security: [], responses: {"204": {description: gone}}}
   /things/{id}:

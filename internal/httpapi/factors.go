@@ -20,7 +20,8 @@ func (h *handlers) GetFactors(
 		since = &factors.App.AddedAt
 	}
 	return api.GetFactors200JSONResponse{Factors: api.Factors{
-		TotpSince: orNever(since), RecoveryCodesLeft: int32(len(factors.Recovery)), //nolint:gosec // there are ten at most
+		TotpSince:         orNever(since),
+		RecoveryCodesLeft: int32(len(factors.Recovery)), //nolint:gosec // there are ten at most
 	}}, nil
 }
 
