@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	openapi "conduit"
+	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
 )
@@ -235,6 +237,40 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 			t.Errorf("the log does not have %q: %s", words, log)
 		}
 	}
+}
+
+// TestColumnsOfALaterVersion: while servers are replaced one by one, the database has columns that this version does not
+// know. No operation fails by that, nor does what goes on beside requests.
+func TestColumnsOfALaterVersion(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	s := newServer(t, url, store.Options{})
+	jake := s.register(t, "jake")
+	if _, err := s.Accounts.Update(t.Context(), operator, 1,
+		identity.AccountChanges{Role: new(identity.RoleAdmin)}); err != nil {
+		t.Fatal(err)
+	}
+	calls := s.goodCalls(t, jake, s.refreshToken(t), s.newClient(t))
+	execute(t, url, `do $$ declare one text; begin
+		for one in select tablename from pg_tables where schemaname = current_schema() loop
+			execute format('alter table %I add column later text', one);
+		end loop; end $$`)
+	slices.SortStableFunc(calls, func(a, b call) int { // whatever may end the session comes last
+		ends := func(c call) int {
+			if c.method == "GET" {
+				return 0
+			}
+			return 1 + strings.Count(c.path, "/api/user") + strings.Count(c.path, "/api/admin/")
+		}
+		return cmp.Compare(ends(a), ends(b))
+	})
+	for _, c := range calls {
+		if got := s.do(t, c); got.status >= 500 {
+			t.Errorf("%s %s: %d %s", c.method, c.path, got.status, got.body)
+		}
+	}
+	s.sends(t)
+	s.upkeep(t).Sweep(t.Context())
 }
 
 // TestEveryOperationRefusesBrokenFraming of its body. What else the contract forbids, negative_test.go derives from it.

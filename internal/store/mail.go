@@ -82,8 +82,8 @@ func (s *Store) ClaimMail(ctx context.Context, now, until time.Time, claim strin
 	var row mailRow
 	next := "select id from mails where " + toSend + " and due_at <= ? order by due_at, id limit 1" +
 		s.dialect.locks("update skip locked")
-	err := s.ask(ctx, s.writes.NewRaw("update mails set claim = ?, due_at = ?, tries = tries + 1 where id in ("+next+
-		") returning *", claim, until, now), &row)
+	err := s.ask(ctx, s.writes.NewUpdate().Model(&row).Set("claim = ?", claim).Set("due_at = ?", until).
+		Set("tries = tries + 1").Where("id in ("+next+")", now).Returning("?Columns"))
 	return row.mail(), missing(err, "mail")
 }
 

@@ -101,8 +101,8 @@ func (s *Store) RenamePasskey(
 ) (identity.Passkey, error) {
 	var row passkeyRow
 	err := s.changePasskeys(ctx, by, happened, func(ctx context.Context, tx bun.Tx) error {
-		return missing(tx.NewRaw("update passkeys set name = ? where id = ? and user_id = ? returning *",
-			name, id, by.UserID).Scan(ctx, &row), "passkey")
+		return missing(tx.NewUpdate().Model(&row).Set("name = ?", name).Where("id = ?", id).
+			Where("user_id = ?", by.UserID).Returning("?Columns").Scan(ctx), "passkey")
 	})
 	return row.passkey(), err
 }
