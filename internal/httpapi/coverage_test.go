@@ -239,8 +239,8 @@ func TestEveryOperationOnABrokenSchema(t *testing.T) {
 	}
 }
 
-// TestColumnsOfALaterVersion: while servers are replaced one by one, the database has columns that this version does not
-// know. No operation fails by that, nor does what goes on beside requests.
+// TestColumnsOfALaterVersion: while servers are replaced one by one, the database has columns that this version does
+// not know. No operation fails by that, nor does what goes on beside requests.
 func TestColumnsOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
