@@ -1592,6 +1592,19 @@ type NewPasskeyInput struct {
 	Name string `json:"name,omitempty"`
 }
 
+// NewPasskeyProofInput What the browser's passkey has signed.
+type NewPasskeyProofInput struct {
+	// Credential What a credential has signed, as its `toJSON` returns it: the AuthenticationResponseJSON of WebAuthn Level 3,
+	// section 5.1.7. Members that are not listed are ignored, as browsers add some.
+	Credential AuthenticationCredential `json:"credential"`
+}
+
+// NewPasskeyProofRequest The body of `createPasskeyProof`.
+type NewPasskeyProofRequest struct {
+	// Proof What the browser's passkey has signed.
+	Proof NewPasskeyProofInput `json:"proof"`
+}
+
 // NewPasskeyRequest The body of `createPasskey`.
 type NewPasskeyRequest struct {
 	// Passkey What the browser has made, and what its user calls it.
@@ -2584,6 +2597,9 @@ type MailNotFound = ErrorEnvelope
 // NewPasswordInvalid What every error looks like.
 type NewPasswordInvalid = ErrorEnvelope
 
+// NoPasskeys What every error looks like.
+type NoPasskeys = ErrorEnvelope
+
 // NoSuchSession What every error looks like.
 type NoSuchSession = ErrorEnvelope
 
@@ -2604,6 +2620,9 @@ type PasskeyNameInvalid = ErrorEnvelope
 
 // PasskeyNotFound What every error looks like.
 type PasskeyNotFound = ErrorEnvelope
+
+// PasskeyProofInvalid What every error looks like.
+type PasskeyProofInvalid = ErrorEnvelope
 
 // PasskeyTaken What every error looks like.
 type PasskeyTaken = ErrorEnvelope
@@ -2903,6 +2922,9 @@ type UpdatePasskeyJSONRequestBody = UpdatePasskeyRequest
 
 // CreateProofJSONRequestBody defines body for CreateProof for application/json ContentType.
 type CreateProofJSONRequestBody = NewProofRequest
+
+// CreatePasskeyProofJSONRequestBody defines body for CreatePasskeyProof for application/json ContentType.
+type CreatePasskeyProofJSONRequestBody = NewPasskeyProofRequest
 
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = NewUserRequest
@@ -3838,7 +3860,7 @@ type ClientInterface interface {
 	// request can be sent again, with the same token.
 	//
 	// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
-	// code.
+	// code. `createPasskeyProof` takes a passkey instead.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3853,12 +3875,40 @@ type ClientInterface interface {
 	// request can be sent again, with the same token.
 	//
 	// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
-	// code.
+	// code. `createPasskeyProof` takes a passkey instead.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /user/proofs (the `CreateProof` operationId).
 	CreateProof(ctx context.Context, body CreateProofJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeyProofWithBody Prove with a passkey who is asking
+	//
+	// Takes what one of the caller's passkeys has signed as the proof of `createProof`. It needs no code: a passkey is
+	// two factors, a device and its verified owner.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /user/proofs/passkey (the `CreatePasskeyProof` operationId).
+	CreatePasskeyProofWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeyProof Prove with a passkey who is asking
+	//
+	// Takes what one of the caller's passkeys has signed as the proof of `createProof`. It needs no code: a passkey is
+	// two factors, a device and its verified owner.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /user/proofs/passkey (the `CreatePasskeyProof` operationId).
+	CreatePasskeyProof(ctx context.Context, body CreatePasskeyProofJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePasskeyProofChallenge Begin to prove with a passkey who is asking
+	//
+	// Returns what a browser needs to have its user sign with one of their passkeys, as for
+	// `createPasskeyLoginChallenge`. The challenge is good for five minutes, for one proof of this session.
+	//
+	// Corresponds with POST /user/proofs/passkey-challenge (the `CreatePasskeyProofChallenge` operationId).
+	CreatePasskeyProofChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteOtherSessions Log out everywhere else
 	//
@@ -5593,7 +5643,7 @@ func (c *Client) UpdatePasskey(ctx context.Context, passkeyId string, body Updat
 // request can be sent again, with the same token.
 //
 // The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
-// code.
+// code. `createPasskeyProof` takes a passkey instead.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5618,13 +5668,71 @@ func (c *Client) CreateProofWithBody(ctx context.Context, contentType string, bo
 // request can be sent again, with the same token.
 //
 // The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
-// code.
+// code. `createPasskeyProof` takes a passkey instead.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /user/proofs (the `CreateProof` operationId).
 func (c *Client) CreateProof(ctx context.Context, body CreateProofJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateProofRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeyProofWithBody Prove with a passkey who is asking
+//
+// Takes what one of the caller's passkeys has signed as the proof of `createProof`. It needs no code: a passkey is
+// two factors, a device and its verified owner.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /user/proofs/passkey (the `CreatePasskeyProof` operationId).
+func (c *Client) CreatePasskeyProofWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeyProofRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeyProof Prove with a passkey who is asking
+//
+// Takes what one of the caller's passkeys has signed as the proof of `createProof`. It needs no code: a passkey is
+// two factors, a device and its verified owner.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /user/proofs/passkey (the `CreatePasskeyProof` operationId).
+func (c *Client) CreatePasskeyProof(ctx context.Context, body CreatePasskeyProofJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeyProofRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePasskeyProofChallenge Begin to prove with a passkey who is asking
+//
+// Returns what a browser needs to have its user sign with one of their passkeys, as for
+// `createPasskeyLoginChallenge`. The challenge is good for five minutes, for one proof of this session.
+//
+// Corresponds with POST /user/proofs/passkey-challenge (the `CreatePasskeyProofChallenge` operationId).
+func (c *Client) CreatePasskeyProofChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePasskeyProofChallengeRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -8287,6 +8395,73 @@ func NewCreateProofRequestWithBody(server string, contentType string, body io.Re
 	return req, nil
 }
 
+// NewCreatePasskeyProofRequest calls the generic CreatePasskeyProof builder with application/json body
+func NewCreatePasskeyProofRequest(server string, body CreatePasskeyProofJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreatePasskeyProofRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreatePasskeyProofRequestWithBody constructs an http.Request for the CreatePasskeyProof method, with any body, and a specified content type
+func NewCreatePasskeyProofRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/proofs/passkey")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreatePasskeyProofChallengeRequest constructs an http.Request for the CreatePasskeyProofChallenge method
+func NewCreatePasskeyProofChallengeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/proofs/passkey-challenge")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewDeleteOtherSessionsRequest constructs an http.Request for the DeleteOtherSessions method
 func NewDeleteOtherSessionsRequest(server string) (*http.Request, error) {
 	var err error
@@ -9450,7 +9625,7 @@ type ClientWithResponsesInterface interface {
 	// request can be sent again, with the same token.
 	//
 	// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
-	// code.
+	// code. `createPasskeyProof` takes a passkey instead.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9465,12 +9640,42 @@ type ClientWithResponsesInterface interface {
 	// request can be sent again, with the same token.
 	//
 	// The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
-	// code.
+	// code. `createPasskeyProof` takes a passkey instead.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /user/proofs (the `CreateProof` operationId).
 	CreateProofWithResponse(ctx context.Context, body CreateProofJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProofResponse, error)
+
+	// CreatePasskeyProofWithBodyWithResponse Prove with a passkey who is asking
+	//
+	// Takes what one of the caller's passkeys has signed as the proof of `createProof`. It needs no code: a passkey is
+	// two factors, a device and its verified owner.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/proofs/passkey (the `CreatePasskeyProof` operationId).
+	CreatePasskeyProofWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePasskeyProofResponse, error)
+
+	// CreatePasskeyProofWithResponse Prove with a passkey who is asking
+	//
+	// Takes what one of the caller's passkeys has signed as the proof of `createProof`. It needs no code: a passkey is
+	// two factors, a device and its verified owner.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/proofs/passkey (the `CreatePasskeyProof` operationId).
+	CreatePasskeyProofWithResponse(ctx context.Context, body CreatePasskeyProofJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePasskeyProofResponse, error)
+
+	// CreatePasskeyProofChallengeWithResponse Begin to prove with a passkey who is asking
+	//
+	// Returns what a browser needs to have its user sign with one of their passkeys, as for
+	// `createPasskeyLoginChallenge`. The challenge is good for five minutes, for one proof of this session.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /user/proofs/passkey-challenge (the `CreatePasskeyProofChallenge` operationId).
+	CreatePasskeyProofChallengeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeyProofChallengeResponse, error)
 
 	// DeleteOtherSessionsWithResponse Log out everywhere else
 	//
@@ -15797,6 +16002,235 @@ func (r CreateProofResponse) ContentType() string {
 	return ""
 }
 
+// CreatePasskeyProofResponse401Headers the declared response headers of an HTTP 401 response for CreatePasskeyProof
+type CreatePasskeyProofResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CreatePasskeyProofResponse415Headers the declared response headers of an HTTP 415 response for CreatePasskeyProof
+type CreatePasskeyProofResponse415Headers struct {
+	AcceptEncoding string
+}
+
+// CreatePasskeyProofResponse429Headers the declared response headers of an HTTP 429 response for CreatePasskeyProof
+type CreatePasskeyProofResponse429Headers struct {
+	RetryAfter int32
+}
+
+// CreatePasskeyProofResponse503Headers the declared response headers of an HTTP 503 response for CreatePasskeyProof
+type CreatePasskeyProofResponse503Headers struct {
+	RetryAfter int32
+}
+
+type CreatePasskeyProofResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProofEnvelope
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *UnreadableBody
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *PasskeysNotFound
+	// JSON408 the response for an HTTP 408 `application/json` response
+	JSON408 *BodyTooSlow
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *UnsupportedMediaType
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *PasskeyProofInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyPasskeyLogins
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreatePasskeyProofResponse401Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *CreatePasskeyProofResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreatePasskeyProofResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreatePasskeyProofResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON200() *ProofEnvelope {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON400() *UnreadableBody {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON404() *PasskeysNotFound {
+	return r.JSON404
+}
+
+// GetJSON408 returns the response for an HTTP 408 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON408() *BodyTooSlow {
+	return r.JSON408
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON415() *UnsupportedMediaType {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON422() *PasskeyProofInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON429() *TooManyPasskeyLogins {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r CreatePasskeyProofResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePasskeyProofResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePasskeyProofResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePasskeyProofResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePasskeyProofResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreatePasskeyProofChallengeResponse401Headers the declared response headers of an HTTP 401 response for CreatePasskeyProofChallenge
+type CreatePasskeyProofChallengeResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CreatePasskeyProofChallengeResponse503Headers the declared response headers of an HTTP 503 response for CreatePasskeyProofChallenge
+type CreatePasskeyProofChallengeResponse503Headers struct {
+	RetryAfter int32
+}
+
+type CreatePasskeyProofChallengeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RequestOptionsEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NoPasskeys
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreatePasskeyProofChallengeResponse401Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreatePasskeyProofChallengeResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreatePasskeyProofChallengeResponse) GetJSON200() *RequestOptionsEnvelope {
+	return r.JSON200
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r CreatePasskeyProofChallengeResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r CreatePasskeyProofChallengeResponse) GetJSON404() *NoPasskeys {
+	return r.JSON404
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r CreatePasskeyProofChallengeResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r CreatePasskeyProofChallengeResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r CreatePasskeyProofChallengeResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePasskeyProofChallengeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePasskeyProofChallengeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePasskeyProofChallengeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePasskeyProofChallengeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteOtherSessionsResponse401Headers the declared response headers of an HTTP 401 response for DeleteOtherSessions
 type DeleteOtherSessionsResponse401Headers struct {
 	WWWAuthenticate string
@@ -17784,7 +18218,7 @@ func (c *ClientWithResponses) UpdatePasskeyWithResponse(ctx context.Context, pas
 // request can be sent again, with the same token.
 //
 // The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
-// code.
+// code. `createPasskeyProof` takes a passkey instead.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17805,7 +18239,7 @@ func (c *ClientWithResponses) CreateProofWithBodyWithResponse(ctx context.Contex
 // request can be sent again, with the same token.
 //
 // The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
-// code.
+// code. `createPasskeyProof` takes a passkey instead.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17816,6 +18250,54 @@ func (c *ClientWithResponses) CreateProofWithResponse(ctx context.Context, body 
 		return nil, err
 	}
 	return ParseCreateProofResponse(rsp)
+}
+
+// CreatePasskeyProofWithBodyWithResponse Prove with a passkey who is asking
+//
+// Takes what one of the caller's passkeys has signed as the proof of `createProof`. It needs no code: a passkey is
+// two factors, a device and its verified owner.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/proofs/passkey (the `CreatePasskeyProof` operationId).
+func (c *ClientWithResponses) CreatePasskeyProofWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePasskeyProofResponse, error) {
+	rsp, err := c.CreatePasskeyProofWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeyProofResponse(rsp)
+}
+
+// CreatePasskeyProofWithResponse Prove with a passkey who is asking
+//
+// Takes what one of the caller's passkeys has signed as the proof of `createProof`. It needs no code: a passkey is
+// two factors, a device and its verified owner.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/proofs/passkey (the `CreatePasskeyProof` operationId).
+func (c *ClientWithResponses) CreatePasskeyProofWithResponse(ctx context.Context, body CreatePasskeyProofJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePasskeyProofResponse, error) {
+	rsp, err := c.CreatePasskeyProof(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeyProofResponse(rsp)
+}
+
+// CreatePasskeyProofChallengeWithResponse Begin to prove with a passkey who is asking
+//
+// Returns what a browser needs to have its user sign with one of their passkeys, as for
+// `createPasskeyLoginChallenge`. The challenge is good for five minutes, for one proof of this session.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /user/proofs/passkey-challenge (the `CreatePasskeyProofChallenge` operationId).
+func (c *ClientWithResponses) CreatePasskeyProofChallengeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CreatePasskeyProofChallengeResponse, error) {
+	rsp, err := c.CreatePasskeyProofChallenge(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePasskeyProofChallengeResponse(rsp)
 }
 
 // DeleteOtherSessionsWithResponse Log out everywhere else
@@ -24082,6 +24564,229 @@ func ParseCreateProofResponse(rsp *http.Response) (*CreateProofResponse, error) 
 	return response, nil
 }
 
+// ParseCreatePasskeyProofResponse parses an HTTP response from a CreatePasskeyProofWithResponse call
+func ParseCreatePasskeyProofResponse(rsp *http.Response) (*CreatePasskeyProofResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePasskeyProofResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProofEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest UnreadableBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PasskeysNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest BodyTooSlow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest PasskeyProofInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyPasskeyLogins
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CreatePasskeyProofResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 415:
+		var headers CreatePasskeyProofResponse415Headers
+		if values := rsp.Header.Values("Accept-Encoding"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Encoding", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptEncoding = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreatePasskeyProofResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreatePasskeyProofResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreatePasskeyProofChallengeResponse parses an HTTP response from a CreatePasskeyProofChallengeWithResponse call
+func ParseCreatePasskeyProofChallengeResponse(rsp *http.Response) (*CreatePasskeyProofChallengeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePasskeyProofChallengeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RequestOptionsEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoPasskeys
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CreatePasskeyProofChallengeResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreatePasskeyProofChallengeResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDeleteOtherSessionsResponse parses an HTTP response from a DeleteOtherSessionsWithResponse call
 func ParseDeleteOtherSessionsResponse(rsp *http.Response) (*DeleteOtherSessionsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -24835,6 +25540,12 @@ type ServerInterface interface {
 	// CreateProof Prove once more who is asking
 	// (POST /user/proofs)
 	CreateProof(w http.ResponseWriter, r *http.Request)
+	// CreatePasskeyProof Prove with a passkey who is asking
+	// (POST /user/proofs/passkey)
+	CreatePasskeyProof(w http.ResponseWriter, r *http.Request)
+	// CreatePasskeyProofChallenge Begin to prove with a passkey who is asking
+	// (POST /user/proofs/passkey-challenge)
+	CreatePasskeyProofChallenge(w http.ResponseWriter, r *http.Request)
 	// DeleteOtherSessions Log out everywhere else
 	// (DELETE /user/sessions)
 	DeleteOtherSessions(w http.ResponseWriter, r *http.Request)
@@ -26366,6 +27077,34 @@ func (siw *ServerInterfaceWrapper) CreateProof(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// CreatePasskeyProof operation middleware
+func (siw *ServerInterfaceWrapper) CreatePasskeyProof(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreatePasskeyProof(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreatePasskeyProofChallenge operation middleware
+func (siw *ServerInterfaceWrapper) CreatePasskeyProofChallenge(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreatePasskeyProofChallenge(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // DeleteOtherSessions operation middleware
 func (siw *ServerInterfaceWrapper) DeleteOtherSessions(w http.ResponseWriter, r *http.Request) {
 
@@ -26640,6 +27379,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/user/passkeys/{passkeyId}", wrapper.UpdatePasskey)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/passkeys/challenge", wrapper.CreatePasskeyChallenge)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/proofs", wrapper.CreateProof)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/proofs/passkey", wrapper.CreatePasskeyProof)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/proofs/passkey-challenge", wrapper.CreatePasskeyProofChallenge)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/sessions", wrapper.DeleteOtherSessions)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/sessions", wrapper.GetSessions)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/user/sessions/{sessionId}", wrapper.DeleteSession)
@@ -26767,6 +27508,8 @@ type MailNotFoundJSONResponse ErrorEnvelope
 
 type NewPasswordInvalidJSONResponse ErrorEnvelope
 
+type NoPasskeysJSONResponse ErrorEnvelope
+
 type NoSuchSessionJSONResponse ErrorEnvelope
 
 type NotModifiedResponseHeaders struct {
@@ -26787,6 +27530,8 @@ type PasskeyIdInvalidJSONResponse ErrorEnvelope
 type PasskeyNameInvalidJSONResponse ErrorEnvelope
 
 type PasskeyNotFoundJSONResponse ErrorEnvelope
+
+type PasskeyProofInvalidJSONResponse ErrorEnvelope
 
 type PasskeyTakenJSONResponse ErrorEnvelope
 
@@ -34048,6 +34793,271 @@ func (response CreateProof503JSONResponse) VisitCreateProofResponse(w http.Respo
 	return err
 }
 
+type CreatePasskeyProofRequestObject struct {
+	Body *CreatePasskeyProofJSONRequestBody
+}
+
+type CreatePasskeyProofResponseObject interface {
+	VisitCreatePasskeyProofResponse(w http.ResponseWriter) error
+}
+
+type CreatePasskeyProof200JSONResponse ProofEnvelope
+
+func (response CreatePasskeyProof200JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof400JSONResponse struct{ UnreadableBodyJSONResponse }
+
+func (response CreatePasskeyProof400JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreatePasskeyProof401JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof404JSONResponse struct{ PasskeysNotFoundJSONResponse }
+
+func (response CreatePasskeyProof404JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof408JSONResponse struct{ BodyTooSlowJSONResponse }
+
+func (response CreatePasskeyProof408JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response CreatePasskeyProof413JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreatePasskeyProof415JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Encoding", fmt.Sprint(response.Headers.AcceptEncoding))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof422JSONResponse struct {
+	PasskeyProofInvalidJSONResponse
+}
+
+func (response CreatePasskeyProof422JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof429JSONResponse struct {
+	TooManyPasskeyLoginsJSONResponse
+}
+
+func (response CreatePasskeyProof429JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreatePasskeyProof500JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProof503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreatePasskeyProof503JSONResponse) VisitCreatePasskeyProofResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProofChallengeRequestObject struct {
+}
+
+type CreatePasskeyProofChallengeResponseObject interface {
+	VisitCreatePasskeyProofChallengeResponse(w http.ResponseWriter) error
+}
+
+type CreatePasskeyProofChallenge200JSONResponse RequestOptionsEnvelope
+
+func (response CreatePasskeyProofChallenge200JSONResponse) VisitCreatePasskeyProofChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProofChallenge401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreatePasskeyProofChallenge401JSONResponse) VisitCreatePasskeyProofChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProofChallenge404JSONResponse struct{ NoPasskeysJSONResponse }
+
+func (response CreatePasskeyProofChallenge404JSONResponse) VisitCreatePasskeyProofChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProofChallenge422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response CreatePasskeyProofChallenge422JSONResponse) VisitCreatePasskeyProofChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProofChallenge500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreatePasskeyProofChallenge500JSONResponse) VisitCreatePasskeyProofChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePasskeyProofChallenge503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreatePasskeyProofChallenge503JSONResponse) VisitCreatePasskeyProofChallengeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteOtherSessionsRequestObject struct {
 }
 
@@ -34876,6 +35886,12 @@ type StrictServerInterface interface {
 	// CreateProof Prove once more who is asking
 	// (POST /user/proofs)
 	CreateProof(ctx context.Context, request CreateProofRequestObject) (CreateProofResponseObject, error)
+	// CreatePasskeyProof Prove with a passkey who is asking
+	// (POST /user/proofs/passkey)
+	CreatePasskeyProof(ctx context.Context, request CreatePasskeyProofRequestObject) (CreatePasskeyProofResponseObject, error)
+	// CreatePasskeyProofChallenge Begin to prove with a passkey who is asking
+	// (POST /user/proofs/passkey-challenge)
+	CreatePasskeyProofChallenge(ctx context.Context, request CreatePasskeyProofChallengeRequestObject) (CreatePasskeyProofChallengeResponseObject, error)
 	// DeleteOtherSessions Log out everywhere else
 	// (DELETE /user/sessions)
 	DeleteOtherSessions(ctx context.Context, request DeleteOtherSessionsRequestObject) (DeleteOtherSessionsResponseObject, error)
@@ -36552,6 +37568,61 @@ func (sh *strictHandler) CreateProof(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreateProofResponseObject); ok {
 		if err := validResponse.VisitCreateProofResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreatePasskeyProof operation middleware
+func (sh *strictHandler) CreatePasskeyProof(w http.ResponseWriter, r *http.Request) {
+	var request CreatePasskeyProofRequestObject
+
+	var body CreatePasskeyProofJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePasskeyProof(ctx, request.(CreatePasskeyProofRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePasskeyProof")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreatePasskeyProofResponseObject); ok {
+		if err := validResponse.VisitCreatePasskeyProofResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreatePasskeyProofChallenge operation middleware
+func (sh *strictHandler) CreatePasskeyProofChallenge(w http.ResponseWriter, r *http.Request) {
+	var request CreatePasskeyProofChallengeRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePasskeyProofChallenge(ctx, request.(CreatePasskeyProofChallengeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePasskeyProofChallenge")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreatePasskeyProofChallengeResponseObject); ok {
+		if err := validResponse.VisitCreatePasskeyProofChallengeResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -79,7 +79,11 @@ func (h *handlers) CreateProof(
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateProof200JSONResponse{Proof: api.Proof{
+	return api.CreateProof200JSONResponse{Proof: proofShown(session)}, nil
+}
+
+func proofShown(session identity.Session) api.Proof {
+	return api.Proof{
 		Amr: orEmpty(session.Methods), Acr: session.Class(), ProvedAt: api.Timestamp(session.ProvedAt),
-	}}, nil
+	}
 }

@@ -191,6 +191,10 @@ func (s *server) goodCalls(t *testing.T, token, refreshToken, server string) (ca
 			c = addingPasskey(other, "", newAuthenticator().create(s.creationOptions(t, other)))
 		case "createPasskeySession":
 			c = passkeyLogin(phone.get(s.requestOptions(t)))
+		case "createPasskeyProofChallenge":
+			c.token = other
+		case "createPasskeyProof":
+			c = provingBy(other, phone.get(s.proofOptions(t, other)))
 		}
 		if operation.Responses.Value("503") != nil {
 			calls = append(calls, c)

@@ -54,6 +54,7 @@ func TestExamples(t *testing.T) {
 		jane.token = s.register(t, "jane")
 		tablet.token = jane.token
 		tablet.plays(t, "createPasskeyChallenge", "createPasskey")
+		tablet.plays(t, "createPasskeyProofChallenge", "createPasskeyProof")
 		tablet.plays(t, "createPasskeyLoginChallenge", "createPasskeySession")
 		tablet.plays(t, "updatePasskey", "getPasskeys", "deletePasskey")
 
@@ -181,6 +182,8 @@ func (p *player) signs(t *testing.T, operationID string, c call) call {
 			into[api.CreationOptionsEnvelope](t, p.options).PublicKey)).body
 	case "createPasskeySession":
 		c.body = passkeyLogin(p.authenticator.get(into[api.RequestOptionsEnvelope](t, p.options).PublicKey)).body
+	case "createPasskeyProof":
+		c.body = provingBy("", p.authenticator.get(into[api.RequestOptionsEnvelope](t, p.options).PublicKey)).body
 	}
 	return c
 }

@@ -106,6 +106,32 @@ func (h *handlers) CreatePasskeySession(
 	}, nil
 }
 
+// CreatePasskeyProofChallenge implements POST /user/proofs/passkey-challenge.
+func (h *handlers) CreatePasskeyProofChallenge(
+	ctx context.Context, _ api.CreatePasskeyProofChallengeRequestObject,
+) (api.CreatePasskeyProofChallengeResponseObject, error) {
+	request, err := h.Passkeys.BeginProof(ctx, callerFrom(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return api.CreatePasskeyProofChallenge200JSONResponse{PublicKey: requestOptions(request)}, nil
+}
+
+// CreatePasskeyProof implements POST /user/proofs/passkey.
+func (h *handlers) CreatePasskeyProof(
+	ctx context.Context, request api.CreatePasskeyProofRequestObject,
+) (api.CreatePasskeyProofResponseObject, error) {
+	answer, err := assertionFrom(request.Body.Proof.Credential)
+	if err != nil {
+		return nil, err
+	}
+	session, err := h.Passkeys.Prove(ctx, callerFrom(ctx), answer, clientFrom(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return api.CreatePasskeyProof200JSONResponse{Proof: proofShown(session)}, nil
+}
+
 // binary64 writes bytes as WebAuthn does in JSON.
 var binary64 = base64.RawURLEncoding
 

@@ -46,6 +46,14 @@ func registering(caller Caller) purpose {
 // answering is the purpose of challenges by which a passkey answers that of a login by password.
 func answering(token string) purpose { return purpose{"second factor", token} }
 
+// proving is the purpose of challenges with which a session's user proves that they are still there.
+func proving(caller Caller) purpose {
+	return purpose{"proof", strconv.FormatInt(caller.User.ID, 10), caller.Session.ID}
+}
+
+// follows reports whether a password comes before a challenge for this purpose, which was counted.
+func (p purpose) follows() bool { return p[0] == answering("")[0] }
+
 // challenge returns a new challenge for a purpose.
 func (p *Passkeys) challenge(of purpose) []byte {
 	text := make([]byte, nonceLength, challengeLength)
@@ -148,6 +156,37 @@ func (p *Passkeys) AnswerChallenge(ctx context.Context, token string, answer Ass
 	return p.begin(ctx, user, passkey, append([]string{MethodPassword}, passkey.methods()...), client)
 }
 
+// BeginProof returns what the caller's browser needs to have one of their passkeys sign.
+func (p *Passkeys) BeginProof(ctx context.Context, caller Caller) (PasskeyRequest, error) {
+	if err := p.off(); err != nil {
+		return PasskeyRequest{}, err
+	}
+	_, has, err := p.Store.Passkeys(ctx, caller.User.ID)
+	if err == nil && len(has) == 0 {
+		err = errs.NotFound("passkeys")
+	}
+	if err != nil {
+		return PasskeyRequest{}, err
+	}
+	return PasskeyRequest{Party: p.Party, Challenge: p.challenge(proving(caller)), Of: has}, nil
+}
+
+// Prove takes what one of the caller's passkeys has signed as the proof that they are still there. It returns their
+// session as it is then.
+func (p *Passkeys) Prove(ctx context.Context, caller Caller, answer Assertion, client Client) (Session, error) {
+	if err := p.off(); err != nil {
+		return Session{}, err
+	}
+	passkey, _, err := p.proven(ctx, proving(caller), caller.User.ID, answer, client)
+	if errs.Is(err, errs.KindUnauthenticated) { // the session goes on
+		err = unprovenCredential(ErrUnproven)
+	}
+	if err != nil {
+		return Session{}, err
+	}
+	return p.Users.proved(ctx, caller, client, passkey.methods()...)
+}
+
 // begin starts a session that ends with the passkey.
 func (p *Passkeys) begin(
 	ctx context.Context, user User, passkey Passkey, methods []string, client Client,
@@ -193,7 +232,7 @@ func (p *Passkeys) proven(
 		return Passkey{}, User{}, p.failed(ctx, action, target, client)
 	}
 	used, err := p.Party.Asserted(challenge.Text, passkey, answer)
-	if err == nil && known == 0 {
+	if err == nil && !of.follows() {
 		err = p.Throttle.passkeyLogin(context.WithoutCancel(ctx), user.ID, client)
 	}
 	if err == nil {

@@ -115,6 +115,10 @@ describe('the documentation page', { concurrency: 2 }, () => {
     await ready('/user/passkeys')
     const created = await execute(page, 'Passkeys', 'createPasskey')
     assert.equal(created.status(), 201, await created.text())
+    assert.equal((await execute(page, 'Passkeys', 'createPasskeyProofChallenge')).status(), 200)
+    await ready('/user/proofs/passkey')
+    const proved = await execute(page, 'Passkeys', 'createPasskeyProof')
+    assert.equal(proved.status(), 200, await proved.text())
     assert.equal((await execute(page, 'Users', 'logout')).status(), 204)
     await lockIs(page, unlocked)
 

@@ -1,4 +1,11 @@
-import { addPasskey, hasPasskeys, type ConduitClient, type Errors, type Passkey } from '@conduit/client'
+import {
+  addPasskey,
+  hasPasskeys,
+  proveWithPasskey,
+  type ConduitClient,
+  type Errors,
+  type Passkey,
+} from '@conduit/client'
 
 import { attempt, element, messages, notice, refusedByUser, showErrors } from './page.js'
 
@@ -76,6 +83,17 @@ export function passkeySection(conduit: ConduitClient) {
       }
     })
   })
+
+  element('passkey-proof').addEventListener('click', () =>
+    attempt(async () => {
+      try {
+        const result = await proveWithPasskey(conduit)
+        await done(result.ok ? undefined : result.error.errors)
+      } catch (error) {
+        refusedByUser(error)
+      }
+    }),
+  )
 
   return { show }
 }

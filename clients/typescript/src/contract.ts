@@ -19,6 +19,8 @@ export const contract: Readonly<Record<string, Operation>> = {
   'DELETE /user': { token: true, statuses: [204, 400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503], empty: [204] },
   'GET /user/export': { token: true, statuses: [200, 401, 422, 429, 500, 503] },
   'POST /user/proofs': { token: true, statuses: [200, 400, 401, 403, 408, 413, 415, 422, 429, 500, 503] },
+  'POST /user/proofs/passkey-challenge': { token: true, statuses: [200, 401, 404, 422, 500, 503] },
+  'POST /user/proofs/passkey': { token: true, statuses: [200, 400, 401, 404, 408, 413, 415, 422, 429, 500, 503] },
   'GET /user/factors': { token: true, statuses: [200, 401, 422, 500, 503] },
   'POST /user/factors/totp': { token: true, statuses: [200, 400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503] },
   'PUT /user/factors/totp': { token: true, statuses: [200, 400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503] },

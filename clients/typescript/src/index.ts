@@ -8,6 +8,7 @@ export {
   addPasskey,
   hasPasskeys,
   logInWithPasskey,
+  proveWithPasskey,
   signWithPasskey,
   type PasskeyLoginOptions,
   type PasskeyOptions,

@@ -72,6 +72,25 @@ export async function logInWithPasskey(
   return client.POST('/sessions/passkey', { body: { session: { credential } } })
 }
 
+/**
+ * Has the user show by one of their passkeys that they are still there. The server asks for such a proof by 403 with
+ * `errors.proof`; after it, the request that was refused can be sent again.
+ *
+ * It gives the answer of `createPasskeyProof`, or of `createPasskeyProofChallenge` if that was refused, as where the
+ * user has no passkey, and rejects as `logInWithPasskey` does.
+ */
+export async function proveWithPasskey(
+  client: ConduitClient,
+  options: PasskeyOptions = {},
+): Promise<Result<operations['createPasskeyProof']> | Refusal<operations['createPasskeyProofChallenge']>> {
+  const begun = await client.POST('/user/proofs/passkey-challenge')
+  if (!begun.ok) {
+    return begun
+  }
+  const credential = await signWithPasskey(begun.data.publicKey, options)
+  return client.POST('/user/proofs/passkey', { body: { proof: { credential } } })
+}
+
 /** Has the user make a passkey, as `publicKey` of `createPasskeyChallenge` says. */
 async function makePasskey(
   publicKey: CredentialCreationOptions,

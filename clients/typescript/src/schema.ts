@@ -171,9 +171,51 @@ export interface paths {
          *     request can be sent again, with the same token.
          *
          *     The proof is the password and, if the user has a second factor, a `code` of the authenticator app or a recovery
-         *     code.
+         *     code. `createPasskeyProof` takes a passkey instead.
          */
         post: operations["createProof"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user/proofs/passkey-challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to prove with a passkey who is asking
+         * @description Returns what a browser needs to have its user sign with one of their passkeys, as for
+         *     `createPasskeyLoginChallenge`. The challenge is good for five minutes, for one proof of this session.
+         */
+        post: operations["createPasskeyProofChallenge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user/proofs/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Prove with a passkey who is asking
+         * @description Takes what one of the caller's passkeys has signed as the proof of `createProof`. It needs no code: a passkey is
+         *     two factors, a device and its verified owner.
+         */
+        post: operations["createPasskeyProof"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1521,6 +1563,14 @@ export interface components {
         };
         /** @description What the browser's passkey has signed. */
         PasskeySessionInput: {
+            credential: components["schemas"]["AuthenticationCredential"];
+        };
+        /** @description The body of `createPasskeyProof`. */
+        NewPasskeyProofRequest: {
+            proof: components["schemas"]["NewPasskeyProofInput"];
+        };
+        /** @description What the browser's passkey has signed. */
+        NewPasskeyProofInput: {
             credential: components["schemas"]["AuthenticationCredential"];
         };
         /**
@@ -4555,6 +4605,24 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description This server has no passkeys, or the user has none. */
+        NoPasskeys: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "passkeys": [
+                 *           "not found"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /** @description The user has no passkey with that id. */
         PasskeyNotFound: {
             headers: {
@@ -4642,6 +4710,19 @@ export interface components {
          *     or the page is on an origin that the server does not know.
          */
         AttestationInvalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
+        /**
+         * @description What was signed is not what a passkey of the caller signs for this. Or fields are missing or out of their
+         *     limits; or the challenge is over, was answered, or is for something else; or the page is on an origin that the
+         *     server does not know.
+         */
+        PasskeyProofInvalid: {
             headers: {
                 [name: string]: unknown;
             };
@@ -4849,6 +4930,8 @@ export type UpdatePasskeyRequest = components['schemas']['UpdatePasskeyRequest']
 export type UpdatePasskeyInput = components['schemas']['UpdatePasskeyInput'];
 export type PasskeySessionRequest = components['schemas']['PasskeySessionRequest'];
 export type PasskeySessionInput = components['schemas']['PasskeySessionInput'];
+export type NewPasskeyProofRequest = components['schemas']['NewPasskeyProofRequest'];
+export type NewPasskeyProofInput = components['schemas']['NewPasskeyProofInput'];
 export type RegistrationCredential = components['schemas']['RegistrationCredential'];
 export type AuthenticatorAttestation = components['schemas']['AuthenticatorAttestation'];
 export type AuthenticationCredential = components['schemas']['AuthenticationCredential'];
@@ -5012,12 +5095,14 @@ export type ResponseTooManyKeys = components['responses']['TooManyKeys'];
 export type ResponseTooManyExports = components['responses']['TooManyExports'];
 export type ResponseInvalidPasskey = components['responses']['InvalidPasskey'];
 export type ResponsePasskeysNotFound = components['responses']['PasskeysNotFound'];
+export type ResponseNoPasskeys = components['responses']['NoPasskeys'];
 export type ResponsePasskeyNotFound = components['responses']['PasskeyNotFound'];
 export type ResponsePasskeyTaken = components['responses']['PasskeyTaken'];
 export type ResponsePasskeysFull = components['responses']['PasskeysFull'];
 export type ResponsePasskeyNameInvalid = components['responses']['PasskeyNameInvalid'];
 export type ResponsePasskeyIdInvalid = components['responses']['PasskeyIdInvalid'];
 export type ResponseAttestationInvalid = components['responses']['AttestationInvalid'];
+export type ResponsePasskeyProofInvalid = components['responses']['PasskeyProofInvalid'];
 export type ResponseAssertionInvalid = components['responses']['AssertionInvalid'];
 export type ResponseTooManyPasskeyChanges = components['responses']['TooManyPasskeyChanges'];
 export type ResponseInternalError = components['responses']['InternalError'];
@@ -5433,6 +5518,118 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["ProofInvalid"];
             429: components["responses"]["TooManyLogins"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createPasskeyProofChallenge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the browser needs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "publicKey": {
+                     *         "challenge": "3q2-7wAAAZxu5QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                     *         "timeout": 300000,
+                     *         "rpId": "conduit.example.com",
+                     *         "allowCredentials": [
+                     *           {
+                     *             "type": "public-key",
+                     *             "id": "VNxN9xvTk0nJ0KjfXBrzKw",
+                     *             "transports": [
+                     *               "hybrid",
+                     *               "internal"
+                     *             ]
+                     *           }
+                     *         ],
+                     *         "userVerification": "required"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RequestOptionsEnvelope"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["NoPasskeys"];
+            422: components["responses"]["QueryInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createPasskeyProof: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "proof": {
+                 *         "credential": {
+                 *           "id": "VNxN9xvTk0nJ0KjfXBrzKw",
+                 *           "rawId": "VNxN9xvTk0nJ0KjfXBrzKw",
+                 *           "type": "public-key",
+                 *           "authenticatorAttachment": "platform",
+                 *           "clientExtensionResults": {},
+                 *           "response": {
+                 *             "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+                 *             "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAA",
+                 *             "signature": "MEUCIQDx",
+                 *             "userHandle": "6vHLd1nUM0Y0cWlJ7gS3xw"
+                 *           }
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPasskeyProofRequest"];
+            };
+        };
+        responses: {
+            /** @description How strong the session is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "proof": {
+                     *         "amr": [
+                     *           "pwd",
+                     *           "swk",
+                     *           "user",
+                     *           "mfa"
+                     *         ],
+                     *         "acr": "aal2",
+                     *         "provedAt": "2026-02-18T03:22:56.637Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ProofEnvelope"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["PasskeysNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["PasskeyProofInvalid"];
+            429: components["responses"]["TooManyPasskeyLogins"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };

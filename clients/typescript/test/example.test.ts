@@ -253,7 +253,7 @@ test('a passkey whose user is not verified is not used', async () => {
   expect(await keptTokens()).toBeNull()
 })
 
-test('the server asks for a fresh proof first: the page takes the password', async () => {
+test('the server asks for a fresh proof first: the page takes the password, or a passkey', async () => {
   const person = await register()
   await page.goto(origin)
   await addAuthenticator()
@@ -261,8 +261,11 @@ test('the server asks for a fresh proof first: the page takes the password', asy
   await button('Add a passkey').waitFor()
   const headers = { 'Access-Control-Allow-Origin': '*', 'WWW-Authenticate': 'Bearer max_age=600' }
   const stale = { status: 403, headers, json: { errors: { proof: ['is required'] } } }
-  await page.route('**/user/passkeys/challenge', (route) => route.fulfill(stale), { times: 1 })
-  await button('Add a passkey').click()
+  const ask = async () => {
+    await page.route('**/user/passkeys/challenge', (route) => route.fulfill(stale), { times: 1 })
+    await button('Add a passkey').click()
+  }
+  await ask()
   await page.getByLabel('Your password').fill('wrong password')
   await button('It is me').click()
   await page.getByRole('alert').getByText('is not right').waitFor()
@@ -271,6 +274,9 @@ test('the server asks for a fresh proof first: the page takes the password', asy
   await page.locator('#proof').waitFor({ state: 'hidden' })
   await button('Add a passkey').click()
   await button(/^Remove Passkey on/).waitFor()
+  await ask()
+  await button('Prove it by passkey').click()
+  await page.locator('#proof').waitFor({ state: 'hidden' })
 })
 
 test('a passkey instead of a code', async () => {

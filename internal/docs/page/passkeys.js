@@ -8,6 +8,11 @@ const passkeySteps = {
     ask: makePasskey,
     wrap: (credential) => ({ passkey: { credential } }),
   },
+  '/user/proofs/passkey-challenge': {
+    ends: '/user/proofs/passkey',
+    ask: usePasskey,
+    wrap: (credential) => ({ proof: { credential } }),
+  },
   '/sessions/passkey-challenge': {
     ends: '/sessions/passkey',
     ask: usePasskey,
