@@ -312,7 +312,7 @@ func TestGuessingSecrets(t *testing.T) {
 func TestUnknownClients(t *testing.T) {
 	t.Parallel()
 	counter := &statementCounter{}
-	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: counter})
+	s := newServer(t, storetest.Postgres(t), store.Options{Tracer: counter, Lease: time.Hour}) // on any machine
 	token, server := s.register(t, "jake"), s.newClient(t)
 	made, err := s.ResourceServers.Add(t.Context(), operator, "another")
 	if err != nil {

@@ -13,14 +13,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// patience is far above what a busy machine needs, and far below the time limit of go test.
+const patience = 90 * time.Second
+
 // until waits for something that is about to happen.
 func until(t *testing.T, what string, happened func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); !happened(); <-tick.C {
+	for deadline := time.Now().Add(patience); !happened(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("not even after 30 seconds: %s", what)
+			t.Fatalf("not even after %v: %s", patience, what)
 		}
 	}
 }
