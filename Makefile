@@ -16,7 +16,7 @@ GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schem
 # What has to hold before a change lands, in the order in which it is cheapest to learn that it does not. `.ci/run` makes
 # all of it, the workflow each in a job of its own.
 CHECKS := generate-check lint test test-postgres18 fuzz smoke test-jose test-gates test-browser test-client \
-	test-consumers test-generators test-ogen
+	test-consumers test-generators test-ogen test-history
 GOLANGCI_LINT := go tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help
@@ -109,6 +109,10 @@ test-ogen: build ## Generate a Go client and server with ogen, compile both and 
 	go -C tools/ogen vet ./...
 	go -C tools/ogen test -count=1 ./...
 
+.PHONY: test-history
+test-history: build tools/history/node_modules/.package-lock.json ## Compile and run the clients of every released contract
+	npm --prefix tools/history test
+
 .PHONY: test-gates
 test-gates: tools/contract/node_modules/.package-lock.json ## Show that the checks of the contract can fail
 	npm --prefix tools/contract test
@@ -138,7 +142,7 @@ lint-contract: tools/contract/node_modules/.package-lock.json ## Hold the contra
 .PHONY: lint-js
 lint-js: clients/typescript/node_modules/.package-lock.json
 	@npm --prefix clients/typescript run --silent lint
-	@clients/typescript/node_modules/.bin/prettier --no-semi --single-quote --print-width 120 --log-level warn --check 'tools/*.{mjs,mts}' 'tools/*/*.js' 'tools/generators/usage/*.ts'
+	@clients/typescript/node_modules/.bin/prettier --no-semi --single-quote --print-width 120 --log-level warn --check 'tools/*.{mjs,mts}' 'tools/*/*.js' 'tools/generators/usage/*.ts' 'tools/history/*.ts' 'tools/history/*/journey.ts'
 
 .PHONY: lint-tools
 lint-tools:
@@ -148,7 +152,7 @@ lint-tools:
 
 .PHONY: lint-go
 lint-go:
-	@unformatted=$$(gofmt -l *.go api cmd internal tools/ogen/*.go) || exit; \
+	@unformatted=$$(gofmt -l *.go api cmd internal tools/ogen/*.go tools/history/*/*.go) || exit; \
 	if [ -n "$$unformatted" ]; then \
 		printf '%s\n' "$$unformatted" 'Not formatted: run gofmt -w on the above.' >&2; \
 		exit 1; \
