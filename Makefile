@@ -12,7 +12,8 @@ HISTORIES ?= 100
 # These make replicas by pg_basebackup, which the packages of PostgreSQL 18 do not have.
 REPLICA_TESTS := ^Test(Replica|OwnReads|WhatPositions|ReadsOffPrimary|ForeignPositions|PositionHeader)
 # What `make generate` writes: committed, never edited by hand.
-GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schema.ts internal/docs/swagger-ui
+GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schema.ts internal/docs/swagger-ui \
+	internal/docs/changelog
 # What has to hold before a change lands, in the order in which it is cheapest to learn that it does not. `.ci/run` makes
 # all of it, the workflow each in a job of its own.
 CHECKS := generate-check lint test test-postgres18 fuzz smoke test-jose test-gates test-browser test-client \
@@ -110,8 +111,10 @@ test-ogen: build ## Generate a Go client and server with ogen, compile both and 
 	go -C tools/ogen test -count=1 ./...
 
 .PHONY: test-history
-test-history: build tools/history/node_modules/.package-lock.json ## Compile and run the clients of every released contract
+test-history: build tools/history/node_modules/.package-lock.json ## Run the clients of every released contract, and the last release beside this program
+	@tools/ensure.sh postgres
 	npm --prefix tools/history test
+	go test -tags upgrade -count=1 -v ./internal/upgrade
 
 .PHONY: test-gates
 test-gates: tools/contract/node_modules/.package-lock.json ## Show that the checks of the contract can fail
@@ -152,12 +155,12 @@ lint-tools:
 
 .PHONY: lint-go
 lint-go:
-	@unformatted=$$(gofmt -l *.go api cmd internal tools/ogen/*.go tools/history/*/*.go) || exit; \
+	@unformatted=$$(gofmt -l *.go api cmd internal tools/changelog/*.go tools/ogen/*.go tools/history/*/*.go) || exit; \
 	if [ -n "$$unformatted" ]; then \
 		printf '%s\n' "$$unformatted" 'Not formatted: run gofmt -w on the above.' >&2; \
 		exit 1; \
 	fi
-	go vet -tags failover ./...
+	go vet -tags failover,upgrade ./...
 	$(GOLANGCI_LINT) run
 	go mod tidy -diff
 	go -C tools mod tidy -diff
