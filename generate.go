@@ -7,6 +7,7 @@ package openapi
 import _ "embed"
 
 //go:generate go tool -modfile=tools/go.mod oapi-codegen -config api/oapi-codegen.yaml openapi.yaml
+//go:generate go -C tools run ./changelog
 
 // Document is openapi.yaml as it stands, comments included.
 //

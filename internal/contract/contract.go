@@ -5,7 +5,8 @@
 // and checks the body (body.go, form.go, json.go; problems.go has the words), and calls the generated handler. The
 // answer gets
 // an ETag if the document has a 304 for it (conditional.go). It is checked if the host asks for that (responses.go). It
-// is an example from the document if the request asks for one (rehearse.go). document.go serves the document itself.
+// is an example from the document if the request asks for one (rehearse.go). It says if the operation is deprecated
+// (deprecation.go). document.go serves the document itself.
 package contract
 
 import (
@@ -26,6 +27,8 @@ type Config struct {
 	Base     string // where the document's paths begin, as "/api"
 	Version  string // of the program; another version may show the same in another way
 	Host     Host
+	// Deprecations is the URL of a page that says what is deprecated, for operations without externalDocs; may be empty.
+	Deprecations string
 
 	// Rehearse lets requests ask for the examples of the document instead of a real answer, and for delays, after which
 	// a body has BodyTime to come. Delays end when Stopping is closed.
@@ -73,6 +76,9 @@ func Load(text []byte) (*openapi3.T, error) {
 	document, err := loader.LoadFromData(text)
 	if err == nil {
 		err = document.Validate(loader.Context)
+	}
+	if err == nil {
+		err = checkDeprecations(document)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("openapi.yaml: %w", err)

@@ -32,7 +32,8 @@ paths:
     delete: {operationId: clear, security: [], responses: {"204": {description: gone}}}
   /things/{id}:
     parameters: [{name: id, in: path, required: true, x-not-found: thing, schema: {type: integer, minimum: 1}}]
-    put: {operationId: change, security: [{key: []}], requestBody: {x-max-bytes: 200, content: {application/json: {
+    put: {operationId: change, deprecated: true, x-deprecated-since: 2026-01-02, x-sunset: "2027-01-02T03:04:05+01:00",
+      security: [{key: []}], requestBody: {x-max-bytes: 200, content: {application/json: {
       schema: {$ref: "#/components/schemas/Thing"}}}}, responses: {"200": {$ref: "#/components/responses/thing"}}}
     delete: {operationId: delete, security: [], responses: {"204": {description: gone}}}
   /forms:

@@ -195,6 +195,7 @@ type operation struct {
 	tagged     bool       // answers carry an ETag, since the contract knows 304
 	handler    http.HandlerFunc
 	rehearsal  rehearsal // nil: answers are the real ones
+	deprecated http.Header
 }
 
 func newOperation(
@@ -231,6 +232,15 @@ func newOperation(
 	if m.config.Rehearse {
 		o.rehearsal = newRehearsal(contract)
 	}
+	deprecated, err := deprecationOf(contract.Deprecated, contract.Extensions)
+	if err != nil {
+		panic(fmt.Sprintf("contract: %s: %v", o.id, err)) // Load refuses it
+	}
+	page := m.config.Deprecations
+	if contract.ExternalDocs != nil {
+		page = contract.ExternalDocs.URL
+	}
+	o.deprecated = deprecated.headers(page)
 	return o
 }
 
@@ -238,6 +248,7 @@ func newOperation(
 func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	exchange := o.host.Exchange(r.Context())
 	exchange.OperationID, exchange.Pattern, exchange.OAuthErrors = o.id, r.Pattern, o.oauth
+	maps.Copy(w.Header(), o.deprecated)
 	answer := o.answer
 	if o.rehearsal != nil && len(r.Header["Prefer"]) > 0 {
 		wish, err := o.rehearsal.read(r.Header["Prefer"])

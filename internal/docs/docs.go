@@ -22,9 +22,9 @@ import (
 
 // page is ours; swagger-ui is what tools/docs/embed.sh takes from npm's swagger-ui-dist, its large files compressed.
 //
-// confirm is where links in mail lead.
+// confirm is where links in mail lead. changelog is what tools/changelog writes, and its style.
 //
-//go:embed page swagger-ui confirm
+//go:embed page swagger-ui confirm changelog
 var files embed.FS
 
 // contentSecurityPolicy has a browser run and load only files of this server, and nothing inline. The icons in
@@ -40,6 +40,7 @@ var kinds = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".svg":  "image/svg+xml",
 	".txt":  "text/plain; charset=utf-8",
+	".md":   "text/markdown; charset=utf-8", // RFC 7763
 }
 
 // file is one file of the page.
@@ -57,6 +58,19 @@ func Handler(notFound http.Handler) http.Handler {
 
 // Confirm does so for /confirm, the page to which links in mail lead.
 func Confirm(notFound http.Handler) http.Handler { return handler(notFound, "/confirm", "confirm") }
+
+// Changelog does so for /changelog, which says what changed in the contract. /changelog.md is the same as a text.
+func Changelog(notFound http.Handler) http.Handler {
+	page := handler(notFound, "/changelog", "changelog")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/changelog.md" {
+			beside := r.Clone(r.Context())
+			beside.URL.Path = "/changelog/changelog.md"
+			r = beside
+		}
+		page.ServeHTTP(w, r)
+	})
+}
 
 // handler answers with the files of folders, below a path. The file index.html is at the path itself.
 func handler(notFound http.Handler, at string, folders ...string) http.Handler {

@@ -119,8 +119,8 @@ var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
 
 // ownPaths are the paths below which the server has something itself.
 var ownPaths = []string{
-	base, "/.well-known", "/avatars", "/confirm", "/docs", "/healthz", "/livez", "/openapi.json", "/openapi.yaml",
-	"/readyz",
+	base, "/.well-known", "/avatars", changelog, "/changelog.md", "/confirm", "/docs", "/healthz", "/livez",
+	"/openapi.json", "/openapi.yaml", "/readyz",
 }
 
 // ParsePublicURL reads a URL like https://example.com/blog.

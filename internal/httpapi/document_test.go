@@ -2,7 +2,10 @@ package httpapi_test
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"io"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +52,7 @@ func TestDocumentForFrontEnds(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for _, path := range []string{
 			"/openapi.yaml", "/openapi.json", "/docs", "/docs/docs.js", "/docs/swagger-ui-bundle.js",
+			"/changelog", "/changelog.md",
 		} {
 			t.Run(path, func(t *testing.T) {
 				first := s.do(t, get(path, "").with("Origin", "https://front.example")).want(t, 200, "")
@@ -64,14 +68,20 @@ func TestDocumentForFrontEnds(t *testing.T) {
 func TestDocumentationPage(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for path, kind := range map[string]string{
-			"/":               "text/html; charset=utf-8", // leads to the page
-			"/docs":           "text/html; charset=utf-8",
-			"/docs/":          "text/html; charset=utf-8", // leads to the page, whose links are relative to /docs
-			"/docs/docs.js":   "text/javascript; charset=utf-8",
-			"/docs/docs.css":  "text/css; charset=utf-8",
-			"/docs/icon.svg":  "image/svg+xml",
-			"/docs/LICENSE":   "text/plain; charset=utf-8",
-			"/docs/VERSION":   "text/plain; charset=utf-8",
+			"/":              "text/html; charset=utf-8", // leads to the page
+			"/docs":          "text/html; charset=utf-8",
+			"/docs/":         "text/html; charset=utf-8", // leads to the page, whose links are relative to /docs
+			"/docs/docs.js":  "text/javascript; charset=utf-8",
+			"/docs/docs.css": "text/css; charset=utf-8",
+			"/docs/icon.svg": "image/svg+xml",
+			"/docs/LICENSE":  "text/plain; charset=utf-8",
+			"/docs/VERSION":  "text/plain; charset=utf-8",
+			"/changelog":     "text/html; charset=utf-8",
+			"/changelog/":    "text/html; charset=utf-8", // leads to the page
+			"/changelog.md":  "text/markdown; charset=utf-8",
+
+			"/changelog/changelog.css": "text/css; charset=utf-8",
+			"/changelog/index.html":    "", "/changelog/no.md": "", // not served
 			"/docs/notify.js": "", "/docs/../server": "", "/docs/page": "", "/docs/index.html": "", // not served
 		} {
 			t.Run(path, func(t *testing.T) {
@@ -87,6 +97,44 @@ func TestDocumentationPage(t *testing.T) {
 					t.Errorf("Content-Security-Policy %s", policy)
 				}
 			})
+		}
+	})
+}
+
+// TestChangelog: the page has each release, and what is to come, the newest first, and the documentation leads to it.
+func TestChangelog(t *testing.T) {
+	text, err := os.ReadFile("../../contract/released/releases.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var releases []struct{ Version string }
+	if err := json.Unmarshal(text, &releases); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"unreleased"}
+	for _, release := range slices.Backward(releases) {
+		want = append(want, release.Version)
+	}
+	each(t, func(t *testing.T, s *server) {
+		var got []string
+		page := s.do(t, get("/changelog", "")).want(t, 200, "").body
+		for _, section := range regexp.MustCompile(`<section id="(.*?)">`).FindAllStringSubmatch(page, -1) {
+			got = append(got, section[1])
+		}
+		wantSame(t, "releases; run make generate", want, got)
+		got = nil
+		text := s.do(t, get("/changelog.md", "")).want(t, 200, "").body
+		for _, section := range regexp.MustCompile(`(?m)^## (\S+)`).FindAllStringSubmatch(text, -1) {
+			got = append(got, strings.ToLower(section[1]))
+		}
+		wantSame(t, "releases in the text", want, got)
+		for _, changes := range []string{page, text} {
+			if !strings.Contains(changes, "Breaking") || !strings.Contains(changes, "GET /user/sessions") {
+				t.Error("the changelog says nothing of what broke in 1.0.0")
+			}
+		}
+		if docs := s.do(t, get("/docs", "")).body; !strings.Contains(docs, `<a href="changelog">`) {
+			t.Error("the documentation does not lead to the changelog")
 		}
 	})
 }

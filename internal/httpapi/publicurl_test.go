@@ -45,7 +45,7 @@ func TestBelowAPath(t *testing.T) {
 				}
 			}
 			for _, file := range []string{"/docs", "/docs/docs.js", "/confirm", "/confirm/confirm.js",
-				"/avatars/1.svg", "/.well-known/jwks.json"} {
+				"/changelog", "/changelog.md", "/changelog/changelog.css", "/avatars/1.svg", "/.well-known/jwks.json"} {
 				s.do(t, get(passed+file, "")).want(t, 200, "")
 			}
 			s.do(t, get(passed+"/api/profiles/a%2Fb", "")).wantError(t, 404, "profile", "not found")

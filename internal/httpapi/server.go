@@ -34,6 +34,9 @@ const (
 	bodyRate = 4 << 10 // bytes a second
 )
 
+// changelog is where people read what changed in the contract; /changelog.md is the same as a text.
+const changelog = "/changelog"
+
 // New returns the whole server as a handler. It fails if the contract and the generated code do not fit.
 func New(config Config) (*Server, error) {
 	document, err := contract.Load(openapi.Document)
@@ -53,7 +56,8 @@ func New(config Config) (*Server, error) {
 	}}
 	held := contract.Config{
 		Document: document, Base: base, Version: config.Version, Host: host,
-		Rehearse: config.Rehearse, BodyTime: bodyTime, Stopping: config.Stopping, OnAnswer: config.OnAnswer,
+		Deprecations: strings.TrimRight(string(config.Public), "/") + changelog,
+		Rehearse:     config.Rehearse, BodyTime: bodyTime, Stopping: config.Stopping, OnAnswer: config.OnAnswer,
 	}
 	if config.CheckResponses {
 		strict, err := contract.Load(openapi.Document)
@@ -135,6 +139,11 @@ func beside(operations *contract.Mux, host *host) {
 	page := docs.Handler(http.HandlerFunc(noRoute))
 	operations.Mount("GET /docs", page)
 	operations.Mount("GET /docs/{file}", page)
+	changes := docs.Changelog(http.HandlerFunc(noRoute))
+	operations.Mount("GET "+changelog, changes)
+	operations.Mount("GET "+changelog+".md", changes)
+	operations.Mount("GET "+changelog+"/{file}", changes)
+	operations.Mount("GET "+changelog+"/{$}", redirectTo(".."+changelog))
 	confirm := docs.Confirm(http.HandlerFunc(noRoute))
 	operations.Mount("GET /confirm", confirm)
 	operations.Mount("GET /confirm/{file}", confirm)
