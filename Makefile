@@ -3,8 +3,9 @@
 
 .DEFAULT_GOAL := help
 
-# A checkout without tags is named by its commit, a tree without git is called dev.
-VERSION = $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
+# A checkout without tags is named by its commit, a tree without git is called dev. The tag v1.1.0 is of version 1.1.0.
+VERSION = $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null)),dev)
+TARGETS ?= linux/amd64
 # The race detector is written in C. Where Go finds no C compiler it sets CGO_ENABLED to 0, and the tests run without it.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(info No C compiler: testing without the race detector.))
 FUZZTIME ?= 10s
@@ -17,7 +18,7 @@ GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schem
 # What has to hold before a change lands, in the order in which it is cheapest to learn that it does not. `.ci/run` makes
 # all of it, the workflow each in a job of its own.
 CHECKS := generate-check lint test test-postgres18 fuzz smoke test-jose test-gates test-browser test-client \
-	test-consumers test-generators test-ogen test-history
+	test-consumers test-generators test-ogen test-history test-release release-check
 GOLANGCI_LINT := go tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help
@@ -155,7 +156,7 @@ lint-tools:
 
 .PHONY: lint-go
 lint-go:
-	@unformatted=$$(gofmt -l *.go api cmd internal tools/changelog/*.go tools/ogen/*.go tools/history/*/*.go) || exit; \
+	@unformatted=$$(gofmt -l *.go api cmd internal tools/changelog/*.go tools/dist/*.go tools/ogen/*.go tools/history/*/*.go) || exit; \
 	if [ -n "$$unformatted" ]; then \
 		printf '%s\n' "$$unformatted" 'Not formatted: run gofmt -w on the above.' >&2; \
 		exit 1; \
@@ -165,6 +166,28 @@ lint-go:
 	go mod tidy -diff
 	go -C tools mod tidy -diff
 
+.PHONY: test-release
+test-release: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json ## Make releases in a copy of the tree
+	npm --prefix tools/release test
+
+# The second build has an empty cache, so that nothing is left of the first one. The nightly workflow does all targets.
+.PHONY: release-check
+release-check: ## Compile for other systems, and build TARGETS (linux/amd64) twice with the same bytes
+	@for target in windows/amd64 darwin/arm64; do \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build -trimpath -o /dev/null ./cmd/conduit || exit; \
+	done
+	go -C tools run ./dist -twice -targets $(TARGETS)
+
+.PHONY: dist
+dist: ## Build what people download, for all systems, into dist/
+	go -C tools run ./dist -version $(VERSION)
+
+# Quotes keep what somebody types in one argument.
+.PHONY: release
+release: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json ## Make the release VERSION=1.1.0, which is a commit, a tag and dist/
+	@node tools/release/release.js '$(if $(filter command line,$(origin VERSION)),$(VERSION))' '$(WHAT)'
+	@$(MAKE) --no-print-directory dist VERSION='$(VERSION)'
+
 .PHONY: clean
 clean: ## Remove what building leaves behind; databases and keys stay
-	rm -rf bin coverage
+	rm -rf bin coverage dist

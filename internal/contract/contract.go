@@ -3,10 +3,9 @@
 //
 // The way of a request: mux.go finds the operation, has the host find out who is calling, checks the parameters, reads
 // and checks the body (body.go, form.go, json.go; problems.go has the words), and calls the generated handler. The
-// answer gets
-// an ETag if the document has a 304 for it (conditional.go). It is checked if the host asks for that (responses.go). It
-// is an example from the document if the request asks for one (rehearse.go). It says if the operation is deprecated
-// (deprecation.go). document.go serves the document itself.
+// answer gets an ETag if the document has a 304 for it (conditional.go). It is checked if the host asks for that
+// (responses.go). It is an example from the document if the request asks for one (rehearse.go). It says if the operation
+// is deprecated (deprecation.go). document.go serves the document itself.
 package contract
 
 import (
@@ -27,7 +26,8 @@ type Config struct {
 	Base     string // where the document's paths begin, as "/api"
 	Version  string // of the program; another version may show the same in another way
 	Host     Host
-	// Deprecations is the URL of a page that says what is deprecated, for operations without externalDocs; may be empty.
+	// Deprecations is the URL of a page that says what is deprecated, for operations without externalDocs. It may be
+	// empty.
 	Deprecations string
 
 	// Rehearse lets requests ask for the examples of the document instead of a real answer, and for delays, after which

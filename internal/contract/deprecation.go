@@ -9,9 +9,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// An operation with `deprecated: true` says since when in x-deprecated-since, and may say in x-sunset when it ends. Both
-// are dates or moments of RFC 3339. Each of its answers, refusals too, has that in headers: Deprecation (RFC 9745),
-// Sunset (RFC 8594), and a link to the externalDocs of the operation or to the page that [Config] names.
+// An operation with `deprecated: true` says since when in x-deprecated-since, and in x-sunset when it ends, if that is
+// known. These are dates or moments of RFC 3339. Each of its answers, refusals too, has that in headers: Deprecation
+// (RFC 9745), Sunset (RFC 8594), and a link to the externalDocs of the operation or to the page that [Config] names.
 //
 // Parameters and properties say the same in the document. They have no header, since these are about a whole resource.
 const (
@@ -92,7 +92,8 @@ func checkDeprecations(document *openapi3.T) error {
 	}
 	parameters := func(of string, all openapi3.Parameters) {
 		for _, parameter := range all {
-			check("the parameter "+parameter.Value.Name+" of "+of, parameter.Value.Deprecated, parameter.Value.Extensions)
+			said := parameter.Value
+			check("the parameter "+said.Name+" of "+of, said.Deprecated, said.Extensions)
 		}
 	}
 	for path, item := range document.Paths.Map() {

@@ -63,8 +63,10 @@ func TestDeprecationIsDated(t *testing.T) {
 	t.Parallel()
 	const whole = `deprecated: true, x-deprecated-since: 2026-01-02, x-sunset: "2027-01-02T03:04:05+01:00"`
 	for name, test := range map[string]struct{ from, to, want string }{
-		"no date": {whole, "deprecated: true", "change: is deprecated, and does not say in x-deprecated-since since when"},
-		"no flag": {whole, "x-sunset: 2026-01-02", "change: x-deprecated-since and x-sunset are for what is deprecated"},
+		"no date": {whole, "deprecated: true",
+			"change: is deprecated, and does not say in x-deprecated-since since when"},
+		"no flag": {whole, "x-sunset: 2026-01-02",
+			"change: x-deprecated-since and x-sunset are for what is deprecated"},
 		"no date at all": {whole, "deprecated: true, x-deprecated-since: soon",
 			"change: x-deprecated-since is not a date or a moment of RFC 3339"},
 		"a number": {whole, "deprecated: true, x-deprecated-since: 2026-01-02, x-sunset: 20270102",

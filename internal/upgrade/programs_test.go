@@ -67,8 +67,8 @@ func lastRelease(t *testing.T, commit string) string {
 	command := exec.CommandContext(t.Context(), "git", "archive", "--output", archive, commit)
 	command.Dir = root
 	if said, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("the last release is commit %q, which this clone does not have; git fetch --unshallow --tags, or name "+
-			"a program of that release in CONDUIT_RELEASED: %v\n%s", commit, err, said)
+		t.Fatalf("the last release is commit %q, which this clone does not have; git fetch --unshallow, or name a "+
+			"program of that release in CONDUIT_RELEASED: %v\n%s", commit, err, said)
 	}
 	output(t, tree, "tar", "-xf", archive)
 	program := filepath.Join(tree, "conduit")
