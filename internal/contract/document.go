@@ -11,8 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// MountDocument serves a document as a file, in YAML and JSON. The file says which version of the program serves it,
-// and, with a public URL, where, since tools keep it after it has left the server.
+// MountDocument serves a document as a file, in YAML and JSON, and in newer versions of OpenAPI. The file says which
+// version of the program serves it, and, with a public URL, where, since tools keep it after it has left the server.
 func (m *Mux) MountDocument(document []byte, publicURL string) {
 	inYAML := withServers(withVersion(document, m.config.Version), publicURL)
 	// The JSON is in the order of the file, so that code generated from it is too. It is made on demand, since few ask
@@ -26,6 +26,10 @@ func (m *Mux) MountDocument(document []byte, publicURL string) {
 	})
 	m.mux.HandleFunc("GET /openapi.yaml", asFile("application/yaml", func() []byte { return inYAML })) // RFC 9512
 	m.mux.HandleFunc("GET /openapi.json", asFile("application/json", inJSON))
+	for _, format := range formats {
+		text := sync.OnceValue(func() []byte { return format.write(inYAML) })
+		m.mux.HandleFunc("GET "+format.path, asFile("application/json", text))
+	}
 }
 
 // asFile answers with content that is the same for everybody until the program changes.

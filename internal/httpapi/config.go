@@ -120,7 +120,7 @@ var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
 // ownPaths are the paths below which the server has something itself.
 var ownPaths = []string{
 	base, "/.well-known", "/avatars", changelog, "/changelog.md", "/confirm", "/docs", "/healthz", "/livez",
-	"/openapi.json", "/openapi.yaml", "/readyz",
+	"/openapi-3.1.json", "/openapi-3.2.json", "/openapi.json", "/openapi.yaml", "/readyz",
 }
 
 // ParsePublicURL reads a URL like https://example.com/blog.

@@ -51,8 +51,8 @@ func TestDocument(t *testing.T) {
 func TestDocumentForFrontEnds(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		for _, path := range []string{
-			"/openapi.yaml", "/openapi.json", "/docs", "/docs/docs.js", "/docs/swagger-ui-bundle.js",
-			"/changelog", "/changelog.md",
+			"/openapi.yaml", "/openapi.json", "/openapi-3.1.json", "/openapi-3.2.json", "/docs", "/docs/docs.js",
+			"/docs/swagger-ui-bundle.js", "/changelog", "/changelog.md",
 		} {
 			t.Run(path, func(t *testing.T) {
 				first := s.do(t, get(path, "").with("Origin", "https://front.example")).want(t, 200, "")

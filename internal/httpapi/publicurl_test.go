@@ -57,9 +57,11 @@ func TestBelowAPath(t *testing.T) {
 					t.Errorf("openapi.yaml lacks %q", want)
 				}
 			}
-			document = s.do(t, get(passed+"/openapi.json", "")).body
-			if regexp.MustCompile(`"url": *"/`).MatchString(document) {
-				t.Error("openapi.json has a server without its name")
+			for _, file := range []string{"/openapi.json", "/openapi-3.1.json", "/openapi-3.2.json"} {
+				document = s.do(t, get(passed+file, "")).want(t, 200, "").body
+				if regexp.MustCompile(`"url": *"/`).MatchString(document) {
+					t.Errorf("%s has a server without its name", file)
+				}
 			}
 		}
 		if got := s.do(t, get("/my/blog", "")); got.status != 302 || got.header.Get("Location") != "blog/docs" {
@@ -98,7 +100,8 @@ func TestPublicURLs(t *testing.T) {
 		"is what the server has": {
 			"https://example.com/docs", "https://example.com/avatars", "https://example.com/healthz",
 			"https://example.com/livez", "https://example.com/readyz", "https://example.com/openapi.yaml",
-			"https://example.com/openapi.json", "https://example.com/docs/blog", "https://example.com/confirm",
+			"https://example.com/openapi.json", "https://example.com/openapi-3.1.json",
+			"https://example.com/openapi-3.2.json", "https://example.com/docs/blog", "https://example.com/confirm",
 		},
 	} {
 		for _, text := range texts {
