@@ -18,7 +18,7 @@ GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schem
 # What has to hold before a change lands, in the order in which it is cheapest to learn that it does not. `.ci/run` makes
 # all of it, the workflow each in a job of its own.
 CHECKS := generate-check lint test test-postgres18 fuzz smoke test-jose test-gates test-browser test-client \
-	test-consumers test-generators test-ogen test-history test-release release-check
+	test-consumers test-generators test-ogen test-history test-release release-check test-formats
 GOLANGCI_LINT := go tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help
@@ -116,6 +116,10 @@ test-history: build tools/history/node_modules/.package-lock.json ## Run the cli
 	@tools/ensure.sh postgres
 	npm --prefix tools/history test
 	go test -tags upgrade -count=1 -v ./internal/upgrade
+
+.PHONY: test-formats
+test-formats: build tools/formats/node_modules/.package-lock.json ## Hold the contract in OpenAPI 3.1 and 3.2 to validators that are not ours
+	npm --prefix tools/formats test
 
 .PHONY: test-gates
 test-gates: tools/contract/node_modules/.package-lock.json ## Show that the checks of the contract can fail
