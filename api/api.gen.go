@@ -1832,6 +1832,67 @@ type PasswordResetRequest struct {
 	PasswordReset PasswordResetInput `json:"passwordReset"`
 }
 
+// Problem What every error looks like for those who ask for it by `Accept: application/problem+json` (RFC 9457).
+type Problem struct {
+	// Detail What is wrong this time, in words for people.
+	//
+	// Example: email is not a valid email
+	Detail string `json:"detail"`
+
+	// Errors What is wrong, one by one.
+	Errors []ProblemError `json:"errors"`
+
+	// Instance Names this one error, by the `X-Request-Id` of the answer. The log has the same id.
+	//
+	// Example: urn:x-request-id:6DU6SQDSNCEOUM77E6AUP5IW4P
+	Instance string `json:"instance"`
+
+	// Status The status of the answer.
+	//
+	// Example: 422
+	Status int `json:"status"`
+
+	// Title The kind in words, which are the same each time.
+	//
+	// Example: The request is not valid
+	Title string `json:"title"`
+
+	// Type What kind of error it is: a path of this server, at which the kind is described. It never changes.
+	//
+	//
+	// Example: /docs/errors#invalid
+	Type string `json:"type"`
+}
+
+// ProblemError One thing that is wrong. `pointer`, `parameter` or `header` says where in the request it is. There is none of
+// them if it is nowhere in the request.
+type ProblemError struct {
+	// Detail What is wrong.
+	//
+	// Example: is not a valid email
+	Detail string `json:"detail"`
+
+	// Field The name that it has in the default shape of errors.
+	//
+	// Example: email
+	Field string `json:"field"`
+
+	// Header The name of a header.
+	//
+	// Example: Authorization
+	Header string `json:"header,omitempty"`
+
+	// Parameter The name of a parameter of the path or the query.
+	//
+	// Example: limit
+	Parameter string `json:"parameter,omitempty"`
+
+	// Pointer A JSON Pointer into the body of the request (RFC 6901). The empty text is the whole body.
+	//
+	// Example: /user/email
+	Pointer *string `json:"pointer,omitempty"`
+}
+
 // Profile What everybody may see of a person.
 type Profile struct {
 	// Bio A few words about oneself.

@@ -96,20 +96,34 @@ func (b *bodyRules) read(host Host, w http.ResponseWriter, r *http.Request) (any
 		return nil, err
 	}
 	var value any
-	var problems map[string]string
+	var problems []errs.Detail
 	if b.form {
-		value, problems = decodeForm(string(text))
+		value, problems = decodeForm(string(text), b.locate)
 	} else {
-		value, problems = decode(bytes.TrimPrefix(text, byteOrderMark), b.bounds)
+		value, problems = decode(bytes.TrimPrefix(text, byteOrderMark), b.bounds, b.locate)
 	}
-	fields := errs.Fields{}
-	for field, message := range problems {
-		if !b.fields[field] {
-			field = whole
-		}
-		fields[field] = []string{message}
+	return value, errs.Found(problems)
+}
+
+func (b *bodyRules) locate(path []string, field string) (known string, at errs.Place) {
+	if !b.fields[field] {
+		field = whole
 	}
-	return value, fields.Err()
+	return field, placeIn(b.schema, path)
+}
+
+// check holds a decoded body to its schema.
+func (b *bodyRules) check(value any) error {
+	err := b.schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest())
+	if err == nil {
+		return nil
+	}
+	var found []errs.Detail
+	for _, problem := range problems(err, whole) {
+		at := placeIn(b.schema, problem.path)
+		found = append(found, errs.Detail{Field: problem.field, Message: problem.message, At: at})
+	}
+	return errs.Found(found)
 }
 
 // byteOrderMark is what some editors and frameworks put before UTF-8; RFC 8259 §8.1 lets readers ignore it.

@@ -5,8 +5,8 @@
 // and checks the body (body.go, form.go, json.go; problems.go has the words), and calls the generated handler. The
 // answer gets an ETag if the document has a 304 for it (conditional.go). It is checked if the host asks for that
 // (responses.go). It is an example from the document if the request asks for one (rehearse.go). It says if the operation
-// is deprecated (deprecation.go). document.go serves the document itself, and formats.go writes it in newer versions of
-// OpenAPI.
+// is deprecated (deprecation.go). What a refusal names is found in the request (places.go). document.go serves the
+// document itself, and formats.go writes it in newer versions of OpenAPI.
 package contract
 
 import (
@@ -66,9 +66,20 @@ type Host interface {
 type Exchange struct {
 	OperationID string // "" for what is in no contract
 	Pattern     string // "METHOD /path/{name}"
-	OAuthErrors bool   // errors have the code of RFC 6749 §5.2, too: the operation has x-oauth-errors
 
-	known *known // in operations whose answers have an ETag
+	operation *operation // nil for what is in no contract
+	known     *known     // in operations whose answers have an ETag
+}
+
+// OAuthErrors reports whether errors have the code of RFC 6749 §5.2, too: the operation has x-oauth-errors.
+func (e *Exchange) OAuthErrors() bool { return e.operation != nil && e.operation.oauth }
+
+// Place returns where in the request the field is that a refusal names: nowhere, unless the contract knows better.
+func (e *Exchange) Place(field string) errs.Place {
+	if e.operation == nil {
+		return errs.Place{}
+	}
+	return e.operation.places[field]
 }
 
 // Load reads and validates a document.

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 
+	"conduit/internal/errs"
+
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
@@ -19,15 +21,21 @@ const maxPairs = 100
 // out (RFC 6749 §3.1), but not for the second time.
 //
 // The value is a map[string]any of texts. Problems are as those of decode.
-func decodeForm(text string) (value any, problems map[string]string) {
-	form, given, problems := map[string]any{}, map[string]bool{}, map[string]string{}
+func decodeForm(text string, locate locate) (value any, problems []errs.Detail) {
+	form, given := map[string]any{}, map[string]bool{}
+	note := func(name, message string) {
+		field, at := locate([]string{name}, name)
+		problems = append(problems, errs.Detail{Field: field, Message: message, At: at})
+	}
 	pairs := 0
 	for pair := range strings.SplitSeq(text, "&") {
 		if pair == "" {
 			continue
 		}
 		if pairs++; pairs > maxPairs {
-			return nil, map[string]string{whole: errTooMany.Error()}
+			problems = nil
+			note(whole, errTooMany.Error())
+			return nil, problems
 		}
 		escapedName, escapedText, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(escapedName)
@@ -35,11 +43,11 @@ func decodeForm(text string) (value any, problems map[string]string) {
 		message, fits := checkText(text)
 		switch {
 		case err != nil || wrong != nil:
-			problems[whole] = "is not a valid form"
+			note(whole, "is not a valid form")
 		case given[name]:
-			problems[name] = givenTwice
+			note(name, givenTwice)
 		case !fits:
-			problems[name] = message
+			note(name, message)
 		case text != "":
 			form[name] = text
 		}

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"conduit/internal/errs"
 )
 
 // maxDepth is how deep a text may nest; the contract's own bodies nest four deep.
@@ -36,14 +39,18 @@ type bounds struct {
 // end. It also refuses what no API sends: NUL, and nesting without end.
 //
 // The value consists of nil, bool, json.Number, string, []any and map[string]any. Each problem is a message under the
-// name of the member at fault, or under "body", and holds nothing of the text. If there are problems, there is no
-// value.
-func decode(data []byte, bounds bounds) (value any, problems map[string]string) {
+// name of the member at fault, or under "body", and holds nothing of the text. What is wrong with the whole is the
+// first. If there are problems, there is no value.
+//
+// Of two problems of one member in one place the first counts. What the place is, locate says, from the names and
+// indices on the way to it; without locate all is one place.
+func decode(data []byte, bounds bounds, locate locate) (value any, problems []errs.Detail) {
 	d := decoding{
 		// Invalid UTF-8 is let through here and found when the string is unquoted, where the member is known.
-		decoder:  jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowInvalidUTF8(true)),
-		bounds:   bounds,
-		problems: map[string]string{},
+		decoder: jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowInvalidUTF8(true)),
+		bounds:  bounds,
+		locate:  locate,
+		noted:   map[errs.Detail]bool{},
 	}
 	value, err := d.value(whole)
 	if err == nil {
@@ -51,15 +58,20 @@ func decode(data []byte, bounds bounds) (value any, problems map[string]string) 
 			err = errTrailing
 		}
 	}
+	message := ""
 	switch {
 	case len(data) == 0:
-		d.problems[whole] = "can't be blank"
+		message = errs.Blank
 	case errors.Is(err, errTrailing), errors.Is(err, errTooDeep), errors.Is(err, errTooMany):
-		d.problems[whole] = err.Error()
+		message = err.Error()
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		d.problems[whole] = "has a member twice"
+		message = "has a member twice"
 	case err != nil:
-		d.problems[whole] = "is not valid JSON"
+		message = "is not valid JSON"
+	}
+	if message != "" {
+		d.path = nil
+		d.problems = append([]errs.Detail{d.detail(whole, message)}, d.problems...)
 	}
 	if len(d.problems) > 0 {
 		return nil, d.problems
@@ -76,9 +88,16 @@ var (
 type decoding struct {
 	decoder  *jsontext.Decoder
 	bounds   bounds
-	values   int // so far
-	problems map[string]string
+	locate   locate
+	path     []string // to the value that is decoded
+	values   int      // so far
+	problems []errs.Detail
+	noted    map[errs.Detail]bool
 }
+
+// locate returns under which field a problem is reported, and where the contract has that. The client made up the names
+// that it does not have, so there may be any number of them, and of any length.
+type locate func(path []string, field string) (known string, at errs.Place)
 
 // value decodes the next value, which belongs to field. The library's Unmarshal would bound neither items nor values,
 // and stop at the first bad text.
@@ -116,9 +135,11 @@ func (d *decoding) object() (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		d.path = append(d.path, name)
 		if object[name], err = d.value(name); err != nil {
 			return nil, err
 		}
+		d.path = d.path[:len(d.path)-1]
 	}
 	_, err := d.decoder.ReadToken()
 	return object, err
@@ -133,7 +154,9 @@ func (d *decoding) array(field string) (any, error) {
 		if bounded && len(array) >= limit {
 			array, err = array[:limit], d.decoder.SkipValue()
 		} else {
+			d.path = append(d.path, strconv.Itoa(len(array)))
 			element, err = d.value(field)
+			d.path = d.path[:len(d.path)-1]
 		}
 		if err != nil {
 			return nil, err
@@ -153,9 +176,25 @@ func (d *decoding) text(field string) (string, error) {
 	text, err := jsontext.AppendUnquote(nil, quoted)
 	switch {
 	case err != nil:
-		d.problems[field] = notUnicode
+		d.note(field, notUnicode)
 	case bytes.IndexByte(text, 0) >= 0:
-		d.problems[field] = notAllowed
+		d.note(field, notAllowed)
 	}
 	return string(text), nil
+}
+
+func (d *decoding) note(field, message string) {
+	detail := d.detail(field, message)
+	if !d.noted[detail] {
+		d.noted[detail] = true
+		d.problems = append(d.problems, detail)
+	}
+}
+
+func (d *decoding) detail(field, message string) errs.Detail {
+	detail := errs.Detail{Field: field, Message: message}
+	if d.locate != nil {
+		detail.Field, detail.At = d.locate(d.path, field)
+	}
+	return detail
 }

@@ -19,7 +19,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, problems := decode(data, bounds{})
+		got, problems := decode(data, bounds{}, nil)
 		if len(problems) > 0 {
 			if got != nil {
 				t.Fatal("a value in spite of problems")

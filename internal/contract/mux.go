@@ -23,9 +23,10 @@ type Mux struct {
 
 	config    Config
 	mux       *http.ServeMux
-	methods   []string        // all that any operation has, for 405
-	mounted   map[string]bool // by operationId
-	slashless map[string]bool // patterns that a path with a slash at its end does not reach, see lenient
+	methods   []string         // all that any operation has, for 405
+	mounted   map[string]bool  // by operationId
+	slashless map[string]bool  // patterns that a path with a slash at its end does not reach, see lenient
+	anyError  openapi3.Content // the forms that each error may have beside its own
 }
 
 // NewMux returns a router without handlers.
@@ -42,6 +43,9 @@ func NewMux(config Config) *Mux {
 		}
 	}
 	m.methods = slices.Sorted(maps.Keys(methods))
+	if config.Strict != nil {
+		m.anyError = anyError(config.Strict)
+	}
 	m.mux.HandleFunc("/", m.noOperation)
 	return m
 }
@@ -192,7 +196,8 @@ type operation struct {
 	oauth      bool   // errors are as OAuth has them
 	parameters []*openapi3.Parameter
 	body       *bodyRules // nil: the body, if any, is not read
-	tagged     bool       // answers carry an ETag, since the contract knows 304
+	places     places
+	tagged     bool // answers carry an ETag, since the contract knows 304
 	handler    http.HandlerFunc
 	rehearsal  rehearsal // nil: answers are the real ones
 	deprecated http.Header
@@ -225,6 +230,7 @@ func newOperation(
 	if contract.RequestBody != nil {
 		o.body = newBodyRules(contract.RequestBody.Value)
 	}
+	o.places = placesOf(o.body, o.parameters)
 	o.tagged = contract.Responses.Value("304") != nil
 	if o.tagged {
 		o.handler = o.conditional(o.handler)
@@ -247,7 +253,7 @@ func newOperation(
 // ServeHTTP implements [http.Handler].
 func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	exchange := o.host.Exchange(r.Context())
-	exchange.OperationID, exchange.Pattern, exchange.OAuthErrors = o.id, r.Pattern, o.oauth
+	exchange.OperationID, exchange.Pattern, exchange.operation = o.id, r.Pattern, o
 	maps.Copy(w.Header(), o.deprecated)
 	answer := o.answer
 	if o.rehearsal != nil && len(r.Header["Prefer"]) > 0 {
@@ -304,10 +310,10 @@ func (o *operation) checkParameters(r *http.Request) error {
 	if len(o.parameters) == 0 && r.URL.RawQuery == "" {
 		return nil
 	}
-	fields := errs.Fields{}
+	var found []errs.Detail
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		fields.Add("query", "is not valid")
+		found = append(found, errs.Detail{Field: "query", Message: "is not valid"})
 	}
 	given := len(query)
 	for _, parameter := range o.parameters {
@@ -318,24 +324,27 @@ func (o *operation) checkParameters(r *http.Request) error {
 			delete(query, parameter.Name)
 			continue
 		}
+		wrong := func(message string) {
+			found = append(found, errs.Detail{Field: parameter.Name, Message: message, At: parameterPlace(parameter)})
+		}
 		switch len(values) {
 		case 0:
 			continue
 		case 1:
 		default:
-			fields.Add(parameter.Name, givenTwice)
+			wrong(givenTwice)
 			continue
 		}
 		if message, ok := checkText(values[0]); !ok {
-			fields.Add(parameter.Name, message)
+			wrong(message)
 			continue
 		}
-		if wrong := checkParameter(parameter, values[0]); len(wrong) > 0 {
+		if message, ok := checkParameter(parameter, values[0]); !ok {
 			// A path that cannot name anything is not found. The contract says what is not.
 			if noun, ok := parameter.Extensions["x-not-found"].(string); ok {
 				return errs.NotFound(noun)
 			}
-			maps.Copy(fields, wrong)
+			wrong(message)
 		}
 	}
 	if len(query) < given {
@@ -343,19 +352,20 @@ func (o *operation) checkParameters(r *http.Request) error {
 		without.RawQuery = query.Encode()
 		r.URL = &without
 	}
-	return fields.Err()
+	return errs.Found(found)
 }
 
-func checkParameter(parameter *openapi3.Parameter, text string) errs.Fields {
+// checkParameter returns what is wrong with the value of a parameter.
+func checkParameter(parameter *openapi3.Parameter, text string) (message string, ok bool) {
 	var value any = text
 	schema := parameter.Schema.Value
 	if schema.Type.Is(openapi3.TypeInteger) {
 		number, err := strconv.ParseInt(text, 10, 64)
 		switch {
 		case errors.Is(err, strconv.ErrRange):
-			return errs.Fields{parameter.Name: {outOfRange}}
+			return outOfRange, false
 		case err != nil || strconv.FormatInt(number, 10) != text:
-			return errs.Fields{parameter.Name: {"must be an integer"}}
+			return "must be an integer", false
 		}
 		value = number
 	}
@@ -363,9 +373,9 @@ func checkParameter(parameter *openapi3.Parameter, text string) errs.Fields {
 		value = text == "true"
 	}
 	if err := schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
-		return problems(err, parameter.Name)
+		return problems(err, parameter.Name)[0].message, false
 	}
-	return nil
+	return "", true
 }
 
 // bindBody reads the body, holds it to the contract, and hands the decoded value on to the generated code.
@@ -374,8 +384,8 @@ func (o *operation) bindBody(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := o.body.schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
-		return problems(err, whole).Err()
+	if err := o.body.check(value); err != nil {
+		return err
 	}
 	if o.body.form {
 		bindForm(r, value)

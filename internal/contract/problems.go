@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -9,37 +10,42 @@ import (
 	"conduit/internal/errs"
 )
 
-// problems turns what the validator found into fields and our own words. The validator's words are never shown, since
-// they hold the value and the schema. A field is the last name of its JSON pointer. A problem with an element of an
-// array belongs to the array, and its message says which element it is. The document as a whole is root.
-func problems(err error, root string) errs.Fields {
-	fields := errs.Fields{}
-	collect(fields, err, root)
-	return fields
+// problem is something that is wrong with a value.
+type problem struct {
+	field   string
+	path    []string // names and indices, from the whole value
+	message string
 }
 
-func collect(fields errs.Fields, err error, root string) {
+// problems turns what the validator found into our own words. The validator's words are never shown, since they hold
+// the value and the schema. A field is the last name of its JSON pointer. A problem with an element of an array belongs
+// to the array, and its message says which element it is. The document as a whole is root.
+func problems(err error, root string) []problem {
+	found := collect(nil, err, root)
+	slices.SortStableFunc(found, func(a, b problem) int { return slices.Compare(a.path, b.path) })
+	return found
+}
+
+func collect(found []problem, err error, root string) []problem {
 	switch err := err.(type) { //nolint:errorlint // the validator nests plainly, and As would stop at the first
 	case openapi3.MultiError:
 		for _, one := range err {
-			collect(fields, one, root)
+			found = collect(found, one, root)
 		}
+		return found
 	case *openapi3.SchemaError:
+		path := err.JSONPointer()
 		field, which := root, ""
-		for _, name := range err.JSONPointer() {
+		for _, name := range path {
 			if index, notIndex := strconv.Atoi(name); notIndex != nil {
 				field, which = name, ""
 			} else {
 				which = errs.Item(index)
 			}
 		}
-		// Each field has one message, the first: whoever left it empty need not read that it is no email either.
-		if _, named := fields[field]; !named {
-			fields.Add(field, which+message(err))
-		}
-	default:
-		fields.Add(root, "is not valid")
+		return append(found, problem{field, path, which + message(err)})
 	}
+	return append(found, problem{root, nil, "is not valid"})
 }
 
 // message says what is wrong, in the words of RealWorld where it has some. It never holds the value.

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+
+	"conduit/internal/errs"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -69,23 +73,28 @@ func (m *Mux) violation(r *http.Request, answer *recorder) error {
 			return fmt.Errorf("the header %s is missing", name)
 		}
 	}
-	kind, media := mediaOf(documented.Value)
-	if media == nil {
+	if len(documented.Value.Content) == 0 {
 		if answer.long || answer.body.Len() > 0 {
 			return errors.New("there is a body where the contract has none")
 		}
 		return nil
 	}
-	if sent, _, err := mime.ParseMediaType(answer.Header().Get("Content-Type")); err != nil || sent != kind {
-		return errors.New("the media type is not " + kind)
+	kind, _, err := mime.ParseMediaType(answer.Header().Get("Content-Type"))
+	media := documented.Value.Content[kind]
+	if media == nil && answer.status >= http.StatusBadRequest {
+		media = m.anyError[kind]
+	}
+	if err != nil || media == nil {
+		kinds := slices.Sorted(maps.Keys(documented.Value.Content))
+		return errors.New("the media type is not " + strings.Join(kinds, " or "))
 	}
 	if answer.long || r.Method == http.MethodHead && answer.body.Len() == 0 {
 		return nil
 	}
 	var value any = answer.body.String()
-	if kind == jsonMedia {
-		var problems map[string]string
-		if value, problems = decode(answer.body.Bytes(), bounds{}); len(problems) > 0 {
+	if kind == jsonMedia || strings.HasSuffix(kind, "+json") {
+		var problems []errs.Detail
+		if value, problems = decode(answer.body.Bytes(), bounds{}, nil); len(problems) > 0 {
 			return errors.New("the body is not JSON")
 		}
 	}
@@ -93,8 +102,23 @@ func (m *Mux) violation(r *http.Request, answer *recorder) error {
 		openapi3.MultiErrors(), openapi3.VisitAsResponse(), openapi3.EnableFormatValidation()))
 }
 
-// mediaOf returns in which form an answer has its body, and what the contract says of that; nil if there is no body. An
-// answer has one form. Any other than JSON is a text.
+// anyError returns the forms that a document has for all its errors: those of the component response to which
+// x-any-error refers.
+func anyError(document *openapi3.T) openapi3.Content {
+	reference, ok := document.Extensions["x-any-error"].(map[string]any)
+	if !ok {
+		return nil
+	}
+	name, _ := reference["$ref"].(string)
+	response := document.Components.Responses[strings.TrimPrefix(name, "#/components/responses/")]
+	if response == nil {
+		panic("contract: x-any-error refers to no component response")
+	}
+	return response.Value.Content
+}
+
+// mediaOf returns in which form an answer has its body unless another is asked for, and what the contract says of that;
+// nil if there is no body. Any other than JSON is a text.
 func mediaOf(response *openapi3.Response) (kind string, media *openapi3.MediaType) {
 	for kind, media = range response.Content {
 		if kind == jsonMedia {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"conduit/internal/contract"
 )
 
@@ -28,6 +30,49 @@ func TestLongAnswers(t *testing.T) {
 				for range 20 {
 					_, _ = io.WriteString(w, strings.Repeat(" ", 1<<20))
 				}
+			}
+			s.do(t, "PUT", "/v1/things/1", `{"name":"abc"}`, "Authorization", "k")
+			if found != test.want {
+				t.Errorf("found %q, want %q", found, test.want)
+			}
+		})
+	}
+}
+
+// TestOtherFormsOfErrors: what a document has for all its errors is held to it, and is for errors alone.
+func TestOtherFormsOfErrors(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status           int
+		kind, body, want string
+	}{
+		"its own":      {404, "application/json", `{"name":"abc"}`, ""},
+		"the other":    {404, "application/problem+json", `{"title":"gone"}`, ""},
+		"broken":       {404, "application/problem+json", `{}`, "/title breaks required"},
+		"no JSON":      {404, "application/problem+json", `{`, "the body is not JSON"},
+		"a third":      {404, "text/plain", `{}`, "the media type is not application/json"},
+		"for a status": {200, "application/problem+json", `{"title":"gone"}`, "the media type is not application/json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := ""
+			s := serve(t, func(c *contract.Config) {
+				c.Strict = contract.Strict(load(t))
+				c.Strict.Paths.Value("/things/{id}").Put.Responses.Set("404", c.Strict.Components.Responses["thing"])
+				reference := map[string]any{"$ref": "#/components/responses/problem"}
+				c.Strict.Extensions = map[string]any{"x-any-error": reference}
+				schema := openapi3.NewObjectSchema().WithProperty("title", openapi3.NewStringSchema())
+				schema.Required = []string{"title"}
+				c.Strict.Components.Responses["problem"] = &openapi3.ResponseRef{Value: &openapi3.Response{
+					Content: openapi3.NewContentWithSchema(schema, []string{"application/problem+json"}),
+				}}
+				c.OnViolation = func(_ *http.Request, v contract.Violation) { found += v.Reason }
+			})
+			s.answer = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", test.kind)
+				w.Header().Set("Place", "/here")
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
 			}
 			s.do(t, "PUT", "/v1/things/1", `{"name":"abc"}`, "Authorization", "k")
 			if found != test.want {

@@ -22,9 +22,10 @@ import (
 
 // page is ours; swagger-ui is what tools/docs/embed.sh takes from npm's swagger-ui-dist, its large files compressed.
 //
-// confirm is where links in mail lead. changelog is what tools/changelog writes, and its style.
+// confirm is where links in mail lead, and errors where the types of problems do. changelog is what tools/changelog
+// writes, and its style.
 //
-//go:embed page swagger-ui confirm changelog
+//go:embed page swagger-ui confirm errors changelog
 var files embed.FS
 
 // contentSecurityPolicy has a browser run and load only files of this server, and nothing inline. The icons in
@@ -71,6 +72,9 @@ func Changelog(notFound http.Handler) http.Handler {
 		page.ServeHTTP(w, r)
 	})
 }
+
+// Errors does so for /docs/errors, the page to which the types of problems lead.
+func Errors(notFound http.Handler) http.Handler { return handler(notFound, "/docs/errors", "errors") }
 
 // handler answers with the files of folders, below a path. The file index.html is at the path itself.
 func handler(notFound http.Handler, at string, folders ...string) http.Handler {

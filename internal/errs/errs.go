@@ -62,6 +62,7 @@ func (f Fields) Err() error {
 type Error struct {
 	Kind       Kind
 	Fields     Fields
+	Details    []Detail      // what Fields say and more, by place; nil where only the names of fields are known
 	RetryAfter time.Duration // with KindTooMany and KindUnavailable: when another try makes sense
 	MaxAge     time.Duration // with KindStale: how old a proof may be
 	Cause      error         // for the log only; may be nil
@@ -109,7 +110,7 @@ func Is(err error, kind Kind) bool {
 func Taken(fields ...string) error {
 	taken := Fields{}
 	for _, field := range fields {
-		taken.Add(field, "has already been taken")
+		taken.Add(field, HasBeenTaken)
 	}
 	return &Error{Kind: KindTaken, Fields: taken}
 }
@@ -142,6 +143,9 @@ func TooShort(limit int) string { return fmt.Sprintf("is too short (minimum is %
 
 // TooLong says how many characters a text may have at most.
 func TooLong(limit int) string { return fmt.Sprintf("is too long (maximum is %d characters)", limit) }
+
+// HasBeenTaken says that somebody else has a value.
+const HasBeenTaken = "has already been taken"
 
 // Blank says that a text is missing or consists of blanks.
 const Blank = "can't be blank"

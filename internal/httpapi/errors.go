@@ -60,7 +60,7 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 		refusal = &errs.Error{Fields: errs.Fields{"server": {"internal error"}}}
 	}
 	status := cmp.Or(statuses[refusal.Kind], http.StatusInternalServerError)
-	if request.OAuthErrors && status == http.StatusUnprocessableEntity {
+	if request.OAuthErrors() && status == http.StatusUnprocessableEntity {
 		status = http.StatusBadRequest // RFC 6749 §5.2
 	}
 	switch {
@@ -76,21 +76,31 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 		stepUp := `Bearer realm="conduit", error="insufficient_user_authentication", max_age=%d`
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(stepUp, int(refusal.MaxAge.Seconds())))
 	}
-	sendError(w, r, status, refusal.Fields, refusal.RetryAfter)
+	sendError(w, r, status, refusal)
 }
 
-// sendError writes the one shape of all errors, with the headers that belong to the status. wait is for how long a
-// client should wait before it tries again.
-func sendError(w http.ResponseWriter, r *http.Request, status int, fields errs.Fields, wait time.Duration) {
+// notReady is what probes say while something is missing.
+func notReady(missing errs.Fields) *errs.Error {
+	return &errs.Error{Kind: errs.KindUnavailable, Fields: missing, RetryAfter: time.Second}
+}
+
+// sendError writes all errors in one of two shapes, with the headers that belong to the status.
+func sendError(w http.ResponseWriter, r *http.Request, status int, refusal *errs.Error) {
 	switch status {
 	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", challenge(fields))
+		w.Header().Set("WWW-Authenticate", challenge(refusal.Fields))
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", seconds(wait))
+		w.Header().Set("Retry-After", seconds(refusal.RetryAfter))
 	}
-	body := errorBody{Errors: fields}
-	if requestFrom(r.Context()).OAuthErrors {
-		body.Error = oauthCode(status, fields)
+	w.Header().Add("Vary", "Accept")
+	request := requestFrom(r.Context())
+	if prefersProblem(r.Header["Accept"]) {
+		write(w, status, problemMedia, request.problem(status, refusal))
+		return
+	}
+	body := errorBody{Errors: refusal.Fields}
+	if request.OAuthErrors() {
+		body.Error = oauthCode(status, refusal.Fields)
 	}
 	writeJSON(w, status, body)
 }
@@ -135,11 +145,16 @@ func seconds(wait time.Duration) string {
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
+	write(w, status, "application/json", body)
+}
+
+// write writes a body that is JSON, whatever its media type.
+func write(w http.ResponseWriter, status int, media string, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		panic(err) // only called with types of ours, which marshal
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", media)
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // fails when the client has gone
 }

@@ -122,7 +122,7 @@ func (h *host) broken(r *http.Request, v contract.Violation) {
 }
 
 func (h *host) Refuse(w http.ResponseWriter, r *http.Request, status int, fields errs.Fields) {
-	sendError(w, r, status, fields, 2*time.Second)
+	sendError(w, r, status, &errs.Error{Kind: kindShown(status, fields), Fields: fields, RetryAfter: 2 * time.Second})
 }
 
 // tokenRefused reports whether an error is a refusal of the token, and returns its message.

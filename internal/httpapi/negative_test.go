@@ -21,13 +21,14 @@ type bad struct {
 	status int
 }
 
-// TestWhatTheContractForbids sends requests derived from openapi.yaml, each with one thing wrong: a new operation,
-// parameter or field has its own by itself. The response check sees to it that a refusal is one of those which the
-// operation documents.
+// TestWhatTheContractForbids sends requests derived from openapi.yaml, each with one thing wrong, and for both shapes of
+// errors. A new operation, parameter or field has its own by itself. The response check sees to it that a refusal is
+// one of those which the operation documents.
 func TestWhatTheContractForbids(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token, client := s.register(t, "jake"), s.newClient(t)
 		var requests []bad
+		var of []documentedOperation // each of the requests is
 		var paths []string
 		for _, operation := range operations() {
 			good := operation.callBy(token, client)
@@ -39,6 +40,7 @@ func TestWhatTheContractForbids(t *testing.T) {
 			if form := operation.form(); form != nil {
 				requests = append(requests, badForms(good, form, operation.invalid())...)
 			}
+			of = append(of, slices.Repeat([]documentedOperation{operation}, len(requests)-len(of))...)
 			if slices.Contains(paths, operation.path) {
 				continue
 			}
@@ -49,12 +51,15 @@ func TestWhatTheContractForbids(t *testing.T) {
 					c := good
 					c.method = method
 					requests = append(requests, bad{c, "a method of no operation", http.StatusMethodNotAllowed})
+					of = append(of, operation)
 				}
 			}
 		}
-		for _, request := range requests {
+		for i, request := range requests {
 			got := s.do(t, request.call)
-			wantRefusal(t, fmt.Sprintf("%s %s: %s", request.method, request.path, request.why), got, request.status)
+			what := fmt.Sprintf("%s %s: %s", request.method, request.path, request.why)
+			wantRefusal(t, what, got, request.status)
+			wantProblem(t, what, &of[i], got, s.do(t, request.asProblem()))
 			switch request.why {
 			case "no token":
 				got.wantError(t, request.status, "token", "is missing")

@@ -30,11 +30,11 @@ type readiness struct {
 // ServeHTTP implements [http.Handler].
 func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.config.isStopping() {
-		sendError(w, r, http.StatusServiceUnavailable, errs.Fields{"server": {"is stopping"}}, time.Second)
+		sendError(w, r, http.StatusServiceUnavailable, notReady(errs.Fields{"server": {"is stopping"}}))
 		return
 	}
 	if missing := p.look(r.Context()); len(missing) > 0 {
-		sendError(w, r, http.StatusServiceUnavailable, missing, time.Second)
+		sendError(w, r, http.StatusServiceUnavailable, notReady(missing))
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "database": "ok", "schema": "ok", "keys": "ok"})
@@ -86,7 +86,7 @@ func health(config Config, answers *contract.Counts) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		if config.isStopping() {
-			sendError(w, r, http.StatusServiceUnavailable, errs.Fields{"server": {"is stopping"}}, time.Second)
+			sendError(w, r, http.StatusServiceUnavailable, notReady(errs.Fields{"server": {"is stopping"}}))
 			return
 		}
 		err := config.Ping(r.Context())

@@ -3299,6 +3299,69 @@ export interface components {
         Errors: {
             [key: string]: string[];
         };
+        /** @description What every error looks like for those who ask for it by `Accept: application/problem+json` (RFC 9457). */
+        Problem: {
+            /**
+             * Format: uri-reference
+             * @description What kind of error it is: a path of this server, at which the kind is described. It never changes.
+             * @example /docs/errors#invalid
+             */
+            type: string;
+            /**
+             * @description The kind in words, which are the same each time.
+             * @example The request is not valid
+             */
+            title: string;
+            /**
+             * @description The status of the answer.
+             * @example 422
+             */
+            status: number;
+            /**
+             * @description What is wrong this time, in words for people.
+             * @example email is not a valid email
+             */
+            detail: string;
+            /**
+             * Format: uri
+             * @description Names this one error, by the `X-Request-Id` of the answer. The log has the same id.
+             * @example urn:x-request-id:6DU6SQDSNCEOUM77E6AUP5IW4P
+             */
+            instance: string;
+            /** @description What is wrong, one by one. */
+            errors: components["schemas"]["ProblemError"][];
+        };
+        /**
+         * @description One thing that is wrong. `pointer`, `parameter` or `header` says where in the request it is. There is none of
+         *     them if it is nowhere in the request.
+         */
+        ProblemError: {
+            /**
+             * @description The name that it has in the default shape of errors.
+             * @example email
+             */
+            field: string;
+            /**
+             * @description What is wrong.
+             * @example is not a valid email
+             */
+            detail: string;
+            /**
+             * @description A JSON Pointer into the body of the request (RFC 6901). The empty text is the whole body.
+             * @example /user/email
+             */
+            pointer?: string;
+            /**
+             * @description The name of a parameter of the path or the query.
+             * @example limit
+             */
+            parameter?: string;
+            /**
+             * @description The name of a header.
+             * @example Authorization
+             */
+            header?: string;
+        };
     };
     responses: {
         /** @description Nothing has changed since the answer with the ETag in If-None-Match. */
@@ -4779,6 +4842,34 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /**
+         * @description Any error, whatever its status, for those whose `Accept` prefers problems to JSON. The status and the headers are
+         *     the same.
+         */
+        ErrorAsProblem: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "/docs/errors#invalid",
+                 *       "title": "The request is not valid",
+                 *       "status": 422,
+                 *       "detail": "email is not a valid email",
+                 *       "instance": "urn:x-request-id:6DU6SQDSNCEOUM77E6AUP5IW4P",
+                 *       "errors": [
+                 *         {
+                 *           "field": "email",
+                 *           "detail": "is not a valid email",
+                 *           "pointer": "/user/email"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description The server cannot answer just now. Nothing is wrong with the request or its token. */
         Unavailable: {
             headers: {
@@ -5018,6 +5109,8 @@ export type ExportedComment = components['schemas']['ExportedComment'];
 export type ExportedEvent = components['schemas']['ExportedEvent'];
 export type ErrorEnvelope = components['schemas']['ErrorEnvelope'];
 export type Errors = components['schemas']['Errors'];
+export type Problem = components['schemas']['Problem'];
+export type ProblemError = components['schemas']['ProblemError'];
 export type ResponseNotModified = components['responses']['NotModified'];
 export type ResponseUnreadableBody = components['responses']['UnreadableBody'];
 export type ResponseUnauthorized = components['responses']['Unauthorized'];
@@ -5106,6 +5199,7 @@ export type ResponsePasskeyProofInvalid = components['responses']['PasskeyProofI
 export type ResponseAssertionInvalid = components['responses']['AssertionInvalid'];
 export type ResponseTooManyPasskeyChanges = components['responses']['TooManyPasskeyChanges'];
 export type ResponseInternalError = components['responses']['InternalError'];
+export type ResponseErrorAsProblem = components['responses']['ErrorAsProblem'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterUsername = components['parameters']['Username'];
 export type ParameterSlug = components['parameters']['Slug'];
