@@ -36,6 +36,7 @@ type App struct {
 	Sessions  *identity.Sessions
 	Passkeys  *identity.Passkeys
 	Throttle  *identity.Throttle
+	Retries   *identity.Retries
 
 	ResourceServers *identity.ResourceServers
 	Outbox          *identity.Outbox
@@ -241,11 +242,30 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 		RequireCurrentPassword: o.RequirePassword, Reauthentication: o.Reauthentication, Codes: db,
 		Verification: o.EmailVerification, Now: o.Now,
 	}
+	if a.Retries, err = a.openRetries(root); err != nil {
+		return err
+	}
 	a.Accounts = &identity.Accounts{
 		Store: db, Sessions: db, Factors: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,
 		Deletions: a.Deletions, Now: o.Now,
 	}
 	return nil
+}
+
+// openRetries makes the part that carries out once what comes with a key.
+func (a *App) openRetries(root []byte) (*identity.Retries, error) {
+	hashes, err := auth.DeriveSecret(root, "conduit retries: hashes of requests")
+	if err != nil {
+		return nil, err
+	}
+	secret, err := auth.DeriveSecret(root, "conduit retries: answers")
+	if err != nil {
+		return nil, err
+	}
+	seals, err := auth.NewSealer(secret)
+	return &identity.Retries{
+		Store: a.Store, Tokens: tokens{a.tokens}, Seals: seals, Secret: hashes, Now: a.options.Now,
+	}, err
 }
 
 // listen binds the port, if there is to be one, and does what depends on who will reach it.
@@ -274,7 +294,7 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	config.Users, config.Sessions, config.Passkeys, config.Keys = a.Users, a.Sessions, a.Passkeys, a.Keys
 	config.ResourceServers = a.ResourceServers
 	config.Accounts = a.Accounts
-	config.Mails = a.Mails
+	config.Mails, config.Retries = a.Mails, a.Retries
 	config.Exports = identity.NewExports(db, a.Users, o.Now, newID)
 	config.SigningKeys = &identity.Keys{Ring: SigningKeys{a.Keys, db}, Now: o.Now}
 	if lists := httpapi.StatusLists(o.HTTP.Public, o.Issuer); lists != "" {

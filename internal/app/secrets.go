@@ -76,6 +76,7 @@ func (k SigningKeys) Keys(ctx context.Context) ([]identity.Key, error) {
 func (k SigningKeys) Rotate(
 	ctx context.Context, by identity.Session, atOnce bool, most int, events func(identity.KeyChange) []identity.Event,
 ) (identity.Key, bool, error) {
+	k.unlessUndone(ctx)
 	key, made, err := k.Ring.Through(store.RecordingKeys{Store: k.Store, By: by, Events: events}, most).
 		Rotate(ctx, atOnce)
 	if errors.Is(err, auth.ErrTooManyKeys) {
@@ -88,6 +89,7 @@ func (k SigningKeys) Rotate(
 func (k SigningKeys) Revoke(
 	ctx context.Context, by identity.Session, id string, events func(identity.KeyChange) []identity.Event,
 ) (*identity.Key, error) {
+	k.unlessUndone(ctx)
 	key, err := k.Ring.Through(store.RecordingKeys{Store: k.Store, By: by, Events: events}, 0).Revoke(ctx, id)
 	switch {
 	case errors.Is(err, auth.ErrUnknownKey):
@@ -99,6 +101,11 @@ func (k SigningKeys) Revoke(
 	}
 	replacement := keyOf(*key)
 	return &replacement, nil
+}
+
+// unlessUndone has the ring read the keys again if a change of them is undone that it has read.
+func (k SigningKeys) unlessUndone(ctx context.Context) {
+	identity.Otherwise(ctx, func() { _ = k.Ring.Reload(context.WithoutCancel(ctx)) }) // it does so by itself, later
 }
 
 func keyOf(key auth.KeyInfo) identity.Key {

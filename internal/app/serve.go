@@ -69,7 +69,7 @@ func (a *App) background(ctx context.Context) (end func()) {
 	running.Go(func() {
 		identity.Upkeep{
 			Sessions: a.Sessions, Throttle: a.Throttle, Passkeys: a.Passkeys, Users: a.Store, Factors: a.Store,
-			Audit: a.Store, Tags: a.Store, Outbox: a.Outbox, Codes: a.Store,
+			Audit: a.Store, Tags: a.Store, Outbox: a.Outbox, Codes: a.Store, Answers: a.Store,
 			AuditRetention: a.options.AuditRetention, Now: a.options.Now,
 			Swept:  func(removed int) { a.figures.Swept(removed); log.Info("sessions swept", "removed", removed) },
 			Failed: a.upkeepFailed,

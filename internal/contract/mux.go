@@ -102,6 +102,19 @@ func (m *Mux) Answering(header string) map[string]bool {
 	return found
 }
 
+// Having returns the operations, by their ids, that have an extension.
+func (m *Mux) Having(extension string) map[string]bool {
+	found := map[string]bool{}
+	for _, item := range m.config.Document.Paths.Map() {
+		for _, operation := range item.Operations() {
+			if operation.Extensions[extension] != nil {
+				found[operation.OperationID] = true
+			}
+		}
+	}
+	return found
+}
+
 // ServeHTTP implements [http.Handler].
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// http.ServeMux answers these with a redirect in HTML, which loses the body of a POST. They are no paths of ours.

@@ -25,6 +25,7 @@ type Config struct {
 	Accounts *identity.Accounts
 	Exports  *identity.Exports
 	Mails    *identity.Mails
+	Retries  *identity.Retries
 	Passkeys *identity.Passkeys
 
 	ResourceServers *identity.ResourceServers

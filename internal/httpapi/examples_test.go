@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"net/http"
@@ -30,12 +31,18 @@ var unknowable = []string{
 // TestExamples plays the story that the examples of openapi.yaml tell: each request is the contract's own, and its
 // answer has to be what the contract shows. Jake writes, on a laptop and a phone; jane reads, and has a tablet; a thief
 // has a token; ada is an admin.
-func TestExamples(t *testing.T) {
+func TestExamples(t *testing.T) { story(t, false) }
+
+// TestExamplesWithKeys: what changes something comes with a key, and twice. The second answer is the first, to the byte,
+// and nothing in the story shows that there was a second request.
+func TestExamplesWithKeys(t *testing.T) { story(t, true) }
+
+func story(t *testing.T, keyed bool) {
 	each(t, func(t *testing.T, s *server) {
 		s = newServerOn(t, s.Store, func(o *app.Options) {
 			o.Issuer, o.Audience = "https://conduit.example.com", "conduit"
 		})
-		p := &play{server: s, found: map[string]string{}}
+		p := &play{server: s, found: map[string]string{}, keyed: keyed}
 		laptop, phone := p.player("192.0.2.7", "Mozilla/5.0"), p.player("192.0.2.7", "Conduit/1.0")
 		jane, thief := p.player("203.0.113.5", "Mozilla/5.0"), p.player("198.51.100.3", "curl/8.5.0")
 		tablet := p.player("203.0.113.5", "Conduit/1.0")
@@ -134,6 +141,7 @@ func TestExamples(t *testing.T) {
 // play is a server on which one example comes true after another.
 type play struct {
 	*server
+	keyed  bool
 	found  map[string]string // what the server has for the unknowable texts of the examples
 	played []string
 }
@@ -228,7 +236,13 @@ var good = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.St
 // compare sends the request, and holds what comes to the operation's example of the first of these statuses.
 func (p *player) compare(t *testing.T, operation documentedOperation, request call, statuses ...int) {
 	t.Helper()
+	if p.keyed && request.method != "GET" {
+		request = request.with("Idempotency-Key", rand.Text())
+	}
 	response, answer := p.do(t, request), shown{Headers: map[string]string{}}
+	if p.keyed && request.method != "GET" && operation.Extensions["x-idempotency-key"] == nil {
+		wantReplay(t, response, p.do(t, request))
+	}
 	p.options = response
 	example := operation.example(statuses)
 	answer.Status = response.status

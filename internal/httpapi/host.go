@@ -21,6 +21,8 @@ type host struct {
 	config  Config
 	pace    transport.Pace
 	answers *contract.Counts
+
+	ignoring map[string]bool // operations whose requests need no key
 }
 
 var _ contract.Host = (*host)(nil)
@@ -43,6 +45,11 @@ func (h *host) authenticateUser(w http.ResponseWriter, r *http.Request, required
 	token, err := bearerToken(r.Header["Authorization"])
 	if err == nil {
 		caller, err = h.config.Users.Authenticate(r.Context(), token)
+	}
+	if _, ok := tokenRefused(err); ok && required && token != "" {
+		if err = h.again(r, token, err); err == nil {
+			return nil
+		}
 	}
 	if refused, ok := tokenRefused(err); ok && !required {
 		if refused != missingToken {
@@ -85,6 +92,9 @@ func (h *host) ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
+		if r.Header[keyHeader] != nil {
+			request.body = hashOf(text)
+		}
 		return text, nil
 	case errors.As(err, &tooLarge):
 		return nil, contract.TooLarge(limit)
@@ -108,6 +118,12 @@ func (h *host) Made(r *http.Request, size int) {
 }
 
 func (h *host) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, identity.ErrKeyTaken) {
+		return // another request has the answer
+	}
+	if ended := requestFrom(r.Context()).ended; ended != nil && !errs.Is(err, errs.KindUnavailable) {
+		err = ended
+	}
 	writeError(w, r, h.config.Log, err)
 }
 

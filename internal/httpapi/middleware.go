@@ -133,8 +133,8 @@ func crossOrigin(next http.Handler, origins []string) http.Handler {
 		},
 		AllowedHeaders: []string{"*"}, // answered with the names asked for, since browsers want Authorization by name
 		ExposedHeaders: []string{
-			positionHeader, "Deprecation", "ETag", "Link", "Location", "Preference-Applied", "Retry-After", "Sunset",
-			"Traceresponse", "WWW-Authenticate", "X-Request-Id",
+			positionHeader, "Deprecation", "ETag", replayedHeader, "Link", "Location", "Preference-Applied",
+			"Retry-After", "Sunset", "Traceresponse", "WWW-Authenticate", "X-Request-Id",
 		},
 		MaxAge: int((2 * time.Hour).Seconds()), // browsers cap it there
 	}).Handler(next)

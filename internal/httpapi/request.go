@@ -29,6 +29,9 @@ type requestState struct {
 	caller identity.Caller
 	client identity.Client
 
+	body  []byte // a hash of it, if the request has a key
+	ended error  // the token was refused, since this very request has ended its session when it came before
+
 	answer *answerWriter
 	gone   error // what failed because the client had gone away before there was an answer
 

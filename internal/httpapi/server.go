@@ -68,7 +68,7 @@ func New(config Config) (*Server, error) {
 		held.OnViolation = host.broken
 	}
 	operations := contract.NewMux(held)
-	host.answers = &operations.Counts
+	host.answers, host.ignoring = &operations.Counts, operations.Having(ignoresKeys)
 
 	quick := []api.StrictMiddlewareFunc{quickly}
 	strict := api.NewStrictHandlerWithOptions(&handlers{config}, quick, api.StrictHTTPServerOptions{
@@ -76,6 +76,7 @@ func New(config Config) (*Server, error) {
 	})
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{
 		BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: host.Fail,
+		Middlewares: []api.MiddlewareFunc{host.once},
 	})
 	if missing := operations.Unmounted(); len(missing) > 0 {
 		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s",

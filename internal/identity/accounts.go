@@ -224,7 +224,7 @@ func (a *Accounts) Delete(ctx context.Context, by Authority, id int64) error {
 	err := a.Store.DeleteUser(ctx, by.over(id), Stamp(a.Now()).Add(reservation),
 		by.event(a.Now(), AccountDeleted, UserTarget(id)))
 	if a.Deletions != nil {
-		a.Deletions.Wake() // also after an error, for that may be a lost answer
+		Afterwards(ctx, a.Deletions.Wake) // also after an error, for that may be a lost answer
 	}
 	return err
 }

@@ -149,7 +149,7 @@ func (m *Mails) Retry(ctx context.Context, by Authority, id string) error {
 	now := Stamp(m.Now())
 	err := m.Store.RetryMail(ctx, by.over(0), id, now, by.event(now, MailRetried, "mail:"+id))
 	if err == nil && m.Wake != nil {
-		m.Wake()
+		Afterwards(ctx, m.Wake)
 	}
 	return err
 }

@@ -146,7 +146,7 @@ func (u *Users) Update(ctx context.Context, caller Caller, changes UserChanges, 
 		return Caller{}, err
 	}
 	asked.succeeded(context.WithoutCancel(ctx))
-	u.Outbox.Wake()
+	Afterwards(ctx, u.Outbox.Wake)
 	caller.User = user
 	return caller, nil
 }

@@ -31,7 +31,7 @@ func (u *Users) RequestReset(ctx context.Context, email string, client Client) e
 	err = u.Outbox.Store.AddMail(ctx, u.Outbox.write(MailReset, 0, client, codeWaits, content{
 		To: email, Code: newCode(), Client: &client,
 	}))
-	u.Outbox.Wake()
+	Afterwards(ctx, u.Outbox.Wake)
 	return err
 }
 
@@ -88,7 +88,7 @@ func (u *Users) ResetPassword(ctx context.Context, text, password string, client
 		outcome.Mail = []Mail{u.Outbox.Notice(MailPasswordSet, *now, now.Email, client)}
 		return outcome, nil
 	})
-	u.Outbox.Wake()
+	Afterwards(ctx, u.Outbox.Wake)
 	if err != nil {
 		return u.refuseCode(ctx, err, client)
 	}

@@ -117,6 +117,7 @@ type Upkeep struct {
 	Tags     TagStore
 	Outbox   *Outbox
 	Codes    CodeStore
+	Answers  RetryStore
 	// AuditRetention is for how long events are kept; 0 for good.
 	AuditRetention time.Duration
 	Now            func() time.Time
@@ -171,6 +172,7 @@ func (u Upkeep) Sweep(ctx context.Context) {
 	u.report(u.Passkeys.Sweep(ctx))
 	u.report(u.Outbox.Sweep(ctx))
 	u.report(sweep(ctx, u.Now(), u.Codes.SweepCodes))
+	u.report(sweep(ctx, u.Now(), u.Answers.SweepAnswers))
 	if u.AuditRetention > 0 {
 		now := u.Now()
 		_, err := PruneEvents(ctx, u.Audit, BySystem{}, now.Add(-u.AuditRetention), now)

@@ -194,7 +194,7 @@ func (u *Users) create(ctx context.Context, user User, client Client) (Caller, e
 		})
 		return err
 	})
-	u.Outbox.Wake()
+	Afterwards(ctx, u.Outbox.Wake)
 	return caller, err
 }
 
@@ -351,7 +351,7 @@ func (u *Users) Delete(ctx context.Context, caller Caller, password string, clie
 	now := Stamp(u.Now())
 	err := u.Store.DeleteUser(ctx, caller.Session, now.Add(reservation),
 		client.event(now, caller.User.ID, AccountDeleted, UserTarget(caller.User.ID)))
-	u.Deletions.Wake() // also after an error, for that may be a lost answer
+	Afterwards(ctx, u.Deletions.Wake) // also after an error, for that may be a lost answer
 	return err
 }
 

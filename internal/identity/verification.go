@@ -75,7 +75,7 @@ func (u *Users) await(ctx context.Context, user User, client Client) error {
 	err := u.Outbox.Store.AddMail(ctx, u.Outbox.write(MailRegister, 0, client, codeWaits, content{
 		To: user.Email, Code: newCode(), Registration: &pending{user.Username, user.Email, user.PasswordHash},
 	}))
-	u.Outbox.Wake()
+	Afterwards(ctx, u.Outbox.Wake)
 	return err
 }
 
@@ -88,7 +88,7 @@ func (u *Users) RequestVerification(ctx context.Context, caller Caller, client C
 		outcome.Mail = []Mail{u.Outbox.verify(*user, user.Email, "", client)}
 		return outcome, nil
 	})
-	u.Outbox.Wake()
+	Afterwards(ctx, u.Outbox.Wake)
 	return err
 }
 
@@ -131,7 +131,7 @@ func (u *Users) proveEmail(ctx context.Context, code Code, user User, client Cli
 		now.Email, now.EmailProvedAt = email, &at
 		return outcome, nil
 	})
-	u.Outbox.Wake()
+	Afterwards(ctx, u.Outbox.Wake)
 	return err
 }
 

@@ -103,6 +103,7 @@ select key, cost, room, level, ahead, holds, astray, false as added from judged`
 // a guesser who is blocked does not take the only writer from others. Then it reads again and counts, in one
 // transaction. An attempt may count twice if the answer of the database is lost.
 func (s *Store) CountAttempt(ctx context.Context, count identity.Count) ([]identity.Counted, error) {
+	ctx = aside(ctx)
 	asked, err := json.Marshal(each(count.Buckets, func(b identity.Bucket) bucketRow {
 		return bucketRow{b.Key, b.Kind, b.Cost.Milliseconds(), b.Dear.Milliseconds(), b.Room.Milliseconds()}
 	}))
@@ -214,6 +215,7 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []identity.Lower, known
 	if known == nil {
 		known = &identity.Known{}
 	}
+	ctx = aside(ctx)
 	if s.dialect.postgres {
 		lowered, err := json.Marshal(rows)
 		if err != nil {
@@ -222,7 +224,7 @@ func (s *Store) SettleAttempt(ctx context.Context, lower []identity.Lower, known
 		return s.retry(ctx, func(ctx context.Context) error {
 			asked := string(lowered)
 			lowered = []byte("[]") // lowered once at most: perhaps only the answer was lost
-			_, err := s.writes.DB.ExecContext(ctx, settleSQL, hot,
+			_, err := s.executor(ctx).ExecContext(ctx, settleSQL, hot,
 				asked, known.Account, known.Network, known.Until.UnixMilli(), known.Keep)
 			return err
 		})

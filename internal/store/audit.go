@@ -34,7 +34,8 @@ type eventRow struct {
 // Record implements [identity.AuditStore].
 func (s *Store) Record(ctx context.Context, events ...identity.Event) error {
 	again := false
-	return s.tell(s.retry(ctx, func(ctx context.Context) error {
+	ctx = aside(ctx)
+	return s.tell(ctx, s.retry(ctx, func(ctx context.Context) error {
 		if again && len(events) > 0 { // perhaps the statement was done, and its answer lost
 			recorded, err := s.recorded(ctx, events[0])
 			if err != nil || recorded {
@@ -96,7 +97,7 @@ delete from audit_events
 	if err != nil || removed == 0 {
 		return 0, err
 	}
-	return int(removed), s.tell(nil, happened)
+	return int(removed), s.tell(ctx, nil, happened)
 }
 
 // Events returns events of the audit log that the filter lets through, newest first.

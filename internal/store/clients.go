@@ -39,7 +39,7 @@ type secretRow struct {
 func (s *Store) AddResourceServer(
 	ctx context.Context, server identity.ResourceServer, happened identity.Event,
 ) error {
-	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.tell(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		row := serverRow{ID: server.ID, Name: server.Name, CreatedAt: server.CreatedAt}
 		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
 			return err
@@ -63,7 +63,7 @@ func insertSecret(ctx context.Context, db bun.IDB, serverID string, secret ident
 func (s *Store) RotateSecret(
 	ctx context.Context, id string, next identity.ServerSecret, until time.Time, happened identity.Event,
 ) error {
-	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.tell(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var locked string
 		if err := tx.NewRaw("select id from resource_servers where id = ?"+s.dialect.locks("update"), id).
 			Scan(ctx, &locked); err != nil {
@@ -86,7 +86,7 @@ func (s *Store) RotateSecret(
 
 // RemoveResourceServer implements [identity.ResourceServerStore].
 func (s *Store) RemoveResourceServer(ctx context.Context, id string, happened identity.Event) error {
-	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.tell(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		result, err := tx.NewDelete().Model((*serverRow)(nil)).Where("id = ?", id).Exec(ctx)
 		if err != nil {
 			return err

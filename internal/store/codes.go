@@ -68,7 +68,7 @@ func (s *Store) TryCode(
 	var code codeRow
 	var user userRow
 	right := false
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err := s.inTx(aside(ctx), func(ctx context.Context, tx bun.Tx) error {
 		code, user, right = codeRow{}, userRow{}, false
 		// The lock makes those who try at the same time take turns, so that each sees what the one before has counted.
 		query := tx.NewSelect().Model(&code).Where("id = ?", id)
@@ -98,7 +98,7 @@ func (s *Store) TryCode(
 
 // SpendTry implements [identity.CodeStore].
 func (s *Store) SpendTry(ctx context.Context, code identity.Code, most int) error {
-	return s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.inTx(aside(ctx), func(ctx context.Context, tx bun.Tx) error {
 		var id string
 		err := tx.NewRaw("update codes set tries = tries + 1 where id = ? and tries < ? returning id", code.ID, most).
 			Scan(ctx, &id)
@@ -142,7 +142,7 @@ func (s *Store) UseCode(
 		row, outcome, err = s.saveUser(ctx, tx, by, found, change)
 		return err
 	})
-	if err = s.lease.promise(s.tell(err, outcome.Events...)); err != nil {
+	if err = s.promise(ctx, s.tell(ctx, err, outcome.Events...)); err != nil {
 		return identity.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
@@ -167,7 +167,7 @@ func (s *Store) UseRegistration(
 		}
 		return insertOutcome(ctx, tx, outcome)
 	})
-	if err = s.tell(err, outcome.Events...); err != nil {
+	if err = s.tell(ctx, err, outcome.Events...); err != nil {
 		return identity.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
@@ -181,7 +181,7 @@ var errFree = errors.New("store: the name is free")
 func (s *Store) NameFree(ctx context.Context, user identity.User) error {
 	row := newUserRow(user)
 	row.EmailKey = identity.Folded("Asking for " + string(row.UsernameKey))
-	err := s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err := s.inTx(aside(ctx), func(ctx context.Context, tx bun.Tx) error {
 		if err := insertUser(ctx, tx, &row); err != nil {
 			return err
 		}

@@ -48,6 +48,7 @@ var notExported = map[string]string{
 	"login_challenges":   "has hashes of secrets, for minutes",
 	"codes":              "has hashes of secrets, for minutes",
 	"mails":              "is sealed until a message is sent, and then gone",
+	"idempotency_keys":   "has sealed answers that the user got, for a day",
 	"passkey_handles":    "has names for users that are random, and only for authenticators",
 }
 
@@ -107,7 +108,7 @@ insert into exports (user_id, id, until) values (?, ?, ?)
 	if violatesForeignKey(err) { // the account was deleted just now
 		return identity.SessionOver()
 	}
-	return s.tell(err, happened)
+	return s.tell(ctx, err, happened)
 }
 
 // EndExport implements [identity.ExportStore].

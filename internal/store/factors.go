@@ -71,10 +71,10 @@ func (s *Store) ChangeFactors(
 		remembered = outcome.EndOthers || strengthened(before.Session, after.Session)
 		return carryOut(ctx, tx, by, &outcome)
 	})
-	if err = s.tell(err, outcome.Events...); err == nil && !remembered {
+	if err = s.tell(ctx, err, outcome.Events...); err == nil && !remembered {
 		return nil
 	}
-	return s.lease.promise(err)
+	return s.promise(ctx, err)
 }
 
 // strengthened reports whether a session's user has proven since who they are.

@@ -177,8 +177,8 @@ func (r RecordingKeys) ChangeSigningKeys(
 		}
 		return insertEvents(ctx, tx, events...)
 	})
-	if err = s.tell(err, events...); revoked {
-		return s.lease.promise(err)
+	if err = s.tell(ctx, err, events...); revoked {
+		return s.promise(ctx, err)
 	}
 	return err
 }

@@ -334,6 +334,15 @@ func (l *lease) apply(next logPosition, rows []revocation) {
 	l.last, l.seen = next, seen
 }
 
+// promise is that of the lease, kept once the change is committed.
+func (s *Store) promise(ctx context.Context, err error) error {
+	if unitOf(ctx) == nil {
+		return s.lease.promise(err)
+	}
+	identity.Afterwards(ctx, func() { _ = s.lease.promise(err) }) // which only waits
+	return err
+}
+
 // promise returns err when nobody trusts any longer what was true before now. It waits even if the request is over: the
 // answer may be on its way already.
 func (l *lease) promise(err error) error {

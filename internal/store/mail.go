@@ -93,7 +93,7 @@ func (s *Store) HandMail(
 	decide func(user, owner identity.User) identity.Handing,
 ) (handed bool, err error) {
 	var handing identity.Handing
-	err = s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err = s.tell(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		user, owner, err := s.recipients(ctx, tx, mail.UserID, email)
 		if err != nil {
 			return err
@@ -223,7 +223,7 @@ func (s *Store) Mails(ctx context.Context, unsent bool, limit int) ([]identity.M
 func (s *Store) RetryMail(
 	ctx context.Context, by identity.Session, id string, now time.Time, happened identity.Event,
 ) error {
-	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.tell(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.authorize(ctx, tx, by); err != nil {
 			return err
 		}

@@ -109,7 +109,7 @@ func (s *Store) RenamePasskey(
 
 // RemovePasskey implements [identity.PasskeyStore].
 func (s *Store) RemovePasskey(ctx context.Context, by identity.Session, id string, happened identity.Event) error {
-	return s.lease.promise(s.changePasskeys(ctx, by, happened, func(ctx context.Context, tx bun.Tx) error {
+	return s.promise(ctx, s.changePasskeys(ctx, by, happened, func(ctx context.Context, tx bun.Tx) error {
 		// The sessions that began with the passkey go with it. One that began with another goes with that still.
 		if _, err := tx.NewRaw("update sessions set passkey_id = null where id = ? and passkey_id = ?", by.ID, id).
 			Exec(ctx); err != nil {
@@ -141,7 +141,7 @@ func (s *Store) changePasskeys(
 	ctx context.Context, by identity.Session, happened identity.Event,
 	change func(ctx context.Context, tx bun.Tx) error,
 ) error {
-	return s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.tell(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var owner int64
 		if err := s.owner(by.UserID).Conn(tx).Scan(ctx, &owner); err != nil {
 			return gone(err, by)

@@ -39,6 +39,9 @@ func (s *Store) read(ctx context.Context, query sqlText, take func(found) error)
 // readFrom is read for a pool of connections.
 func (s *Store) readFrom(ctx context.Context, pool *sql.DB, query sqlText, take func(found) error) error {
 	return s.retry(ctx, func(ctx context.Context) error {
+		if u := unitOf(ctx); u != nil && u.open {
+			return u.raw(func(conn any) error { return conn.(reader).read(ctx, query, take) })
+		}
 		conn, err := pool.Conn(ctx)
 		if err != nil {
 			return err

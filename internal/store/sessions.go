@@ -87,7 +87,7 @@ select ?, id, ?,
     on conflict (id) do update set status_index = excluded.status_index
 returning id`
 	var id string
-	err := s.ask(ctx, s.writes.NewRaw(query,
+	err := s.write(ctx, s.writes.NewRaw(query,
 		session.ID, session.CreatedAt, session.LastSeenAt, session.LastSeenAt, session.ExpiresAt, session.UserAgent,
 		session.IPAddress, jsonOf(session.Methods), session.ProvedAt, session.PasskeyID, session.RefreshGeneration,
 		session.RefreshHash, session.EndsAt, session.Place, session.ExpiresAt, user.ID, user.PasswordHash,
@@ -98,6 +98,7 @@ returning id`
 	if err = s.placeTaken(ctx, err, session); err != nil {
 		return 0, s.orKeyGone(ctx, err, kid, "user")
 	}
+	owned(ctx, user.ID)
 	// The count comes behind the insert. So of those that begin at once, the last to count sees all.
 	var others int
 	err = s.ask(ctx, s.reads.NewRaw("select count(*) from sessions where user_id = ? and id <> ? and expires_at > ?",
@@ -129,7 +130,7 @@ func (s *Store) EvictSessions(
 			live().Where("id not in (?)", newest), session.ID).Scan(ctx, &ended)
 	})
 	if len(ended) > 0 {
-		err = s.lease.promise(err)
+		err = s.promise(ctx, err)
 	}
 	return ended, err
 }
@@ -176,7 +177,8 @@ func (s *Store) sessionWithUser(ctx context.Context, id, kid string) (identity.S
 
 // EndExpired implements [identity.SessionStore].
 func (s *Store) EndExpired(ctx context.Context, id string, now time.Time) error {
-	ended, err := s.change(ctx, s.writes.NewRaw("delete from sessions where id = ? and expires_at <= ?", id, now))
+	ended, err := s.change(aside(ctx),
+		s.writes.NewRaw("delete from sessions where id = ? and expires_at <= ?", id, now))
 	if ended > 0 {
 		_ = s.lease.poll(time.Now()) // this instance forgets it now, the others soon: it is over for all
 	}
@@ -213,7 +215,7 @@ func (s *Store) provenRead(ctx context.Context, read func() error) error {
 // EndSession implements [identity.SessionStore].
 func (s *Store) EndSession(ctx context.Context, by identity.Session, id string, happened ...identity.Event) error {
 	if !by.Own() {
-		return s.lease.promise(s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return s.promise(ctx, s.tell(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 			if err := s.authorize(ctx, tx, by); err != nil {
 				return err
 			}
@@ -228,7 +230,7 @@ func (s *Store) EndSession(ctx context.Context, by identity.Session, id string, 
 		}), happened...))
 	}
 	lost := false // whether the answer to a try may have been lost
-	return s.lease.promise(s.retry(ctx, func(ctx context.Context) error {
+	return s.promise(ctx, s.rewrite(ctx, func(ctx context.Context) error {
 		var ended string
 		err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).
 			Where("user_id = ?", by.UserID).Where(sessionThere, by.ID).Returning("id").Scan(ctx, &ended)
@@ -283,9 +285,9 @@ func (s *Store) EndSessions(
 		return insertEvents(ctx, tx, happened...)
 	})
 	if ended > 0 {
-		err = s.tell(err, happened...)
+		err = s.tell(ctx, err, happened...)
 	}
-	return int(ended), s.lease.promise(err)
+	return int(ended), s.promise(ctx, err)
 }
 
 // sessionThere is the condition on all that a session writes. The session was there when the request began, but may
@@ -314,7 +316,7 @@ func written(result sql.Result, err error) error {
 
 // UseRefresh implements [identity.SessionStore].
 func (s *Store) UseRefresh(ctx context.Context, id string, generation int64) error {
-	_, err := s.change(ctx, s.writes.NewRaw(
+	_, err := s.change(aside(ctx), s.writes.NewRaw(
 		"update sessions set refresh_used = true where id = ? and refresh_generation = ?", id, generation))
 	return err
 }
@@ -323,7 +325,7 @@ func (s *Store) UseRefresh(ctx context.Context, id string, generation int64) err
 func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) error {
 	used := s.writes.NewSelect().Model((*sessionRow)(nil)).Column("id").Where("id in (?)", bun.List(ids)).
 		Where("last_seen_at < ?", at)
-	_, err := s.change(ctx, s.writes.NewUpdate().Model((*sessionRow)(nil)).Set("last_seen_at = ?", at).
+	_, err := s.change(aside(ctx), s.writes.NewUpdate().Model((*sessionRow)(nil)).Set("last_seen_at = ?", at).
 		Where("id in (?)", s.unlocked(used)))
 	return err
 }
@@ -331,19 +333,22 @@ func (s *Store) TouchSessions(ctx context.Context, ids []string, at time.Time) e
 // Rotate implements [identity.SessionStore]. It compares and sets in one statement. So of any number who present one
 // token at the same time, it lets one through.
 func (s *Store) Rotate(ctx context.Context, r identity.Rotation) error {
-	var id string
+	var userID int64
 	// Of the tokens that were issued, one may last longer than the newest: a setting may have changed.
 	until := s.dialect.words("greatest(coalesce(tokens_until, expires_at), ?)")
-	err := s.ask(ctx, s.writes.NewRaw(`
+	err := s.write(ctx, s.writes.NewRaw(`
    update sessions
       set refresh_generation = refresh_generation + 1, refresh_used = false, refresh_hash = ?, refresh_sealed = ?,
           refreshed_at = ?, last_seen_at = ?, expires_at = ?, tokens_until = `+until+`
     where id = ? and refresh_generation = ? and refresh_hash = ? and expires_at > ?
       and exists (select 1 from users where users.id = sessions.user_id and users.disabled_at is null)
       and `+keyCounts+`
-returning id`,
+returning user_id`,
 		r.Successor, r.Sealed, r.At, r.At, r.ExpiresAt, r.ExpiresAt, r.SessionID, r.Generation, r.Hash, r.At,
-		r.KeyID), &id)
+		r.KeyID), &userID)
+	if err == nil {
+		owned(ctx, userID)
+	}
 	return s.orKeyGone(ctx, err, r.KeyID, "session")
 }
 

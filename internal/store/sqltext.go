@@ -44,6 +44,9 @@ type queryer interface {
 // pastBun runs a query as it stands, with $1 and so on for its arguments, and reads what it finds into a slice, or
 // the columns of its one row into variables.
 func (s *Store) pastBun(ctx context.Context, db queryer, into []any, text string, args ...any) error {
+	if u := unitOf(ctx); u != nil && u.open {
+		db = u.tx.Tx
+	}
 	rows, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err

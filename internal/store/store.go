@@ -163,7 +163,7 @@ func (s *Store) openPostgres(dsn string, options Options) error {
 	pool.SetMaxOpenConns(s.maxIdle)
 	pool.SetMaxIdleConns(s.maxIdle)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
-	db := bun.NewDB(pool, pgdialect.New())
+	db := bun.NewDB(pool, pgdialect.New(), bun.WithConnResolver(unitResolver{}))
 	s.writes, s.reads = db, db
 	// A connection of its own: where requests wait for one, the log is read all the same.
 	polling := config.Copy()
@@ -192,9 +192,10 @@ func (s *Store) openSQLite(file string, options Options) error {
 		pool.SetMaxOpenConns(conns)
 		pool.SetMaxIdleConns(conns)
 		if s.spans == nil {
-			return bun.NewDB(pool, sqlitedialect.New()), nil
+			return bun.NewDB(pool, sqlitedialect.New(), bun.WithConnResolver(unitResolver{})), nil
 		}
-		return bun.NewDB(pool, sqlitedialect.New()).WithQueryHook(s.spans), nil
+		db := bun.NewDB(pool, sqlitedialect.New(), bun.WithConnResolver(unitResolver{}))
+		return db.WithQueryHook(s.spans), nil
 	}
 	if file != ":memory:" {
 		// SQLite would let everybody read the file, which holds password hashes.
@@ -241,9 +242,9 @@ func (s *Store) openSQLite(file string, options Options) error {
 func (s *Store) Watch(watcher func(events ...identity.Event)) { s.watcher = watcher }
 
 // tell passes events to the function of Watch if err, that of the change which wrote them, is nil. It returns err.
-func (s *Store) tell(err error, events ...identity.Event) error {
+func (s *Store) tell(ctx context.Context, err error, events ...identity.Event) error {
 	if err == nil && s.watcher != nil {
-		s.watcher(events...)
+		identity.Afterwards(ctx, func() { s.watcher(events...) })
 	}
 	return err
 }

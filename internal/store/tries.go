@@ -37,6 +37,9 @@ func (s *Store) repeat(ctx context.Context, once func(ctx context.Context) (agai
 
 // retry repeats a read, or a write of one statement that may be done twice.
 func (s *Store) retry(ctx context.Context, run func(ctx context.Context) error) error {
+	if u := unitOf(ctx); u != nil && u.open {
+		return u.join(ctx, run)
+	}
 	return s.repeat(ctx, func(ctx context.Context) (bool, error) {
 		_, err := s.try(ctx, run)
 		return true, err
@@ -52,12 +55,29 @@ func (s *Store) ask(
 	return s.retry(ctx, func(ctx context.Context) error { return query.Scan(ctx, into...) })
 }
 
+// write is ask for a statement that changes something.
+func (s *Store) write(
+	ctx context.Context, query interface {
+		Scan(ctx context.Context, into ...any) error
+	}, into ...any,
+) error {
+	return s.rewrite(ctx, func(ctx context.Context) error { return query.Scan(ctx, into...) })
+}
+
+// rewrite is retry for what changes something, which a request with a key does in its unit.
+func (s *Store) rewrite(ctx context.Context, run func(ctx context.Context) error) error {
+	if u := unitOf(ctx); u.takes(ctx) {
+		return u.run(ctx, run)
+	}
+	return s.retry(ctx, run)
+}
+
 // change repeats a statement that may be run twice, and returns how many rows it changed.
 func (s *Store) change(ctx context.Context, statement interface {
 	Exec(ctx context.Context, into ...any) (sql.Result, error)
 }) (int, error) {
 	var rows int64
-	err := s.retry(ctx, func(ctx context.Context) error {
+	err := s.rewrite(ctx, func(ctx context.Context) error {
 		result, err := statement.Exec(ctx)
 		if err == nil {
 			rows, err = result.RowsAffected()
@@ -69,6 +89,9 @@ func (s *Store) change(ctx context.Context, statement interface {
 
 // inTx repeats a change in one transaction until it has happened.
 func (s *Store) inTx(ctx context.Context, change func(ctx context.Context, tx bun.Tx) error) error {
+	if u := unitOf(ctx); u.takes(ctx) {
+		return u.run(ctx, func(ctx context.Context) error { return change(ctx, u.tx) })
+	}
 	return s.untilDone(ctx, func(ctx context.Context, committing func()) error {
 		return s.writes.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 			err := change(ctx, tx)

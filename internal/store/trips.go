@@ -56,6 +56,9 @@ func refusing(err error, here, there bool, noun string) error {
 }
 
 func (s *Store) onWriter(ctx context.Context, do func(writer) error) error {
+	if u := unitOf(ctx); u != nil && u.open {
+		return u.raw(func(conn any) error { return do(conn.(writer)) })
+	}
 	conn, err := s.writes.Conn(ctx)
 	if err != nil {
 		return err
@@ -68,6 +71,11 @@ func (s *Store) onWriter(ctx context.Context, do func(writer) error) error {
 // be as good as once: what makes a row names it by a nonce. Then they may find all done by a try of which no standby
 // knows yet, so they wait for the standbys even if they change nothing.
 func (s *Store) together(ctx context.Context, statements ...statement) error {
+	if u := unitOf(ctx); u.takes(ctx) {
+		return u.run(ctx, func(ctx context.Context) error {
+			return s.onWriter(ctx, func(conn writer) error { return conn.together(ctx, statements) })
+		})
+	}
 	repeated := false
 	return s.retry(ctx, func(ctx context.Context) error {
 		all := statements
@@ -81,6 +89,11 @@ func (s *Store) together(ctx context.Context, statements ...statement) error {
 
 // inTrips repeats a change in one transaction until it has happened, as inTx does. The change ends with last.
 func (s *Store) inTrips(ctx context.Context, change func(transaction) error) error {
+	if u := unitOf(ctx); u.takes(ctx) {
+		return u.run(ctx, func(ctx context.Context) error {
+			return s.onWriter(ctx, func(conn writer) error { return conn.inTrips(ctx, change, func() {}) })
+		})
+	}
 	return s.untilDone(ctx, func(ctx context.Context, committing func()) error {
 		return s.onWriter(ctx, func(conn writer) error { return conn.inTrips(ctx, change, committing) })
 	})
@@ -92,7 +105,7 @@ func (c *notingConn) together(ctx context.Context, statements []statement) error
 		return c.read(ctx, statements[0].sqlText, readBy(statements[0].take))
 	}
 	if mode := c.mode(); mode != hot && mode != pgx.QueryExecModeExec {
-		tx := tripsOf{ctx: ctx, conn: c}
+		tx := tripsOf{ctx: ctx, conn: c, within: inUnit(ctx)}
 		defer tx.end()
 		return tx.last(statements...)
 	}
@@ -107,7 +120,7 @@ func readBy(take func(found) error) func(found) error {
 }
 
 func (c *notingConn) inTrips(ctx context.Context, change func(transaction) error, committing func()) error {
-	tx := &tripsOf{ctx: ctx, conn: c, committing: committing}
+	tx := &tripsOf{ctx: ctx, conn: c, committing: committing, within: inUnit(ctx)}
 	defer tx.end()
 	return change(tx)
 }
@@ -118,10 +131,11 @@ type tripsOf struct {
 	conn       *notingConn
 	committing func()
 	begun      bool
+	within     bool // a transaction that is open already, and that somebody else ends
 }
 
 func (t *tripsOf) trip(statements ...statement) error {
-	if !t.begun {
+	if !t.begun && !t.within {
 		t.begun = true
 		begin := []statement{does("begin isolation level read committed")}
 		if try := t.conn.note(t.ctx); try != nil {
@@ -145,11 +159,17 @@ func (t *tripsOf) last(statements ...statement) error {
 	if t.committing != nil {
 		t.committing()
 	}
+	if t.within {
+		return t.trip(statements...)
+	}
 	return t.trip(append(statements[:len(statements):len(statements)], does("commit"))...)
 }
 
 // end rolls back what was not committed.
 func (t *tripsOf) end() {
+	if t.within {
+		return
+	}
 	if conn := t.conn.Conn.Conn(); !conn.IsClosed() && conn.PgConn().TxStatus() != 'I' {
 		if _, err := conn.Exec(t.ctx, "rollback"); err != nil {
 			_ = t.conn.Close() // a transaction is open on it
@@ -236,7 +256,7 @@ func (c *notingConn) traced(ctx context.Context, text string) func(error) {
 }
 
 func (c *liteConn) together(ctx context.Context, statements []statement) error {
-	if len(statements) == 1 {
+	if len(statements) == 1 || inUnit(ctx) {
 		return c.all(ctx, statements)
 	}
 	return c.inTrips(ctx, func(tx transaction) error { return tx.last(statements...) }, func() {})
@@ -259,6 +279,9 @@ func (c *liteConn) all(ctx context.Context, statements []statement) error {
 }
 
 func (c *liteConn) inTrips(ctx context.Context, change func(transaction) error, _ func()) error {
+	if inUnit(ctx) {
+		return change(&liteTrips{ctx: ctx, conn: c})
+	}
 	tx, err := c.BeginTx(ctx, driver.TxOptions{})
 	if err != nil {
 		return err
@@ -276,14 +299,14 @@ func (c *liteConn) inTrips(ctx context.Context, change func(transaction) error, 
 type liteTrips struct {
 	ctx       context.Context //nolint:containedctx // of the try, within which the transaction ends
 	conn      *liteConn
-	tx        driver.Tx
+	tx        driver.Tx // nil within one that is open already, and that somebody else ends
 	committed bool
 }
 
 func (t *liteTrips) trip(statements ...statement) error { return t.conn.all(t.ctx, statements) }
 
 func (t *liteTrips) last(statements ...statement) error {
-	if err := t.trip(statements...); err != nil {
+	if err := t.trip(statements...); err != nil || t.tx == nil {
 		return err
 	}
 	err := t.tx.Commit()

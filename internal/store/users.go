@@ -93,9 +93,10 @@ returning id`,
 	if violatesPlace(err) {
 		err = identity.ErrPlaceTaken
 	}
-	if err = s.tell(err, outcome.Events...); err != nil {
+	if err = s.tell(ctx, err, outcome.Events...); err != nil {
 		return identity.User{}, s.taken(ctx, row, err)
 	}
+	owned(ctx, row.ID)
 	return row.user(), nil
 }
 
@@ -118,7 +119,7 @@ func insertUser(ctx context.Context, db bun.IDB, row *userRow) error {
 func (s *Store) DeleteUser(
 	ctx context.Context, by identity.Session, reserve time.Time, happened identity.Event,
 ) error {
-	return s.lease.promise(s.tell(s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.promise(ctx, s.tell(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.authorize(ctx, tx, by); err != nil {
 			return err
 		}
@@ -135,6 +136,9 @@ func (s *Store) DeleteUser(
 		}
 		name, err := remove(ctx, tx, by, happened.At)
 		if err != nil {
+			return err
+		}
+		if _, err := tx.NewRaw(forgetAnswers, by.UserID).Exec(ctx); err != nil {
 			return err
 		}
 		former := newUserRow(identity.User{Username: name})
@@ -254,7 +258,7 @@ func (s *Store) UpdateUser(
 		row, outcome, err = s.saveUser(ctx, tx, by, found, change)
 		return err
 	})
-	if err = s.lease.promise(s.tell(err, outcome.Events...)); err != nil {
+	if err = s.promise(ctx, s.tell(ctx, err, outcome.Events...)); err != nil {
 		return identity.User{}, s.taken(ctx, row, err)
 	}
 	return row.user(), nil
@@ -307,7 +311,7 @@ func carryOut(ctx context.Context, tx bun.Tx, by identity.Session, outcome *iden
 
 // SetPasswordHash implements [identity.UserStore].
 func (s *Store) SetPasswordHash(ctx context.Context, id int64, from, to string) error {
-	_, err := s.change(ctx, s.writes.NewUpdate().Model((*userRow)(nil)).Set("password_hash = ?", to).
+	_, err := s.change(aside(ctx), s.writes.NewUpdate().Model((*userRow)(nil)).Set("password_hash = ?", to).
 		Where("id = ?", id).Where("password_hash = ?", from))
 	return err
 }

@@ -1,0 +1,521 @@
+package httpapi_test
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"conduit/internal/app"
+	"conduit/internal/identity"
+	"conduit/internal/store"
+	"conduit/internal/store/storetest"
+)
+
+// keyed is a request with a key of its own.
+func keyed(c call) call { return c.with("Idempotency-Key", rand.Text()) }
+
+// wantReplay fails the test unless an answer is another one that came before, and says so.
+func wantReplay(t testing.TB, before, now answer) {
+	t.Helper()
+	if before.header.Get("Idempotent-Replayed") != "" || now.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("Idempotent-Replayed %q, then %q",
+			before.header.Get("Idempotent-Replayed"), now.header.Get("Idempotent-Replayed"))
+	}
+	wantSameAnswer(t, before, now)
+}
+
+func wantSameAnswer(t testing.TB, before, now answer) {
+	t.Helper()
+	if now.status != before.status || now.body != before.body {
+		t.Errorf("first %d %s, then %d %s", before.status, before.body, now.status, now.body)
+	}
+	for _, name := range []string{"Content-Type", "Location", "ETag", "Cache-Control"} {
+		if before.header.Get(name) != now.header.Get(name) {
+			t.Errorf("%s: first %q, then %q", name, before.header.Get(name), now.header.Get(name))
+		}
+	}
+}
+
+// wantReused fails the test unless the key of a request counts as used for another one.
+func wantReused(t testing.TB, got answer) {
+	t.Helper()
+	got.wantError(t, 422, "idempotency-key", "was used for another request")
+}
+
+func publishingAs(token, title string) call { return publishing(token, title, "a") }
+
+// articlesOf counts the articles of an author.
+func (s *server) articlesOf(t testing.TB, author string) float64 {
+	t.Helper()
+	count, _ := s.do(t, get("/api/articles?author="+author, "")).want(t, 200, "").at(t, "articlesCount").(float64)
+	return count
+}
+
+// TestKeys: what a key is, and whose.
+func TestKeys(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, jane := s.register(t, "jake"), s.register(t, "jane")
+		first := publishingAs(jake, "One").with("Idempotency-Key", "1")
+		published := s.do(t, first).want(t, 201, "")
+		wantReplay(t, published, s.do(t, first))
+		wantSame(t, "articles", 1, s.articlesOf(t, "jake"))
+
+		t.Run("another body", func(t *testing.T) {
+			other := first
+			other.body = publishingAs(jake, "Two").body
+			wantReused(t, s.do(t, other))
+			other.body = " " + first.body // which means the same, and is not
+			wantReused(t, s.do(t, other))
+		})
+		t.Run("another operation", func(t *testing.T) {
+			wantReused(t, s.do(t, post("/api/profiles/jane/follow", jake).with("Idempotency-Key", "1")))
+		})
+		t.Run("another path", func(t *testing.T) {
+			follow := post("/api/profiles/jane/follow", jake).with("Idempotency-Key", "2")
+			s.do(t, follow).want(t, 200, "")
+			follow.path = "/api/profiles/JANE/follow"
+			wantReused(t, s.do(t, follow))
+		})
+		t.Run("another user", func(t *testing.T) {
+			other := first
+			other.token = jane
+			if got := s.do(t, other).want(t, 201, ""); got.body == published.body {
+				t.Error("jane got jake's answer")
+			}
+		})
+		t.Run("another session", func(t *testing.T) {
+			other := first
+			other.token = s.do(t, login("jake@test.com", password)).token(t)
+			wantReplay(t, published, s.do(t, other))
+		})
+		t.Run("nobody", func(t *testing.T) {
+			other := first
+			other.token = ""
+			s.do(t, other).wantError(t, 401, "token", "is missing")
+		})
+		t.Run("strangers with one key", func(t *testing.T) {
+			for _, name := range []string{"ann", "bob"} {
+				s.do(t, registration(name, name+"@test.com", password).with("Idempotency-Key", "1")).want(t, 201, "")
+			}
+			s.do(t, login("ann@test.com", password+"!").with("Idempotency-Key", "1")).wantWrong(t)
+		})
+		t.Run("reading", func(t *testing.T) {
+			read := get("/api/user", jake).with("Idempotency-Key", "1")
+			if got := s.do(t, read).want(t, 200, ""); got.header.Get("Idempotent-Replayed") != "" {
+				t.Error("GET was replayed")
+			}
+		})
+		for name, key := range map[string]string{
+			"empty": "", "too long": strings.Repeat("x", 256), "with a blank": "a b", "not ASCII": "schlüssel",
+		} {
+			t.Run("a key that is "+name, func(t *testing.T) {
+				s.do(t, publishingAs(jake, "None").with("Idempotency-Key", key)).
+					wantError(t, 422, "idempotency-key", "must be 1 to 255 visible ASCII characters, once")
+			})
+		}
+		t.Run("two keys", func(t *testing.T) {
+			s.raw(t, "POST /api/profiles/jane/follow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+jake+
+				"\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: 0\r\n\r\n").
+				wantError(t, 422, "idempotency-key", "must be 1 to 255 visible ASCII characters, once")
+		})
+		t.Run("the longest key", func(t *testing.T) {
+			long := publishingAs(jake, "Long").with("Idempotency-Key", strings.Repeat("~", 255))
+			wantReplay(t, s.do(t, long).want(t, 201, ""), s.do(t, long))
+		})
+	})
+}
+
+// TestRefusalsAreTriedAgain: what was refused has changed nothing, and is carried out once nothing is in its way.
+func TestRefusalsAreTriedAgain(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake := s.register(t, "jake")
+		follow := keyed(post("/api/profiles/jane/follow", jake))
+		for range 2 {
+			if got := s.do(t, follow).want(t, 404, ""); got.header.Get("Idempotent-Replayed") != "" {
+				t.Error("a refusal was replayed")
+			}
+		}
+		s.register(t, "jane")
+		wantReplay(t, s.do(t, follow).want(t, 200, ""), s.do(t, follow))
+		wantSame(t, "keys that are kept", 1, s.keysKept(t))
+	})
+}
+
+// keysKept counts the keys that are kept, past the program.
+func (s *server) keysKept(t testing.TB) (count int) {
+	t.Helper()
+	for _, pool := range s.Store.Pools() {
+		if err := pool.QueryRowContext(t.Context(), "select count(*) from idempotency_keys").Scan(&count); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return count
+}
+
+// TestGuessesWithKeysCount: whoever guesses with a key is as slow as without, whatever becomes of the key.
+func TestGuessesWithKeysCount(t *testing.T) {
+	throttled(t, 3, 8, 20, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		guess := keyed(login("jake@test.com", "wrong"))
+		for range 3 {
+			s.do(t, guess).wantWrong(t)
+		}
+		wantTooMany(t, s.do(t, guess), 10)
+		wantTooMany(t, s.do(t, keyed(login("jake@test.com", password))), 10)
+		s.clock.Advance(10 * time.Second)
+		right := keyed(login("jake@test.com", password))
+		in := s.do(t, right).want(t, 200, "")
+		for range 9 { // which count for nothing: no password is looked at
+			wantReplay(t, in, s.do(t, right))
+		}
+	})
+}
+
+// TestTwins: of 64 that are the same and come at once, one is carried out, and all get its answer. That one fails, they
+// all do.
+func TestTwins(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.limit(5, 20, 100)
+		s.Throttle.Registrations = 10
+		twins(t, []*server{s})
+	})
+}
+
+// TestTwinsAtInstances: the same at three instances on one database.
+func TestTwinsAtInstances(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		var instances []*server
+		for range 3 {
+			// On a busy machine they wait for each other for longer than people would.
+			instances = append(instances, newServer(t, url, store.Options{Timeout: 20 * time.Second}))
+		}
+		twins(t, instances)
+	})
+}
+
+func twins(t *testing.T, instances []*server) {
+	s := instances[0]
+	jake := s.register(t, "jake")
+	refresh := s.refreshToken(t)
+	for _, c := range []call{
+		keyed(publishingAs(jake, "Twins")),
+		keyed(changing(jake, "bio", "a twin")),
+		keyed(registration("twin", "twin@test.com", password)),
+		keyed(login("jake@test.com", password)),
+		keyed(sessionCall("/api/sessions", "email", "jake@test.com", "password", password)),
+		keyed(sessionCall("/api/sessions/refresh", "refreshToken", refresh)),
+	} {
+		t.Run(c.String(), func(t *testing.T) {
+			before := len(s.liveSessions(t))
+			answers := make([]answer, 64)
+			var all sync.WaitGroup
+			for i := range answers {
+				all.Go(func() { answers[i] = instances[i%len(instances)].do(t, c) })
+			}
+			all.Wait()
+			carried := 0
+			for _, got := range answers {
+				wantSameAnswer(t, answers[0], got)
+				if got.header.Get("Idempotent-Replayed") == "" {
+					carried++
+				}
+			}
+			if carried != 1 || answers[0].status >= 300 {
+				t.Errorf("%d were carried out: %d %s", carried, answers[0].status, answers[0].body)
+			}
+			if begun := len(s.liveSessions(t)) - before; begun > 1 {
+				t.Errorf("%d sessions began", begun)
+			}
+		})
+	}
+	wantSame(t, "articles", 1, s.articlesOf(t, "jake"))
+}
+
+// TestAnswersAreForgotten after a day by the server's clock, whatever else that does.
+func TestAnswersAreForgotten(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		enter := keyed(login("jake@test.com", password))
+		in := s.do(t, enter).want(t, 200, "")
+		s.clock.Advance(-48 * time.Hour)
+		wantReplay(t, in, s.do(t, enter))
+		s.clock.Advance(72*time.Hour - time.Millisecond)
+		s.upkeep(t).Sweep(t.Context())
+		wantReplay(t, in, s.do(t, enter))
+		s.clock.Advance(time.Millisecond)
+		anew := s.do(t, enter).want(t, 200, "")
+		if anew.token(t) == in.token(t) {
+			t.Error("the answer is kept for more than a day")
+		}
+		wantReplay(t, anew, s.do(t, enter))
+		wantSame(t, "keys", 1, s.keysKept(t))
+		s.clock.Advance(24 * time.Hour)
+		s.upkeep(t).Sweep(t.Context())
+		wantSame(t, "keys after the sweep", 0, s.keysKept(t))
+	})
+}
+
+// TestAnswersRestSealed: nothing of an answer, of a key, or of a request stands in the database in the clear.
+func TestAnswersRestSealed(t *testing.T) {
+	eachWithDatabase(t, func(t *testing.T, s *server, url string) {
+		s.register(t, "jake")
+		enter := login("jake@test.com", password).with("Idempotency-Key", "a-key-that-nobody-has")
+		token := s.do(t, enter).token(t)
+		var sealed []byte
+		var all string
+		rows, err := storetest.PastStore(t, url).QueryContext(t.Context(),
+			"select scope, request, sealed from idempotency_keys")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var scope, request []byte
+			if err := rows.Scan(&scope, &request, &sealed); err != nil {
+				t.Fatal(err)
+			}
+			all += string(scope) + string(request) + string(sealed)
+		}
+		if err := rows.Err(); err != nil || len(sealed) < len(token) {
+			t.Fatal("what is kept: ", len(sealed), err)
+		}
+		for _, secret := range []string{token, "jake@test.com", password, "a-key-that-nobody-has", `"status"`} {
+			if strings.Contains(all, secret) {
+				t.Errorf("%s stands in the clear", secret)
+			}
+		}
+		// What is sealed for one request does not open as the answer to another.
+		other := keyed(login("jake@test.com", password))
+		s.do(t, other).want(t, 200, "")
+		if err := storetest.Execute(t, url, `update idempotency_keys set sealed =
+			(select sealed from idempotency_keys order by scope limit 1)`); err != nil {
+			t.Fatal(err)
+		}
+		got := []int{s.do(t, enter).status, s.do(t, other).status}
+		slices.Sort(got)
+		wantSame(t, "statuses", []int{200, 500}, got)
+	})
+}
+
+// TestEndingOneself: a request that ends its own session gets its answer again, although its token is refused. Nothing
+// else does that comes with the token.
+func TestEndingOneself(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		for name, ending := range map[string]func(token string) call{
+			"logout":   func(token string) call { return post("/api/users/logout", token) },
+			"by id":    func(token string) call { return del("/api/user/sessions/"+sessionID(t, token), token) },
+			"deletion": func(token string) call { return leaving(token, password) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				user := strings.ReplaceAll(name, " ", "")
+				token := s.register(t, user)
+				other := s.do(t, login(user+"@test.com", password)).token(t)
+				earlier := keyed(changing(token, "bio", "x"))
+				s.do(t, earlier).want(t, 200, "")
+				end := keyed(ending(token))
+				ended := s.do(t, end).want(t, 204, "")
+				wantReplay(t, ended, s.do(t, end))
+				s.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
+				for _, c := range []call{
+					earlier, keyed(ending(token)), ending(token), changing(token, "bio", "y").with("Idempotency-Key",
+						end.headers["Idempotency-Key"]), changing(token, "bio", "", "nonsense", "").with("Idempotency-Key",
+						end.headers["Idempotency-Key"]),
+				} {
+					s.do(t, c).wantError(t, 401, "token", "is invalid")
+				}
+				end.token = other
+				want := 204 // the same user's key
+				if name == "deletion" {
+					want = 401
+				}
+				s.do(t, end).want(t, want, "")
+				s.clock.Advance(24 * time.Hour)
+				end.token = token
+				s.do(t, end).want(t, 401, "")
+			})
+		}
+		t.Run("by somebody else", func(t *testing.T) {
+			token := s.register(t, "mary")
+			change := keyed(changing(token, "bio", "x"))
+			s.do(t, change).want(t, 200, "")
+			s.do(t, post("/api/users/logout", token)).want(t, 204, "")
+			s.do(t, change).wantError(t, 401, "token", "is invalid")
+		})
+	})
+}
+
+// TestAnswersGoWithTheAccount, but for the one that says so.
+func TestAnswersGoWithTheAccount(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		s.do(t, keyed(changing(token, "bio", "x"))).want(t, 200, "")
+		s.do(t, keyed(login("jake@test.com", password))).want(t, 200, "")
+		leave := keyed(leaving(token, password))
+		s.do(t, leave).want(t, 204, "")
+		wantSame(t, "keys", 1, s.keysKept(t))
+	})
+}
+
+// TestRefreshReusedWithAKey: a leak ends the session although the answer is a refusal, which undoes nothing.
+func TestRefreshReusedWithAKey(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.register(t, "jake")
+		first := s.refreshToken(t)
+		next := s.do(t, sessionCall("/api/sessions/refresh", "refreshToken", first)).want(t, 200, "")
+		access, _ := next.at(t, "session", "accessToken").(string)
+		s.do(t, get("/api/user", access)).want(t, 200, "")
+		s.clock.Advance(time.Minute)
+		s.do(t, keyed(sessionCall("/api/sessions/refresh", "refreshToken", first))).
+			wantError(t, 401, "refreshToken", "is invalid")
+		s.do(t, get("/api/user", access)).wantError(t, 401, "token", "is invalid")
+	})
+}
+
+// TestAnAccountKeepsTheNewestAnswers, so that nobody fills the disk.
+func TestAnAccountKeepsTheNewestAnswers(t *testing.T) {
+	eachWithDatabase(t, func(t *testing.T, s *server, url string) {
+		token := s.register(t, "jake")
+		fill := func(rows, size int) {
+			t.Helper()
+			kept := "cast('x' as blob)"
+			numbers := "with recursive n (n) as (select 1 union all select n + 1 from n where n < %d)"
+			if !strings.HasPrefix(url, "sqlite:") {
+				kept = "''::bytea"
+			}
+			insert := fmt.Sprintf(`insert into idempotency_keys
+				(scope, request, user_id, session_id, sealed, size, expires_at) `+numbers+`
+				select `+map[bool]string{true: "cast(n || '-%d' as blob)", false: "(n || '-%d')::bytea"}[kept[0] == 'c']+
+				`, %s, 1, '', %s, %d, '2026-02-18 04:00:00+00:00' from n`, rows, size, kept, kept, size)
+			if err := storetest.Execute(t, url, insert); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fill(identity.MostAnswers+20, 100)
+		change := keyed(changing(token, "bio", "x"))
+		changed := s.do(t, change).want(t, 200, "")
+		wantSame(t, "keys", identity.MostAnswers, s.keysKept(t))
+		fill(3, identity.MostAnswerBytes/2)
+		s.do(t, keyed(changing(token, "bio", "y"))).want(t, 200, "")
+		if kept := s.keysKept(t); kept > identity.MostAnswers {
+			t.Errorf("%d keys are kept", kept)
+		}
+		wantReplay(t, changed, s.do(t, change))
+	})
+}
+
+// TestLostAnswersOfTheDatabase: whatever is lost between the program and PostgreSQL, what comes with a key happens once.
+func TestLostAnswersOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	url, proxy := storetest.NewProxy(t, storetest.Postgres(t))
+	s := newServer(t, url, store.Options{})
+	token := s.register(t, "jake")
+	for name, happens := range map[string]func(){
+		"answers lost": proxy.LoseAnswers, "silence": proxy.Silence,
+		"stopped": func() { proxy.Stop(); proxy.Start() },
+	} {
+		for n := range 5 {
+			c := keyed(publishingAs(token, fmt.Sprint(name, n)))
+			var made sync.WaitGroup
+			made.Go(func() { s.do(t, c) })
+			happens()
+			made.Wait()
+			until(t, "it is carried out", func() bool { return s.do(t, c).status == 201 })
+		}
+	}
+	wantSame(t, "articles", 15, s.articlesOf(t, "jake"))
+}
+
+// TestHungUp: whoever hangs up and comes again finds it done once.
+func TestHungUp(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		for n := range 30 {
+			c := keyed(publishingAs(token, fmt.Sprint("Hung up ", n)))
+			ctx, hangUp := context.WithTimeout(t.Context(), time.Duration(n)*200*time.Microsecond)
+			request, err := http.NewRequestWithContext(ctx, c.method, s.URL+c.path, strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Content-Type", "application/json")
+			request.Header.Set("Authorization", "Bearer "+token)
+			request.Header.Set("Idempotency-Key", c.headers["Idempotency-Key"])
+			if response, err := s.Client().Do(request); err == nil {
+				_ = response.Body.Close()
+			}
+			hangUp()
+			s.do(t, c).want(t, 201, "")
+		}
+		wantSame(t, "articles", 30, s.articlesOf(t, "jake"))
+	})
+}
+
+// TestNoConnectionIsKept: whatever becomes of requests with keys, the pools are as before.
+func TestNoConnectionIsKept(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		var calls []call
+		for i := range 100 {
+			calls = append(calls,
+				keyed(publishingAs(token, fmt.Sprint("Title ", i))), keyed(changing(token, "username", "taken")),
+				keyed(registration("taken", fmt.Sprint(i, "@test.com"), password)),
+				keyed(post("/api/profiles/nobody/follow", token)), keyed(login("jake@test.com", "wrong")))
+		}
+		for status := range s.together(t, calls) {
+			if !slices.Contains([]int{200, 201, 401, 404, 409}, status) {
+				t.Errorf("status %d", status)
+			}
+		}
+		until(t, "all connections are back", func() bool {
+			return !slices.ContainsFunc(slices.Collect(pools(s)), func(pool *sql.DB) bool { return pool.Stats().InUse > 0 })
+		})
+	})
+}
+
+func pools(s *server) func(yield func(*sql.DB) bool) {
+	return func(yield func(*sql.DB) bool) {
+		for _, pool := range s.Store.Pools() {
+			if !yield(pool) {
+				return
+			}
+		}
+	}
+}
+
+// TestEndingsWithKeysBite: an answer that promises an ending is held back as without a key.
+func TestEndingsWithKeysBite(t *testing.T) {
+	t.Parallel()
+	_, instances := fleet(t, store.Options{Timeout: 30 * time.Second})
+	for name, ending := range endings {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for n := range 5 {
+				user := fmt.Sprint(strings.ReplaceAll(name, " ", "-"), n)
+				by := instances[0].register(t, user)
+				token := instances[1].do(t, login(user+"@test.com", password)).token(t)
+				refused := instances[n%3].endWhileAsked(t, instances, token,
+					keyed(ending(token, by, sessionID(t, token))))
+				if refused != len(instances)*2 {
+					t.Errorf("after the answer %d of %d requests were refused", refused, len(instances)*2)
+				}
+			}
+		})
+	}
+}
+
+// TestMailWithAKey: a message goes out once, and at once.
+func TestMailWithAKey(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s = newServerOn(t, s.Store, func(o *app.Options) { o.EmailVerification = identity.VerificationRequired })
+		ask := keyed(registration("jake", "jake@test.com", password))
+		wantReplay(t, s.do(t, ask).want(t, 202, ""), s.do(t, ask))
+		s.wantMail(t, identity.MailWaiting)
+	})
+}
