@@ -115,6 +115,7 @@ test-ogen: build ## Generate a Go client and server with ogen, compile both and 
 test-history: build tools/history/node_modules/.package-lock.json ## Run the clients of every released contract, and the last release beside this program
 	@tools/ensure.sh postgres
 	npm --prefix tools/history test
+	go -C tools/history mod tidy -diff
 	go test -tags upgrade -count=1 -v ./internal/upgrade
 
 .PHONY: test-formats
@@ -186,11 +187,13 @@ release-check: ## Compile for other systems, and build TARGETS (linux/amd64) twi
 dist: ## Build what people download, for all systems, into dist/
 	go -C tools run ./dist -version $(VERSION)
 
-# Quotes keep what somebody types in one argument.
+# By the environment, what somebody types is one word to the shell.
 .PHONY: release
+release: export RELEASE = $(if $(filter command line,$(origin VERSION)),$(VERSION))
+release: export WHAT ?=
 release: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json ## Make the release VERSION=1.1.0, which is a commit, a tag and dist/
-	@node tools/release/release.js '$(if $(filter command line,$(origin VERSION)),$(VERSION))' '$(WHAT)'
-	@$(MAKE) --no-print-directory dist VERSION='$(VERSION)'
+	@node tools/release/release.js "$$RELEASE" "$$WHAT"
+	go -C tools run ./dist -version "$$RELEASE"
 
 .PHONY: clean
 clean: ## Remove what building leaves behind; databases and keys stay

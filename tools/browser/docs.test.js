@@ -282,6 +282,23 @@ describe('the documentation page', { concurrency: 2 }, () => {
     assert.deepEqual(complaints, [])
   })
 
+  test('the changelog is a link away, and marks what is breaking', async (t) => {
+    const { page, complaints } = await visit(t)
+    await page.getByRole('navigation').getByRole('link', { name: 'Changelog' }).click()
+    await page.getByRole('heading', { name: 'Unreleased' }).waitFor()
+    const release = page.locator('section').filter({ has: page.getByRole('heading', { name: /^1\.0\.0/ }) })
+    const mark = release.getByRole('heading', { name: 'Breaking' })
+    assert.notEqual(
+      await mark.evaluate((h) => getComputedStyle(h).color),
+      await page.getByRole('heading', { name: 'Unreleased' }).evaluate((h) => getComputedStyle(h).color),
+    )
+    await page.goto(`${page.url()}#1.0.0`)
+    assert.ok(await release.getByText('GET /user/sessions').first().isVisible())
+    await page.getByRole('link', { name: 'Documentation' }).click()
+    await page.locator('.opblock').first().waitFor()
+    assert.deepEqual(complaints, [])
+  })
+
   test('the policy holds: a script that stands in the page does not run', async (t) => {
     const { page, complaints } = await visit(t)
     const ran = await page.evaluate(async () => {

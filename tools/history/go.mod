@@ -4,6 +4,9 @@ go 1.26.0
 
 toolchain go1.26.8
 
+// npm packages may hold Go files.
+ignore node_modules
+
 require (
 	github.com/oapi-codegen/nullable v1.1.0
 	github.com/oapi-codegen/runtime v1.8.0

@@ -48,6 +48,20 @@ test('each release has its contract and its journeys', async () => {
   }
 })
 
+// Clients were generated from what was released, whatever anybody would like it to have said.
+test('no released contract was ever edited', async () => {
+  const withoutVersion = (text) => text.replace(/^( {2}version: )\d+\.\d+\.\d+/m, '$1')
+  for (const { version, commit } of releases) {
+    const kept = path.relative(root, contractOf(version))
+    const added = ['log', '-1', '--diff-filter=A', '--format=%H', '--', kept]
+    // In the commit of a release, and before it, nothing has been added yet.
+    const from = commit ?? (await run('git', added, { cwd: root })).trim()
+    if (!from) continue
+    const then = await run('git', ['show', `${from}:${commit ? 'openapi.yaml' : kept}`], { cwd: root })
+    assert.equal(withoutVersion(await readFile(contractOf(version), 'utf8')), withoutVersion(then), version)
+  }
+})
+
 describe('clients for TypeScript', () => {
   const all = [...versions, next]
   before(async () => {
