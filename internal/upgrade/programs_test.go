@@ -99,7 +99,8 @@ type instance struct {
 func start(t *testing.T, name, program, database, keyFile string) *instance {
 	t.Helper()
 	command := exec.Command(program, "serve", "--listen=127.0.0.1:0", "--database="+database, "--key-file="+keyFile,
-		"--issuer=https://conduit.example.com", "--log-level=warn")
+		"--issuer=https://conduit.example.com", "--network-attempts=0", "--registrations-per-hour=0",
+		"--log-level=warn")
 	command.Dir = t.TempDir()
 	command.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "CONDUIT")
