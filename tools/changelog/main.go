@@ -16,6 +16,8 @@ import (
 	"text/template"
 
 	_ "embed"
+
+	"go.yaml.in/yaml/v3"
 )
 
 const (
@@ -30,6 +32,12 @@ type change struct {
 	Level     int    `json:"level"` // see breaking
 	Operation string `json:"operation"`
 	Path      string `json:"path"`
+	ID        string `json:"id"`
+}
+
+// contract is of a contract what oasdiff does not say of its changes: what a new operation is for.
+type contract struct {
+	Paths map[string]map[string]any
 }
 
 // breaking is oasdiff's level of what breaks clients; one less is what may break some.
@@ -126,6 +134,14 @@ func (r *release) compare(before, after string) error {
 	if err := json.Unmarshal(out, &changes); err != nil {
 		return fmt.Errorf("oasdiff: %w", err)
 	}
+	text, err := os.ReadFile(after)
+	if err != nil {
+		return err
+	}
+	var document contract
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return fmt.Errorf("%s: %w", after, err)
+	}
 	slices.SortFunc(changes, func(a, b change) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Text, b.Text))
 	})
@@ -133,6 +149,10 @@ func (r *release) compare(before, after string) error {
 		to := &r.Others
 		if change.Level >= breaking {
 			to = &r.Breaks
+		}
+		if change.ID == "endpoint-added" {
+			operation, _ := document.Paths[change.Path][strings.ToLower(change.Operation)].(map[string]any)
+			change.Text = fmt.Sprintf("%s: %v", change.Text, operation["summary"])
 		}
 		name := strings.TrimSpace(change.Operation + " " + change.Path)
 		if last := len(*to) - 1; last < 0 || (*to)[last].Name != name {
