@@ -127,7 +127,7 @@ test-gates: tools/contract/node_modules/.package-lock.json ## Show that the chec
 	npm --prefix tools/contract test
 
 .PHONY: generate
-generate: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json ## Write what is made from openapi.yaml, and embed the pinned Swagger UI
+generate: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json ## Write what is made from the contracts, and embed the pinned Swagger UI
 	go generate ./...
 	npm --prefix clients/typescript run --silent generate
 	@tools/docs/embed.sh
@@ -136,7 +136,7 @@ generate: clients/typescript/node_modules/.package-lock.json tools/docs/node_mod
 generate-check: generate ## Fail when what is generated is not committed
 	@changes=$$(git status --porcelain -- $(GENERATED)) || exit; \
 	if [ -n "$$changes" ]; then \
-		printf '%s\n' "$$changes" 'Not as committed: run `make generate` and commit the above with openapi.yaml.' >&2; \
+		printf '%s\n' "$$changes" 'Not as committed: run `make generate` and commit the above with the contract.' >&2; \
 		exit 1; \
 	fi
 
@@ -144,7 +144,7 @@ generate-check: generate ## Fail when what is generated is not committed
 lint: lint-go lint-contract lint-js lint-tools ## Check formatting, the linters, the contract and the module files
 
 .PHONY: lint-contract
-lint-contract: tools/contract/node_modules/.package-lock.json ## Hold the contract to Redocly, Spectral and OWASP, and to what it said before
+lint-contract: tools/contract/node_modules/.package-lock.json ## Hold the contracts to Redocly, Spectral and OWASP, and to what it said before
 	@npm --prefix tools/contract run --silent lint
 	@tools/contract/breaking.sh
 

@@ -12,6 +12,7 @@ const run = promisify(execFile)
 const here = import.meta.dirname
 const root = path.join(here, '../..')
 const contract = await readFile(path.join(root, 'openapi.yaml'), 'utf8')
+const worlds = await readFile(path.join(root, 'contract/worlds.yaml'), 'utf8')
 
 // copy has the contract and its checks. The contract as it is was released as 1.0.0.
 let copy
@@ -42,6 +43,7 @@ before(async () => {
   await writeFile(path.join(copy, 'tools/contract/accepted-breaks.txt'), '')
   await symlink(path.join(here, 'node_modules'), path.join(copy, 'tools/contract/node_modules'))
   await release('1.0.0', contract)
+  await writeFile(path.join(copy, 'contract/worlds.yaml'), worlds)
 })
 after(() => rm(copy, { recursive: true, force: true }))
 
@@ -90,6 +92,18 @@ describe('the checks of the contract', () => {
       assert.match(await check(lint, from, to), new RegExp(rule))
     })
   }
+
+  test('Redocly and OWASP: the contract of worlds too', async () => {
+    const file = path.join(copy, 'contract/worlds.yaml')
+    for (const [from, to, rule] of [
+      ['      summary: Make a world\n', '', 'operation-summary'],
+      ['          maxItems: 1024\n', '', 'array-limit'],
+    ]) {
+      await writeFile(file, worlds.replace(from, to))
+      assert.match(await check(lint, '', ''), new RegExp(rule))
+    }
+    await writeFile(file, worlds)
+  })
 
   for (const [what, from, to, rule] of [
     ['a member that answers lack', 'required: [tags]\n', 'required: []\n', 'response-property-became-optional'],
