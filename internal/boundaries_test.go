@@ -20,6 +20,7 @@ var rules = map[string]struct {
 }{
 	"conduit":               {noHTTP: true},
 	"conduit/api":           {may: []string{"github.com/oapi-codegen/"}},
+	"conduit/api/worlds":    {may: []string{"conduit/api", "github.com/oapi-codegen/"}},
 	"conduit/internal/errs": {noHTTP: true},
 	"conduit/internal/identity": {
 		may: []string{"conduit/internal/errs", "golang.org/x/text/", "go.mau.fi/util/confusable"}, noHTTP: true,
@@ -57,6 +58,10 @@ var rules = map[string]struct {
 		"conduit/internal/errs", "conduit/internal/identity", "conduit/internal/proxies", "golang.org/x/sync/semaphore",
 	}},
 	"conduit/internal/proxies": {},
+	"conduit/internal/worlds": {may: []string{
+		"conduit", "conduit/api", "conduit/api/worlds", "conduit/internal/contract", "conduit/internal/errs",
+		"conduit/internal/proxies", "github.com/oapi-codegen/nullable", "golang.org/x/sync/semaphore",
+	}},
 	"conduit/internal/passkeys": {
 		may:    []string{"conduit/internal/identity", "github.com/go-webauthn/webauthn/", "github.com/google/uuid"},
 		noHTTP: true,

@@ -55,6 +55,10 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	if s.HTTP.Rehearse {
 		s.Log.Warn("rehearsing: whoever asks gets answers that are made up; not for production")
 	}
+	if s.Worlds.On {
+		s.Log.Warn("worlds: whoever reaches this server may make, change and end any of them; never in production",
+			"limit", s.Worlds.Limit, "idle", s.Worlds.Idle)
+	}
 	return conduit.Serve(ctx)
 }
 

@@ -100,6 +100,12 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		"draw demo content and ids from this `number`, and stop the clock; for sqlite::memory: only; 0 for none")
 	flags.BoolVar(&s.HTTP.Rehearse, "rehearse", false,
 		"let requests ask for examples (Prefer: code=422) and delays (Prefer: wait=2); not for production")
+	flags.BoolVar(&s.Worlds.On, "worlds", false,
+		"let whoever asks make worlds, which are servers of their own for tests (POST /worlds); never in production")
+	flags.IntVar(&s.Worlds.Limit, "worlds-limit", 64, "most worlds at a time")
+	flags.DurationVar(&s.Worlds.Idle, "worlds-idle", 10*time.Minute, "when a world ends that nobody uses")
+	flags.BoolVar(&s.Worlds.Anywhere, "worlds-anywhere", false,
+		"let other machines make and use worlds, too, such as the containers of a test")
 	flags.BoolVar(&s.HTTP.CheckResponses, "check-responses", false,
 		"check each answer against the contract; log and count those that break it")
 	flags.Var(oneOf{&s.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level",

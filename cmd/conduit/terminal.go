@@ -199,6 +199,9 @@ func banner(s settings, conduit *app.App) string {
 	if s.HTTP.Rehearse {
 		text += "  REHEARSAL Prefer: code=422 is answered with an example, Prefer: wait=2 delays. Not for production.\n"
 	}
+	if s.Worlds.On {
+		text += fmt.Sprintf("  WORLDS    %s/worlds makes servers for tests. Never in production.\n", conduit.PublicURL)
+	}
 	if s.Seed != 0 {
 		text += fmt.Sprintf("  Seed      %d; the clock stands at %s\n", s.Seed, demo.Now.Format(time.RFC3339))
 	}

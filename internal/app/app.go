@@ -20,9 +20,11 @@ import (
 	"conduit/internal/errs"
 	"conduit/internal/httpapi"
 	"conduit/internal/identity"
+	"conduit/internal/mail"
 	"conduit/internal/metrics"
 	"conduit/internal/proxies"
 	"conduit/internal/store"
+	"conduit/internal/worlds"
 )
 
 // App is every room, plugged together.
@@ -49,9 +51,11 @@ type App struct {
 
 	options   Options
 	passwords *auth.Passwords
+	templates *mail.Templates
 	tokens    *auth.Tokens
 	server    *httpapi.Server
 	figures   *metrics.Metrics
+	worlds    *worlds.Worlds // nil for none
 	listener  net.Listener
 	closers   []func() // in the order in which they were opened
 }
@@ -91,12 +95,17 @@ func (a *App) open(ctx context.Context) error {
 	if o.Seed != 0 {
 		o.Now, newID = standstill(o.Seed)
 	}
+	if o.world != nil {
+		newID = newSource(o.world.seed, "ids").text
+	}
 	tracer, stopTracing, err := startTracing(ctx, o.Getenv, o.Version, o.Log)
 	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, stopTracing)
-	a.figures = metrics.New(o.Version)
+	if a.figures = o.world.figures(); a.figures == nil {
+		a.figures = metrics.New(o.Version)
+	}
 	if err := a.openStore(ctx, tracer); err != nil {
 		return err
 	}
@@ -117,15 +126,18 @@ func (a *App) open(ctx context.Context) error {
 	if err := a.openMail(root, newID); err != nil {
 		return err
 	}
-	o.HTTP.Public, o.HTTP.Issuer, o.HTTP.Version = public, o.Issuer, o.Version
+	o.HTTP.Public, o.HTTP.Issuer, o.HTTP.Version = cmp.Or(public, o.world.publicURL()), o.Issuer, o.Version
 	o.HTTP.Tracer = cmp.Or(o.HTTP.Tracer, tracer)
 	if o.HTTP.TrustedProxies, err = proxies.Parse(o.TrustedProxies); err != nil {
 		return wrong("trusted-proxies", err)
 	}
-	if err := a.openHandler(ctx, newID); err != nil {
+	if err := a.openHandler(ctx, newID); err != nil || o.world != nil {
 		return err
 	}
-	return a.openMetrics(ctx)
+	if err := a.openMetrics(ctx); err != nil {
+		return err
+	}
+	return a.openWorlds(ctx)
 }
 
 // openStore opens the database, unless there is an open one.
@@ -165,7 +177,8 @@ func (a *App) openKeys(ctx context.Context) (root []byte, err error) {
 	}
 	a.Keys, err = auth.OpenKeyRing(ctx, a.Store, sealer, auth.KeyRingOptions{
 		Algorithm: o.KeyAlgorithm, TokenLifetime: max(o.SessionLifetime, o.Refresh.Access), Rotation: o.KeyRotation,
-		MaxAge: o.KeySetAge, Now: o.Now, Made: func(made auth.KeyInfo) { a.keyMade(ctx, made) },
+		MaxAge: o.KeySetAge, Now: o.Now, Random: o.world.random("keys"),
+		Made: func(made auth.KeyInfo) { a.keyMade(ctx, made) },
 	})
 	if err != nil {
 		return root, WithRemedy(err)
@@ -173,6 +186,7 @@ func (a *App) openKeys(ctx context.Context) (root []byte, err error) {
 	lists := httpapi.StatusLists(httpapi.PublicURL(o.PublicURL), o.Issuer)
 	a.tokens = auth.NewTokens(a.Keys, auth.TokenOptions{
 		Issuer: o.Issuer, Audience: o.Audience, StatusLists: lists, Issuers: a.Store, Now: o.Now,
+		Random: o.world.random("tokens"),
 	})
 	if err := a.tokens.NoteIssuer(ctx); err != nil {
 		if !a.issuerKnown(ctx, err) {
@@ -219,8 +233,12 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 	if err != nil {
 		return err
 	}
-	o.Hashing.Waited = a.figures.Waited
-	a.passwords = auth.NewPasswords(o.Hashing)
+	refresh.Random, apps.Random = o.world.random("refresh tokens"), o.world.random("factors")
+	if a.passwords = o.world.passwords(); a.passwords == nil {
+		o.Hashing.Waited = a.figures.Waited
+		a.passwords = auth.NewPasswords(o.Hashing)
+	}
+	passwords := Passwords{a.passwords, o.world.name()}
 	a.Sessions = &identity.Sessions{
 		Store: db, Audit: db, Tokens: tokens{a.tokens}, Refresh: refresh, Lifetime: o.SessionLifetime,
 		Limits: o.Refresh, Issuer: o.Issuer, Max: o.MaxSessions, Now: o.Now, NewID: newID,
@@ -237,16 +255,16 @@ func (a *App) openIdentity(root []byte, newID func() string) error {
 	a.ResourceServers = &identity.ResourceServers{Store: db, Throttle: a.Throttle, Now: o.Now}
 	a.Deletions = identity.NewDeletions(db, a.removed, a.upkeepFailed)
 	a.Users = &identity.Users{
-		Store: db, FactorStore: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,
+		Store: db, FactorStore: db, Audit: db, Passwords: passwords, Policy: o.PasswordPolicy,
 		Authenticators: authenticators{apps}, Sessions: a.Sessions, Deletions: a.Deletions, Throttle: a.Throttle,
 		RequireCurrentPassword: o.RequirePassword, Reauthentication: o.Reauthentication, Codes: db,
-		Verification: o.EmailVerification, Now: o.Now,
+		Verification: o.EmailVerification, Now: o.Now, Random: o.world.random("challenges"),
 	}
 	if a.Retries, err = a.openRetries(root); err != nil {
 		return err
 	}
 	a.Accounts = &identity.Accounts{
-		Store: db, Sessions: db, Factors: db, Audit: db, Passwords: Passwords{a.passwords}, Policy: o.PasswordPolicy,
+		Store: db, Sessions: db, Factors: db, Audit: db, Passwords: passwords, Policy: o.PasswordPolicy,
 		Deletions: a.Deletions, Now: o.Now,
 	}
 	return nil
@@ -270,7 +288,7 @@ func (a *App) openRetries(root []byte) (*identity.Retries, error) {
 
 // listen binds the port, if there is to be one, and does what depends on who will reach it.
 func (a *App) listen(ctx context.Context) (hereOnly bool, err error) {
-	if a.PublicURL = a.options.PublicURL; a.options.Listen == "" {
+	if a.PublicURL = cmp.Or(a.options.PublicURL, string(a.options.world.publicURL())); a.options.Listen == "" {
 		return a.options.HTTP.HereOnly, nil
 	}
 	var listening net.ListenConfig
@@ -297,7 +315,7 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	config.Mails, config.Retries = a.Mails, a.Retries
 	config.Exports = identity.NewExports(db, a.Users, o.Now, newID)
 	config.SigningKeys = &identity.Keys{Ring: SigningKeys{a.Keys, db}, Now: o.Now}
-	if lists := httpapi.StatusLists(o.HTTP.Public, o.Issuer); lists != "" {
+	if lists := httpapi.StatusLists(httpapi.PublicURL(o.PublicURL), o.Issuer); lists != "" {
 		config.StatusLists = &identity.StatusLists{
 			Store: db, Sign: a.signList, Life: auth.StatusListTTL, Now: o.Now,
 		}

@@ -56,10 +56,14 @@ func (a *App) openMail(root []byte, newID func() string) error {
 	case o.Mail.URL != LogMail && others && o.PublicURL == "" && o.Mail.LinkURL == "":
 		return wrong("public-url", errors.New("links in mail need it, or --mail-link-url"))
 	}
-	templates, err := mail.LoadTemplates(o.Mail.Templates, public)
-	if err != nil {
-		return wrong("mail-templates", err)
+	templates := o.world.templates()
+	if templates == nil {
+		var err error
+		if templates, err = mail.LoadTemplates(o.Mail.Templates, public); err != nil {
+			return wrong("mail-templates", err)
+		}
 	}
+	a.templates = templates
 	post, err := mail.New(mail.Options{URL: o.Mail.URL, From: o.Mail.From, Templates: templates, Log: o.Log})
 	if err != nil {
 		return wrong("mail-url", err)
@@ -74,6 +78,7 @@ func (a *App) openMail(root []byte, newID func() string) error {
 	}
 	a.Outbox = identity.NewOutbox(a.Store)
 	a.Outbox.Post, a.Outbox.Seals, a.Outbox.Hash, a.Outbox.NewID = post, seals, a.Throttle.Keyed, newID
+	a.Outbox.Random = o.world.random("mail")
 	a.Outbox.Now, a.Outbox.Tried, a.Outbox.Fails = o.Now, a.figures.MailTried, a.mailFailed
 	a.Outbox.Link = func(action, code string) string { return o.Mail.link(public, action, code) }
 	a.Users.Outbox = a.Outbox

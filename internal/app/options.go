@@ -67,6 +67,9 @@ type Options struct {
 	ShutdownDelay         time.Duration
 	ShutdownTimeout       time.Duration
 
+	Worlds Worlds
+	world  *world // set for the App of a world
+
 	// HTTP has what concerns the handler alone: origins, limits, rehearsal, checks, hooks. Open fills in the rooms.
 	HTTP httpapi.Config
 }
@@ -143,6 +146,11 @@ func (o *Options) Check() error {
 		{"key-rotation", o.KeyRotation == 0 || o.KeyRotation >= time.Hour, "want at least 1h, or 0 for never"},
 		{"seed", o.Seed == 0 || o.Database.URL == InMemory,
 			"the clock stands still, which is for --database " + InMemory + " only"},
+		{"worlds", !o.Worlds.On || strings.HasPrefix(o.Database.URL, "sqlite:"),
+			"worlds are for tests, never for production: they want SQLite, and --database names PostgreSQL"},
+		{"worlds-limit", o.Worlds.Limit >= 1 && o.Worlds.Limit <= 1024 || !o.Worlds.On, "want 1 to 1024"},
+		{"worlds-idle", o.Worlds.Idle >= time.Second && o.Worlds.Idle <= 24*time.Hour || !o.Worlds.On,
+			"want 1s to 24h"},
 		{"idle-timeout", o.IdleTimeout >= time.Second, "want at least 1s"},
 		{"max-connections", o.MaxConnections >= 0, "must not be negative"},
 		{"max-connections-per-network", o.MaxPerNetwork >= 0, "must not be negative"},

@@ -23,6 +23,7 @@ func (a *App) openPasskeys(root []byte, newID func() string) error {
 	}
 	a.Passkeys = &identity.Passkeys{
 		Store: a.Store, Users: a.Users, Throttle: a.Throttle, Secret: secret, Now: o.Now, NewID: newID,
+		Random: o.world.random("passkeys"),
 	}
 	domain, origins := o.passkeyParty(a.Local)
 	if domain == "" || domain == passkeysOff {

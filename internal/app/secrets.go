@@ -13,17 +13,27 @@ import (
 )
 
 // Passwords hashes for identity. It returns Unavailable if too many wait for it.
-type Passwords struct{ *auth.Passwords }
+type Passwords struct {
+	*auth.Passwords
+	World string // those of one world are one group of those who wait
+}
+
+func (p Passwords) group(groups []string) []string {
+	if p.World == "" {
+		return groups
+	}
+	return append([]string{p.World}, groups...)
+}
 
 // Hash implements [identity.PasswordHasher].
 func (p Passwords) Hash(ctx context.Context, password string, group ...string) (string, error) {
-	hash, err := p.Passwords.Hash(ctx, password, group...)
+	hash, err := p.Passwords.Hash(ctx, password, p.group(group)...)
 	return hash, outage(err)
 }
 
 // Verify implements [identity.PasswordHasher].
 func (p Passwords) Verify(ctx context.Context, hash, password string, group ...string) (match, stale bool, err error) {
-	match, stale, err = p.Passwords.Verify(ctx, hash, password, group...)
+	match, stale, err = p.Passwords.Verify(ctx, hash, password, p.group(group)...)
 	return match, stale, outage(err)
 }
 

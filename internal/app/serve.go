@@ -64,16 +64,14 @@ func (a *App) background(ctx context.Context) (end func()) {
 		func(err error) { log.Warn("signing keys not tended", "error", err) })
 	go a.tokens.FollowIssuer(ctx, func(err error) { log.Warn("issuer not noted", "error", err) })
 
+	if a.worlds != nil {
+		go a.worlds.Run(ctx)
+		context.AfterFunc(ctx, a.worlds.Close) // their delays and streams need not be waited for
+	}
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() {
-		identity.Upkeep{
-			Sessions: a.Sessions, Throttle: a.Throttle, Passkeys: a.Passkeys, Users: a.Store, Factors: a.Store,
-			Audit: a.Store, Tags: a.Store, Outbox: a.Outbox, Codes: a.Store, Answers: a.Store,
-			AuditRetention: a.options.AuditRetention, Now: a.options.Now,
-			Swept:  func(removed int) { a.figures.Swept(removed); log.Info("sessions swept", "removed", removed) },
-			Failed: a.upkeepFailed,
-		}.Run(upkeep)
+		a.upkeep().Run(upkeep)
 	})
 	running.Go(func() { a.Deletions.Run(upkeep) })
 	running.Go(func() { a.Outbox.Run(upkeep) })

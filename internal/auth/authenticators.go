@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -27,6 +28,8 @@ type Authenticators struct {
 	sealer *Sealer
 	key    []byte // of the hashes of recovery codes
 	issuer string
+	// Random is where secrets and codes come from; nil is the system's source. Another one is for tests alone.
+	Random io.Reader
 }
 
 // NewAuthenticators derives its keys from what [OpenRoot] returns. Apps show the issuer beside each code.
@@ -40,7 +43,7 @@ func NewAuthenticators(root []byte, issuer string) (*Authenticators, error) {
 		return nil, err
 	}
 	sealer, err := NewSealer(kek)
-	return &Authenticators{sealer, key, short(issuer)}, err
+	return &Authenticators{sealer: sealer, key: key, issuer: short(issuer)}, err
 }
 
 // App is the secret of an authenticator app, in the ways in which a person can give it to the app.
@@ -61,7 +64,7 @@ const stepLength = 30 * time.Second
 func (a *Authenticators) NewApp(userID int64, username string) (App, error) {
 	made, err := totp.Generate(totp.GenerateOpts{
 		Issuer: a.issuer, AccountName: short(username), Period: uint(stepLength.Seconds()), SecretSize: 20,
-		Digits: codeOf.Digits, Algorithm: codeOf.Algorithm,
+		Digits: codeOf.Digits, Algorithm: codeOf.Algorithm, Rand: a.Random,
 	})
 	if err != nil {
 		return App{}, fmt.Errorf("auth: make the secret of an authenticator app: %w", err)
@@ -98,7 +101,7 @@ func appContext(userID int64) string { return fmt.Sprint("app of user ", userID)
 
 // NewRecoveryCode returns a code of 80 random bits, in groups that people can copy.
 func (a *Authenticators) NewRecoveryCode() string {
-	code := strings.ToLower(base32.StdEncoding.EncodeToString(randomBytes(10)))
+	code := strings.ToLower(base32.StdEncoding.EncodeToString(drawn(a.Random, 10)))
 	return code[:4] + "-" + code[4:8] + "-" + code[8:12] + "-" + code[12:]
 }
 

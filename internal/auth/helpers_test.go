@@ -159,7 +159,7 @@ func (f *fixture) tokensOf(cache int) *Tokens {
 // addKey stores one more key and returns its kid.
 func (f *fixture) addKey(t testing.TB, algorithm string, activeAt time.Time) string {
 	t.Helper()
-	key, err := newStoredKey(algorithm, f.sealer, f.clock.Now())
+	key, err := newStoredKey(algorithm, f.sealer, f.clock.Now(), nil)
 	noError(t, err)
 	key.ActiveAt = activeAt
 	if err := f.store.ChangeSigningKeys(t.Context(), func([]StoredKey, []byte) (KeyChanges, error) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -83,6 +84,9 @@ type KeyRingOptions struct {
 	MaxAge time.Duration
 	// Now is the clock; default time.Now.
 	Now func() time.Time
+	// Random is where keys come from; default the system's source. Another one is for tests alone, and gives the same
+	// Ed25519 keys each time.
+	Random io.Reader
 	// ReloadInterval is the shortest time between two reloads caused by tokens
 	// with a kid that is unknown or not active yet; default 10s.
 	ReloadInterval time.Duration
@@ -104,6 +108,7 @@ type KeyRing struct {
 	maxAge    time.Duration
 	now       func() time.Time
 	interval  time.Duration
+	random    io.Reader
 
 	snapshot atomic.Pointer[keySnapshot]
 	sealed   atomic.Bool // the stored keys do not open
@@ -199,6 +204,7 @@ func newKeyRing(store KeyStore, sealer *Sealer, o KeyRingOptions) (*KeyRing, err
 		maxAge:    cmp.Or(max(o.MaxAge, 0), 5*time.Minute),
 		now:       o.Now,
 		interval:  cmp.Or(max(o.ReloadInterval, 0), 10*time.Second),
+		random:    o.Random,
 		loading:   make(chan struct{}, 1),
 	}, nil
 }

@@ -5,9 +5,9 @@ import (
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -21,7 +21,11 @@ import (
 //
 // The database knows only its hash. The MAC shows whether a token was issued once or made up. Only one that was issued
 // is a reason to end a session, or anybody who has seen a session's id could end it.
-type RefreshTokens struct{ key []byte }
+type RefreshTokens struct {
+	key []byte
+	// Random is where tokens come from; nil is the system's source. Another one is for tests alone.
+	Random io.Reader
+}
 
 // macLength is that of half an HMAC-SHA256 (RFC 2104 §5), in bytes.
 const macLength = 16
@@ -29,12 +33,12 @@ const macLength = 16
 // NewRefreshTokens derives its key from what [OpenRoot] returns, so that all instances have the same. root is 32 bytes.
 func NewRefreshTokens(root []byte) (*RefreshTokens, error) {
 	key, err := DeriveSecret(root, "conduit refresh tokens: MAC")
-	return &RefreshTokens{key}, err
+	return &RefreshTokens{key: key}, err
 }
 
 // Issue returns a token of the session for a place in its chain, counted from 0.
 func (r *RefreshTokens) Issue(sessionID string, generation int64) string {
-	claims := sessionID + "." + strconv.FormatInt(generation, 10) + "." + rand.Text()
+	claims := sessionID + "." + strconv.FormatInt(generation, 10) + "." + randomText(r.Random)
 	return claims + "." + r.mac(claims)
 }
 

@@ -270,7 +270,7 @@ func (k *KeyRing) add(changes *KeyChanges, keys timeline, now, activeAt time.Tim
 			algorithm = signer.Algorithm
 		}
 	}
-	key, err := newStoredKey(algorithm, k.sealer, now)
+	key, err := newStoredKey(algorithm, k.sealer, now, k.random)
 	key.ActiveAt = stored(activeAt)
 	changes.Put = append(changes.Put, key)
 	return key.ID, err

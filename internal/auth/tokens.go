@@ -3,10 +3,10 @@ package auth
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -58,6 +58,7 @@ type TokenOptions struct {
 	// then accepted until they expire; with nil they are not.
 	Issuers IssuerStore
 	Now     func() time.Time // the clock; default time.Now
+	Random  io.Reader        // of their jti; default the system's source, and another one for tests alone
 	// CacheSize is how many verified tokens are remembered; default 10000. An entry takes a few hundred bytes.
 	CacheSize int
 }
@@ -70,6 +71,7 @@ type Tokens struct {
 	issuers IssuerStore
 	former  atomic.Pointer[map[names]time.Time] // until when they are accepted
 	now     func() time.Time
+	random  io.Reader
 	checks  []jwt.ValidateOption
 	cache   tokenCache
 }
@@ -89,6 +91,7 @@ func NewTokens(ring *KeyRing, o TokenOptions) *Tokens {
 		lists:   o.StatusLists,
 		issuers: o.Issuers,
 		now:     o.Now,
+		random:  o.Random,
 		cache:   tokenCache{size: cmp.Or(max(o.CacheSize, 0), 10_000)},
 	}
 	// The library's defaults require none of iss, aud, sub and jti, and a token without exp never expires. So they are
@@ -166,7 +169,7 @@ func (t *Tokens) sign(key *signingKey, c Content) (token string, err error) {
 		IssuedAt(issuedAt).
 		NotBefore(issuedAt).
 		Expiration(expiresAt).
-		JwtID(rand.Text()+c.Mark).
+		JwtID(randomText(t.random)+c.Mark).
 		Claim(sessionClaim, c.SessionID).
 		Claim("amr", c.Methods).
 		Claim("acr", c.Class).

@@ -21,6 +21,9 @@ import (
 	"conduit/internal/errs"
 )
 
+// Document is an OpenAPI document that was read. Nobody changes one that is in use, so several routers may share it.
+type Document = openapi3.T
+
 // Config says which document requests and answers are held to, and how.
 type Config struct {
 	Document *openapi3.T
@@ -36,6 +39,9 @@ type Config struct {
 	Rehearse bool
 	BodyTime time.Duration
 	Stopping <-chan struct{}
+
+	// Script, if set, says what happens to calls in place of what would.
+	Script Script
 
 	// Strict, if set, is a document of its own that every answer is checked against; see [Strict].
 	Strict *openapi3.T

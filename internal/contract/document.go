@@ -14,20 +14,20 @@ import (
 // MountDocument serves a document as a file, in YAML and JSON, and in newer versions of OpenAPI. The file says which
 // version of the program serves it, and, with a public URL, where, since tools keep it after it has left the server.
 func (m *Mux) MountDocument(document []byte, publicURL string) {
-	inYAML := withServers(withVersion(document, m.config.Version), publicURL)
-	// The JSON is in the order of the file, so that code generated from it is too. It is made on demand, since few ask
-	// for it.
+	// Both are made on demand, since few ask for them.
+	inYAML := sync.OnceValue(func() []byte { return withServers(withVersion(document, m.config.Version), publicURL) })
+	// The JSON is in the order of the file, so that code generated from it is too.
 	inJSON := sync.OnceValue(func() []byte {
-		text, err := yaml.YAMLToJSON(inYAML)
+		text, err := yaml.YAMLToJSON(inYAML())
 		if err != nil {
 			panic(fmt.Errorf("openapi.yaml was read at the start: %w", err))
 		}
 		return text
 	})
-	m.mux.HandleFunc("GET /openapi.yaml", asFile("application/yaml", func() []byte { return inYAML })) // RFC 9512
+	m.mux.HandleFunc("GET /openapi.yaml", asFile("application/yaml", inYAML)) // RFC 9512
 	m.mux.HandleFunc("GET /openapi.json", asFile("application/json", inJSON))
 	for _, format := range formats {
-		text := sync.OnceValue(func() []byte { return format.write(inYAML) })
+		text := sync.OnceValue(func() []byte { return format.write(inYAML()) })
 		m.mux.HandleFunc("GET "+format.path, asFile("application/json", text))
 	}
 }

@@ -269,6 +269,11 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	exchange.OperationID, exchange.Pattern, exchange.operation = o.id, r.Pattern, o
 	maps.Copy(w.Header(), o.deprecated)
 	answer := o.answer
+	if o.mux.config.Script != nil {
+		if scripted := o.mux.config.Script(w, r, o.id); scripted != (Scripted{}) {
+			answer = o.scripted(scripted, answer)
+		}
+	}
 	if o.rehearsal != nil && len(r.Header["Prefer"]) > 0 {
 		wish, err := o.rehearsal.read(r.Header["Prefer"])
 		if err == nil {

@@ -44,6 +44,8 @@ type Options struct {
 	Seed     uint64 // another one makes other content
 	// PublicURL is where browsers reach the server, which has the pictures; without a slash at the end.
 	PublicURL string
+	// Earlier is how much earlier than otherwise everything happened.
+	Earlier time.Duration
 	// Progress, if set, is called with how many more articles are there.
 	Progress func(articles int)
 }
@@ -110,7 +112,7 @@ func (m *maker) makeUsers() {
 		if i > 0 {
 			name = fmt.Sprintf("%s%d", strings.ToLower(m.fake.FirstName()), i)
 		}
-		made := joined.Add(time.Duration(i) * time.Minute)
+		made := joined.Add(time.Duration(i)*time.Minute - m.Earlier)
 		user := identity.User{
 			Username: name, Email: name + "@example.com", PasswordHash: PasswordHash,
 			CreatedAt: made, UpdatedAt: made, Role: identity.RoleUser,
@@ -164,7 +166,7 @@ func (m *maker) article(i int) blog.Article {
 	for p := range paragraphs {
 		paragraphs[p] = m.fake.Paragraph(1, 2+m.source.IntN(5), 8+m.source.IntN(8), " ")
 	}
-	written := newest.Add(-time.Duration(i) * 37 * time.Minute)
+	written := newest.Add(-time.Duration(i)*37*time.Minute - m.Earlier)
 	slug := blog.SlugBase(title)
 	if m.slugs[slug]++; m.slugs[slug] > 1 {
 		slug = fmt.Sprintf("%s-%d", slug, m.slugs[slug])

@@ -66,6 +66,12 @@ type Config struct {
 	Tracer trace.Tracer
 	// HereOnly refuses requests that do not come from this machine: 403.
 	HereOnly bool
+	// Contract is openapi.yaml as it was read; nil to read it.
+	Contract *Contract
+	// NewRequestID names requests; nil for ids that are random.
+	NewRequestID func() string
+	// Script, if set, says what happens to calls in place of what would.
+	Script contract.Script
 	// Rehearse lets requests ask for the examples of the contract instead of a real answer, and for delays.
 	Rehearse bool
 	// Stopping, if set, is closed when the server is about to stop: /healthz is 503, answers close their connections,
@@ -135,7 +141,7 @@ func ParsePublicURL(text string) (PublicURL, error) {
 		return "", errors.New("want a URL like https://conduit.example.com or https://example.com/blog")
 	}
 	public := PublicURL(strings.TrimRight(text, "/"))
-	prefix := public.prefix()
+	prefix := public.Prefix()
 	if !plainPath.MatchString(prefix) {
 		return "", fmt.Errorf("its path %s is not made of plain names: want one like https://example.com/blog", prefix)
 	}
@@ -147,8 +153,8 @@ func ParsePublicURL(text string) (PublicURL, error) {
 	return public, nil
 }
 
-// prefix returns the path of the URL: "", or one like "/blog".
-func (p PublicURL) prefix() string {
+// Prefix returns the path of the URL: "", or one like "/blog".
+func (p PublicURL) Prefix() string {
 	parsed, err := url.Parse(string(p))
 	if err != nil {
 		return ""

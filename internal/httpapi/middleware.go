@@ -39,8 +39,12 @@ func withoutCode(path string) string {
 
 // observe is the outermost layer: it names the request, writes the log line, and turns a panic into a 500.
 func observe(next http.Handler, config Config) http.Handler {
-	log, now, prefix := config.Log, config.Now, config.Public.prefix()
+	log, now, prefix := config.Log, config.Now, config.Public.Prefix()
 	clients := &proxies.Clients{Trusted: config.TrustedProxies, Log: log}
+	newID := config.NewRequestID
+	if newID == nil {
+		newID = rand.Text
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := &requestState{
 			client: identity.Client{
@@ -49,7 +53,7 @@ func observe(next http.Handler, config Config) http.Handler {
 			head: r.Method == http.MethodHead,
 		}
 		// Only our id is unique. Clients may give one id to any number of requests.
-		asked.client.RequestID = rand.Text()
+		asked.client.RequestID = newID()
 		if id := r.Header.Get("X-Request-Id"); id != "" && saneID.MatchString(id) {
 			asked.client.ClientRequestID = id
 		}

@@ -18,6 +18,7 @@ import (
 	"conduit/api"
 	"conduit/internal/contract"
 	"conduit/internal/docs"
+	"conduit/internal/identity"
 	"conduit/internal/transport"
 )
 
@@ -37,35 +38,61 @@ const (
 // changelog is where people read what changed in the contract; /changelog.md is the same as a text.
 const changelog = "/changelog"
 
-// New returns the whole server as a handler. It fails if the contract and the generated code do not fit.
-func New(config Config) (*Server, error) {
+// Contract is openapi.yaml as it was read, for one policy of passwords. Reading takes longer than all else at a start,
+// so servers in one process share one.
+type Contract struct {
+	document *contract.Document
+	strict   *contract.Document // for checking answers; nil for none
+}
+
+// ReadContract reads openapi.yaml. Answers can be checked against it if that is wanted.
+func ReadContract(policy identity.PasswordPolicy, checkResponses bool) (*Contract, error) {
 	document, err := contract.Load(openapi.Document)
 	if err != nil {
 		return nil, err
 	}
 	// The contract has the standard policy.
-	least := config.Users.Policy.Minimum()
+	least := policy.Minimum()
 	document.Components.Schemas["NewUserInput"].Value.Properties["password"].Value.MinLength = uint64(least)
 	changed := document.Components.Schemas["UpdateUserInput"].Value.Properties["password"].Value
 	const message = "x-pattern-message"
 	atLeast := func(words string) string { return strings.Replace(words, "8", strconv.Itoa(least), 1) }
 	changed.Pattern = atLeast(changed.Pattern)
 	changed.Extensions[message] = atLeast(changed.Extensions[message].(string))
-	host := &host{config: config, pace: transport.Pace{
-		Time: cmp.Or(config.BodyTime, bodyTime), Rate: cmp.Or(config.BodyRate, bodyRate),
-	}}
-	held := contract.Config{
-		Document: document, Base: base, Version: config.Version, Host: host,
-		Deprecations: strings.TrimRight(string(config.Public), "/") + changelog,
-		Rehearse:     config.Rehearse, BodyTime: bodyTime, Stopping: config.Stopping, OnAnswer: config.OnAnswer,
-	}
-	if config.CheckResponses {
+	c := &Contract{document: document}
+	if checkResponses {
 		strict, err := contract.Load(openapi.Document)
 		if err != nil {
 			return nil, err
 		}
-		held.Strict = contract.Strict(strict)
-		held.OnViolation = host.broken
+		c.strict = contract.Strict(strict)
+	}
+	return c, nil
+}
+
+// Document returns the document, which nobody changes.
+func (c *Contract) Document() *contract.Document { return c.document }
+
+// New returns the whole server as a handler. It fails if the contract and the generated code do not fit.
+func New(config Config) (*Server, error) {
+	read := config.Contract
+	if read == nil {
+		var err error
+		if read, err = ReadContract(config.Users.Policy, config.CheckResponses); err != nil {
+			return nil, err
+		}
+	}
+	host := &host{config: config, pace: transport.Pace{
+		Time: cmp.Or(config.BodyTime, bodyTime), Rate: cmp.Or(config.BodyRate, bodyRate),
+	}}
+	held := contract.Config{
+		Document: read.document, Base: base, Version: config.Version, Host: host,
+		Deprecations: strings.TrimRight(string(config.Public), "/") + changelog,
+		Rehearse:     config.Rehearse, BodyTime: bodyTime, Stopping: config.Stopping, OnAnswer: config.OnAnswer,
+		Script: config.Script,
+	}
+	if config.CheckResponses {
+		held.Strict, held.OnViolation = read.strict, host.broken
 	}
 	operations := contract.NewMux(held)
 	host.answers, host.ignoring = &operations.Counts, operations.Having(ignoresKeys)
@@ -84,21 +111,13 @@ func New(config Config) (*Server, error) {
 	}
 	beside(operations, host)
 
-	handler := belowPath(operations, config.Public.prefix())
+	handler := belowPath(operations, config.Public.Prefix())
 	if config.Replicas != nil {
 		handler = replicated(handler, config.Replicas, operations.Answering(positionHeader))
 	}
-	handler = compressed(charged(handler, config.Log))
-	if config.HereOnly {
-		handler = hereOnly(handler, config.Log)
-	}
-	handler = crossOrigin(handler, config.Origins)
-	handler = secure(handler)
 	bodies := transport.NewMemory(cmp.Or(config.BodyMemory, bodyMemory), config.Now)
 	answers := transport.NewMemory(cmp.Or(config.AnswerMemory, answerMemory), config.Now)
-	handler = bounded(handler, bodies, answers)
-	handler = draining(handler, config)
-	return &Server{observe(handler, config), &operations.Counts, bodies, answers}, nil
+	return &Server{layered(handler, config, bodies, answers), &operations.Counts, bodies, answers}, nil
 }
 
 // issuedUnder reports whether the rest of a well-known path is the path of the issuer (RFC 8414 §3.1): the metadata of

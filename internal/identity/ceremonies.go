@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -57,7 +56,7 @@ func (p purpose) follows() bool { return p[0] == answering("")[0] }
 // challenge returns a new challenge for a purpose.
 func (p *Passkeys) challenge(of purpose) []byte {
 	text := make([]byte, nonceLength, challengeLength)
-	_, _ = rand.Read(text) // never fails
+	randomBytes(p.Random, text)
 	text = binary.BigEndian.AppendUint64(text, uint64(p.Now().Add(PasskeyTime).UnixMilli()))
 	return append(text, p.code(of, text)...)
 }

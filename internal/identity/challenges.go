@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"strings"
@@ -64,7 +63,7 @@ func (u *Users) LoginRefreshing(ctx context.Context, email, password string, cli
 		ID: u.Sessions.NewID(), UserID: user.ID, Binding: bindingOf(user), CreatedAt: now,
 		ExpiresAt: now.Add(challengeTime),
 	}
-	login.ChallengeToken, login.ChallengeExpiresAt = challenge.ID+"."+rand.Text(), challenge.ExpiresAt
+	login.ChallengeToken, login.ChallengeExpiresAt = challenge.ID+"."+randomText(u.Random), challenge.ExpiresAt
 	login.ChallengeUserID = user.ID
 	challenge.Hash = hashOf(login.ChallengeToken)
 	if err := u.FactorStore.AddChallenge(ctx, challenge); err != nil {

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -78,7 +77,7 @@ const (
 )
 
 // newCode returns the text of a code. It is random even where ids are not.
-func newCode() string { return rand.Text() }
+func (o *Outbox) newCode() string { return randomText(o.Random) }
 
 // splitCode returns the part of a code by which it is found, and the hash of the whole. A text that is no code has
 // none.

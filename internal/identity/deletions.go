@@ -90,6 +90,16 @@ func (d *Deletions) Run(ctx context.Context) {
 	}
 }
 
+// Due removes what Wake has told of since the last time, for programs in which nothing Runs.
+func (d *Deletions) Due(ctx context.Context) error {
+	select {
+	case <-d.wake:
+		return d.RemoveAll(ctx)
+	default:
+		return nil
+	}
+}
+
 // RemoveAll removes what all deleted accounts have left. The accounts take turns. One that fails does not hold up
 // others: its error is returned in the end.
 func (d *Deletions) RemoveAll(ctx context.Context) (failed error) {

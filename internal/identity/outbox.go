@@ -29,8 +29,10 @@ type Outbox struct {
 	Link  func(action, code string) string
 	Now   func() time.Time
 	NewID func() string
-	Tried func(MailOutcome)        // called with what came of each try
-	Fails func(id string, _ error) // called with what went wrong; the next time may be better
+	// Random is where codes come from.
+	Random Random
+	Tried  func(MailOutcome)        // called with what came of each try
+	Fails  func(id string, _ error) // called with what went wrong; the next time may be better
 
 	waiting atomic.Int64
 	wake    chan struct{}
@@ -134,6 +136,16 @@ func (o *Outbox) Run(ctx context.Context) {
 		case <-o.wake:
 		case <-time.After(pause/2 + rand.N(pause)): // so that instances do not all look at the same time
 		}
+	}
+}
+
+// Due sends what Wake has told of since the last time, for programs in which nothing Runs.
+func (o *Outbox) Due(ctx context.Context) error {
+	select {
+	case <-o.wake:
+		return o.SendAll(ctx)
+	default:
+		return nil
 	}
 }
 

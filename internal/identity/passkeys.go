@@ -3,7 +3,6 @@ package identity
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -124,6 +123,7 @@ type Passkeys struct {
 	Secret []byte
 	Now    func() time.Time
 	NewID  func() string // of passkeys: random text
+	Random Random        // of challenges and handles
 }
 
 // PasskeyCreation is what a browser needs to have a passkey made.
@@ -176,7 +176,7 @@ func (p *Passkeys) Begin(ctx context.Context, caller Caller) (PasskeyCreation, e
 	if err == nil && handle == nil {
 		// It says nothing of its user, since authenticators show it to whoever holds them (WebAuthn §14.6.1).
 		fresh := make([]byte, 32)
-		_, _ = rand.Read(fresh) // never fails
+		randomBytes(p.Random, fresh)
 		handle, err = p.Store.AddHandle(ctx, caller.User.ID, fresh)
 	}
 	if err != nil {

@@ -29,7 +29,7 @@ func (u *Users) RequestReset(ctx context.Context, email string, client Client) e
 	}
 	client.UserAgent = shortAgent(client.UserAgent)
 	err = u.Outbox.Store.AddMail(ctx, u.Outbox.write(MailReset, 0, client, codeWaits, content{
-		To: email, Code: newCode(), Client: &client,
+		To: email, Code: u.Outbox.newCode(), Client: &client,
 	}))
 	Afterwards(ctx, u.Outbox.Wake)
 	return err

@@ -124,6 +124,7 @@ type Users struct {
 	// by, see [Users.Fresh]; 0 for any time.
 	Reauthentication time.Duration
 	Now              func() time.Time
+	Random           Random // of challenges
 }
 
 // Registration is what somebody gives to get an account.

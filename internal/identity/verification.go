@@ -27,7 +27,7 @@ type pending struct {
 // verify returns the message that asks a user to prove an email: the one they have, or, if it is another, the one that
 // is to take its place. The session is that of the user who asks for another.
 func (o *Outbox) verify(user User, email, sessionID string, client Client) Mail {
-	says := content{To: email, Code: newCode(), Was: user.Email}
+	says := content{To: email, Code: o.newCode(), Was: user.Email}
 	if email != user.Email {
 		says.SessionID = sessionID
 	}
@@ -73,7 +73,7 @@ func (u *Users) await(ctx context.Context, user User, client Client) error {
 		return err
 	}
 	err := u.Outbox.Store.AddMail(ctx, u.Outbox.write(MailRegister, 0, client, codeWaits, content{
-		To: user.Email, Code: newCode(), Registration: &pending{user.Username, user.Email, user.PasswordHash},
+		To: user.Email, Code: u.Outbox.newCode(), Registration: &pending{user.Username, user.Email, user.PasswordHash},
 	}))
 	Afterwards(ctx, u.Outbox.Wake)
 	return err

@@ -1,0 +1,116 @@
+package worlds
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"runtime"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// turns has the requests of a world take turns. So one that gets a thousand at once takes no more of the processor than
+// one that gets a few, and others go on. A request has a turn while it works, and none while it waits: for its body,
+// for a delay, or, once it streams its answer, at all.
+type turns struct{ free *semaphore.Weighted }
+
+// atOnce is how many requests of one world work at the same time: half of what there are processors.
+func atOnce() int64 { return int64(max(1, runtime.GOMAXPROCS(0)/2)) }
+
+func newTurns() turns { return turns{semaphore.NewWeighted(atOnce())} }
+
+// turn is that of one request. It is used by its goroutine alone.
+type turn struct {
+	turns turns
+	has   bool
+	over  bool // it gets none any more
+}
+
+type turnKey struct{}
+
+// begin waits for a turn. The context that it returns knows the turn.
+func (t turns) begin(ctx context.Context) (*turn, context.Context, error) {
+	mine := &turn{turns: t}
+	if err := mine.take(ctx); err != nil {
+		return nil, ctx, err
+	}
+	return mine, context.WithValue(ctx, turnKey{}, mine), nil
+}
+
+// without runs a function for which the context's request needs no turn.
+func (t turns) without(ctx context.Context, wait func()) {
+	mine, ok := ctx.Value(turnKey{}).(*turn)
+	if !ok {
+		wait()
+		return
+	}
+	mine.leave()
+	wait()
+	_ = mine.take(ctx) // fails when the request is over, and then it only says so
+}
+
+func (t *turn) take(ctx context.Context) error {
+	if t.has || t.over {
+		return nil
+	}
+	err := t.turns.free.Acquire(ctx, 1)
+	t.has = err == nil
+	return err
+}
+
+func (t *turn) leave() {
+	if t.has {
+		t.has = false
+		t.turns.free.Release(1)
+	}
+}
+
+// end leaves for good.
+func (t *turn) end() {
+	t.over = true
+	t.leave()
+}
+
+// body is read without a turn.
+type body struct {
+	io.ReadCloser
+	ctx  context.Context //nolint:containedctx // of the request that the body is of
+	turn *turn
+}
+
+// Read implements [io.Reader].
+func (b *body) Read(into []byte) (n int, err error) {
+	b.turn.turns.without(b.ctx, func() { n, err = b.ReadCloser.Read(into) })
+	return n, err
+}
+
+// answer is written for as long as its life lasts.
+type answer struct {
+	http.ResponseWriter
+	life *life
+	turn *turn
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (a *answer) WriteHeader(status int) {
+	a.life.stillThere()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (a *answer) Write(text []byte) (int, error) {
+	a.life.stillThere()
+	return a.ResponseWriter.Write(text)
+}
+
+// FlushError sends what there is. Whoever calls it streams, and may do so for long. [http.ResponseController] calls it.
+func (a *answer) FlushError() error {
+	a.turn.end()
+	return http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// Flush implements [http.Flusher].
+func (a *answer) Flush() { _ = a.FlushError() }
+
+// Unwrap lets http.ResponseController through.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
