@@ -108,6 +108,10 @@ func TestWrongSettings(t *testing.T) {
 		{"serve --replicas=postgres://a@b/c", "replicas", "only PostgreSQL has replicas, and --database names SQLite"},
 		{"serve --replicas=postgres://a@b/c --replica-lag=1ms --database=postgres://a@d/c", "replica-lag",
 			"want 100ms to 1h"},
+		{"serve --worlds --database=postgres://a@b/c", "worlds",
+			"worlds are for tests, never for production: they want SQLite, and --database names PostgreSQL"},
+		{"serve --worlds --worlds-limit=0", "worlds-limit", "want 1 to 1024"},
+		{"serve --worlds --worlds-idle=10ms", "worlds-idle", "want 1s to 24h"},
 		{"serve --replicas=b --database=postgres://a@d/c", "replicas",
 			"replica 1: want postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=MODE"},
 	} {

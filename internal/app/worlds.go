@@ -45,6 +45,7 @@ func (a *App) openWorlds(ctx context.Context) error {
 	around := httpapi.Config{
 		Log: o.Log, Now: a.HTTP.Now, Origins: a.HTTP.Origins, Public: a.HTTP.Public, Stopping: a.HTTP.Stopping,
 		TrustedProxies: a.HTTP.TrustedProxies, Tracer: a.HTTP.Tracer, OnRequest: a.HTTP.OnRequest,
+		BodyMemory: a.HTTP.BodyMemory, BodyTime: a.HTTP.BodyTime, BodyRate: a.HTTP.BodyRate,
 	}
 	a.worlds = worlds.New(worlds.Config{
 		Maker: maker, Limit: o.Worlds.Limit, Idle: o.Worlds.Idle, Now: a.HTTP.Now, Log: o.Log, Version: o.Version,
@@ -70,14 +71,18 @@ func (a *App) openWorlds(ctx context.Context) error {
 // worldBytes is how large the database of a world may be. It is enough for 100,000 articles of a screen each.
 const worldBytes = 512 << 20
 
+// worldTime bounds an operation on the database of a world. That is in memory, so what takes long is a machine with too
+// much to do.
+const worldTime = 15 * time.Second
+
 // worldMaker opens the Apps of worlds.
 type worldMaker struct {
 	server   *App
 	contract *httpapi.Contract
 	blank    store.Image // a database that was migrated
 
-	mutex  sync.Mutex
-	images map[origin]store.Image
+	mutex      sync.Mutex
+	beginnings map[origin]*beginning
 }
 
 // origin is what the content of a new world depends on.
@@ -87,8 +92,8 @@ type origin struct {
 	demo bool
 }
 
-// mostImages is how many beginnings are kept for further worlds.
-const mostImages = 16
+// mostBeginnings is how many are kept for further worlds. A world keeps its own.
+const mostBeginnings = 8
 
 func newWorldMaker(ctx context.Context, server *App) (*worldMaker, error) {
 	o := &server.options
@@ -105,20 +110,43 @@ func newWorldMaker(ctx context.Context, server *App) (*worldMaker, error) {
 		return nil, fmt.Errorf("preparing worlds: %w", err)
 	}
 	blank, err := db.Image(ctx)
-	return &worldMaker{server: server, contract: read, blank: blank, images: map[origin]store.Image{}}, err
+	return &worldMaker{server: server, contract: read, blank: blank, beginnings: map[origin]*beginning{}}, err
 }
 
 // beginning returns the database with which a world begins: migrated, with its signing key, and with demo content if
-// that is asked for.
+// that is asked for. Of those who ask for the same at the same time one makes it.
 func (m *worldMaker) beginning(ctx context.Context, w *world, spec worlds.Spec) (store.Image, error) {
 	from := origin{w.seed, spec.At.UnixMilli(), spec.Demo}
 	m.mutex.Lock()
-	image := m.images[from]
-	m.mutex.Unlock()
-	if image != nil {
-		return image, nil
+	found := m.beginnings[from]
+	if found == nil {
+		for known := range m.beginnings {
+			if len(m.beginnings) < mostBeginnings {
+				break
+			}
+			delete(m.beginnings, known)
+		}
+		found = &beginning{}
+		m.beginnings[from] = found
 	}
-	db, err := store.OpenImage(ctx, m.blank, worldBytes, store.Options{Log: m.server.options.Log})
+	m.mutex.Unlock()
+	found.mutex.Lock()
+	defer found.mutex.Unlock()
+	var err error
+	if found.image == nil {
+		found.image, err = m.prepare(ctx, w, spec)
+	}
+	return found.image, err
+}
+
+// beginning is the database with which worlds begin.
+type beginning struct {
+	mutex sync.Mutex
+	image store.Image // nil until it was made
+}
+
+func (m *worldMaker) prepare(ctx context.Context, w *world, spec worlds.Spec) (store.Image, error) {
+	db, err := store.OpenImage(ctx, m.blank, worldBytes, store.Options{Timeout: worldTime, Log: m.server.options.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -137,19 +165,7 @@ func (m *worldMaker) beginning(ctx context.Context, w *world, spec worlds.Spec) 
 	if _, err := prepared.openKeys(ctx); err != nil {
 		return nil, err
 	}
-	if image, err = db.Image(ctx); err != nil {
-		return nil, err
-	}
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	for known := range m.images {
-		if len(m.images) < mostImages {
-			break
-		}
-		delete(m.images, known)
-	}
-	m.images[from] = image
-	return image, nil
+	return db.Image(ctx)
 }
 
 // demo returns what demo content a world has. It is that of any server with the seed, unless the world's clock begins
@@ -188,13 +204,16 @@ func (m *worldMaker) options(w *world, spec worlds.Spec, db *store.Store) Option
 // Open implements [worlds.Maker].
 func (m *worldMaker) Open(ctx context.Context, spec worlds.Spec) (worlds.Opened, error) {
 	w := &world{server: m.server, id: spec.ID, seed: spec.Seed, url: httpapi.PublicURL(spec.URL)}
-	image, err := m.beginning(ctx, w, spec)
-	if err != nil {
-		return worlds.Opened{}, err
+	image, known := spec.Beginning.(store.Image)
+	if !known {
+		var err error
+		if image, err = m.beginning(ctx, w, spec); err != nil {
+			return worlds.Opened{}, err
+		}
 	}
 	var opened atomic.Bool
 	log := slog.New(&quietStart{m.server.options.Log.Handler(), &opened}).With("world", spec.ID)
-	db, err := store.OpenImage(ctx, image, worldBytes, store.Options{Log: log})
+	db, err := store.OpenImage(ctx, image, worldBytes, store.Options{Timeout: worldTime, Log: log})
 	if err != nil {
 		return worlds.Opened{}, err
 	}
@@ -208,7 +227,7 @@ func (m *worldMaker) Open(ctx context.Context, spec worlds.Spec) (worlds.Opened,
 	opened.Store(true)
 	return worlds.Opened{
 		Handler: a.Handler, Due: a.due, Move: a.move,
-		Close: func() error { a.Close(); return db.Close() },
+		Close: func() error { a.Close(); return db.Close() }, Beginning: image,
 	}, nil
 }
 

@@ -46,6 +46,9 @@ func (c *testClock) move(by time.Duration) {
 	c.at = c.at.Add(by)
 }
 
+// bodyTime is how long a body may take.
+const bodyTime = 300 * time.Millisecond
+
 // newServer starts a server with up to so many worlds, whose every answer is checked against its contract.
 func newServer(t *testing.T, limit int) *server {
 	t.Helper()
@@ -63,7 +66,8 @@ func newServer(t *testing.T, limit int) *server {
 		KeyRotation:       30 * 24 * time.Hour, Hashing: auth.PasswordOptions{MemoryKiB: 64, Time: 1},
 		Worlds: app.Worlds{On: true, Limit: limit, Idle: 10 * time.Minute},
 		HTTP: httpapi.Config{
-			Origins: []string{"*"}, Now: s.clock.now, CheckResponses: true, OnViolation: violated,
+			Origins: []string{"*"}, Now: s.clock.now, CheckResponses: true, OnViolation: violated, OnAnswer: saw,
+			BodyTime: bodyTime,
 		},
 	})
 	if err != nil {

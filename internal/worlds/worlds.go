@@ -12,10 +12,13 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"conduit/internal/contract"
 	"conduit/internal/errs"
@@ -32,6 +35,8 @@ type Spec struct {
 
 	Now    func() time.Time // its clock
 	Script contract.Script  // what its calls meet
+
+	Beginning any // what the maker gave when the world was opened first; nil until then
 }
 
 // Maker opens worlds.
@@ -49,6 +54,8 @@ type Opened struct {
 	Move func(ctx context.Context, set func()) error
 	// Close frees what the world took. Nobody uses it by then.
 	Close func() error
+	// Beginning is what the maker wants to have again for a reset.
+	Beginning any
 }
 
 // Config says how worlds are kept.
@@ -76,6 +83,8 @@ type Worlds struct {
 	config  Config
 	answers map[string]map[int][]string // of the API
 
+	opening *semaphore.Weighted // as many as there are processors, so that each is opened soon
+
 	mutex  sync.Mutex
 	byID   map[string]*world
 	making int // worlds that are being made, and have a place already
@@ -84,7 +93,10 @@ type Worlds struct {
 
 // New returns no worlds yet.
 func New(config Config) *Worlds {
-	return &Worlds{config: config, answers: contract.Answers(config.API), byID: map[string]*world{}}
+	return &Worlds{
+		config: config, answers: contract.Answers(config.API), byID: map[string]*world{},
+		opening: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
+	}
 }
 
 // path is where worlds are.
@@ -115,7 +127,10 @@ func (ws *Worlds) Mount(
 		managing.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), refusalKey{}, err)))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		escaped := strings.TrimPrefix(r.URL.EscapedPath(), prefix)
+		escaped, lead := r.URL.EscapedPath(), ""
+		if rest, left := strings.CutPrefix(escaped, prefix+"/"); left {
+			escaped, lead = "/"+rest, prefix
+		}
 		if escaped != path && !strings.HasPrefix(escaped, path+"/") {
 			next.ServeHTTP(w, r)
 			return
@@ -125,11 +140,11 @@ func (ws *Worlds) Mount(
 			return
 		}
 		id, rest, inside := strings.Cut(strings.TrimPrefix(escaped, path+"/"), "/")
-		switch own := !inside || slices.Contains([]string{"clock", "faults", "reset"}, rest); {
+		switch own := !inside || slices.Contains([]string{"clock", "faults", "reset"}, strings.TrimSuffix(rest, "/")); {
 		case escaped == path || own:
-			http.StripPrefix(prefix, managing).ServeHTTP(w, r.WithContext(ws.reached(r)))
+			http.StripPrefix(lead, managing).ServeHTTP(w, r.WithContext(ws.reached(r)))
 		default:
-			if err := ws.serve(w, r, id, prefix+path+"/"+id); err != nil {
+			if err := ws.serve(w, r, id, lead+path+"/"+id); err != nil {
 				fail(w, r, err)
 			}
 		}
@@ -202,7 +217,7 @@ func (ws *Worlds) make(ctx context.Context, spec Spec, frozen bool) (*world, *li
 	}
 	w := &world{Spec: spec, frozen: frozen, madeAt: ws.config.Now()}
 	w.lastUsed = w.madeAt
-	l, err := w.begin(ctx, &ws.config)
+	l, err := ws.begin(ctx, w)
 	ws.mutex.Lock()
 	defer ws.mutex.Unlock()
 	ws.making--
@@ -213,9 +228,18 @@ func (ws *Worlds) make(ctx context.Context, spec Spec, frozen bool) (*world, *li
 		l.stop()
 		return nil, nil, errEnded
 	}
-	w.life = l
+	w.life, w.Beginning = l, l.Beginning
 	ws.byID[w.ID] = w
 	return w, l, nil
+}
+
+// begin opens a life of a world, when it is its turn.
+func (ws *Worlds) begin(ctx context.Context, w *world) (*life, error) {
+	if err := ws.opening.Acquire(ctx, 1); err != nil {
+		return nil, errs.Unavailable(err)
+	}
+	defer ws.opening.Release(1)
+	return w.begin(ctx, &ws.config)
 }
 
 // reserve takes a place for a world, or returns TooMany.
@@ -260,7 +284,7 @@ func (ws *Worlds) reset(ctx context.Context, w *world) (*life, error) {
 	if _, err := w.current(); err != nil {
 		return nil, err
 	}
-	l, err := w.begin(ctx, &ws.config)
+	l, err := ws.begin(ctx, w)
 	if err != nil {
 		return nil, err
 	}
