@@ -20,6 +20,21 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ArticleEventType.
+const (
+	ArticleEventTypeArticle ArticleEventType = "article"
+)
+
+// Valid indicates whether the value is a known member of the ArticleEventType enum.
+func (e ArticleEventType) Valid() bool {
+	switch e {
+	case ArticleEventTypeArticle:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AuthenticationCredentialType.
 const (
 	AuthenticationCredentialTypePublicKey AuthenticationCredentialType = "public-key"
@@ -59,6 +74,21 @@ const (
 func (e AuthenticatorSelectionUserVerification) Valid() bool {
 	switch e {
 	case AuthenticatorSelectionUserVerificationRequired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CommentEventType.
+const (
+	CommentEventTypeComment CommentEventType = "comment"
+)
+
+// Valid indicates whether the value is a known member of the CommentEventType enum.
+func (e CommentEventType) Valid() bool {
+	switch e {
+	case CommentEventTypeComment:
 		return true
 	default:
 		return false
@@ -212,6 +242,21 @@ func (e JwkUse) Valid() bool {
 	}
 }
 
+// Defines values for LoginEventType.
+const (
+	Login LoginEventType = "login"
+)
+
+// Valid indicates whether the value is a known member of the LoginEventType enum.
+func (e LoginEventType) Valid() bool {
+	switch e {
+	case Login:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OAuthErrorEnvelopeError.
 const (
 	OAuthErrorEnvelopeErrorInvalidClient          OAuthErrorEnvelopeError = "invalid_client"
@@ -239,6 +284,21 @@ func (e OAuthErrorEnvelopeError) Valid() bool {
 	}
 }
 
+// Defines values for ReconnectEventType.
+const (
+	Reconnect ReconnectEventType = "reconnect"
+)
+
+// Valid indicates whether the value is a known member of the ReconnectEventType enum.
+func (e ReconnectEventType) Valid() bool {
+	switch e {
+	case Reconnect:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RegistrationCredentialType.
 const (
 	RegistrationCredentialTypePublicKey RegistrationCredentialType = "public-key"
@@ -248,6 +308,36 @@ const (
 func (e RegistrationCredentialType) Valid() bool {
 	switch e {
 	case RegistrationCredentialTypePublicKey:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ResetEventType.
+const (
+	Reset ResetEventType = "reset"
+)
+
+// Valid indicates whether the value is a known member of the ResetEventType enum.
+func (e ResetEventType) Valid() bool {
+	switch e {
+	case Reset:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SessionEndedEventType.
+const (
+	SessionEnded SessionEndedEventType = "session-ended"
+)
+
+// Valid indicates whether the value is a known member of the SessionEndedEventType enum.
+func (e SessionEndedEventType) Valid() bool {
+	switch e {
+	case SessionEnded:
 		return true
 	default:
 		return false
@@ -525,6 +615,27 @@ type ArticleEnvelope struct {
 	// Article An article with its body.
 	Article Article `json:"article"`
 }
+
+// ArticleEvent An author whom the user follows has published an article.
+type ArticleEvent struct {
+	// Article The article that an event is about, as it is when the event is sent.
+	Article EventArticle `json:"article"`
+
+	// At When it was published, in UTC.
+	//
+	// Example: 2026-02-18T04:08:56.637Z
+	At Timestamp `json:"at"`
+
+	// Type The kind of event.
+	//
+	// Example: article
+	Type ArticleEventType `json:"type"`
+}
+
+// ArticleEventType The kind of event.
+//
+// Example: article
+type ArticleEventType string
 
 // ArticleList A page of articles.
 type ArticleList struct {
@@ -853,6 +964,30 @@ type CommentEnvelope struct {
 	Comment Comment `json:"comment"`
 }
 
+// CommentEvent Somebody else has commented on an article of the user.
+type CommentEvent struct {
+	// Article The article that an event is about, as it is when the event is sent.
+	Article EventArticle `json:"article"`
+
+	// At When the comment was written, in UTC.
+	//
+	// Example: 2026-02-18T04:08:56.637Z
+	At Timestamp `json:"at"`
+
+	// Comment The comment that an event is about.
+	Comment EventComment `json:"comment"`
+
+	// Type The kind of event.
+	//
+	// Example: comment
+	Type CommentEventType `json:"type"`
+}
+
+// CommentEventType The kind of event.
+//
+// Example: comment
+type CommentEventType string
+
 // CommentList A page of the comments of an article.
 type CommentList struct {
 	// Comments The comments of this page, oldest first.
@@ -1029,6 +1164,26 @@ type EmailVerificationRequest struct {
 	Verification EmailVerificationInput `json:"verification"`
 }
 
+// EndedSession A session that has ended.
+type EndedSession struct {
+	// Id The id that the session had.
+	//
+	// Example: 6DU6SQDSNCEOUM77E6AUP5IW4P
+	Id string `json:"id"`
+
+	// Reason Why it ended, in one word; more words may come in time.
+	//
+	// `logout`: somebody logged out of it, or gave its token back. `revoked`: the user ended it from another
+	// session, or an admin did. `evicted`: a login beyond the limit ended the session that was unused for longest.
+	// `expired`: its time was over. `refresh-reused`: a refresh token came back that had been used.
+	// `account-changed`: the password, the email or a second factor was changed, or a passkey was removed.
+	// `account-disabled`, `account-deleted`: what happened to the account. `ended`: another reason.
+	//
+	//
+	// Example: revoked
+	Reason string `json:"reason"`
+}
+
 // EnrolTotpInput The password, which shows that the user asks, and not somebody with their token.
 type EnrolTotpInput struct {
 	// Password The password of the account.
@@ -1058,6 +1213,41 @@ type ErrorEnvelope struct {
 //
 // Example: {"email":["is not a valid email"]}
 type Errors map[string][]string
+
+// EventArticle The article that an event is about, as it is when the event is sent.
+type EventArticle struct {
+	// Author Who wrote what an event is about.
+	Author EventAuthor `json:"author"`
+
+	// Slug The slug of the article, which paths name it by.
+	//
+	// Example: how-to-train-your-dragon
+	Slug string `json:"slug"`
+
+	// Title The headline.
+	//
+	// Example: How to train your dragon
+	Title string `json:"title"`
+}
+
+// EventAuthor Who wrote what an event is about.
+type EventAuthor struct {
+	// Username The public name.
+	//
+	// Example: jane
+	Username string `json:"username"`
+}
+
+// EventComment The comment that an event is about.
+type EventComment struct {
+	// Author Who wrote what an event is about.
+	Author EventAuthor `json:"author"`
+
+	// Id The number of the comment.
+	//
+	// Example: 1
+	Id int64 `json:"id"`
+}
 
 // ExportedAccount The account and the profile.
 type ExportedAccount struct {
@@ -1454,6 +1644,27 @@ type JwkSet struct {
 	// Keys Public keys, those in use, those about to be used, and those that still verify tokens.
 	Keys []Jwk `json:"keys"`
 }
+
+// LoginEvent The user has logged in, and another session began.
+type LoginEvent struct {
+	// At When the session began, in UTC.
+	//
+	// Example: 2026-02-18T04:08:56.637Z
+	At Timestamp `json:"at"`
+
+	// Session A session that began. It may have ended since.
+	Session StartedSession `json:"session"`
+
+	// Type The kind of event.
+	//
+	// Example: login
+	Type LoginEventType `json:"type"`
+}
+
+// LoginEventType The kind of event.
+//
+// Example: login
+type LoginEventType string
 
 // LoginUserInput The email and password of an account, and a code if it has a second factor.
 type LoginUserInput struct {
@@ -1969,6 +2180,20 @@ type ProofEnvelope struct {
 	Proof Proof `json:"proof"`
 }
 
+// ReconnectEvent The stream ends although the session goes on. Connect again, with `Last-Event-ID` and a token that counts: the
+// server is about to stop, or the token has expired.
+type ReconnectEvent struct {
+	// Type The kind of event.
+	//
+	// Example: reconnect
+	Type ReconnectEventType `json:"type"`
+}
+
+// ReconnectEventType The kind of event.
+//
+// Example: reconnect
+type ReconnectEventType string
+
 // RecoveryCodes Recovery codes, for when the authenticator app is lost.
 type RecoveryCodes struct {
 	// RecoveryCodes The codes.
@@ -2042,6 +2267,20 @@ type RequestOptionsEnvelope struct {
 	// PublicKey The PublicKeyCredentialRequestOptionsJSON of WebAuthn Level 3, section 5.1.9.
 	PublicKey CredentialRequestOptions `json:"publicKey"`
 }
+
+// ResetEvent The `Last-Event-ID` is not known, or not any more. The stream begins now: read again what is shown, for
+// something may be missing.
+type ResetEvent struct {
+	// Type The kind of event.
+	//
+	// Example: reset
+	Type ResetEventType `json:"type"`
+}
+
+// ResetEventType The kind of event.
+//
+// Example: reset
+type ResetEventType string
 
 // RevocationRequest The body of `revokeToken` (RFC 7009, section 2.1).
 type RevocationRequest struct {
@@ -2172,6 +2411,27 @@ type Session struct {
 	UserAgent string `json:"userAgent"`
 }
 
+// SessionEndedEvent A session of the user has ended. If it is that of the stream's token, it is the stream's last event.
+type SessionEndedEvent struct {
+	// At When it ended, in UTC.
+	//
+	// Example: 2026-02-18T04:08:56.637Z
+	At Timestamp `json:"at"`
+
+	// Session A session that has ended.
+	Session EndedSession `json:"session"`
+
+	// Type The kind of event.
+	//
+	// Example: session-ended
+	Type SessionEndedEventType `json:"type"`
+}
+
+// SessionEndedEventType The kind of event.
+//
+// Example: session-ended
+type SessionEndedEventType string
+
 // SessionList The sessions of a user, and what happened to the account.
 type SessionList struct {
 	// Notices What happened to the account in the last 30 days, newest first, at most four of a kind.
@@ -2266,6 +2526,24 @@ type SigningKeyEnvelope struct {
 type SigningKeyList struct {
 	// Keys The keys, in the order in which they sign.
 	Keys []SigningKey `json:"keys"`
+}
+
+// StartedSession A session that began. It may have ended since.
+type StartedSession struct {
+	// Id The id of the session, which paths name it by.
+	//
+	// Example: 6DU6SQDSNCEOUM77E6AUP5IW4P
+	Id string `json:"id"`
+
+	// IpAddress The IP address that the session began from; empty if unknown.
+	//
+	// Example: 192.0.2.7
+	IpAddress string `json:"ipAddress"`
+
+	// UserAgent What the client called itself; empty if it did not say.
+	//
+	// Example: Mozilla/5.0
+	UserAgent string `json:"userAgent"`
 }
 
 // TagList The tags in use.
@@ -2467,6 +2745,11 @@ type UserEntity struct {
 type UserEnvelope struct {
 	// User An account, as only its owner sees it.
 	User User `json:"user"`
+}
+
+// UserEvent Something that concerns the logged-in user; more kinds may come in time.
+type UserEvent struct {
+	union json.RawMessage
 }
 
 // UserExport All that is a user's. The lists have no highest number of rows.
@@ -2780,6 +3063,9 @@ type TooManyRegistrations = ErrorEnvelope
 // TooManyResets What every error looks like.
 type TooManyResets = ErrorEnvelope
 
+// TooManyStreams What every error looks like.
+type TooManyStreams = ErrorEnvelope
+
 // Unauthorized What every error looks like.
 type Unauthorized = ErrorEnvelope
 
@@ -2915,6 +3201,11 @@ type GetArticleCommentsParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// StreamUserEventsParams defines parameters for StreamUserEvents.
+type StreamUserEventsParams struct {
+	LastEventID string `json:"Last-Event-ID,omitempty"`
+}
+
 // RotateSigningKeysJSONRequestBody defines body for RotateSigningKeys for application/json ContentType.
 type RotateSigningKeysJSONRequestBody = RotateKeysRequest
 
@@ -2992,6 +3283,251 @@ type CreateUserJSONRequestBody = NewUserRequest
 
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = LoginUserRequest
+
+// AsSessionEndedEvent returns the union data inside the UserEvent as a SessionEndedEvent
+func (t UserEvent) AsSessionEndedEvent() (SessionEndedEvent, error) {
+	var body SessionEndedEvent
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromSessionEndedEvent overwrites any union data inside the UserEvent as the provided SessionEndedEvent
+func (t *UserEvent) FromSessionEndedEvent(v SessionEndedEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"session-ended"}`))
+	t.union = b
+	return err
+}
+
+// MergeSessionEndedEvent performs a merge with any union data inside the UserEvent, using the provided SessionEndedEvent
+func (t *UserEvent) MergeSessionEndedEvent(v SessionEndedEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"session-ended"}`))
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsLoginEvent returns the union data inside the UserEvent as a LoginEvent
+func (t UserEvent) AsLoginEvent() (LoginEvent, error) {
+	var body LoginEvent
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromLoginEvent overwrites any union data inside the UserEvent as the provided LoginEvent
+func (t *UserEvent) FromLoginEvent(v LoginEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"login"}`))
+	t.union = b
+	return err
+}
+
+// MergeLoginEvent performs a merge with any union data inside the UserEvent, using the provided LoginEvent
+func (t *UserEvent) MergeLoginEvent(v LoginEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"login"}`))
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsArticleEvent returns the union data inside the UserEvent as a ArticleEvent
+func (t UserEvent) AsArticleEvent() (ArticleEvent, error) {
+	var body ArticleEvent
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromArticleEvent overwrites any union data inside the UserEvent as the provided ArticleEvent
+func (t *UserEvent) FromArticleEvent(v ArticleEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"article"}`))
+	t.union = b
+	return err
+}
+
+// MergeArticleEvent performs a merge with any union data inside the UserEvent, using the provided ArticleEvent
+func (t *UserEvent) MergeArticleEvent(v ArticleEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"article"}`))
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsCommentEvent returns the union data inside the UserEvent as a CommentEvent
+func (t UserEvent) AsCommentEvent() (CommentEvent, error) {
+	var body CommentEvent
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromCommentEvent overwrites any union data inside the UserEvent as the provided CommentEvent
+func (t *UserEvent) FromCommentEvent(v CommentEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"comment"}`))
+	t.union = b
+	return err
+}
+
+// MergeCommentEvent performs a merge with any union data inside the UserEvent, using the provided CommentEvent
+func (t *UserEvent) MergeCommentEvent(v CommentEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"comment"}`))
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsReconnectEvent returns the union data inside the UserEvent as a ReconnectEvent
+func (t UserEvent) AsReconnectEvent() (ReconnectEvent, error) {
+	var body ReconnectEvent
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromReconnectEvent overwrites any union data inside the UserEvent as the provided ReconnectEvent
+func (t *UserEvent) FromReconnectEvent(v ReconnectEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"reconnect"}`))
+	t.union = b
+	return err
+}
+
+// MergeReconnectEvent performs a merge with any union data inside the UserEvent, using the provided ReconnectEvent
+func (t *UserEvent) MergeReconnectEvent(v ReconnectEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"reconnect"}`))
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsResetEvent returns the union data inside the UserEvent as a ResetEvent
+func (t UserEvent) AsResetEvent() (ResetEvent, error) {
+	var body ResetEvent
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromResetEvent overwrites any union data inside the UserEvent as the provided ResetEvent
+func (t *UserEvent) FromResetEvent(v ResetEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"reset"}`))
+	t.union = b
+	return err
+}
+
+// MergeResetEvent performs a merge with any union data inside the UserEvent, using the provided ResetEvent
+func (t *UserEvent) MergeResetEvent(v ResetEvent) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b, err = runtime.JSONMerge(b, []byte(`{"type":"reset"}`))
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t UserEvent) Discriminator() (string, error) {
+	var discriminator struct {
+		Discriminator string `json:"type"`
+	}
+	err := json.Unmarshal(t.union, &discriminator)
+	return discriminator.Discriminator, err
+}
+
+func (t UserEvent) ValueByDiscriminator() (interface{}, error) {
+	discriminator, err := t.Discriminator()
+	if err != nil {
+		return nil, err
+	}
+	switch discriminator {
+	case "article":
+		return t.AsArticleEvent()
+	case "comment":
+		return t.AsCommentEvent()
+	case "login":
+		return t.AsLoginEvent()
+	case "reconnect":
+		return t.AsReconnectEvent()
+	case "reset":
+		return t.AsResetEvent()
+	case "session-ended":
+		return t.AsSessionEndedEvent()
+	default:
+		return nil, errors.New("unknown discriminator value: " + discriminator)
+	}
+}
+
+func (t UserEvent) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *UserEvent) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -3733,6 +4269,33 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /user/email-verification (the `RequestEmailVerification` operationId).
 	RequestEmailVerification(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamUserEvents Follow what happens
+	//
+	// Streams what concerns the logged-in user, as it happens, until the client hangs up. The answer has the form of
+	// server-sent events (HTML Standard §9.2): `id`, `event` and `data` lines, where `data` is one line of JSON with
+	// the schema `UserEvent`, and `event` is its `type`. The stream begins with `retry`, and with an `id` without an
+	// event. A line that begins with a colon is a sign of life, one every 15 seconds; a client that sees none for 45
+	// seconds should connect again. The stream needs the token in `Authorization`, which the browser's own
+	// `EventSource` does not send: use `fetch`.
+	//
+	// **Going on.** Send the last `id` as `Last-Event-ID` when connecting again. The stream then goes on behind it, so
+	// nothing is missed and nothing comes twice, whichever server answers. Without it the stream begins now. The id
+	// means nothing but to the server, which knows it for 24 hours at least. To one that it does not know any more it
+	// answers with the event `reset`: read again what is shown, for something may be missing.
+	//
+	// **The end.** When the session of the token ends, the last event is its `session-ended`. When the token expires
+	// and its session goes on, or when the server is about to stop, the last event is `reconnect`. The server also
+	// ends a stream whose client does not read, and all of them if it cannot ask the database for a while. After any
+	// other end than that of the session, connect again with the last `id`; the answer is 401 if the token does not
+	// count any more.
+	//
+	// An article or a comment that was deleted meanwhile is not told of. What a followed author had published is told
+	// to those who follow the author when it is told. Somebody's own comments, and the login of the stream's own
+	// session, are no events. `HEAD` answers without a stream.
+	//
+	// Corresponds with GET /user/events (the `StreamUserEvents` operationId).
+	StreamUserEvents(ctx context.Context, params *StreamUserEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ExportCurrentUser Export all that is the user's
 	//
@@ -5337,6 +5900,43 @@ func (c *Client) UpdateCurrentUser(ctx context.Context, body UpdateCurrentUserJS
 // Corresponds with POST /user/email-verification (the `RequestEmailVerification` operationId).
 func (c *Client) RequestEmailVerification(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRequestEmailVerificationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamUserEvents Follow what happens
+//
+// Streams what concerns the logged-in user, as it happens, until the client hangs up. The answer has the form of
+// server-sent events (HTML Standard §9.2): `id`, `event` and `data` lines, where `data` is one line of JSON with
+// the schema `UserEvent`, and `event` is its `type`. The stream begins with `retry`, and with an `id` without an
+// event. A line that begins with a colon is a sign of life, one every 15 seconds; a client that sees none for 45
+// seconds should connect again. The stream needs the token in `Authorization`, which the browser's own
+// `EventSource` does not send: use `fetch`.
+//
+// **Going on.** Send the last `id` as `Last-Event-ID` when connecting again. The stream then goes on behind it, so
+// nothing is missed and nothing comes twice, whichever server answers. Without it the stream begins now. The id
+// means nothing but to the server, which knows it for 24 hours at least. To one that it does not know any more it
+// answers with the event `reset`: read again what is shown, for something may be missing.
+//
+// **The end.** When the session of the token ends, the last event is its `session-ended`. When the token expires
+// and its session goes on, or when the server is about to stop, the last event is `reconnect`. The server also
+// ends a stream whose client does not read, and all of them if it cannot ask the database for a while. After any
+// other end than that of the session, connect again with the last `id`; the answer is 401 if the token does not
+// count any more.
+//
+// An article or a comment that was deleted meanwhile is not told of. What a followed author had published is told
+// to those who follow the author when it is told. Somebody's own comments, and the login of the stream's own
+// session, are no events. `HEAD` answers without a stream.
+//
+// Corresponds with GET /user/events (the `StreamUserEvents` operationId).
+func (c *Client) StreamUserEvents(ctx context.Context, params *StreamUserEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamUserEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -8027,6 +8627,46 @@ func NewRequestEmailVerificationRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewStreamUserEventsRequest constructs an http.Request for the StreamUserEvents method
+func NewStreamUserEventsRequest(server string, params *StreamUserEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/user/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Last-Event-ID", headerParam0)
+
+	}
+
+	return req, nil
+}
+
 // NewExportCurrentUserRequest constructs an http.Request for the ExportCurrentUser method
 func NewExportCurrentUserRequest(server string) (*http.Request, error) {
 	var err error
@@ -9488,6 +10128,35 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /user/email-verification (the `RequestEmailVerification` operationId).
 	RequestEmailVerificationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RequestEmailVerificationResponse, error)
+
+	// StreamUserEventsWithResponse Follow what happens
+	//
+	// Streams what concerns the logged-in user, as it happens, until the client hangs up. The answer has the form of
+	// server-sent events (HTML Standard §9.2): `id`, `event` and `data` lines, where `data` is one line of JSON with
+	// the schema `UserEvent`, and `event` is its `type`. The stream begins with `retry`, and with an `id` without an
+	// event. A line that begins with a colon is a sign of life, one every 15 seconds; a client that sees none for 45
+	// seconds should connect again. The stream needs the token in `Authorization`, which the browser's own
+	// `EventSource` does not send: use `fetch`.
+	//
+	// **Going on.** Send the last `id` as `Last-Event-ID` when connecting again. The stream then goes on behind it, so
+	// nothing is missed and nothing comes twice, whichever server answers. Without it the stream begins now. The id
+	// means nothing but to the server, which knows it for 24 hours at least. To one that it does not know any more it
+	// answers with the event `reset`: read again what is shown, for something may be missing.
+	//
+	// **The end.** When the session of the token ends, the last event is its `session-ended`. When the token expires
+	// and its session goes on, or when the server is about to stop, the last event is `reconnect`. The server also
+	// ends a stream whose client does not read, and all of them if it cannot ask the database for a while. After any
+	// other end than that of the session, connect again with the last `id`; the answer is 401 if the token does not
+	// count any more.
+	//
+	// An article or a comment that was deleted meanwhile is not told of. What a followed author had published is told
+	// to those who follow the author when it is told. Somebody's own comments, and the login of the stream's own
+	// session, are no events. `HEAD` answers without a stream.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /user/events (the `StreamUserEvents` operationId).
+	StreamUserEventsWithResponse(ctx context.Context, params *StreamUserEventsParams, reqEditors ...RequestEditorFn) (*StreamUserEventsResponse, error)
 
 	// ExportCurrentUserWithResponse Export all that is the user's
 	//
@@ -14521,6 +15190,96 @@ func (r RequestEmailVerificationResponse) ContentType() string {
 	return ""
 }
 
+// StreamUserEventsResponse401Headers the declared response headers of an HTTP 401 response for StreamUserEvents
+type StreamUserEventsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// StreamUserEventsResponse429Headers the declared response headers of an HTTP 429 response for StreamUserEvents
+type StreamUserEventsResponse429Headers struct {
+	RetryAfter int32
+}
+
+// StreamUserEventsResponse503Headers the declared response headers of an HTTP 503 response for StreamUserEvents
+type StreamUserEventsResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StreamUserEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *QueryInvalid
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyStreams
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StreamUserEventsResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *StreamUserEventsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StreamUserEventsResponse503Headers
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r StreamUserEventsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r StreamUserEventsResponse) GetJSON422() *QueryInvalid {
+	return r.JSON422
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r StreamUserEventsResponse) GetJSON429() *TooManyStreams {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r StreamUserEventsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r StreamUserEventsResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamUserEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamUserEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamUserEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamUserEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ExportCurrentUserResponse200Headers the declared response headers of an HTTP 200 response for ExportCurrentUser
 type ExportCurrentUserResponse200Headers struct {
 	ContentDisposition string
@@ -17978,6 +18737,41 @@ func (c *ClientWithResponses) RequestEmailVerificationWithResponse(ctx context.C
 		return nil, err
 	}
 	return ParseRequestEmailVerificationResponse(rsp)
+}
+
+// StreamUserEventsWithResponse Follow what happens
+//
+// Streams what concerns the logged-in user, as it happens, until the client hangs up. The answer has the form of
+// server-sent events (HTML Standard §9.2): `id`, `event` and `data` lines, where `data` is one line of JSON with
+// the schema `UserEvent`, and `event` is its `type`. The stream begins with `retry`, and with an `id` without an
+// event. A line that begins with a colon is a sign of life, one every 15 seconds; a client that sees none for 45
+// seconds should connect again. The stream needs the token in `Authorization`, which the browser's own
+// `EventSource` does not send: use `fetch`.
+//
+// **Going on.** Send the last `id` as `Last-Event-ID` when connecting again. The stream then goes on behind it, so
+// nothing is missed and nothing comes twice, whichever server answers. Without it the stream begins now. The id
+// means nothing but to the server, which knows it for 24 hours at least. To one that it does not know any more it
+// answers with the event `reset`: read again what is shown, for something may be missing.
+//
+// **The end.** When the session of the token ends, the last event is its `session-ended`. When the token expires
+// and its session goes on, or when the server is about to stop, the last event is `reconnect`. The server also
+// ends a stream whose client does not read, and all of them if it cannot ask the database for a while. After any
+// other end than that of the session, connect again with the last `id`; the answer is 401 if the token does not
+// count any more.
+//
+// An article or a comment that was deleted meanwhile is not told of. What a followed author had published is told
+// to those who follow the author when it is told. Somebody's own comments, and the login of the stream's own
+// session, are no events. `HEAD` answers without a stream.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /user/events (the `StreamUserEvents` operationId).
+func (c *ClientWithResponses) StreamUserEventsWithResponse(ctx context.Context, params *StreamUserEventsParams, reqEditors ...RequestEditorFn) (*StreamUserEventsResponse, error) {
+	rsp, err := c.StreamUserEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamUserEventsResponse(rsp)
 }
 
 // ExportCurrentUserWithResponse Export all that is the user's
@@ -23074,6 +23868,93 @@ func ParseRequestEmailVerificationResponse(rsp *http.Response) (*RequestEmailVer
 	return response, nil
 }
 
+// ParseStreamUserEventsResponse parses an HTTP response from a StreamUserEventsWithResponse call
+func ParseStreamUserEventsResponse(rsp *http.Response) (*StreamUserEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamUserEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest QueryInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyStreams
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers StreamUserEventsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers StreamUserEventsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers StreamUserEventsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseExportCurrentUserResponse parses an HTTP response from a ExportCurrentUserWithResponse call
 func ParseExportCurrentUserResponse(rsp *http.Response) (*ExportCurrentUserResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -25565,6 +26446,9 @@ type ServerInterface interface {
 	// RequestEmailVerification Have a code sent to one's email
 	// (POST /user/email-verification)
 	RequestEmailVerification(w http.ResponseWriter, r *http.Request)
+	// StreamUserEvents Follow what happens
+	// (GET /user/events)
+	StreamUserEvents(w http.ResponseWriter, r *http.Request, params StreamUserEventsParams)
 	// ExportCurrentUser Export all that is the user's
 	// (GET /user/export)
 	ExportCurrentUser(w http.ResponseWriter, r *http.Request)
@@ -26946,6 +27830,47 @@ func (siw *ServerInterfaceWrapper) RequestEmailVerification(w http.ResponseWrite
 	handler.ServeHTTP(w, r)
 }
 
+// StreamUserEvents operation middleware
+func (siw *ServerInterfaceWrapper) StreamUserEvents(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamUserEventsParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Last-Event-ID", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Last-Event-ID", Err: err})
+			return
+		}
+
+		params.LastEventID = LastEventID
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StreamUserEvents(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ExportCurrentUser operation middleware
 func (siw *ServerInterfaceWrapper) ExportCurrentUser(w http.ResponseWriter, r *http.Request) {
 
@@ -27428,6 +28353,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user", wrapper.GetCurrentUser)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/user", wrapper.UpdateCurrentUser)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/email-verification", wrapper.RequestEmailVerification)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/events", wrapper.StreamUserEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/export", wrapper.ExportCurrentUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/user/factors", wrapper.GetFactors)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/user/factors/recovery-codes", wrapper.CreateRecoveryCodes)
@@ -27750,6 +28676,15 @@ type TooManyResetsJSONResponse struct {
 	Body ErrorEnvelope
 
 	Headers TooManyResetsResponseHeaders
+}
+
+type TooManyStreamsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyStreamsJSONResponse struct {
+	Body ErrorEnvelope
+
+	Headers TooManyStreamsResponseHeaders
 }
 
 type UnauthorizedResponseHeaders struct {
@@ -33080,6 +34015,130 @@ func (response RequestEmailVerification503JSONResponse) VisitRequestEmailVerific
 	return err
 }
 
+type StreamUserEventsRequestObject struct {
+	Params StreamUserEventsParams
+}
+
+type StreamUserEventsResponseObject interface {
+	VisitStreamUserEventsResponse(w http.ResponseWriter) error
+}
+
+type StreamUserEvents200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response StreamUserEvents200TexteventStreamResponse) VisitStreamUserEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamUserEvents401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response StreamUserEvents401JSONResponse) VisitStreamUserEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamUserEvents422JSONResponse struct{ QueryInvalidJSONResponse }
+
+func (response StreamUserEvents422JSONResponse) VisitStreamUserEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamUserEvents429JSONResponse struct{ TooManyStreamsJSONResponse }
+
+func (response StreamUserEvents429JSONResponse) VisitStreamUserEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamUserEvents500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response StreamUserEvents500JSONResponse) VisitStreamUserEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamUserEvents503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response StreamUserEvents503JSONResponse) VisitStreamUserEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ExportCurrentUserRequestObject struct {
 }
 
@@ -35911,6 +36970,9 @@ type StrictServerInterface interface {
 	// RequestEmailVerification Have a code sent to one's email
 	// (POST /user/email-verification)
 	RequestEmailVerification(ctx context.Context, request RequestEmailVerificationRequestObject) (RequestEmailVerificationResponseObject, error)
+	// StreamUserEvents Follow what happens
+	// (GET /user/events)
+	StreamUserEvents(ctx context.Context, request StreamUserEventsRequestObject) (StreamUserEventsResponseObject, error)
 	// ExportCurrentUser Export all that is the user's
 	// (GET /user/export)
 	ExportCurrentUser(ctx context.Context, request ExportCurrentUserRequestObject) (ExportCurrentUserResponseObject, error)
@@ -37288,6 +38350,32 @@ func (sh *strictHandler) RequestEmailVerification(w http.ResponseWriter, r *http
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RequestEmailVerificationResponseObject); ok {
 		if err := validResponse.VisitRequestEmailVerificationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StreamUserEvents operation middleware
+func (sh *strictHandler) StreamUserEvents(w http.ResponseWriter, r *http.Request, params StreamUserEventsParams) {
+	var request StreamUserEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamUserEvents(ctx, request.(StreamUserEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamUserEvents")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StreamUserEventsResponseObject); ok {
+		if err := validResponse.VisitStreamUserEventsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

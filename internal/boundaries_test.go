@@ -31,6 +31,7 @@ var rules = map[string]struct {
 		},
 		noHTTP: true,
 	},
+	"conduit/internal/events": {may: []string{"conduit/internal/errs"}, noHTTP: true},
 	"conduit/internal/auth": {
 		may: []string{
 			"github.com/lestrrat-go/jwx/v2/", "github.com/go-json-experiment/json", "golang.org/x/crypto/",
@@ -41,7 +42,7 @@ var rules = map[string]struct {
 	"conduit/internal/store": {
 		may: []string{
 			"conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog", "conduit/internal/auth",
-			"github.com/uptrace/bun*", "github.com/jackc/pgx/v5*", "modernc.org/sqlite*", "go.opentelemetry.io/otel/",
+			"conduit/internal/events", "github.com/uptrace/bun*", "github.com/jackc/pgx/v5*", "modernc.org/sqlite*", "go.opentelemetry.io/otel/",
 			"github.com/google/uuid", "github.com/maypok86/otter/v2",
 		},
 		noHTTP: true,
@@ -51,7 +52,7 @@ var rules = map[string]struct {
 	"conduit/internal/httpapi": {may: []string{
 		"conduit", "conduit/api", "conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog",
 		"conduit/internal/contract", "conduit/internal/docs", "conduit/internal/transport", "conduit/internal/proxies",
-		"github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
+		"conduit/internal/events", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
 		"go.opentelemetry.io/otel/",
 	}},
 	"conduit/internal/transport": {may: []string{

@@ -117,6 +117,8 @@ func (s *settings) addTo(flags *pflag.FlagSet) {
 		"most connections at a time; 0 for as many as there are file descriptors for, but at most 10000")
 	flags.IntVar(&s.MaxPerNetwork, "max-connections-per-network", 0, "most connections at a time from one network "+
 		"(IPv4 address or IPv6 /64) that is no trusted proxy; 0 for a quarter of all")
+	flags.IntVar(&s.EventStreams, "event-streams", 0,
+		"most streams of events at a time; 0 for half of the connections, but at most 2000")
 	flags.DurationVar(&s.ShutdownDelay, "shutdown-delay", 0,
 		"how long to go on serving after a signal, while /healthz is 503 and connections close")
 	flags.DurationVar(&s.ShutdownTimeout, "shutdown-timeout", 10*time.Second,

@@ -18,6 +18,7 @@ import (
 	"conduit/internal/auth"
 	"conduit/internal/blog"
 	"conduit/internal/errs"
+	"conduit/internal/events"
 	"conduit/internal/httpapi"
 	"conduit/internal/identity"
 	"conduit/internal/mail"
@@ -43,6 +44,7 @@ type App struct {
 	ResourceServers *identity.ResourceServers
 	Outbox          *identity.Outbox
 	Mails           *identity.Mails
+	Events          *events.Hub
 
 	HTTP httpapi.Config // what the handler is made of
 
@@ -304,6 +306,9 @@ func (a *App) listen(ctx context.Context) (hereOnly bool, err error) {
 	return a.settleDemo(ctx)
 }
 
+// streamsOfUser is how many streams of events a user has open at a time: a few devices with a few tabs each.
+const streamsOfUser = 10
+
 // openHandler makes the handler that answers requests.
 func (a *App) openHandler(ctx context.Context, newID func() string) (err error) {
 	o, db := &a.options, a.Store
@@ -323,6 +328,12 @@ func (a *App) openHandler(ctx context.Context, newID func() string) (err error) 
 	config.Profiles = &blog.Profiles{Store: db}
 	config.Articles = &blog.Articles{Store: db, Now: o.Now, NewID: newID}
 	config.Comments = &blog.Comments{Store: db, Now: o.Now}
+	a.Events = &events.Hub{
+		Store: db, Limits: events.Limits{Server: o.streams(), User: streamsOfUser}, Now: o.Now, Log: o.Log,
+		Render: httpapi.RenderEvent,
+	}
+	a.closers = append(a.closers, a.Events.Close)
+	config.Events = a.Events
 	if len(db.Replicas()) > 0 {
 		config.Replicas = db
 	}
@@ -359,6 +370,8 @@ func (a *App) openMetrics(ctx context.Context) error {
 	a.figures.Server(a.server)
 	a.figures.Recall(a.Store.Recalled())
 	a.figures.Mail(a.Outbox.Waiting)
+	a.figures.Streams(a.Events.Figures, &a.Events.Opened, &a.Events.Refused, &a.Events.Slow, &a.Events.Resets,
+		&a.Events.Delivered)
 	for _, replica := range a.Store.Replicas() {
 		a.showReplica(replica)
 	}

@@ -64,6 +64,7 @@ type Options struct {
 	IdleTimeout           time.Duration
 	MaxConnections        int
 	MaxPerNetwork         int // connections
+	EventStreams          int
 	ShutdownDelay         time.Duration
 	ShutdownTimeout       time.Duration
 
@@ -154,6 +155,7 @@ func (o *Options) Check() error {
 		{"idle-timeout", o.IdleTimeout >= time.Second, "want at least 1s"},
 		{"max-connections", o.MaxConnections >= 0, "must not be negative"},
 		{"max-connections-per-network", o.MaxPerNetwork >= 0, "must not be negative"},
+		{"event-streams", o.EventStreams >= 0, "must not be negative"},
 		{"shutdown-delay", o.ShutdownDelay >= 0, "must not be negative"},
 		{"shutdown-timeout", o.ShutdownTimeout >= 0, "must not be negative"},
 		{"audience", o.Audience != "", "must not be empty"},
@@ -197,4 +199,13 @@ func (o *Options) connections() (total, perNetwork int) {
 	files := fileLimit()
 	total = cmp.Or(o.MaxConnections, max(1, min(files-min(files/2, 128+o.Database.Connections), mostConnections)))
 	return total, cmp.Or(o.MaxPerNetwork, max(1, total/4))
+}
+
+// mostStreams is how many streams of events are open at a time unless the settings ask for more. Each takes some 40 KB.
+const mostStreams = 2000
+
+// streams returns how many streams of events there may be. They leave half of the connections to requests.
+func (o *Options) streams() int {
+	total, _ := o.connections()
+	return cmp.Or(o.EventStreams, max(1, min(total/2, mostStreams)))
 }

@@ -125,6 +125,7 @@ func (a *App) listenAndServe(ctx context.Context) error {
 	endArrivals(a.listener)
 	time.Sleep(arrivalTime)
 	log.Info("stopping: no new requests, those under way end", "timeout", o.ShutdownTimeout)
+	a.Events.Drain() // now that others are asked: their clients come again at once
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.ShutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(ending); err != nil {

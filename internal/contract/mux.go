@@ -210,7 +210,8 @@ type operation struct {
 	parameters []*openapi3.Parameter
 	body       *bodyRules // nil: the body, if any, is not read
 	places     places
-	tagged     bool // answers carry an ETag, since the contract knows 304
+	tagged     bool             // answers carry an ETag, since the contract knows 304
+	events     *openapi3.Schema // of each event that it streams, to check them; nil: none
 	handler    http.HandlerFunc
 	rehearsal  rehearsal // nil: answers are the real ones
 	deprecated http.Header
@@ -247,6 +248,9 @@ func newOperation(
 	o.tagged = contract.Responses.Value("304") != nil
 	if o.tagged {
 		o.handler = o.conditional(o.handler)
+	}
+	if strict := m.config.Strict; strict != nil {
+		o.events = eventSchema(strict, contract)
 	}
 	if m.config.Rehearse {
 		o.rehearsal = newRehearsal(contract)
@@ -299,6 +303,9 @@ func (o *operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	recorded := &recorder{ResponseWriter: w}
+	if o.events != nil {
+		recorded.events = &eventCheck{schema: o.events}
+	}
 	answer(recorded, r)
 	o.check(r, recorded) // after a panic, what is sent is not the operation's
 }

@@ -88,6 +88,9 @@ func (m *Mux) violation(r *http.Request, answer *recorder) error {
 		kinds := slices.Sorted(maps.Keys(documented.Value.Content))
 		return errors.New("the media type is not " + strings.Join(kinds, " or "))
 	}
+	if events := answer.events.of(answer.Header()); events != nil {
+		return events.err
+	}
 	if answer.long || r.Method == http.MethodHead && answer.body.Len() == 0 {
 		return nil
 	}
@@ -152,9 +155,10 @@ func withoutValues(err error) error {
 }
 
 // recorder keeps a copy of an answer on its way out, unless its body is very long. That is streamed, to be in nobody's
-// memory as a whole, and its body is not checked.
+// memory as a whole, and its body is not checked. Streams of events are checked on their way out and not kept.
 type recorder struct {
 	http.ResponseWriter
+	events *eventCheck // nil if the operation streams none
 	status int
 	body   bytes.Buffer
 	long   bool
@@ -171,6 +175,10 @@ func (r *recorder) WriteHeader(status int) {
 func (r *recorder) Write(text []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
+	}
+	if events := r.events.of(r.Header()); events != nil {
+		events.write(text)
+		return r.ResponseWriter.Write(text)
 	}
 	if r.long = r.long || r.body.Len()+len(text) > mostChecked; r.long {
 		r.body = bytes.Buffer{}

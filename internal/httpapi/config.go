@@ -14,6 +14,7 @@ import (
 
 	"conduit/internal/blog"
 	"conduit/internal/contract"
+	"conduit/internal/events"
 	"conduit/internal/identity"
 	"conduit/internal/proxies"
 )
@@ -27,6 +28,7 @@ type Config struct {
 	Mails    *identity.Mails
 	Retries  *identity.Retries
 	Passkeys *identity.Passkeys
+	Events   *events.Hub
 
 	ResourceServers *identity.ResourceServers
 	StatusLists     *identity.StatusLists // nil where tokens name none, since the server does not know its URL
@@ -57,6 +59,9 @@ type Config struct {
 	// PieceTime is how long a client may take for 64 KiB of an answer that is streamed; zero for 20 seconds.
 	PieceTime time.Duration
 
+	// Heartbeat is the pause between two signs of life in a stream of events; zero for 15 seconds.
+	Heartbeat time.Duration
+
 	// Replicas, if set, answer reads. Clients are told what these have to show.
 	Replicas Replicas
 
@@ -84,7 +89,7 @@ type Config struct {
 	OnViolation func(contract.Violation)
 	// OnRequest, if set, is called after each answer. It gets the operationId, or "" outside of the contract; the
 	// status, or 499 if the client went away before there was one; and the time from the request's header to the
-	// answer's end.
+	// answer's end, or to its begin if it flows until the client hangs up.
 	OnRequest func(operationID string, status int, took time.Duration)
 	// OnAnswer, if set beside CheckResponses, is told of each operation's answers.
 	OnAnswer func(operationID string, status int, body []byte)

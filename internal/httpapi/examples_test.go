@@ -74,7 +74,11 @@ func story(t *testing.T, keyed bool) {
 		s.do(t, phone.request("getCurrentUser")).wantError(t, http.StatusUnauthorized, "token", "is invalid")
 		phone.plays(t, "createSession")
 		jane.plays(t, "getTags", "getArticle", "createArticleFavorite", "getArticles", "deleteArticleFavorite")
-		jane.plays(t, "createArticleComment", "getArticleComments", "deleteArticleComment")
+		laptop.plays(t, "streamUserEvents")
+		told := s.listen(t, laptop.token)
+		jane.plays(t, "createArticleComment", "getArticleComments")
+		told.wantExample(t)
+		jane.plays(t, "deleteArticleComment")
 
 		s.clock.Advance(15 * time.Minute)
 		phone.plays(t, "refreshSession")

@@ -233,10 +233,31 @@ func (s *server) try(c call) (answer, error) {
 	return answered(response)
 }
 
-// answered reads an answer to its end.
+// answered reads an answer to its end. A stream of events has none, and is read to its first empty line.
 func answered(response *http.Response) (answer, error) {
-	text, err := io.ReadAll(response.Body)
+	body := io.Reader(response.Body)
+	if response.Header.Get("Content-Type") == "text/event-stream" && response.ContentLength < 0 {
+		body = &firstBlock{inner: body}
+	}
+	text, err := io.ReadAll(body)
 	return answer{response.StatusCode, response.Header, string(text)}, err
+}
+
+// firstBlock ends behind an empty line.
+type firstBlock struct {
+	inner io.Reader
+	last  byte
+	ended bool
+}
+
+func (f *firstBlock) Read(text []byte) (int, error) {
+	if f.ended || len(text) == 0 {
+		return 0, io.EOF
+	}
+	n, err := f.inner.Read(text[:1])
+	f.ended = n == 1 && text[0] == '\n' && f.last == '\n'
+	f.last = text[0]
+	return n, err
 }
 
 // send sends a request that is more than a call.

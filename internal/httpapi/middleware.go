@@ -64,6 +64,7 @@ func observe(next http.Handler, config Config) http.Handler {
 		header := w.Header()
 		header.Set("X-Request-Id", asked.client.RequestID)
 		began := now()
+		asked.began = began
 		defer func() {
 			fault := recover()
 			if fault != nil && fault != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
@@ -74,8 +75,10 @@ func observe(next http.Handler, config Config) http.Handler {
 					fault = nil
 				}
 			}
-			asked.end(r.Method, asked.status())
-			if config.OnRequest != nil {
+			if !asked.flowing {
+				asked.end(r.Method, asked.status())
+			}
+			if config.OnRequest != nil && !asked.flowing {
 				config.OnRequest(asked.OperationID, asked.status(), now().Sub(began))
 			}
 			// Requests are logged for whoever looks for one. Errors are logged where they are known.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -35,9 +36,11 @@ type requestState struct {
 	answer *answerWriter
 	gone   error // what failed because the client had gone away before there was an answer
 
+	began  time.Time
 	memory transport.Share // what it has taken
 
 	head    bool // asks for the headers only
+	flowing bool // the answer began, and was counted then, since it lasts until the client hangs up
 	streams bool // the answer goes out while it is made, piece by piece, and takes no more memory than a piece
 }
 
@@ -135,6 +138,15 @@ func (r *requestState) end(method string, status int) {
 	r.span.SetName(name)
 	r.span.SetAttributes(attributes...)
 	r.span.End()
+}
+
+// flows counts the request now, and ends its span: the answer begins, and lasts until the client hangs up.
+func (r *requestState) flows(config Config) {
+	r.flowing, r.streams = true, true
+	r.end(http.MethodGet, http.StatusOK)
+	if config.OnRequest != nil {
+		config.OnRequest(r.OperationID, http.StatusOK, config.Now().Sub(r.began))
+	}
 }
 
 // answerWriter notes the status and whether the answer could be sent, and completes two headers: the generated code

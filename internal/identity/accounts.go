@@ -284,7 +284,8 @@ func (a *Accounts) RevokeSession(ctx context.Context, by Authority, id string) e
 	if !utf8.ValidString(id) {
 		return errs.NotFound("session")
 	}
-	return a.Sessions.EndSession(ctx, by.over(0), id, by.event(a.Now(), SessionRevoked, sessionTarget(id)))
+	revoked := by.event(a.Now(), SessionRevoked, sessionTarget(id))
+	return a.Sessions.EndSession(ctx, by.over(0), id, EndedByOther, revoked)
 }
 
 // RevokeSessions ends all sessions of a user, or of everybody for the id 0, and returns how many. Each batch of them is

@@ -53,6 +53,7 @@ type Caller struct {
 	User    User
 	Session Session
 	Token   string
+	Expires time.Time // when the token does
 }
 
 // Anonymous reports whether the caller is not logged in.
@@ -67,6 +68,20 @@ func ByOperator(userID int64) Session { return Session{ID: operatorID, UserID: u
 
 // Operator reports whether an operator asks.
 func (s Session) Operator() bool { return s.ID == operatorID }
+
+// EndReason is why a session has ended, as its user is told.
+type EndReason string
+
+// The reasons that are not known from what becomes of the row.
+const (
+	EndedByLogout  EndReason = "logout"
+	EndedByOther   EndReason = "revoked" // the user in another session, or an admin
+	EndedByLimit   EndReason = "evicted"
+	EndedByReuse   EndReason = "refresh-reused"
+	EndedByTime    EndReason = "expired"
+	EndedByChange  EndReason = "account-changed"
+	EndedByDisable EndReason = "account-disabled"
+)
 
 // SessionOver says that the session has ended since the request began: its body may have taken a while.
 func SessionOver() error { return errs.Unauthenticated("token", "is invalid") }
@@ -99,7 +114,7 @@ type SessionStore interface {
 	// EndSession ends a session; NotFound("session") if it is not there. The session must be of the same user as by,
 	// and the error is SessionOver if by has ended itself. For [ByOperator] and [ByAdmin] it ends anybody's, and
 	// records the events in the same transaction.
-	EndSession(ctx context.Context, by Session, id string, happened ...Event) error
+	EndSession(ctx context.Context, by Session, id string, why EndReason, happened ...Event) error
 	// EndSessions ends all sessions of a user but the one that asks, and returns how many; SessionOver if that has
 	// ended. For [ByOperator] and [ByAdmin] it ends up to limit sessions of the user, or of everybody. If it ends any,
 	// it records the events in the same transaction, with that number as their count.
@@ -351,7 +366,7 @@ func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) 
 		}
 	}
 	s.seen.note(session.ID)
-	return Caller{User: user, Session: session, Token: token.Token}, nil
+	return Caller{User: user, Session: session, Token: token.Token, Expires: token.ExpiresAt}, nil
 }
 
 // noticed are the actions that users see beside their sessions, since somebody else may have done them.
@@ -388,7 +403,7 @@ func (s *Sessions) List(ctx context.Context, caller Caller) ([]Session, []Event,
 
 // EndOne ends one of the caller's own sessions. For any other the error is NotFound("session").
 func (s *Sessions) EndOne(ctx context.Context, caller Caller, id string, client Client) error {
-	if err := s.Store.EndSession(ctx, caller.Session, id); err != nil {
+	if err := s.Store.EndSession(ctx, caller.Session, id, EndedByOther); err != nil {
 		return err
 	}
 	return record(ctx, s.Audit, client.event(s.Now(), caller.User.ID, SessionRevoked, sessionTarget(id)))
@@ -412,7 +427,11 @@ func (s *Sessions) End(ctx context.Context, caller Caller, client Client) error 
 
 // endAs ends a session and records why, unless it has ended already.
 func (s *Sessions) endAs(ctx context.Context, why Action, session Session, client Client) error {
-	err := s.Store.EndSession(ctx, session, session.ID)
+	reason := EndedByLogout
+	if why == RefreshReused {
+		reason = EndedByReuse
+	}
+	err := s.Store.EndSession(ctx, session, session.ID, reason)
 	switch {
 	case errs.Is(err, errs.KindUnauthenticated):
 		return nil

@@ -106,6 +106,12 @@ type TagStore interface {
 	TidyTags(ctx context.Context, limit int) (removed int, err error)
 }
 
+// ToldStore is a store with a log of what clients are told.
+type ToldStore interface {
+	// SweepUserEvents removes up to limit events that are old enough, and returns how many.
+	SweepUserEvents(ctx context.Context, limit int) (int, error)
+}
+
 // Upkeep is what has to be done from time to time.
 type Upkeep struct {
 	Sessions *Sessions
@@ -118,6 +124,7 @@ type Upkeep struct {
 	Outbox   *Outbox
 	Codes    CodeStore
 	Answers  RetryStore
+	Told     ToldStore
 	// AuditRetention is for how long events are kept; 0 for good.
 	AuditRetention time.Duration
 	Now            func() time.Time
@@ -165,6 +172,9 @@ func (u Upkeep) Sweep(ctx context.Context) {
 	u.report(u.Throttle.Sweep(ctx))
 	u.report(sweep(ctx, u.Now(), func(ctx context.Context, _ time.Time, limit int) (int, error) {
 		return u.Sessions.Store.SweepRevocations(ctx, limit)
+	}))
+	u.report(sweep(ctx, u.Now(), func(ctx context.Context, _ time.Time, limit int) (int, error) {
+		return u.Told.SweepUserEvents(ctx, limit)
 	}))
 	u.report(sweep(ctx, u.Now(), u.Sessions.Store.SweepPlaces))
 	u.report(sweep(ctx, u.Now(), u.Users.SweepNames))

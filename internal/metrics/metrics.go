@@ -220,6 +220,26 @@ func (m *Metrics) Recall(recall *identity.Recall) {
 		recall.Waits.Load)
 }
 
+// Streams shows the streams of events, and what came of them.
+func (m *Metrics) Streams(figures func() (open, most int64), opened, refused, slow, resets, told *atomic.Int64) {
+	m.figure("conduit_event_streams", "Streams of events that are open.", nil,
+		func() float64 { open, _ := figures(); return float64(open) })
+	m.figure("conduit_event_streams_limit", "Streams of events that may be open together.", nil,
+		func() float64 { _, most := figures(); return float64(most) })
+	for name, one := range map[string]struct {
+		help  string
+		count *atomic.Int64
+	}{
+		"opened":  {"Streams of events that began.", opened},
+		"refused": {"Streams of events that did not begin, for too many were open, or the server was stopping.", refused},
+		"slow":    {"Streams of events that were ended since their clients did not read.", slow},
+		"reset":   {"Streams of events that began behind an id that the log has not any more.", resets},
+	} {
+		m.count("conduit_event_streams_"+name+"_total", one.help, one.count.Load)
+	}
+	m.count("conduit_event_deliveries_total", "Events that streams were sent; one may be sent to many.", told.Load)
+}
+
 // Replica shows a replica: the reads that were sent there by their outcome, whether any are, and how old its answers
 // are.
 func (m *Metrics) Replica(name string, reads map[string]func() int64, used func() bool, lag func() time.Duration) {

@@ -84,7 +84,7 @@ func TestNobodyIsNoOperator(t *testing.T) {
 					return err
 				},
 				"delete a user":  func() error { return db.DeleteUser(ctx, nobody, at, registration(user.ID)) },
-				"end a session":  func() error { return db.EndSession(ctx, nobody, "S1") },
+				"end a session":  func() error { return db.EndSession(ctx, nobody, "S1", identity.EndedByOther) },
 				"end all others": func() error { _, err := db.EndSessions(ctx, nobody, 10); return err },
 			} {
 				t.Run(fmt.Sprint(name, " as ", nobody.UserID), func(t *testing.T) {

@@ -114,6 +114,10 @@ update users
 			return "", err
 		}
 	}
+	if _, err := tx.NewRaw("delete from user_events where user_id = ? and kind = 'login'", former.ID).
+		Exec(ctx); err != nil {
+		return "", err
+	}
 	_, err := tx.NewRaw("insert into deletions (user_id, began_at) values (?, ?)", former.ID, now).Exec(ctx)
 	return former.Username, err
 }

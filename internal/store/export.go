@@ -39,6 +39,7 @@ var notExported = map[string]string{
 	"users":       "is the account, which comes before the sections",
 	"deletions":   "has nobody who could ask",
 	"exports":     "says that this is under way",
+	"user_events": "is what clients are told, for a day, of what other sections show",
 	"revocations": "is what servers tell each other, for an hour",
 
 	// The account says since when there is a second factor, and since when the email is proven.

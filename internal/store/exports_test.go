@@ -121,7 +121,7 @@ func TestExportsInTurn(t *testing.T) {
 		must(t, begin("E3", at.Add(17*time.Minute)))
 		must(t, begin("E4", at.Add(-24*time.Hour))) // the clock was wrong before
 		wantSame(t, "recorded", recorded+4, events())
-		must(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
+		must(t, db.EndSession(ctx, identity.ByOperator(0), "S1", identity.EndedByOther))
 		wantKind(t, begin("E5", at.Add(24*time.Hour)), errs.KindUnauthenticated)
 		must(t, db.DeleteUser(ctx, identity.ByOperator(user.ID), at, registration(user.ID)))
 		wantKind(t, begin("E6", at.Add(48*time.Hour)), errs.KindUnauthenticated)

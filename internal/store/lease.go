@@ -56,15 +56,16 @@ type lease struct {
 	sessions *otter.Cache[string, knownSession]
 	users    *otter.Cache[int64, identity.User]
 
-	good   atomic.Pointer[time.Time] // when the last good reading began
-	proves atomic.Bool               // standbys confirm readings: without one nobody is accepted
-	doubt  atomic.Bool               // a reading went on without the standby that had to confirm it
-	others atomic.Bool               // another process with this SQLite database remembers sessions too
-	used   atomic.Bool               // since the last reading
-	runs   atomic.Bool               // readings go on
-	ctx    context.Context           //nolint:containedctx // of readings, which belong to no request
-	end    context.CancelFunc
-	ended  sync.WaitGroup
+	good    atomic.Pointer[time.Time] // when the last good reading began
+	proves  atomic.Bool               // standbys confirm readings: without one nobody is accepted
+	doubt   atomic.Bool               // a reading went on without the standby that had to confirm it
+	others  atomic.Bool               // another process with this SQLite database remembers sessions too
+	used    atomic.Bool               // since the last reading
+	runs    atomic.Bool               // readings go on
+	watcher atomic.Pointer[func(sessionID string, userID int64)]
+	ctx     context.Context //nolint:containedctx // of readings, which belong to no request
+	end     context.CancelFunc
+	ended   sync.WaitGroup
 
 	polling sync.Mutex // one reads at a time
 	began   time.Time  // the last reading did
@@ -217,7 +218,7 @@ func (l *lease) wake() {
 				return
 			case <-time.After(pause):
 			}
-			if l.used.Swap(false) {
+			if l.used.Swap(false) || l.watcher.Load() != nil {
 				idle = 0
 			}
 			pause = pollEvery
@@ -226,6 +227,13 @@ func (l *lease) wake() {
 			}
 		}
 	})
+}
+
+// watch has a function called with what the log has, and the log read all the time, until stop is called.
+func (l *lease) watch(changed func(sessionID string, userID int64)) (stop func()) {
+	l.watcher.Store(&changed)
+	l.wake()
+	return func() { l.watcher.CompareAndSwap(&changed, nil) }
 }
 
 // poll reads the log, unless somebody has begun to since that moment, and removes what is no longer true. If it returns
@@ -303,17 +311,34 @@ func (l *lease) apply(next logPosition, rows []revocation) {
 		gap < -forgetAfter || gap > forgetAfter || len(rows) == mostRevocations
 	l.others.Store(next.others)
 	l.proves.Store(next.proves)
-	if l.trust <= 0 {
+	watcher := l.watcher.Load()
+	if l.trust <= 0 && watcher == nil {
 		return
 	}
-	if l.last.through != "" && next.server != l.last.server {
+	if l.trust > 0 && l.last.through != "" && next.server != l.last.server {
 		l.store.servers.Add(1)
 	}
-	l.filling.Lock()
-	defer l.filling.Unlock()
+	if l.trust > 0 {
+		l.forget(rows, all)
+	}
 	seen := make(map[int64]bool, len(rows))
 	for _, row := range rows {
 		seen[row.id] = true
+		if watcher != nil && !l.seen[row.id] {
+			(*watcher)(row.sessionID.String, row.userID.Int64)
+		}
+	}
+	if all && watcher != nil {
+		(*watcher)("", 0)
+	}
+	l.last, l.seen = next, seen
+}
+
+// forget removes what rows of the log say is no longer true, or all.
+func (l *lease) forget(rows []revocation, all bool) {
+	l.filling.Lock()
+	defer l.filling.Unlock()
+	for _, row := range rows {
 		switch {
 		case l.seen[row.id]:
 			continue
@@ -331,7 +356,6 @@ func (l *lease) apply(next logPosition, rows []revocation) {
 		l.sessions.InvalidateAll()
 		l.users.InvalidateAll()
 	}
-	l.last, l.seen = next, seen
 }
 
 // promise is that of the lease, kept once the change is committed.

@@ -36,7 +36,7 @@ func TestNamesStand(t *testing.T) {
 			must(t, err)
 			synctest.Wait()
 			began := time.Now()
-			err = command.EndSession(t.Context(), identity.ByOperator(0), "nobody")
+			err = command.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther)
 			if !errs.Is(err, errs.KindNotFound) {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestEndingsByOthers(t *testing.T) {
 				must(t, err)
 			}
 			exec(t, conn, statements)
-			wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody")) // after a reading of the log
+			wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther)) // after a reading of the log
 			wantRefused(t, db)
 		})
 	}
@@ -106,7 +106,7 @@ func TestTransactionIDsAgain(t *testing.T) {
 		exec(t, conn, "select pg_current_xact_id()")
 		exec(t, conn, "rollback")
 	}
-	wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody")) // after a reading of the log
+	wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther)) // after a reading of the log
 	// Another checkpointer says that the crash is over.
 	var checkpointer int
 	must(t, conn.QueryRow(t.Context(), "select pid from pg_stat_activity where backend_type = 'checkpointer'").
@@ -149,12 +149,12 @@ func TestEndingsOutOfOrder(t *testing.T) {
 	remember(t, db, presented("S1"))
 	conn := storetest.Connect(t, url)
 	exec(t, conn, "begin; delete from sessions where id = 'S1'")
-	must(t, db.EndSession(t.Context(), identity.ByOperator(0), "S2"))
+	must(t, db.EndSession(t.Context(), identity.ByOperator(0), "S2", identity.EndedByOther))
 	for until := db.Recalled().Polls.Load() + 3; db.Recalled().Polls.Load() < until; { // which read the end of S2
 		remember(t, db, presented("S1"))
 	}
 	exec(t, conn, "commit")
-	err := db.EndSession(t.Context(), identity.ByOperator(0), "nobody") // waits as any ending does
+	err := db.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther) // waits as any ending does
 	wantNotFound(t, err)
 	wantRefused(t, db)
 }
@@ -232,7 +232,7 @@ func TestRemembersBehindPooler(t *testing.T) {
 		_, _, err := db.SessionWithUser(t.Context(), presented("S1"), at)
 		must(t, err)
 	}
-	must(t, db.EndSession(t.Context(), identity.ByOperator(0), "S1"))
+	must(t, db.EndSession(t.Context(), identity.ByOperator(0), "S1", identity.EndedByOther))
 	wantRefused(t, db)
 	wantSame(t, "failed", int64(0), db.Recalled().Failed.Load())
 }

@@ -106,6 +106,9 @@ returning id`
 	return others, err
 }
 
+// endingSQL ends sessions and says why: a trigger deletes the rows, see migration 0029.
+const endingSQL = "update sessions set ended_for = ?"
+
 // EvictSessions implements [identity.SessionStore].
 func (s *Store) EvictSessions(
 	ctx context.Context, session identity.Session, keep int, now time.Time,
@@ -126,8 +129,8 @@ func (s *Store) EvictSessions(
 		newest := live().OrderExpr("id = ? desc", session.ID).Order("last_seen_at desc", "created_at desc", "id desc").
 			Limit(int64(keep) + 1)
 		ended = nil
-		return tx.NewRaw("delete from sessions where id in (?) and "+sessionThere+" returning id",
-			live().Where("id not in (?)", newest), session.ID).Scan(ctx, &ended)
+		return tx.NewRaw(endingSQL+" where id in (?) and "+sessionThere+" returning id",
+			identity.EndedByLimit, live().Where("id not in (?)", newest), session.ID).Scan(ctx, &ended)
 	})
 	if len(ended) > 0 {
 		err = s.promise(ctx, err)
@@ -177,8 +180,8 @@ func (s *Store) sessionWithUser(ctx context.Context, id, kid string) (identity.S
 
 // EndExpired implements [identity.SessionStore].
 func (s *Store) EndExpired(ctx context.Context, id string, now time.Time) error {
-	ended, err := s.change(aside(ctx),
-		s.writes.NewRaw("delete from sessions where id = ? and expires_at <= ?", id, now))
+	ended, err := s.change(aside(ctx), s.writes.NewRaw(endingSQL+" where id = ? and expires_at <= ?",
+		identity.EndedByTime, id, now))
 	if ended > 0 {
 		_ = s.lease.poll(time.Now()) // this instance forgets it now, the others soon: it is over for all
 	}
@@ -213,13 +216,15 @@ func (s *Store) provenRead(ctx context.Context, read func() error) error {
 }
 
 // EndSession implements [identity.SessionStore].
-func (s *Store) EndSession(ctx context.Context, by identity.Session, id string, happened ...identity.Event) error {
+func (s *Store) EndSession(
+	ctx context.Context, by identity.Session, id string, why identity.EndReason, happened ...identity.Event,
+) error {
 	if !by.Own() {
 		return s.promise(ctx, s.tell(ctx, s.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 			if err := s.authorize(ctx, tx, by); err != nil {
 				return err
 			}
-			result, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Exec(ctx)
+			result, err := tx.NewRaw(endingSQL+" where id = ?", why, id).Exec(ctx)
 			if err != nil {
 				return err
 			}
@@ -232,8 +237,8 @@ func (s *Store) EndSession(ctx context.Context, by identity.Session, id string, 
 	lost := false // whether the answer to a try may have been lost
 	return s.promise(ctx, s.rewrite(ctx, func(ctx context.Context) error {
 		var ended string
-		err := s.writes.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).
-			Where("user_id = ?", by.UserID).Where(sessionThere, by.ID).Returning("id").Scan(ctx, &ended)
+		err := s.writes.NewRaw(endingSQL+" where id = ? and user_id = ? and "+sessionThere+" returning id",
+			why, id, by.UserID, by.ID).Scan(ctx, &ended)
 		if errors.Is(err, sql.ErrNoRows) {
 			if lost { // as far as anybody can know, the try before ended it
 				return nil
@@ -267,7 +272,7 @@ func (s *Store) EndSessions(
 		} else {
 			some.Limit(int64(limit))
 		}
-		result, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("id in (?)", some).Exec(ctx)
+		result, err := tx.NewRaw(endingSQL+" where id in (?)", identity.EndedByOther, some).Exec(ctx)
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func TestPlacesAreOneSessionsAlone(t *testing.T) {
 		must(t, registers("jane", 8))
 		wantTaken(begin("S3", 7), begin("S3", 8), registers("joe", 7), registers("joe", 8))
 		wantEnded(t, db)
-		must(t, db.EndSession(ctx, identity.ByOperator(0), "S2"))
+		must(t, db.EndSession(ctx, identity.ByOperator(0), "S2", identity.EndedByOther))
 		wantEnded(t, db, 7)
 		wantTaken(begin("S3", 7), registers("joe", 7))
 		must(t, begin("S3", 9)) // nothing was left of the tries
@@ -94,7 +94,7 @@ func TestPlacesRestForTheLongestToken(t *testing.T) {
 			SessionID: "S2", Hash: []byte("hash"), Successor: []byte("next"), KeyID: kid, At: at,
 			ExpiresAt: at.Add(time.Minute),
 		}))
-		must(t, db.EndSession(ctx, identity.ByOperator(0), "S2"))
+		must(t, db.EndSession(ctx, identity.ByOperator(0), "S2", identity.EndedByOther))
 		if swept, err := db.SweepPlaces(ctx, at.Add(2*time.Hour-time.Millisecond), 10); swept != 0 || err != nil {
 			t.Errorf("swept %d too early, %v", swept, err)
 		}
@@ -143,7 +143,7 @@ func TestScopeOfStatusLists(t *testing.T) {
 		_, err := db.AddSession(ctx, user, atPlace("S2", 1<<40), kid)
 		must(t, err)
 		wantScope(1 << 40)
-		must(t, db.EndSession(ctx, identity.ByOperator(0), "S2"))
+		must(t, db.EndSession(ctx, identity.ByOperator(0), "S2", identity.EndedByOther))
 		wantScope(1 << 40)
 		_, _, err = db.EndedPlaces(ctx, "K2", 0, 10)
 		wantNotFound(t, err)

@@ -127,8 +127,8 @@ func TestWhoIsNotFound(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.Store) {
 		ctx, user := t.Context(), jake(t, db)
-		must(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
-		wantNotFound(t, db.EndSession(ctx, identity.ByOperator(0), "S1"))
+		must(t, db.EndSession(ctx, identity.ByOperator(0), "S1", identity.EndedByOther))
+		wantNotFound(t, db.EndSession(ctx, identity.ByOperator(0), "S1", identity.EndedByOther))
 		_, _, err := db.SessionWithUser(ctx, presented("S1"), at)
 		wantNotFound(t, err)
 		_, err = db.UserByEmail(ctx, "nobody@test.com")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -295,8 +296,11 @@ func (s *Store) saveUser(
 // carryOut does what a change of a user brings with it, whatever was changed. It adds to the events what it ended.
 func carryOut(ctx context.Context, tx bun.Tx, by identity.Session, outcome *identity.Outcome) error {
 	if outcome.EndOthers {
-		if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("user_id = ?", by.UserID).
-			Where("id <> ?", by.ID).Exec(ctx); err != nil {
+		why := identity.EndedByChange
+		if slices.ContainsFunc(outcome.Events, func(e identity.Event) bool { return e.Action == identity.AccountDisabled }) {
+			why = identity.EndedByDisable
+		}
+		if _, err := tx.NewRaw(endingSQL+" where user_id = ? and id <> ?", why, by.UserID, by.ID).Exec(ctx); err != nil {
 			return err
 		}
 		if err := endCodes(ctx, tx, by.UserID); err != nil {

@@ -33,6 +33,7 @@ export const contract: Readonly<Record<string, Operation>> = {
   'GET /user/sessions': { token: true, statuses: [200, 401, 422, 500, 503] },
   'DELETE /user/sessions': { token: true, statuses: [204, 401, 422, 500, 503], empty: [204] },
   'DELETE /user/sessions/{sessionId}': { token: true, statuses: [204, 401, 404, 422, 500, 503], empty: [204] },
+  'GET /user/events': { token: true, statuses: [200, 401, 422, 429, 500, 503], text: [200] },
   'POST /sessions': { token: false, statuses: [201, 202, 400, 401, 408, 413, 415, 422, 429, 500, 503] },
   'POST /sessions/challenge': { token: false, statuses: [201, 400, 401, 408, 413, 415, 422, 429, 500, 503] },
   'POST /sessions/refresh': { token: false, statuses: [200, 400, 401, 408, 413, 415, 422, 500, 503] },

@@ -453,6 +453,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/user/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow what happens
+         * @description Streams what concerns the logged-in user, as it happens, until the client hangs up. The answer has the form of
+         *     server-sent events (HTML Standard §9.2): `id`, `event` and `data` lines, where `data` is one line of JSON with
+         *     the schema `UserEvent`, and `event` is its `type`. The stream begins with `retry`, and with an `id` without an
+         *     event. A line that begins with a colon is a sign of life, one every 15 seconds; a client that sees none for 45
+         *     seconds should connect again. The stream needs the token in `Authorization`, which the browser's own
+         *     `EventSource` does not send: use `fetch`.
+         *
+         *     **Going on.** Send the last `id` as `Last-Event-ID` when connecting again. The stream then goes on behind it, so
+         *     nothing is missed and nothing comes twice, whichever server answers. Without it the stream begins now. The id
+         *     means nothing but to the server, which knows it for 24 hours at least. To one that it does not know any more it
+         *     answers with the event `reset`: read again what is shown, for something may be missing.
+         *
+         *     **The end.** When the session of the token ends, the last event is its `session-ended`. When the token expires
+         *     and its session goes on, or when the server is about to stop, the last event is `reconnect`. The server also
+         *     ends a stream whose client does not read, and all of them if it cannot ask the database for a while. After any
+         *     other end than that of the session, connect again with the last `id`; the answer is 401 if the token does not
+         *     count any more.
+         *
+         *     An article or a comment that was deleted meanwhile is not told of. What a followed author had published is told
+         *     to those who follow the author when it is told. Somebody's own comments, and the login of the stream's own
+         *     session, are no events. `HEAD` answers without a stream.
+         */
+        get: operations["streamUserEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/sessions": {
         parameters: {
             query?: never;
@@ -1956,6 +1996,159 @@ export interface components {
              * @example 2026-02-18T03:22:56.637Z
              */
             provedAt: string;
+        };
+        /** @description Something that concerns the logged-in user; more kinds may come in time. */
+        UserEvent: components["schemas"]["SessionEndedEvent"] | components["schemas"]["LoginEvent"] | components["schemas"]["ArticleEvent"] | components["schemas"]["CommentEvent"] | components["schemas"]["ReconnectEvent"] | components["schemas"]["ResetEvent"];
+        /** @description A session of the user has ended. If it is that of the stream's token, it is the stream's last event. */
+        SessionEndedEvent: {
+            /**
+             * @description The kind of event. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "session-ended";
+            /**
+             * Format: date-time
+             * @description When it ended, in UTC.
+             * @example 2026-02-18T04:08:56.637Z
+             */
+            at: string;
+            session: components["schemas"]["EndedSession"];
+        };
+        /** @description A session that has ended. */
+        EndedSession: {
+            /**
+             * @description The id that the session had.
+             * @example 6DU6SQDSNCEOUM77E6AUP5IW4P
+             */
+            id: string;
+            /**
+             * @description Why it ended, in one word; more words may come in time.
+             *
+             *     `logout`: somebody logged out of it, or gave its token back. `revoked`: the user ended it from another
+             *     session, or an admin did. `evicted`: a login beyond the limit ended the session that was unused for longest.
+             *     `expired`: its time was over. `refresh-reused`: a refresh token came back that had been used.
+             *     `account-changed`: the password, the email or a second factor was changed, or a passkey was removed.
+             *     `account-disabled`, `account-deleted`: what happened to the account. `ended`: another reason.
+             * @example revoked
+             */
+            reason: string;
+        };
+        /** @description The user has logged in, and another session began. */
+        LoginEvent: {
+            /**
+             * @description The kind of event. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "login";
+            /**
+             * Format: date-time
+             * @description When the session began, in UTC.
+             * @example 2026-02-18T04:08:56.637Z
+             */
+            at: string;
+            session: components["schemas"]["StartedSession"];
+        };
+        /** @description A session that began. It may have ended since. */
+        StartedSession: {
+            /**
+             * @description The id of the session, which paths name it by.
+             * @example 6DU6SQDSNCEOUM77E6AUP5IW4P
+             */
+            id: string;
+            /**
+             * @description The IP address that the session began from; empty if unknown.
+             * @example 192.0.2.7
+             */
+            ipAddress: string;
+            /**
+             * @description What the client called itself; empty if it did not say.
+             * @example Mozilla/5.0
+             */
+            userAgent: string;
+        };
+        /** @description An author whom the user follows has published an article. */
+        ArticleEvent: {
+            /**
+             * @description The kind of event. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "article";
+            /**
+             * Format: date-time
+             * @description When it was published, in UTC.
+             * @example 2026-02-18T04:08:56.637Z
+             */
+            at: string;
+            article: components["schemas"]["EventArticle"];
+        };
+        /** @description Somebody else has commented on an article of the user. */
+        CommentEvent: {
+            /**
+             * @description The kind of event. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "comment";
+            /**
+             * Format: date-time
+             * @description When the comment was written, in UTC.
+             * @example 2026-02-18T04:08:56.637Z
+             */
+            at: string;
+            article: components["schemas"]["EventArticle"];
+            comment: components["schemas"]["EventComment"];
+        };
+        /**
+         * @description The stream ends although the session goes on. Connect again, with `Last-Event-ID` and a token that counts: the
+         *     server is about to stop, or the token has expired.
+         */
+        ReconnectEvent: {
+            /**
+             * @description The kind of event. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "reconnect";
+        };
+        /**
+         * @description The `Last-Event-ID` is not known, or not any more. The stream begins now: read again what is shown, for
+         *     something may be missing.
+         */
+        ResetEvent: {
+            /**
+             * @description The kind of event. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "reset";
+        };
+        /** @description The article that an event is about, as it is when the event is sent. */
+        EventArticle: {
+            /**
+             * @description The slug of the article, which paths name it by.
+             * @example how-to-train-your-dragon
+             */
+            slug: string;
+            /**
+             * @description The headline.
+             * @example How to train your dragon
+             */
+            title: string;
+            author: components["schemas"]["EventAuthor"];
+        };
+        /** @description The comment that an event is about. */
+        EventComment: {
+            /**
+             * @description The number of the comment.
+             * @example 1
+             */
+            id: number;
+            author: components["schemas"]["EventAuthor"];
+        };
+        /** @description Who wrote what an event is about. */
+        EventAuthor: {
+            /**
+             * @description The public name.
+             * @example jane
+             */
+            username: string;
         };
         /** @description A session with its tokens. */
         SessionTokensEnvelope: {
@@ -4628,6 +4821,25 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /** @description The user has as many streams of events open as one may have. Wait before the next try, or close one. */
+        TooManyStreams: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "errors": {
+                 *         "events": [
+                 *           "too many streams are open"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorEnvelope"];
+            };
+        };
         /**
          * @description No account has the passkey, or it has not signed this, or not with its user verified, or it has signed fewer
          *     times than before.
@@ -5044,6 +5256,18 @@ export type User = components['schemas']['User'];
 export type SessionList = components['schemas']['SessionList'];
 export type Notice = components['schemas']['Notice'];
 export type Session = components['schemas']['Session'];
+export type UserEvent = components['schemas']['UserEvent'];
+export type SessionEndedEvent = components['schemas']['SessionEndedEvent'];
+export type EndedSession = components['schemas']['EndedSession'];
+export type LoginEvent = components['schemas']['LoginEvent'];
+export type StartedSession = components['schemas']['StartedSession'];
+export type ArticleEvent = components['schemas']['ArticleEvent'];
+export type CommentEvent = components['schemas']['CommentEvent'];
+export type ReconnectEvent = components['schemas']['ReconnectEvent'];
+export type ResetEvent = components['schemas']['ResetEvent'];
+export type EventArticle = components['schemas']['EventArticle'];
+export type EventComment = components['schemas']['EventComment'];
+export type EventAuthor = components['schemas']['EventAuthor'];
 export type SessionTokensEnvelope = components['schemas']['SessionTokensEnvelope'];
 export type SessionTokens = components['schemas']['SessionTokens'];
 export type ChallengeEnvelope = components['schemas']['ChallengeEnvelope'];
@@ -5186,6 +5410,7 @@ export type ResponseAuditFilterInvalid = components['responses']['AuditFilterInv
 export type ResponseRotationInvalid = components['responses']['RotationInvalid'];
 export type ResponseTooManyKeys = components['responses']['TooManyKeys'];
 export type ResponseTooManyExports = components['responses']['TooManyExports'];
+export type ResponseTooManyStreams = components['responses']['TooManyStreams'];
 export type ResponseInvalidPasskey = components['responses']['InvalidPasskey'];
 export type ResponsePasskeysNotFound = components['responses']['PasskeysNotFound'];
 export type ResponseNoPasskeys = components['responses']['NoPasskeys'];
@@ -6193,6 +6418,39 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["SessionNotFound"];
             422: components["responses"]["SessionIdInvalid"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    streamUserEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream, which does not end by itself. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example retry: 2000
+                     *     id: 3.1m.5v.mf3k0s1t
+                     *
+                     *     id: 3.1m.5w.mf3k2a07
+                     *     event: comment
+                     *     data: {"type":"comment","at":"2026-02-18T04:08:56.637Z","article":{"slug":"how-to-train-your-dragon","title":"How to train your dragon","author":{"username":"jake"}},"comment":{"id":1,"author":{"username":"jane"}}}
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            422: components["responses"]["QueryInvalid"];
+            429: components["responses"]["TooManyStreams"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
