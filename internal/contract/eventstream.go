@@ -97,7 +97,7 @@ func (c *eventCheck) dispatch() error {
 	case !c.told:
 		return errors.New("an event comes before the first id")
 	}
-	value, problems := decode(data, bounds{})
+	value, problems := decode(data, bounds{}, nil)
 	if len(problems) > 0 {
 		return errors.New("the data of an event are not JSON")
 	}

@@ -259,7 +259,8 @@ func TestNoSecretsAreKept(t *testing.T) {
 func (s *server) upkeep(t *testing.T) identity.Upkeep {
 	return identity.Upkeep{
 		Sessions: s.Sessions, Throttle: s.Throttle, Passkeys: s.Passkeys, Users: s.Store, Factors: s.Store,
-		Audit: s.Store, Tags: s.Store, Outbox: s.Outbox, Codes: s.Store, Answers: s.Store, Now: s.clock.Now,
+		Audit: s.Store, Tags: s.Store, Outbox: s.Outbox, Codes: s.Store, Answers: s.Store, Told: s.Store,
+		Now:   s.clock.Now,
 		Swept: func(int) {}, Failed: func(err error) { t.Error(err) },
 	}
 }

@@ -36,8 +36,11 @@ func (h *handlers) StreamUserEvents(
 		return eventHeaders{}, nil
 	}
 	caller := callerFrom(ctx)
-	stream, unknown, err := h.Events.Open(ctx, caller.User.ID, caller.Session.ID, caller.Expires,
-		request.Params.LastEventID)
+	expires, err := h.Users.Expires(ctx, caller.Token)
+	if err != nil {
+		return nil, err
+	}
+	stream, unknown, err := h.Events.Open(ctx, caller.User.ID, caller.Session.ID, expires, request.Params.LastEventID)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func observe(next http.Handler, config Config) http.Handler {
 		header := w.Header()
 		header.Set("X-Request-Id", asked.client.RequestID)
 		began := now()
-		asked.began = began
+		answer.began = began.UnixNano()
 		defer func() {
 			fault := recover()
 			if fault != nil && fault != http.ErrAbortHandler { //nolint:errorlint // compared as net/http does

@@ -36,7 +36,6 @@ type requestState struct {
 	answer *answerWriter
 	gone   error // what failed because the client had gone away before there was an answer
 
-	began  time.Time
 	memory transport.Share // what it has taken
 
 	head    bool // asks for the headers only
@@ -145,7 +144,7 @@ func (r *requestState) flows(config Config) {
 	r.flowing, r.streams = true, true
 	r.end(http.MethodGet, http.StatusOK)
 	if config.OnRequest != nil {
-		config.OnRequest(r.OperationID, http.StatusOK, config.Now().Sub(r.began))
+		config.OnRequest(r.OperationID, http.StatusOK, time.Duration(config.Now().UnixNano()-r.answer.began))
 	}
 }
 
@@ -155,6 +154,7 @@ type answerWriter struct {
 	http.ResponseWriter
 	prefix string
 	status int
+	began  int64 // when the request did, in nanoseconds
 	failed error
 }
 

@@ -53,7 +53,6 @@ type Caller struct {
 	User    User
 	Session Session
 	Token   string
-	Expires time.Time // when the token does
 }
 
 // Anonymous reports whether the caller is not logged in.
@@ -366,7 +365,7 @@ func (s *Sessions) resume(ctx context.Context, token Presented) (Caller, error) 
 		}
 	}
 	s.seen.note(session.ID)
-	return Caller{User: user, Session: session, Token: token.Token, Expires: token.ExpiresAt}, nil
+	return Caller{User: user, Session: session, Token: token.Token}, nil
 }
 
 // noticed are the actions that users see beside their sessions, since somebody else may have done them.

@@ -221,6 +221,18 @@ func (u *Users) Authenticate(ctx context.Context, token string) (Caller, error) 
 	return u.admit(ctx, presented, err)
 }
 
+// Expires returns when an access token does, which was good a moment ago.
+func (u *Users) Expires(ctx context.Context, token string) (time.Time, error) {
+	presented, err := u.Sessions.Tokens.Verify(ctx, token)
+	switch {
+	case errors.Is(err, ErrTokenExpired):
+		err = nil
+	case errors.Is(err, ErrTokenInvalid): // its key was revoked
+		err = errs.Unauthenticated("token", "is invalid")
+	}
+	return presented.ExpiresAt, err
+}
+
 // admit returns the caller of a token that was verified, with what came of that.
 func (u *Users) admit(ctx context.Context, presented Presented, err error) (Caller, error) {
 	switch {
