@@ -13,12 +13,12 @@ HISTORIES ?= 100
 # These make replicas by pg_basebackup, which the packages of PostgreSQL 18 do not have.
 REPLICA_TESTS := ^Test(Replica|OwnReads|WhatPositions|ReadsOffPrimary|ForeignPositions|PositionHeader)
 # What `make generate` writes: committed, never edited by hand.
-GENERATED := api clients/typescript/src/contract.ts clients/typescript/src/schema.ts internal/docs/swagger-ui \
-	internal/docs/changelog
+GENERATED := api clients/bruno clients/typescript/src/contract.ts clients/typescript/src/schema.ts \
+	internal/docs/changelog internal/docs/swagger-ui
 # What has to hold before a change lands, in the order in which it is cheapest to learn that it does not. `.ci/run` makes
 # all of it, the workflow each in a job of its own.
 CHECKS := generate-check lint test test-postgres18 fuzz smoke test-jose test-gates test-browser test-client \
-	test-consumers test-generators test-ogen test-history test-release release-check test-formats
+	test-consumers test-generators test-ogen test-history test-release release-check test-formats test-collection
 GOLANGCI_LINT := go tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help
@@ -122,15 +122,23 @@ test-history: build tools/history/node_modules/.package-lock.json ## Run the cli
 test-formats: build tools/formats/node_modules/.package-lock.json ## Hold the contract in OpenAPI 3.1 and 3.2 to validators that are not ours
 	npm --prefix tools/formats test
 
+.PHONY: test-collection
+test-collection: build tools/collection/node_modules/.package-lock.json tools/formats/node_modules/.package-lock.json ## Run the Bruno collection against the server
+	npm --prefix tools/collection test
+
 .PHONY: test-gates
 test-gates: tools/contract/node_modules/.package-lock.json ## Show that the checks of the contract can fail
 	npm --prefix tools/contract test
 
 .PHONY: generate
-generate: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json ## Write what is made from the contracts, and embed the pinned Swagger UI
+generate: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json collection ## Write what is made from the contracts, and embed the pinned Swagger UI
 	go generate ./...
 	npm --prefix clients/typescript run --silent generate
 	@tools/docs/embed.sh
+
+.PHONY: collection
+collection: tools/collection/node_modules/.package-lock.json ## Write the Bruno collection of the contract
+	@npm --prefix tools/collection run --silent generate
 
 .PHONY: generate-check
 generate-check: generate ## Fail when what is generated is not committed
