@@ -26,8 +26,8 @@ var formats = []format{
 	{path: "/openapi-3.2.json", version: "3.2.0", streams: true},
 }
 
-// eventSchema is the member of a stream's media type that has the schema of an event's data.
-const eventSchema = "x-event-schema"
+// eventExtension is the member of a stream's media type that has the schema of an event's data.
+const eventExtension = "x-event-schema"
 
 // write returns a document of OpenAPI 3.0 in the format, as JSON, in the order of the file.
 func (f format) write(inYAML []byte) []byte {
@@ -146,7 +146,7 @@ func stream(node any) any {
 		switch member.Key {
 		case "schema":
 			continue
-		case eventSchema:
+		case eventExtension:
 			member = yaml.MapItem{Key: "itemSchema", Value: event(schema(member.Value))}
 		case "example":
 			member = yaml.MapItem{Key: "examples", Value: yaml.MapSlice{{Key: "events", Value: sent(member.Value)}}}
