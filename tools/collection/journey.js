@@ -71,6 +71,12 @@ bru.setVar('listId', status ? status.status_list.uri.split('/').pop() : 'none');
   { operation: 'getSessions' },
   { operation: 'deleteSession', path: { sessionId: '{{sessionId}}' } },
   { operation: 'deleteOtherSessions' },
+  {
+    operation: 'streamUserEvents',
+    token: 'accessToken',
+    status: 401,
+    why: 'the stream has no end and a run waits for one, so it is asked for with the token of a session that has ended',
+  },
 
   { operation: 'getTags' },
   { operation: 'createArticle', after: keep('slug', 'article.slug') },
