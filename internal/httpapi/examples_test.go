@@ -33,8 +33,8 @@ var unknowable = []string{
 // has a token; ada is an admin.
 func TestExamples(t *testing.T) { story(t, false) }
 
-// TestExamplesWithKeys: what changes something comes with a key, and twice. The second answer is the first, to the byte,
-// and nothing in the story shows that there was a second request.
+// TestExamplesWithKeys: what changes something comes with a key, and twice. The second answer is the first, to the
+// byte, and nothing in the story shows that there was a second request.
 func TestExamplesWithKeys(t *testing.T) { story(t, true) }
 
 func story(t *testing.T, keyed bool) {

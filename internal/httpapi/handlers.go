@@ -22,8 +22,14 @@ func located(path string) string { return base + path }
 // not reach operations that require a token.
 func callerFrom(ctx context.Context) identity.Caller { return requestFrom(ctx).caller }
 
-// clientFrom returns where the request comes from.
-func clientFrom(ctx context.Context) identity.Client { return requestFrom(ctx).client }
+// clientFrom returns where the request comes from. What is counted of it is noted from then on.
+func clientFrom(ctx context.Context) identity.Client {
+	client := &requestFrom(ctx).client
+	if client.Limits == nil {
+		client.Limits = &identity.Limits{}
+	}
+	return *client
+}
 
 // What an answer may take while it is made, in bytes: the texts as the database returns them and as JSON, in which a
 // byte may take six. An answer that takes none of these beforehand is charged when it is written, if it is long enough

@@ -93,7 +93,7 @@ func (h *host) ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]
 	switch {
 	case err == nil:
 		if r.Header[keyHeader] != nil {
-			request.body = hashOf(text)
+			request.withKey().body = hashOf(text)
 		}
 		return text, nil
 	case errors.As(err, &tooLarge):
@@ -121,8 +121,8 @@ func (h *host) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, identity.ErrKeyTaken) {
 		return // another request has the answer
 	}
-	if ended := requestFrom(r.Context()).ended; ended != nil && !errs.Is(err, errs.KindUnavailable) {
-		err = ended
+	if keyed := requestFrom(r.Context()).keyed; keyed != nil && keyed.ended != nil && !errs.Is(err, errs.KindUnavailable) {
+		err = keyed.ended
 	}
 	writeError(w, r, h.config.Log, err)
 }

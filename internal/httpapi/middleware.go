@@ -59,7 +59,7 @@ func observe(next http.Handler, config Config) http.Handler {
 		}
 		r = asked.begin(w, r, config.Tracer, config.TrustedProxies.Have(proxies.Peer(r.RemoteAddr)))
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, asked))
-		answer := &answerWriter{ResponseWriter: w, prefix: prefix}
+		answer := &answerWriter{ResponseWriter: w, prefix: prefix, of: asked}
 		asked.answer = answer
 		header := w.Header()
 		header.Set("X-Request-Id", asked.client.RequestID)
@@ -141,7 +141,7 @@ func crossOrigin(next http.Handler, origins []string) http.Handler {
 		AllowedHeaders: []string{"*"}, // answered with the names asked for, since browsers want Authorization by name
 		ExposedHeaders: []string{
 			positionHeader, "Deprecation", "ETag", replayedHeader, "Link", "Location", "Preference-Applied",
-			"Retry-After", "Sunset", "Traceresponse", "WWW-Authenticate", "X-Request-Id",
+			limitHeader, policyHeader, "Retry-After", "Sunset", "Traceresponse", "WWW-Authenticate", "X-Request-Id",
 		},
 		MaxAge: int((2 * time.Hour).Seconds()), // browsers cap it there
 	}).Handler(next)

@@ -24,14 +24,12 @@ import (
 type requestState struct {
 	contract.Exchange
 
-	span    trace.Span
-	traceID string // "" if it is not traced
+	span trace.Span // nil if it is not traced
 
 	caller identity.Caller
 	client identity.Client
 
-	body  []byte // a hash of it, if the request has a key
-	ended error  // the token was refused, since this very request has ended its session when it came before
+	keyed *keyed // nil for a request without a key
 
 	answer *answerWriter
 	gone   error // what failed because the client had gone away before there was an answer
@@ -59,8 +57,8 @@ func (r *requestState) named() slog.Attr {
 	if r.client.ClientRequestID != "" {
 		names = append(names, slog.String("client_request_id", r.client.ClientRequestID))
 	}
-	if r.traceID != "" {
-		names = append(names, slog.String("trace_id", r.traceID))
+	if r.span != nil {
+		names = append(names, slog.String("trace_id", r.span.SpanContext().TraceID().String()))
 	}
 	return slog.Group("", names...)
 }
@@ -107,8 +105,7 @@ func (r *requestState) begin(
 	}
 	ctx, r.span = tracer.Start(ctx, "request", options...)
 	made := r.span.SpanContext()
-	r.traceID = made.TraceID().String()
-	w.Header().Set("Traceresponse", "00-"+r.traceID+"-"+made.SpanID().String()+"-"+made.TraceFlags().String())
+	w.Header().Set("Traceresponse", "00-"+made.TraceID().String()+"-"+made.SpanID().String()+"-"+made.TraceFlags().String())
 	return in.WithContext(ctx)
 }
 
@@ -153,6 +150,7 @@ func (r *requestState) flows(config Config) {
 type answerWriter struct {
 	http.ResponseWriter
 	prefix string
+	of     *requestState
 	status int
 	began  int64 // when the request did, in nanoseconds
 	failed error
@@ -166,6 +164,9 @@ func (a *answerWriter) WriteHeader(status int) {
 		}
 		if location := a.Header().Get("Location"); strings.HasPrefix(location, "/") {
 			a.Header().Set("Location", a.prefix+location)
+		}
+		if limits := a.of.client.Limits; limits != nil {
+			showLimits(a.Header(), limits.All())
 		}
 	}
 	a.ResponseWriter.WriteHeader(status)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"conduit/internal/contract"
 	"conduit/internal/identity"
 )
 
@@ -22,12 +23,9 @@ const (
 // answers are not kept, so that strangers cannot fill the disk with them.
 const ignoresKeys = "x-idempotency-key"
 
-// keyOf returns the key of a request; "" if it has none, or needs none. The error is KeyInvalid for one that is none.
+// keyOf returns the key of a request that has the header. The error is KeyInvalid for one that is none.
 func keyOf(r *http.Request) (string, error) {
-	keys := r.Header.Values(keyHeader)
-	if len(keys) == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return "", nil
-	}
+	keys := r.Header[keyHeader]
 	visible := func(char rune) bool { return char > ' ' && char <= '~' }
 	if key := keys[0]; len(keys) > 1 || key == "" || len(key) > identity.MostKeyLength ||
 		strings.ContainsFunc(key, func(char rune) bool { return !visible(char) }) {
@@ -36,48 +34,68 @@ func keyOf(r *http.Request) (string, error) {
 	return keys[0], nil
 }
 
-// once carries out a request with a key once. It stands behind the checks of the contract, next to the handler.
-func (h *host) once(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		request := requestFrom(r.Context())
-		if h.ignoring[request.OperationID] || r.Header[keyHeader] == nil {
-			next.ServeHTTP(w, r)
+// keyed is what is known of a request with a key.
+type keyed struct {
+	body  []byte // a hash of it
+	ended error  // the token was refused, since this very request has ended its session when it came before
+}
+
+func (r *requestState) withKey() *keyed {
+	if r.keyed == nil {
+		r.keyed = &keyed{}
+	}
+	return r.keyed
+}
+
+// onceRouter mounts operations that change something so that a request with a key is carried out once. It stands behind
+// the checks of the contract, next to the handler.
+type onceRouter struct {
+	*contract.Mux
+	host *host
+}
+
+// HandleFunc implements the router of the generated code.
+func (o onceRouter) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	if strings.HasPrefix(pattern, http.MethodGet+" ") {
+		o.Mux.HandleFunc(pattern, handler)
+		return
+	}
+	o.Mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header[keyHeader] == nil || o.host.ignoring[requestFrom(r.Context()).OperationID] {
+			handler(w, r)
 			return
 		}
 		key, err := keyOf(r)
 		if err != nil {
-			h.Fail(w, r, err)
+			o.host.Fail(w, r, err)
 			return
 		}
-		if key == "" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		h.carry(w, r, key, next)
+		o.host.carry(w, r, key, handler)
 	})
 }
 
-func (h *host) carry(w http.ResponseWriter, r *http.Request, key string, next http.Handler) {
+func (h *host) carry(w http.ResponseWriter, r *http.Request, key string, handler http.HandlerFunc) {
 	request := requestFrom(r.Context())
-	keyed := identity.Keyed{
-		Operation: request.OperationID, Key: key, Caller: request.caller, Path: r.URL.RequestURI(), Body: request.body,
+	of := request.withKey()
+	asked := identity.Keyed{
+		Operation: request.OperationID, Key: key, Caller: request.caller, Path: r.URL.RequestURI(), Body: of.body,
 	}
 	if request.caller.Anonymous() {
-		keyed.Credentials = r.Header.Get("Authorization")
+		asked.Credentials = r.Header.Get("Authorization")
 	}
-	answer, replayed, err := h.config.Retries.Once(r.Context(), keyed, func(ctx context.Context) identity.Answer {
-		if request.ended != nil {
+	answer, replayed, err := h.config.Retries.Once(r.Context(), asked, func(ctx context.Context) identity.Answer {
+		if of.ended != nil {
 			return identity.Answer{} // what was answered is gone since it was found
 		}
 		held := &heldAnswer{header: http.Header{}}
-		next.ServeHTTP(held, r.WithContext(ctx))
+		handler(held, r.WithContext(ctx))
 		return identity.Answer{Status: held.status, Header: held.header, Body: held.body.Bytes()}
 	})
 	switch {
 	case err != nil:
 		h.Fail(w, r, err)
-	case answer.Status == 0 && request.ended != nil:
-		h.Fail(w, r, request.ended)
+	case answer.Status == 0 && of.ended != nil:
+		h.Fail(w, r, of.ended)
 	case answer.Status == 0: // the client has gone
 	default:
 		maps.Copy(w.Header(), answer.Header)
@@ -122,8 +140,11 @@ func hashOf(text []byte) []byte {
 // before, with the same key: its answer may have been lost. It comes no further than to that answer.
 func (h *host) again(r *http.Request, token string, refused error) error {
 	request := requestFrom(r.Context())
+	if r.Header[keyHeader] == nil || r.Method == http.MethodGet || h.ignoring[request.OperationID] {
+		return refused
+	}
 	key, err := keyOf(r)
-	if err != nil || key == "" || h.ignoring[request.OperationID] {
+	if err != nil {
 		return refused
 	}
 	caller, ended, err := h.config.Retries.OfEnded(r.Context(), token, key)
@@ -133,6 +154,6 @@ func (h *host) again(r *http.Request, token string, refused error) error {
 	case !ended:
 		return refused
 	}
-	request.caller, request.ended = caller, refused
+	request.caller, request.withKey().ended = caller, refused
 	return nil
 }

@@ -102,8 +102,7 @@ func New(config Config) (*Server, error) {
 		RequestErrorHandlerFunc: host.Fail, ResponseErrorHandlerFunc: host.Fail,
 	})
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{
-		BaseURL: base, BaseRouter: operations, ErrorHandlerFunc: host.Fail,
-		Middlewares: []api.MiddlewareFunc{host.once},
+		BaseURL: base, BaseRouter: onceRouter{operations, host}, ErrorHandlerFunc: host.Fail,
 	})
 	if missing := operations.Unmounted(); len(missing) > 0 {
 		return nil, fmt.Errorf("openapi.yaml has operations without a handler, run make generate: %s",

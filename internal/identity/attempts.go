@@ -20,7 +20,8 @@ type AttemptStore interface {
 
 // Count is an attempt that is to be counted. Times are in milliseconds.
 type Count struct {
-	At time.Time
+	At   time.Time
+	Name string // of what is counted, for those whom it holds
 	// Both are hashes. If the account knows the network, the attempt is no stranger's. Account is empty for an attempt
 	// at no account.
 	Account, Network string

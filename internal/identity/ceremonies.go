@@ -285,7 +285,7 @@ func (t *Throttle) passkeyLogin(ctx context.Context, userID int64, client Client
 	if m == 0 {
 		return nil
 	}
-	asked, err := t.try(ctx, client, Count{Network: t.hash("network", client.Network()), Buckets: []Bucket{
+	asked, err := t.try(ctx, client, Count{Name: "passkey", Network: t.hash("network", client.Network()), Buckets: []Bucket{
 		t.bucket(HoldsAll, m, pairDrain, kept, "passkey logins", UserTarget(userID)),
 	}}, "credentials", "too many attempts")
 	if errs.Is(err, errs.KindTooMany) {

@@ -159,7 +159,7 @@ func (r *ResourceServers) Authenticate(ctx context.Context, id, secret string, c
 func (t *Throttle) clientError(ctx context.Context, client Client) (counted, error) {
 	networks := networksOf(client.IPAddress)
 	return t.try(ctx, client, Count{
-		Network: t.hash("network", networks[0]),
+		Name: "client", Network: t.hash("network", networks[0]),
 		Buckets: t.byNetwork("clients", HoldsAll, t.PerNetwork, networkDrain, kept, networks),
 	}, "client", "too many attempts")
 }

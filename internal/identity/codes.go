@@ -172,7 +172,7 @@ func isNoCode(err error) bool {
 func (t *Throttle) mailedCode(ctx context.Context, client Client) (counted, error) {
 	networks := networksOf(client.IPAddress)
 	return t.try(ctx, client, Count{
-		Network: t.hash("network", networks[0]),
+		Name: "mailed-code", Network: t.hash("network", networks[0]),
 		Buckets: t.byNetwork("codes", HoldsAll, t.PerNetwork, networkDrain, takenBack, networks),
 	}, "code", "too many attempts")
 }
@@ -193,7 +193,7 @@ func (t *Throttle) mailTo(email string) []Bucket {
 // can ask even while strangers cannot.
 func (t *Throttle) reset(ctx context.Context, email string, client Client) (counted, error) {
 	account, networks := t.account(email), networksOf(client.IPAddress)
-	count := Count{Account: account, Network: t.hash("network", networks[0])}
+	count := Count{Name: "reset", Account: account, Network: t.hash("network", networks[0])}
 	if n := t.PerPair; n > 0 {
 		count.Buckets = append(count.Buckets,
 			t.bucket(HoldsAll, n, mailDrain, kept, "reset", account, networks[0]),

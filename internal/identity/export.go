@@ -101,6 +101,7 @@ func (e *Exports) Begin(ctx context.Context, caller Caller, client Client) (*Exp
 	default:
 		return nil, errs.TooMany("export", "too many at once", exportRest)
 	}
+	limit := Limit{Name: "export", Quota: 1, Window: exportRest, Reset: exportRest}
 	began := e.Now() // not a stamp: what measures time has to go on when the clock steps back
 	x := &Export{exports: e, Caller: caller, id: e.NewID(), began: began}
 	now := Stamp(began)
@@ -109,8 +110,10 @@ func (e *Exports) Begin(ctx context.Context, caller Caller, client Client) (*Exp
 		client.event(now, caller.User.ID, DataExported, UserTarget(caller.User.ID)))
 	if err != nil {
 		<-e.places
+		client.Limits.note(exhausted(limit, err))
 		return nil, err
 	}
+	client.Limits.note(limit)
 	if x.Account, x.Followers, err = e.Store.ExportedAccount(ctx, caller.User.ID); err != nil {
 		x.End(ctx)
 		return nil, err

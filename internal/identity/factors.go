@@ -281,7 +281,7 @@ func (a *Accounts) ResetFactors(ctx context.Context, by Authority, user User) er
 // code counts an attempt to give a code of a second factor, or refuses it with KindTooMany. where keeps counts apart.
 func (t *Throttle) code(ctx context.Context, userID int64, where string, client Client) (counted, error) {
 	network, account := client.Network(), UserTarget(userID)
-	count := Count{Network: t.hash("network", network)}
+	count := Count{Name: "code", Network: t.hash("network", network)}
 	if n := t.PerPair; n > 0 {
 		count.Buckets = append(count.Buckets,
 			t.bucket(HoldsAll, n, placeDrain, emptied, "codes from", where, account, network))

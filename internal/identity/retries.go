@@ -105,8 +105,8 @@ type RetryStore interface {
 
 // Unit is the one transaction in which a request changes all that it changes.
 type Unit interface {
-	// Commit keeps the sealed answer and commits. It keeps nothing but the changes for nil. After [ErrKeyTaken], as after
-	// any error, nothing has happened, unless nobody could find out.
+	// Commit keeps the sealed answer and commits. It keeps nothing but the changes for nil. After [ErrKeyTaken], as
+	// after any error, nothing has happened, unless nobody could find out.
 	Commit(ctx context.Context, sealed []byte) error
 	// Rollback undoes what was not committed.
 	Rollback()

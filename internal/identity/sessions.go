@@ -45,6 +45,7 @@ type Client struct {
 	IPAddress       string
 	RequestID       string // ours
 	ClientRequestID string // what the client, or a proxy before us, calls the request
+	Limits          *Limits `json:"-"` // where it is noted what is counted; nil for nowhere
 	Languages       string // which ones they read, as they said it (Accept-Language), shortened
 }
 

@@ -100,13 +100,14 @@ type counted struct {
 	count    Count
 	network  string // the key under which attempts of one network take turns to be counted
 	found    []Counted
+	limits   *Limits
 	held     Bucket // the first that refused the attempt
 }
 
 // login counts an attempt to prove that an account is one's own, or refuses it with KindTooMany.
 func (t *Throttle) login(ctx context.Context, email string, client Client) (counted, error) {
 	account, networks := t.account(email), networksOf(client.IPAddress)
-	count := Count{Account: account, Network: t.hash("network", networks[0])}
+	count := Count{Name: "login", Account: account, Network: t.hash("network", networks[0])}
 	add := func(kind BucketKind, size int, drain time.Duration, after afterSuccess, key ...string) *Bucket {
 		count.Buckets = append(count.Buckets, t.bucket(kind, size, drain, after, key...))
 		return &count.Buckets[len(count.Buckets)-1]
@@ -134,7 +135,7 @@ func (t *Throttle) login(ctx context.Context, email string, client Client) (coun
 // nothing, and messages to one email are counted.
 func (t *Throttle) registration(ctx context.Context, email string, pending bool, client Client) (counted, error) {
 	networks := networksOf(client.IPAddress)
-	count := Count{Account: t.account(email), Network: t.hash("network", networks[0])}
+	count := Count{Name: "registration", Account: t.account(email), Network: t.hash("network", networks[0])}
 	if r := t.Registrations; r > 0 {
 		count.Buckets = t.byNetwork("registrations", HoldsAll, r, time.Hour/time.Duration(r), kept, networks)
 	}
@@ -153,7 +154,7 @@ func (t *Throttle) registration(ctx context.Context, email string, pending bool,
 // If a message goes to an email, it is counted too.
 func (t *Throttle) change(ctx context.Context, userID int64, mailTo string, client Client) (counted, error) {
 	networks := networksOf(client.IPAddress)
-	count := Count{Network: t.hash("network", networks[0])}
+	count := Count{Name: "change", Network: t.hash("network", networks[0])}
 	if m := t.PerAccount; m > 0 {
 		count.Buckets = []Bucket{t.bucket(HoldsAll, m, changeDrain, kept, "changes", UserTarget(userID))}
 	}
@@ -191,7 +192,9 @@ func (t *Throttle) byNetwork(
 
 // try counts an attempt or refuses it. The context must outlive the request: whoever hangs up has still tried.
 func (t *Throttle) try(ctx context.Context, client Client, count Count, field, message string) (counted, error) {
-	c := counted{throttle: t, count: count, network: "counting " + widest(client.IPAddress)}
+	c := counted{
+		throttle: t, count: count, network: "counting " + widest(client.IPAddress), limits: client.Limits,
+	}
 	if len(count.Buckets) == 0 {
 		return c, nil
 	}
@@ -221,11 +224,15 @@ func (t *Throttle) try(ctx context.Context, client Client, count Count, field, m
 			}
 		}
 	}
+	limit := c.limit(asCounted)
 	if wait == 0 {
+		c.limits.note(limit)
 		return c, nil
 	}
+	err = errs.TooMany(field, message, wait)
+	c.limits.note(exhausted(limit, err))
 	c.takeBack(ctx)
-	return c, errs.TooMany(field, message, wait)
+	return c, err
 }
 
 // group names the group in which the attempt waits for its password to be looked at. Strangers may come from very many
@@ -248,6 +255,7 @@ func (c counted) takeBack(ctx context.Context) {
 // the reason.
 func (c counted) unlooked(ctx context.Context, why error) error {
 	if ctx.Err() == nil && c.throttle != nil {
+		c.limits.note(c.limit(func(Bucket) afterSuccess { return takenBack }))
 		c.takeBack(context.WithoutCancel(ctx))
 	}
 	return why
@@ -264,7 +272,9 @@ func (c counted) succeeded(ctx context.Context) {
 		until := Stamp(c.throttle.Now()).Add(knownFor)
 		known = &Known{Account: c.count.Account, Network: c.count.Network, Until: until, Keep: knownNetworks}
 	}
-	_ = c.settle(ctx, func(b Bucket) afterSuccess { return b.after }, known)
+	after := func(b Bucket) afterSuccess { return b.after }
+	c.limits.note(c.limit(after))
+	_ = c.settle(ctx, after, known)
 }
 
 func (c counted) settle(ctx context.Context, after func(Bucket) afterSuccess, known *Known) error {

@@ -10,8 +10,8 @@ import (
 // Kept implements [identity.RetryStore].
 func (s *Store) Kept(ctx context.Context, scope []byte, now time.Time) (kept identity.Kept, err error) {
 	err = s.readFrom(ctx, s.reads.DB, asSQL(
-		"select request, sealed, session_id from idempotency_keys where scope = ? and expires_at > ?", scope, now.UTC()),
-		row(&kept.Request, &kept.Sealed, &kept.Ended))
+		"select request, sealed, session_id from idempotency_keys where scope = ? and expires_at > ?",
+		scope, now.UTC()), row(&kept.Request, &kept.Sealed, &kept.Ended))
 	return kept, missing(err, "answer")
 }
 
