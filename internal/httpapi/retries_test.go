@@ -389,9 +389,9 @@ func TestAnAccountKeepsTheNewestAnswers(t *testing.T) {
 				scope = "(n || '-%d')::bytea"
 			}
 			insert := fmt.Sprintf(`insert into idempotency_keys
-				(scope, request, user_id, session_id, sealed, size, expires_at)
+				(scope, request, user_id, session_id, sealed, size, promises, expires_at)
 				with recursive n (n) as (select 1 union all select n + 1 from n where n < %d)
-				select `+scope+`, '', 1, '', '', %d, '2026-02-18 04:00:00+00:00' from n`, rows, size, size)
+				select `+scope+`, '', 1, '', '', %d, false, '2026-02-18 04:00:00+00:00' from n`, rows, size, size)
 			if err := storetest.Execute(t, url, insert); err != nil {
 				t.Fatal(err)
 			}
@@ -500,6 +500,31 @@ func TestEndingsWithKeysBite(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTwinsOfEndings: whoever gets the answer of a twin at another instance can rely on it as much.
+func TestTwinsOfEndings(t *testing.T) {
+	t.Parallel()
+	_, instances := fleet(t, store.Options{Timeout: 30 * time.Second})
+	for n := range 10 {
+		user := fmt.Sprint("twins", n)
+		instances[0].register(t, user)
+		token := instances[0].do(t, login(user+"@test.com", password)).token(t)
+		for _, i := range instances {
+			i.do(t, get("/api/user", token)).want(t, 200, "")
+		}
+		end := keyed(post("/api/users/logout", token))
+		var ends sync.WaitGroup
+		for _, one := range instances {
+			ends.Go(func() {
+				one.do(t, end).want(t, 204, "")
+				for _, i := range instances {
+					i.do(t, get("/api/user", token)).wantError(t, 401, "token", "is invalid")
+				}
+			})
+		}
+		ends.Wait()
 	}
 }
 

@@ -7,11 +7,16 @@ import (
 	"conduit/internal/identity"
 )
 
-// Kept implements [identity.RetryStore].
+// Kept implements [identity.RetryStore]. What makes a promise is held back here too: it may have been committed just
+// now at another instance, or the process that was to wait was killed.
 func (s *Store) Kept(ctx context.Context, scope []byte, now time.Time) (kept identity.Kept, err error) {
+	var promises bool
 	err = s.readFrom(ctx, s.reads.DB, asSQL(
-		"select request, sealed, session_id from idempotency_keys where scope = ? and expires_at > ?",
-		scope, now.UTC()), row(&kept.Request, &kept.Sealed, &kept.Ended))
+		"select request, sealed, session_id, promises from idempotency_keys where scope = ? and expires_at > ?",
+		scope, now.UTC()), row(&kept.Request, &kept.Sealed, &kept.Ended, &promises))
+	if err == nil && promises {
+		err = s.lease.promise(nil)
+	}
 	return kept, missing(err, "answer")
 }
 
@@ -25,9 +30,10 @@ func (u *unit) keeping(sealed []byte) []statement {
 	return []statement{
 		does(`
 update idempotency_keys
-   set sealed = ?, size = ?, user_id = ?,
+   set sealed = ?, size = ?, user_id = ?, promises = ?,
        session_id = case when exists (select 1 from sessions where sessions.id = ?) then '' else ? end
- where scope = ?`, sealed, int64(len(sealed)), c.UserID, c.SessionID, c.SessionID, c.Scope),
+ where scope = ?`, sealed, int64(len(sealed)), c.UserID, u.promises,
+			c.SessionID, c.SessionID, c.Scope),
 		does(`
 delete from idempotency_keys
  where scope in (

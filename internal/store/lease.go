@@ -360,9 +360,11 @@ func (l *lease) forget(rows []revocation, all bool) {
 
 // promise is that of the lease, kept once the change is committed.
 func (s *Store) promise(ctx context.Context, err error) error {
-	if unitOf(ctx) == nil {
+	u := unitOf(ctx)
+	if u == nil {
 		return s.lease.promise(err)
 	}
+	u.promises = true
 	identity.Afterwards(ctx, func() { _ = s.lease.promise(err) }) // which only waits
 	return err
 }

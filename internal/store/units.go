@@ -35,7 +35,8 @@ type unit struct {
 	open bool
 	over bool // committed or undone: later statements with the context are none of its
 
-	taken  bool
+	taken    bool
+	promises bool // the answer does: see [lease]
 	broken bool // the connection is good for nothing more
 	try    try  // the one with which the transaction began
 
@@ -149,11 +150,11 @@ func (u *unit) bound(ctx context.Context) (free func() bool) { return context.Af
 func (u *unit) note(ctx context.Context) error {
 	var noted bool
 	err := u.trip(ctx, statement{asSQL(`
-insert into idempotency_keys (scope, request, user_id, session_id, sealed, size, expires_at)
-values (?, ?, ?, '', ?, 0, ?)
+insert into idempotency_keys (scope, request, user_id, session_id, sealed, size, promises, expires_at)
+values (?, ?, ?, '', ?, 0, false, ?)
     on conflict (scope) do update
    set request = excluded.request, user_id = excluded.user_id, session_id = '', sealed = excluded.sealed, size = 0,
-       expires_at = excluded.expires_at
+       promises = false, expires_at = excluded.expires_at
  where idempotency_keys.expires_at <= ?
 returning true`,
 		u.claim.Scope, u.claim.Request, u.claim.UserID, []byte{}, u.claim.ExpiresAt, u.claim.Now), row(&noted)})

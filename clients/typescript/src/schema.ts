@@ -4326,6 +4326,8 @@ export interface components {
          */
         TooManyRegistrations: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -4348,6 +4350,8 @@ export interface components {
          */
         TooManyChanges: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -4358,6 +4362,8 @@ export interface components {
         /** @description Too many wrong codes came for this user. Wait before the next try. */
         TooManyCodes: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -4380,6 +4386,8 @@ export interface components {
          */
         TooManyLogins: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -4390,6 +4398,8 @@ export interface components {
         /** @description The passkeys of this user have logged in very often lately. Wait before the next try. */
         TooManyPasskeyLogins: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -4409,6 +4419,8 @@ export interface components {
         /** @description Too many wrong codes came from this network, or too many messages were asked for. Wait before the next try. */
         TooManyMailCodes: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -4422,6 +4434,8 @@ export interface components {
          */
         TooManyResets: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -4444,6 +4458,8 @@ export interface components {
          */
         TooManyAttempts: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -4553,6 +4569,8 @@ export interface components {
         /** @description Too many wrong secrets came from this network. The right one passes all the same. */
         TooManyClientErrors: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -4814,6 +4832,8 @@ export interface components {
          */
         TooManyExports: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -5020,6 +5040,8 @@ export interface components {
         /** @description There were too many changes of passkeys, username, email or password. Wait before the next try. */
         TooManyPasskeyChanges: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 [name: string]: unknown;
             };
@@ -5153,6 +5175,16 @@ export interface components {
          * @example 64b1c5f0a2d3e4f7-00000001-00000000017a3c58
          */
         Position: string;
+        /**
+         * @description How often what was refused may be tried, and when; see "Limits of what is counted" above.
+         * @example "login";r=0;t=10
+         */
+        RateLimit: string;
+        /**
+         * @description How often it may be tried at once, and how soon as often again.
+         * @example "login";q=5;w=50
+         */
+        RateLimitPolicy: string;
         /**
          * @description Seconds to wait before the next try.
          * @example 2
@@ -5435,6 +5467,8 @@ export type ParameterUserId = components['parameters']['UserId'];
 export type ParameterAdminLimit = components['parameters']['AdminLimit'];
 export type ParameterAdminCursor = components['parameters']['AdminCursor'];
 export type HeaderPosition = components['headers']['Position'];
+export type HeaderRateLimit = components['headers']['RateLimit'];
+export type HeaderRateLimitPolicy = components['headers']['RateLimitPolicy'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type HeaderUserLocation = components['headers']['UserLocation'];
 export type HeaderSessionLocation = components['headers']['SessionLocation'];

@@ -8,6 +8,7 @@ create table idempotency_keys (
     session_id text not null,           -- the session that asked and that the request ended; empty: none
     sealed     blob not null,           -- the answer; empty while the request is under way
     size       integer not null check (size >= 0),  -- of the answer
+    promises   boolean not null,        -- the answer says that something has ended or changed: it is held back
     expires_at timestamp not null
 );
 
