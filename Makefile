@@ -10,6 +10,7 @@ TARGETS ?= linux/amd64
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,$(info No C compiler: testing without the race detector.))
 FUZZTIME ?= 10s
 HISTORIES ?= 100
+KILLS ?= 1000
 # These make replicas by pg_basebackup, which the packages of PostgreSQL 18 do not have.
 REPLICA_TESTS := ^Test(Replica|OwnReads|WhatPositions|ReadsOffPrimary|ForeignPositions|PositionHeader)
 # What `make generate` writes: committed, never edited by hand.
@@ -53,6 +54,11 @@ test-postgres18: tools/postgres18/node_modules/.package-lock.json ## Test on Pos
 test-robustness: ## Hold HISTORIES (100) of sessions under faults to a model
 	@tools/ensure.sh postgres
 	go test -count=1 -v -timeout 60m -artifacts -run TestHistories ./internal/robustness -rapid.checks=$(HISTORIES)
+
+.PHONY: test-retries
+test-retries: ## Kill the program KILLS (1000) times while it answers, and want nothing lost or done twice
+	@tools/ensure.sh postgres
+	KILLS=$(KILLS) go test -count=1 -v -timeout 85m -run TestKilledWhileAnswering ./cmd/conduit
 
 .PHONY: test-faults
 test-faults: ## Plant faults in what remembers sessions, and see each found by the tests
