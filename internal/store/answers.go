@@ -27,26 +27,27 @@ func (u *unit) keeping(sealed []byte) []statement {
 		return []statement{does("delete from idempotency_keys where scope = ?", u.claim.Scope)}
 	}
 	c := u.claim
-	return []statement{
-		does(`
+	noted := does(`
 update idempotency_keys
    set sealed = ?, size = ?, user_id = ?, promises = ?,
        session_id = case when exists (select 1 from sessions where sessions.id = ?) then '' else ? end
- where scope = ?`, sealed, int64(len(sealed)), c.UserID, u.promises,
-			c.SessionID, c.SessionID, c.Scope),
-		does(`
+ where scope = ?`,
+		sealed, int64(len(sealed)), c.UserID, u.promises, c.SessionID, c.SessionID, c.Scope)
+	if c.UserID == 0 { // nobody's, of which what is counted bounds the number
+		return []statement{noted}
+	}
+	return []statement{noted, does(`
 delete from idempotency_keys
  where scope in (
         select scope from idempotency_keys
-         where user_id = ? and user_id <> 0 and scope in (
+         where user_id = ? and scope in (
                 select scope
                   from (select scope, row_number() over newest as place, sum(size) over newest as bytes
                           from idempotency_keys where user_id = ?
                         window newest as (order by expires_at desc, scope rows unbounded preceding)) as mine
                  where place > ? or bytes > cast(? as bigint))
            and scope <> ?`+u.store.dialect.locks("update skip locked")+`)`,
-			c.UserID, c.UserID, int64(identity.MostAnswers), int64(identity.MostAnswerBytes), c.Scope),
-	}
+		c.UserID, c.UserID, int64(identity.MostAnswers), int64(identity.MostAnswerBytes), c.Scope)}
 }
 
 // owned notes whose answer it is that is made with a context, where the request did not say.

@@ -27,6 +27,7 @@ type challengeRow struct {
 func (s *Store) AddChallenge(ctx context.Context, challenge identity.Challenge) error {
 	_, err := s.change(ctx, s.writes.NewInsert().Model(&challengeRow{challengeColumns: challengeColumns(challenge)}).
 		On("conflict (id) do nothing")) // it is there already if the answer to a try was lost
+	owned(ctx, challenge.UserID)
 	return err
 }
 

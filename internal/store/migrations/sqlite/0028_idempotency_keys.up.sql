@@ -12,5 +12,5 @@ create table idempotency_keys (
     expires_at timestamp not null
 );
 
-create index idempotency_keys_user on idempotency_keys (user_id, expires_at, size);
+create index idempotency_keys_user on idempotency_keys (user_id, expires_at, scope, size);
 create index idempotency_keys_expires on idempotency_keys (expires_at);
