@@ -53,11 +53,11 @@ func TestEventsOverARollingRestart(t *testing.T) {
 			written = append(written, into[struct{ Comment struct{ ID int64 } }](t, n.want(t, 201,
 				"POST /blog/api/articles/known/comments", jane, `{"comment":{"body":"`+text+`"}}`)).Comment.ID)
 		}
-		for i := range 4 {
+		for i := range instances {
 			stopped := make(chan struct{})
 			go func() {
 				defer close(stopped)
-				instances[i%2].stop(t)
+				instances[i].stop(t)
 			}()
 			for stopping := true; stopping; {
 				comment("while one stops")
@@ -67,7 +67,7 @@ func TestEventsOverARollingRestart(t *testing.T) {
 				default:
 				}
 			}
-			start(i % 2)
+			start(i)
 			comment("behind it")
 		}
 		comment("the last")
@@ -80,8 +80,8 @@ func TestEventsOverARollingRestart(t *testing.T) {
 			t.Errorf("heard of %d of %d comments (-written +heard):\n%s", len(l.ids), len(written), diff)
 		}
 		t.Logf("%d comments, %d streams, %d of which said where to go on", len(written), l.streams, l.reconnects)
-		if l.reconnects < 2 {
-			t.Error("no instance ended its stream")
+		if l.reconnects == 0 {
+			t.Error("no instance said where to go on")
 		}
 	})
 }

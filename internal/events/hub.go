@@ -20,7 +20,7 @@ const (
 	pollBatch = 500
 	// blindFor is how long streams stay open while the database cannot be asked whether their sessions go on.
 	blindFor = 5 * time.Second
-	// mostWaiting is how many events wait for a client. One that does not read so many begins anew.
+	// mostWaiting is how many events wait for a client. What comes beyond is read again when the client is ready.
 	mostWaiting = 256
 	// missedBatch is how many missed events are read at a time.
 	missedBatch = 100

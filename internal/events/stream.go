@@ -21,7 +21,7 @@ type Stream struct {
 	waiting []*Event
 	doubt   bool // whether the session goes on
 	over    bool // the stream ends
-	slow    bool // too much waits
+	slow    bool // too much came at once: it is read again from the log
 	lost    bool // the log has not what comes behind the position
 	closed  bool
 }
@@ -32,7 +32,8 @@ func (s *Stream) concerns(event *Event) bool {
 	return event.SessionID == "" || event.SessionID != s.SessionID
 }
 
-// take has an event wait for the client.
+// take has an event wait for the client. If too many wait, none does: the stream reads them again when its client is
+// ready for them.
 func (s *Stream) take(event *Event) {
 	switch {
 	case s.slow || s.closed:
@@ -60,7 +61,6 @@ type News struct {
 
 	Doubt bool // whether the session goes on has to be found out, also if nothing is to be told
 	Over  bool // the stream ends, and the client should come again
-	Slow  bool // the stream ends, for the client does not read
 	Lost  bool // something may be missing; the stream goes on from now
 }
 
@@ -121,7 +121,7 @@ func (s *Stream) advance(to Position) {
 
 func (s *Stream) look() (news News, some bool) {
 	news = s.news(true)
-	return news, len(news.Events) > 0 || news.Doubt || news.Over || news.Slow || news.Lost
+	return news, len(news.Events) > 0 || news.Doubt || news.Over || news.Lost || s.missed
 }
 
 // news takes what the hub has for the stream, its events only if they are wanted now.
@@ -129,13 +129,15 @@ func (s *Stream) news(events bool) News {
 	s.hub.mutex.Lock()
 	defer s.hub.mutex.Unlock()
 	lost := s.lost && !s.hub.position.IsZero() // else it is not known yet from where the stream goes on
-	news := News{Doubt: s.doubt, Over: s.over, Slow: s.slow, Lost: lost}
+	news := News{Doubt: s.doubt, Over: s.over, Lost: lost}
 	s.doubt, s.lost = false, s.lost && !lost
-	if s.slow { // what waited is dropped, so the client has not all
-		return news
-	}
-	if lost || events {
-		s.missed = false
+	switch {
+	case s.slow && !lost:
+		if events && !s.hub.position.IsZero() {
+			s.slow, s.missed, s.from = false, true, s.hub.position
+		}
+	case lost || events:
+		s.slow, s.missed = false, false
 		for _, event := range s.waiting {
 			if s.tells(event) {
 				news.Events = append(news.Events, event)

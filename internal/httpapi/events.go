@@ -109,11 +109,8 @@ func (e *eventStream) turn() error {
 	pause := time.NewTimer(cmp.Or(e.config.Heartbeat, heartbeat))
 	defer pause.Stop()
 	news, err := e.stream.Next(e.ctx, pause.C)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case news.Slow:
-		return errEnded
 	}
 	if err := e.prove(); err != nil {
 		return err

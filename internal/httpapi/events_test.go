@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -441,6 +442,44 @@ func TestSlowListeners(t *testing.T) {
 		for open() > 0 { // it fills what the systems keep of an answer
 			s.do(t, commenting(jane, mine, "more")).want(t, 201, "")
 		}
+	})
+}
+
+// TestMuchAtOnce: what comes faster than a client reads takes no memory, and is told all the same.
+func TestMuchAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		jake, jane := s.register(t, "jake"), s.register(t, "jane")
+		mine := s.publish(t, jake, "Mine")
+		caller, err := s.Users.Authenticate(t.Context(), jake)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, _, err := s.Events.Open(t.Context(), caller.User.ID, caller.Session.ID, s.clock.Now().Add(time.Hour), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		const much = 300
+		for range much {
+			s.do(t, commenting(jane, mine, "more")).want(t, 201, "")
+		}
+		for s.Events.Slow.Load() == 0 {
+			runtime.Gosched()
+		}
+		var ids []int64
+		for len(ids) < much {
+			news, err := stream.Next(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, event := range news.Events {
+				ids = append(ids, event.CommentID)
+			}
+		}
+		if !slices.IsSorted(ids) || len(slices.Compact(ids)) != much {
+			t.Errorf("told: %v", ids)
+		}
+		wantSame(t, "times that too much waited", 1, s.Events.Slow.Load())
 	})
 }
 

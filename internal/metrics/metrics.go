@@ -232,7 +232,7 @@ func (m *Metrics) Streams(figures func() (open, most int64), opened, refused, sl
 	}{
 		"opened":  {"Streams of events that began.", opened},
 		"refused": {"Streams of events that did not begin, for too many were open, or the server was stopping.", refused},
-		"slow":    {"Streams of events that were ended since their clients did not read.", slow},
+		"slow":    {"Times that too much waited for a client, and was read again when the client was ready.", slow},
 		"reset":   {"Streams of events that began behind an id that the log has not any more.", resets},
 	} {
 		m.count("conduit_event_streams_"+name+"_total", one.help, one.count.Load)
