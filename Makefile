@@ -80,7 +80,7 @@ bench: ## Measure the server beside a bare one; BENCH=-quick for a look, BENCH=-
 	go run ./cmd/bench $(BENCH)
 
 .PHONY: smoke
-smoke: build ## Start the binary in an empty folder, register somebody, stop it
+smoke: build ## Start the binary in an empty folder, register somebody, make a world, stop it
 	@tools/smoke.sh bin/conduit
 
 # The packages of a folder, as its lock file has them.

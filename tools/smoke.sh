@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # smoke.sh BINARY does with the built program what a newcomer does first: start it in an empty folder, register, ask who they
-# are, and stop it. Everything it starts or writes is gone afterwards.
+# are, make a world, and stop it. Everything it starts or writes is gone afterwards.
 set -euo pipefail
 
 binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
@@ -27,7 +27,7 @@ url=http://127.0.0.1:$port
 # The program's own defaults are what is tested, not the settings of whoever runs this.
 unset "${!CONDUIT_@}"
 cd "$folder"
-CONDUIT_LISTEN=127.0.0.1:$port "$binary" serve >log 2>&1 </dev/null &
+CONDUIT_LISTEN=127.0.0.1:$port "$binary" serve --worlds >log 2>&1 </dev/null &
 server=$!
 
 request() {
@@ -50,6 +50,12 @@ token=$(sed -n 's/.*"token": *"\([^"]*\)".*/\1/p' <<<"$registered")
 user=$(request --header "Authorization: Bearer $token" "$url/api/user") || fail "asking for the user failed: $user"
 [[ $user == *'"smoke@example.com"'* ]] || fail "the token is not its owner's: $user"
 
+world=$(request --json '{"world":{"seed":7,"demo":true}}' "$url/worlds") || fail "making a world failed: $world"
+base=$(sed -n 's/.*"baseUrl": *"\([^"]*\)".*/\1/p' <<<"$world")
+articles=$(request "$base/articles?limit=1") || fail "the world $base does not answer: $articles"
+[[ $articles == *'"articlesCount":100'* ]] || fail "the world has no demo content: $articles"
+grep -q 'never in production' log || fail 'no word of warning that worlds are for tests'
+
 kill -TERM "$server"
 for ((tries = 0; tries < 100; tries++)); do
   kill -0 "$server" 2>/dev/null || break
@@ -60,4 +66,4 @@ status=0
 wait "$server" || status=$?
 server=
 ((status == 0)) || fail "ended with exit status $status after SIGTERM"
-echo 'smoke: registered, recognised, stopped cleanly'
+echo 'smoke: registered, recognised, made a world, stopped cleanly'

@@ -49,6 +49,7 @@ type settings struct {
 	duration    time.Duration
 	rounds      int
 	growth      bool
+	worlds      bool
 	articles    int
 	only        string
 	rest        time.Duration
@@ -64,6 +65,7 @@ func run(ctx context.Context, args []string, stdout, progress io.Writer) (err er
 	flags.DurationVar(&s.duration, "duration", 400*time.Millisecond, "how long a slice is")
 	flags.IntVar(&s.rounds, "rounds", 5, "how many slices each case gets")
 	flags.BoolVar(&s.growth, "growth", false, "compare databases with few and with many articles instead")
+	flags.BoolVar(&s.worlds, "worlds", false, "measure worlds instead: making, resetting, memory, and neighbours")
 	flags.IntVar(&s.articles, "articles", 500_000, fmt.Sprintf("how many articles are many; %d are few", few))
 	flags.StringVar(&s.only, "only", "", "measure, beside the bare servers, only cases with this `text` "+
 		"in \"NAME, DATABASE, NUMBER articles\"")
@@ -75,6 +77,9 @@ func run(ctx context.Context, args []string, stdout, progress io.Writer) (err er
 	}
 	if quick {
 		s.rounds, s.duration, s.rest = 1, 100*time.Millisecond, 10*time.Second
+	}
+	if s.worlds {
+		return printWorlds(ctx, stdout, progress, quick)
 	}
 	cases := tableCases()
 	if s.growth {

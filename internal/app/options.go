@@ -198,6 +198,9 @@ const mostConnections = 10_000
 func (o *Options) connections() (total, perNetwork int) {
 	files := fileLimit()
 	total = cmp.Or(o.MaxConnections, max(1, min(files-min(files/2, 128+o.Database.Connections), mostConnections)))
+	if o.Worlds.On && o.MaxPerNetwork == 0 {
+		return total, total // all tests are on one machine
+	}
 	return total, cmp.Or(o.MaxPerNetwork, max(1, total/4))
 }
 

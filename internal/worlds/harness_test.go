@@ -84,6 +84,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	closes bool // the connection
 }
 
 // ask sends a request, and returns an error if the connection breaks.
@@ -104,7 +105,7 @@ func ask(ctx context.Context, client *http.Client, method, url, token, body stri
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	return answer{response.StatusCode, response.Header, text}, err
+	return answer{response.StatusCode, response.Header, text, response.Close}, err
 }
 
 // want sends a request, and fails the test unless it gets the status.

@@ -57,8 +57,8 @@ var (
 	errEnded    = errs.Unavailable(errors.New("the world was reset or has ended"))
 )
 
-// begin opens a new life of the world.
-func (w *world) begin(ctx context.Context, config *Config) (*life, error) {
+// begin opens a new life of the world. What is in it goes on when the request that asked for it is over.
+func (w *world) begin(config *Config) (*life, error) {
 	l := &life{
 		log: config.Log, clock: newClock(config.Now, w.At, w.frozen), turns: newTurns(), idle: make(chan struct{}),
 	}
@@ -66,7 +66,7 @@ func (w *world) begin(ctx context.Context, config *Config) (*life, error) {
 	spec := w.Spec
 	spec.Now, spec.Script = l.clock.now, l.script
 	var err error
-	if l.Opened, err = config.Maker.Open(ctx, spec); err != nil {
+	if l.Opened, err = config.Maker.Open(l.ctx, spec); err != nil {
 		l.end()
 		return nil, err
 	}

@@ -41,6 +41,7 @@ type Spec struct {
 
 // Maker opens worlds.
 type Maker interface {
+	// Open opens a world. The context ends when the world does.
 	Open(ctx context.Context, spec Spec) (Opened, error)
 }
 
@@ -239,7 +240,7 @@ func (ws *Worlds) begin(ctx context.Context, w *world) (*life, error) {
 		return nil, errs.Unavailable(err)
 	}
 	defer ws.opening.Release(1)
-	return w.begin(ctx, &ws.config)
+	return w.begin(&ws.config)
 }
 
 // reserve takes a place for a world, or returns TooMany.

@@ -2,25 +2,35 @@ package worlds_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
-	"time"
 )
 
 func TestWorldIsAServerOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, 4)
-	began := time.Now()
-	one := s.make(`{"seed":7,"at":"2026-01-02T12:00:00.000Z","demo":true}`)
-	t.Log("made in", time.Since(began))
-	began = time.Now()
-	s.make(`{"seed":7,"at":"2026-01-02T12:00:00.000Z","demo":true}`)
-	t.Log("made in", time.Since(began))
-	began = time.Now()
-	s.make(`{"seed":8}`)
-	t.Log("made in", time.Since(began))
-	began = time.Now()
-	s.want(http.StatusOK, http.MethodPost, "/worlds/"+one.ID+"/reset", "", "")
-	t.Log("reset in", time.Since(began))
+	const spec = `{"seed":7,"at":"2026-01-02T12:00:00.000Z","demo":true}`
+	made := s.want(http.StatusCreated, http.MethodPost, "/worlds", "", `{"world":`+spec+`}`)
+	one, two := worldOf(t, made), s.make(spec)
+	if location := made.header.Get("Location"); location != "/worlds/"+one.ID || one.BaseURL != s.URL+location+"/api" {
+		t.Error("it is at", one.BaseURL, "and Location says", location)
+	}
 	token := s.login(one)
-	s.want(http.StatusOK, http.MethodGet, one.BaseURL+"/user", token, "")
+	got := s.want(http.StatusOK, http.MethodGet, one.BaseURL+"/user", token, "")
+	if got.closes {
+		t.Error("the connection is closed after an answer")
+	}
+	article := s.want(http.StatusCreated, http.MethodPost, one.BaseURL+"/articles", token, dragon)
+	if article.header.Get("Location") != "/worlds/"+one.ID+"/api/articles/how-to-train-your-dragon" || article.closes {
+		t.Errorf("an article: %v", article.header)
+	}
+	s.want(http.StatusNotFound, http.MethodGet, two.BaseURL+"/articles/how-to-train-your-dragon", "", "")
+	s.want(http.StatusUnauthorized, http.MethodGet, two.BaseURL+"/user", token, "") // nobody has logged in there
+	s.want(http.StatusNotFound, http.MethodGet, "/api/articles/how-to-train-your-dragon", "", "")
+	s.want(http.StatusUnauthorized, http.MethodGet, "/api/user", token, "")
+
+	contract := s.want(http.StatusOK, http.MethodGet, "/worlds/"+one.ID+"/openapi.yaml", "", "")
+	if !strings.Contains(string(contract.body), "url: "+one.BaseURL+"\n") {
+		t.Error("the world's contract does not say where the world is")
+	}
 }
