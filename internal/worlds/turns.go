@@ -5,13 +5,16 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
 
 // turns has the requests of a world take turns. So one that gets a thousand at once takes no more of the processor than
 // one that gets a few, and others go on. A request has a turn while it works, and none while it waits: for its body,
-// for a delay, or, once it streams its answer, at all.
+// for a delay, or, once it streams its answer, at all. Whatever else it may wait for, it has its turn for [longTurn] and
+// no more.
 type turns struct{ free *semaphore.Weighted }
 
 // atOnce is how many requests of one world work at the same time: half of what there are processors.
@@ -19,11 +22,19 @@ func atOnce() int64 { return int64(max(1, runtime.GOMAXPROCS(0)/2)) }
 
 func newTurns() turns { return turns{semaphore.NewWeighted(atOnce())} }
 
-// turn is that of one request. It is used by its goroutine alone.
+// longTurn is how long a turn lasts. Most requests take a hundredth of that. Those that take longer, such as one of which
+// a password is hashed while others log in, do most of their work one by one anyway: a world has one connection to its
+// database.
+const longTurn = 250 * time.Millisecond
+
+// turn is that of one request.
 type turn struct {
 	turns turns
+
+	mutex sync.Mutex
 	has   bool
 	over  bool // it gets none any more
+	ends  *time.Timer
 }
 
 type turnKey struct{}
@@ -50,24 +61,40 @@ func (t turns) without(ctx context.Context, wait func()) {
 }
 
 func (t *turn) take(ctx context.Context) error {
-	if t.has || t.over {
+	t.mutex.Lock()
+	needless := t.has || t.over
+	t.mutex.Unlock()
+	if needless {
 		return nil
 	}
-	err := t.turns.free.Acquire(ctx, 1)
-	t.has = err == nil
-	return err
+	if err := t.turns.free.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if t.has || t.over { // meanwhile
+		t.turns.free.Release(1)
+		return nil
+	}
+	t.has, t.ends = true, time.AfterFunc(longTurn, t.leave)
+	return nil
 }
 
 func (t *turn) leave() {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
 	if t.has {
 		t.has = false
+		t.ends.Stop()
 		t.turns.free.Release(1)
 	}
 }
 
 // end leaves for good.
 func (t *turn) end() {
+	t.mutex.Lock()
 	t.over = true
+	t.mutex.Unlock()
 	t.leave()
 }
 
