@@ -1,8 +1,9 @@
-import createClient from 'openapi-fetch'
+import createClient, { mergeHeaders, type HeadersOptions } from 'openapi-fetch'
 
 import { contract } from './contract.js'
 import { keepPosition } from './position.js'
 import type { Call, HeadCall } from './result.js'
+import { keyHeader, newKey, retrying, type RetryOptions } from './retry.js'
 import type { ErrorEnvelope } from './schema.js'
 import { keepTokens, type Refreshed, type TokenStore, type Tokens } from './tokens.js'
 
@@ -16,8 +17,13 @@ export interface ConduitClientOptions {
   /** The session of both. */
   sessionId?: string | null | undefined
   /**
+   * How the client tries again by itself if a connection breaks or the server cannot answer just now; `false` if it does
+   * not. Each change has an `Idempotency-Key`, so the server carries it out once, however often it is sent.
+   */
+  retry?: RetryOptions | false | undefined
+  /**
    * What sends requests instead of `globalThis.fetch`. It is called once for each request that is sent, also for a
-   * refresh and for a call that is repeated after it.
+   * refresh and for a call that is repeated.
    */
   fetch?: ((request: Request) => Promise<Response>) | undefined
   /** Told newer tokens after a refresh, before the calls that waited for them go on, so that an app can keep them. */
@@ -74,7 +80,7 @@ export class UnexpectedResponseError extends Error {
  */
 export function createConduitClient(options: ConduitClientOptions): ConduitClient {
   const { baseUrl, token, refreshToken, sessionId } = options
-  const fetch = keepPosition(async (request) => readable(await (options.fetch ?? globalThis.fetch)(request)))
+  const once = keepPosition(async (request) => readable(await (options.fetch ?? globalThis.fetch)(request)))
   // What may be asked for is said by the types of ConduitClient; in here every call is the same.
   const request = createClient({ baseUrl }).request as (method: string, path: string, init: object) => Promise<Answered>
 
@@ -88,16 +94,19 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
   }
 
   // What is checked in here at run time is what makes the types of ConduitClient true.
-  async function call(method: string, path: string, init?: object): Promise<any> {
+  async function call(method: string, path: string, given: CallOptions = {}): Promise<any> {
     // HEAD is not in the contract by itself: it is answered wherever GET is.
     const name = `${method === 'HEAD' ? 'GET' : method} ${path}`
     const operation = contract[name]
     if (!operation) {
       throw new TypeError(`the contract has no ${name}`)
     }
+    const { retry = options.retry, ...init } = given
     checkPath(name, init)
+    const fetch = retry === false ? once : retrying(once, retry)
     const { data, error, response } = await request(method, path, {
       ...init,
+      headers: retry === false ? init.headers : withKey(method, init.headers),
       parseAs: 'text',
       fetch: operation.token ? (request: Request) => send(request, fetch) : fetch,
     })
@@ -118,7 +127,7 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
     }
   }
 
-  const caller = (method: string) => (path: string, init?: object) => call(method, path, init)
+  const caller = (method: string) => (path: string, init?: CallOptions) => call(method, path, init)
   const client: ConduitClient = {
     GET: caller('GET'),
     POST: caller('POST'),
@@ -174,6 +183,17 @@ function checkPath(operation: string, init: { params?: { path?: object } } = {})
       throw new TypeError(`${operation} was called without a ${name}`)
     }
   }
+}
+
+interface CallOptions {
+  headers?: HeadersOptions
+  params?: { path?: object }
+  retry?: RetryOptions | false | undefined
+}
+
+/** These headers with a key for a change that has none. All that is sent for one call has the same key. */
+function withKey(method: string, headers: HeadersOptions | undefined): HeadersOptions | undefined {
+  return method === 'GET' || method === 'HEAD' ? headers : mergeHeaders({ [keyHeader]: newKey() }, headers)
 }
 
 interface Answered {

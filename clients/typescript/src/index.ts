@@ -14,5 +14,6 @@ export {
   type PasskeyOptions,
 } from './passkeys.js'
 export type { Answer, Call, CallInit, HeadCall, HeadResult, PathWith, Result } from './result.js'
+export type { RetryOptions } from './retry.js'
 export type * from './schema.js'
 export type { TokenStore, Tokens } from './tokens.js'

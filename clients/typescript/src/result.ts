@@ -1,5 +1,6 @@
 import type { HeadersOptions, ParamsOption, RequestBodyOption } from 'openapi-fetch'
 
+import type { RetryOptions } from './retry.js'
 import type { paths } from './schema.js'
 
 type Method = 'get' | 'put' | 'post' | 'delete'
@@ -44,12 +45,15 @@ export type PathWith<M extends Method> = {
 }[keyof paths]
 
 /**
- * What a call takes: `params` and `body` as the contract says, `headers`, and what `fetch` takes besides, such as
- * `signal` and `cache`.
+ * What a call takes: `params` and `body` as the contract says, `headers`, `retry` if it is to try again in another way
+ * than the client does, and what `fetch` takes besides, such as `signal` and `cache`.
  */
 export type CallInit<Operation> = ParamsOption<Operation> &
   RequestBodyOption<Operation> &
-  Omit<RequestInit, 'body' | 'headers' | 'method'> & { headers?: HeadersOptions }
+  Omit<RequestInit, 'body' | 'headers' | 'method'> & {
+    headers?: HeadersOptions
+    retry?: RetryOptions | false | undefined
+  }
 
 type Arguments<Init> = Partial<Init> extends Init ? [init?: Init] : [init: Init]
 

@@ -9,7 +9,7 @@ function watched(tokens: Tokens, meddle?: Parameters<typeof wire>[0], options: P
   const network = wire(meddle)
   const onTokens = vi.fn()
   const onSignedOut = vi.fn()
-  const conduit = client({ tokens, fetch: network.fetch, onTokens, onSignedOut, ...options })
+  const conduit = client({ tokens, fetch: network.fetch, onTokens, onSignedOut, retry: false, ...options })
   return { conduit, onTokens, onSignedOut, refreshes: () => network.count(refreshing), ...network }
 }
 
