@@ -175,7 +175,7 @@ lint-tools:
 
 .PHONY: lint-go
 lint-go:
-	@unformatted=$$(gofmt -l *.go api cmd internal tools/changelog/*.go tools/dist/*.go tools/ogen/*.go tools/history/*/*.go) || exit; \
+	@unformatted=$$(gofmt -l *.go api clients/go cmd internal tools/changelog/*.go tools/dist/*.go tools/ogen/*.go tools/history/*/*.go) || exit; \
 	if [ -n "$$unformatted" ]; then \
 		printf '%s\n' "$$unformatted" 'Not formatted: run gofmt -w on the above.' >&2; \
 		exit 1; \

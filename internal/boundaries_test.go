@@ -18,10 +18,11 @@ var rules = map[string]struct {
 	may    []string
 	noHTTP bool
 }{
-	"conduit":               {noHTTP: true},
-	"conduit/api":           {may: []string{"github.com/oapi-codegen/"}},
-	"conduit/api/worlds":    {may: []string{"conduit/api", "github.com/oapi-codegen/"}},
-	"conduit/internal/errs": {noHTTP: true},
+	"conduit":                   {noHTTP: true},
+	"conduit/api":               {may: []string{"github.com/oapi-codegen/"}},
+	"conduit/api/worlds":        {may: []string{"conduit/api", "github.com/oapi-codegen/"}},
+	"conduit/clients/go/client": {may: []string{"conduit/api", "github.com/cenkalti/backoff/v5"}},
+	"conduit/internal/errs":     {noHTTP: true},
 	"conduit/internal/identity": {
 		may: []string{"conduit/internal/errs", "golang.org/x/text/", "go.mau.fi/util/confusable"}, noHTTP: true,
 	},

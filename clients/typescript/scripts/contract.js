@@ -10,7 +10,7 @@ const contract = parse(await readFile(source, 'utf8'))
 const lines = Object.entries(contract.paths).flatMap(([path, item]) =>
   Object.entries(item)
     .filter(([, member]) => member.operationId !== undefined)
-    .map(([method, { responses, security }]) => {
+    .map(([method, { responses, security, 'x-oauth-errors': oauth }]) => {
       const token = security.some((scheme) => 'bearerAuth' in scheme)
       const statuses = Object.keys(responses)
       const contentOf = (status) => {
@@ -23,6 +23,7 @@ const lines = Object.entries(contract.paths).flatMap(([path, item]) =>
         `token: ${token}, statuses: [${statuses.join(', ')}]`,
         ...(empty.length > 0 ? [`empty: [${empty.join(', ')}]`] : []),
         ...(text.length > 0 ? [`text: [${text.join(', ')}]`] : []),
+        ...(oauth ? ['oauth: true'] : []),
       ]
       return `  '${method.toUpperCase()} ${path}': { ${members.join(', ')} },`
     }),
@@ -39,6 +40,8 @@ export interface Operation {
   /** Those of the statuses that have no body, and those whose body is a text. All others have JSON. */
   readonly empty?: readonly number[]
   readonly text?: readonly number[]
+  /** Whether errors have a code of OAuth's, which no problem has. */
+  readonly oauth?: boolean
 }
 
 /** The operations by method and path. */

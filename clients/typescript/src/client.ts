@@ -2,6 +2,7 @@ import createClient, { mergeHeaders, type HeadersOptions } from 'openapi-fetch'
 
 import { contract } from './contract.js'
 import { keepPosition } from './position.js'
+import { fieldsOf, problemOf, problemsPreferred } from './problems.js'
 import type { Call, HeadCall } from './result.js'
 import { keyHeader, newKey, retrying, type RetryOptions } from './retry.js'
 import type { ErrorEnvelope } from './schema.js'
@@ -16,6 +17,11 @@ export interface ConduitClientOptions {
   refreshToken?: string | null | undefined
   /** The session of both. */
   sessionId?: string | null | undefined
+  /**
+   * Asks for errors as problems (RFC 9457): results of failed calls have a `problem` beside their `error`, which points
+   * at what is wrong in the request. `error` stays what it is.
+   */
+  problems?: boolean | undefined
   /**
    * How the client tries again by itself if a connection breaks or the server cannot answer just now; `false` if it does
    * not. Each change has an `Idempotency-Key`, so the server carries it out once, however often it is sent.
@@ -106,13 +112,20 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
     const fetch = retry === false ? once : retrying(once, retry)
     const { data, error, response } = await request(method, path, {
       ...init,
-      headers: retry === false ? init.headers : withKey(method, init.headers),
+      headers: mergeHeaders(
+        options.problems && !operation.oauth ? { Accept: problemsPreferred } : undefined,
+        // All that is sent for one call has the same key.
+        retry === false || method === 'GET' || method === 'HEAD' ? undefined : { [keyHeader]: newKey() },
+        init.headers,
+      ),
       parseAs: 'text',
       fetch: operation.token ? (request: Request) => send(request, fetch) : fetch,
     })
     const { ok, status } = response
     const isText = operation.text?.includes(status)
-    const body = ok && !isText ? parse(data) : (data ?? error)
+    const sent = ok && !isText ? parse(data) : (data ?? error)
+    const problem = ok ? undefined : problemOf(response, sent)
+    const body = problem ? { errors: fieldsOf(problem) } : sent
     const bodiless = method === 'HEAD' || operation.empty?.includes(status)
     const isRight = bodiless ? !data : isText ? data : ok ? isObject(body) : isErrorEnvelope(body)
     if (!operation.statuses.includes(status) || !isRight) {
@@ -123,6 +136,7 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
       status,
       data: ok && !bodiless ? body : undefined,
       error: ok || bodiless ? undefined : body,
+      ...(problem && { problem }),
       response,
     }
   }
@@ -189,11 +203,6 @@ interface CallOptions {
   headers?: HeadersOptions
   params?: { path?: object }
   retry?: RetryOptions | false | undefined
-}
-
-/** These headers with a key for a change that has none. All that is sent for one call has the same key. */
-function withKey(method: string, headers: HeadersOptions | undefined): HeadersOptions | undefined {
-  return method === 'GET' || method === 'HEAD' ? headers : mergeHeaders({ [keyHeader]: newKey() }, headers)
 }
 
 interface Answered {

@@ -7,6 +7,8 @@ export interface Operation {
   /** Those of the statuses that have no body, and those whose body is a text. All others have JSON. */
   readonly empty?: readonly number[]
   readonly text?: readonly number[]
+  /** Whether errors have a code of OAuth's, which no problem has. */
+  readonly oauth?: boolean
 }
 
 /** The operations by method and path. */
@@ -59,8 +61,8 @@ export const contract: Readonly<Record<string, Operation>> = {
   'POST /articles/{slug}/comments': { token: true, statuses: [201, 400, 401, 404, 408, 413, 415, 422, 500, 503] },
   'DELETE /articles/{slug}/comments/{commentId}': { token: true, statuses: [204, 401, 403, 404, 422, 500, 503], empty: [204] },
   'GET /tags': { token: false, statuses: [200, 304, 422, 500, 503], empty: [304] },
-  'POST /introspect': { token: false, statuses: [200, 400, 401, 408, 413, 415, 429, 500, 503] },
-  'POST /revoke': { token: false, statuses: [200, 400, 401, 408, 413, 415, 429, 500, 503], empty: [200] },
+  'POST /introspect': { token: false, statuses: [200, 400, 401, 408, 413, 415, 429, 500, 503], oauth: true },
+  'POST /revoke': { token: false, statuses: [200, 400, 401, 408, 413, 415, 429, 500, 503], empty: [200], oauth: true },
   'GET /admin/users': { token: true, statuses: [200, 401, 403, 422, 500, 503] },
   'GET /admin/users/{userId}': { token: true, statuses: [200, 401, 403, 404, 422, 500, 503] },
   'PUT /admin/users/{userId}': { token: true, statuses: [200, 400, 401, 403, 404, 408, 409, 413, 415, 422, 500, 503] },

@@ -13,6 +13,7 @@ export {
   type PasskeyLoginOptions,
   type PasskeyOptions,
 } from './passkeys.js'
+export { fieldsOf } from './problems.js'
 export type { Answer, Call, CallInit, HeadCall, HeadResult, PathWith, Result } from './result.js'
 export type { RetryOptions } from './retry.js'
 export type * from './schema.js'

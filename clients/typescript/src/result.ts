@@ -1,7 +1,7 @@
 import type { HeadersOptions, ParamsOption, RequestBodyOption } from 'openapi-fetch'
 
 import type { RetryOptions } from './retry.js'
-import type { paths } from './schema.js'
+import type { paths, Problem } from './schema.js'
 
 type Method = 'get' | 'put' | 'post' | 'delete'
 
@@ -20,6 +20,8 @@ export interface Answer<Status extends number, Body> {
   readonly status: Status
   readonly data: IsSuccess<Status> extends true ? Body : undefined
   readonly error: IsSuccess<Status> extends true ? undefined : Body
+  /** The error as a problem, on failure, if the client asks for `problems` and the server has them. */
+  readonly problem?: Problem
   /** For the headers (`ETag`, `Location`, `Retry-After`, `X-Request-Id`). Its body has been read. */
   readonly response: Response
 }
