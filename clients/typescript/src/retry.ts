@@ -36,17 +36,19 @@ export function retrying(fetch: Fetch, { attempts = 4, maxWait = 10_000 }: Retry
         }
         throw error
       }
-      response?.body?.cancel().catch(() => {}) // It may have broken off meanwhile, which is of no interest.
       await sleep(wait, request.signal)
     }
   }
 }
 
-/** Sends a request once. An answer that breaks off is none, so it is read to its end, unless it has none. */
+/**
+ * Sends a request once. An answer that breaks off is none, so it is read to its end, unless it has none. That is done
+ * with a copy: in a `load` of SvelteKit, whoever looks at `body` takes it.
+ */
 async function attempt(request: Request, fetch: Fetch): Promise<[Response, undefined] | [undefined, unknown]> {
   try {
     const response = await fetch(request.clone()) // A body can be sent only once.
-    if (response.body && !response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
+    if (!response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
       await response.clone().arrayBuffer()
     }
     return [response, undefined]

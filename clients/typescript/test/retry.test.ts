@@ -132,6 +132,22 @@ describe('an answer that asks to wait', () => {
   })
 })
 
+test('an answer is left whole, whatever looks after it', async () => {
+  let tries = 0
+  const { fetch } = wire(async (_, pass) => {
+    const response = ++tries === 1 ? Response.json({ errors }, { status: 503 }) : await pass()
+    return new Proxy(response, {
+      get(target, name) {
+        expect(name).not.toBe('body') // SvelteKit takes that for a reader's.
+        const value: unknown = Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  })
+  expect(await client({ fetch }).GET('/tags')).toMatchObject({ status: 200 })
+  expect(tries).toBe(2)
+})
+
 describe('an app decides', () => {
   test('that nothing is sent again, and nothing has a key', async () => {
     const { conduit, requests, keys } = await through(['before', 'before'], { retry: false })
