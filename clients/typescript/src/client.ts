@@ -1,6 +1,7 @@
 import createClient, { mergeHeaders, type HeadersOptions } from 'openapi-fetch'
 
 import { contract } from './contract.js'
+import { EventsRefusedError, followEvents, type EventsOptions, type UserEvents } from './events.js'
 import { keepPosition } from './position.js'
 import { fieldsOf, problemOf, problemsPreferred } from './problems.js'
 import type { Call, HeadCall } from './result.js'
@@ -54,6 +55,15 @@ export interface ConduitClient {
   readonly PUT: Call<'put'>
   readonly DELETE: Call<'delete'>
   readonly HEAD: HeadCall
+  /**
+   * What happens to the user and around them, as it happens, from the first turn of a loop over it: `for await (const
+   * event of client.events())`. It connects again by itself, and nothing is missed or comes twice meanwhile. The loop
+   * ends when the session that was logged in at its beginning does, and with `tokens.clear()`.
+   *
+   * It throws {@link EventsRefusedError} if the server refuses, {@link UnexpectedResponseError} for an answer that is
+   * none of the contract's, and the reason of `signal`.
+   */
+  readonly events: (options?: EventsOptions) => UserEvents
   /** The tokens that calls carry. They change at a login, a logout and a refresh. */
   readonly tokens: TokenStore
 }
@@ -79,6 +89,8 @@ export class UnexpectedResponseError extends Error {
   }
 }
 
+const eventsPath = '/user/events'
+
 /**
  * Makes a client of one API for one user at a time. A server that renders pages makes one for each request.
  *
@@ -90,7 +102,7 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
   // What may be asked for is said by the types of ConduitClient; in here every call is the same.
   const request = createClient({ baseUrl }).request as (method: string, path: string, init: object) => Promise<Answered>
 
-  const { tokens, send } = keepTokens({
+  const { tokens, send, session } = keepTokens({
     refresh,
     onTokens: (newer) => options.onTokens?.(newer),
     onSignedOut: () => options.onSignedOut?.(),
@@ -148,7 +160,21 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
     PUT: caller('PUT'),
     DELETE: caller('DELETE'),
     HEAD: caller('HEAD'),
+    events: (options) => followEvents({ open: openEvents, session, errorOf: refusalOfEvents }, options),
     tokens,
+  }
+
+  function openEvents(headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    const url = baseUrl.replace(/\/$/, '') + eventsPath
+    return send(new Request(url, { headers, signal, cache: 'no-store' }), fetch)
+  }
+
+  async function refusalOfEvents(response: Response): Promise<Error> {
+    const body = parse(await response.text())
+    const isRefusal = contract[`GET ${eventsPath}`]!.statuses.includes(response.status) && isErrorEnvelope(body)
+    return isRefusal
+      ? new EventsRefusedError(response, body)
+      : new UnexpectedResponseError(`GET ${eventsPath}`, response, body)
   }
 
   async function refresh(refreshToken: string): Promise<Refreshed> {

@@ -4,6 +4,7 @@ export {
   type ConduitClient,
   type ConduitClientOptions,
 } from './client.js'
+export { EventsRefusedError, type EventsOptions, type UserEvents } from './events.js'
 export {
   addPasskey,
   hasPasskeys,

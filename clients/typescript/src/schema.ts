@@ -6477,7 +6477,7 @@ export interface operations {
                      *
                      *     id: 3.1m.5w.mf3k2a07
                      *     event: comment
-                     *     data: {"type":"comment","at":"2026-02-18T04:08:56.637Z","article":{"slug":"how-to-train-your-dragon","title":"How to train your dragon","author":{"username":"jake"}},"comment":{"id":1,"author":{"username":"jane"}}}
+                     *     data: {"type":"comment","at":"2026-02-18T03:22:56.637Z","article":{"slug":"how-to-train-your-dragon","title":"How to train your dragon","author":{"username":"jake"}},"comment":{"id":1,"author":{"username":"jane"}}}
                      */
                     "text/event-stream": string;
                 };

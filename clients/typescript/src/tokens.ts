@@ -28,8 +28,10 @@ export interface TokenStore {
   clear(): void
 }
 
-interface Session {
+export interface Session {
   tokens: Tokens
+  /** Aborts when another session, or none, takes its place. */
+  readonly over: AbortController
   /** Ends when the refresh that is under way has been dealt with. */
   refreshing?: Promise<void> | undefined
   /** How many refreshes found no server that could tell. */
@@ -52,6 +54,12 @@ interface Duties {
 export function keepTokens({ refresh, onTokens, onSignedOut }: Duties) {
   let current: Session | undefined
 
+  function replace(next: Session | undefined) {
+    const before = current
+    current = next
+    before?.over.abort()
+  }
+
   const tokens: TokenStore = {
     get current() {
       return current?.tokens
@@ -64,11 +72,11 @@ export function keepTokens({ refresh, onTokens, onSignedOut }: Duties) {
       if (current && next.sessionId !== undefined && next.sessionId === current.tokens.sessionId) {
         current.tokens = next
       } else {
-        current = { tokens: next, failures: 0 }
+        replace({ tokens: next, over: new AbortController(), failures: 0 })
       }
     },
     clear() {
-      current = undefined
+      replace(undefined)
     },
   }
 
@@ -79,7 +87,7 @@ export function keepTokens({ refresh, onTokens, onSignedOut }: Duties) {
       return // Logged out, logged in anew, or another tab's newer tokens came meanwhile: the answer is of no interest.
     }
     if (outcome === 'refused') {
-      current = undefined
+      replace(undefined)
       report(onSignedOut)
     } else if (outcome === 'unanswered') {
       session.failures++
@@ -120,7 +128,7 @@ export function keepTokens({ refresh, onTokens, onSignedOut }: Duties) {
     return fetch(withToken(request, newer))
   }
 
-  return { tokens, send }
+  return { tokens, send, session: () => current }
 }
 
 function tokensOf(given: Tokens | SessionTokens): Tokens {
@@ -157,7 +165,7 @@ function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> 
 }
 
 /** Calls an app's listener. What it throws is reported as from an event listener, and fails no call that waits. */
-function report(listener: () => void): void {
+export function report(listener: () => void): void {
   try {
     listener()
   } catch (error) {
