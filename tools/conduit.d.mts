@@ -6,6 +6,8 @@ export interface Instance {
   origin: string
   api: string
   stop: () => Promise<void>
+  /** Ends it with SIGKILL, which it does not notice. */
+  kill: () => Promise<void>
   /** What it has logged, which has the mail that it would send. */
   log: () => string
 }

@@ -11,7 +11,8 @@ export const binary = path.resolve(process.env.CONDUIT ?? fileURLToPath(new URL(
 export const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CONDUIT')))
 
 // serve starts an instance on a free port, in the folder cwd, and waits until it listens. origin and api have no slash at
-// their end. stop asks it to end and is done when it has; it fails if any answer broke the contract. log has what it logged.
+// their end. stop asks it to end and is done when it has; it fails if any answer broke the contract. kill does not ask. log
+// has what it logged.
 export async function serve({ cwd, args = [] } = {}) {
   const child = spawn(binary, ['serve', '--listen=127.0.0.1:0', '--check-responses', ...args], {
     cwd,
@@ -32,7 +33,11 @@ export async function serve({ cwd, args = [] } = {}) {
         const violations = log.split('\n').filter((line) => line.includes('breaks the contract'))
         if (violations.length > 0) throw new Error(violations.join('\n'))
       }
-      return { origin, api: `${origin}/api`, stop, log: () => log }
+      const kill = () => {
+        child.kill('SIGKILL')
+        return ended
+      }
+      return { origin, api: `${origin}/api`, stop, kill, log: () => log }
     }
   }
   throw new Error(`conduit serve did not start: ${log}`)
