@@ -158,7 +158,8 @@ func (w *worldBench) making() error {
 	}
 	defer probe.conn.Close()
 	for range quietTries / w.share {
-		if _, err := w.ask(probe, http.StatusOK, w.bare.request(http.MethodGet, "/api/user", "", ""), &alone); err != nil {
+		user := w.bare.request(http.MethodGet, "/api/user", "", "")
+		if _, err := w.ask(probe, http.StatusOK, user, &alone); err != nil {
 			return err
 		}
 	}
@@ -298,8 +299,8 @@ func (w *worldBench) misbehaving(ctx context.Context) error {
 		}
 		context.AfterFunc(ctx, func() { _ = c.conn.Close() })
 		crowd.Go(func() {
-			list := w.server.request(http.MethodGet, fmt.Sprintf("%s/api/articles?offset=%d", bad, crowdWrites/w.share-100),
-				"", "")
+			path := fmt.Sprintf("%s/api/articles?offset=%d", bad, crowdWrites/w.share-100)
+			list := w.server.request(http.MethodGet, path, "", "")
 			for {
 				if _, _, err := c.exchange(list); err != nil {
 					return

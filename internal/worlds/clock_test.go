@@ -39,7 +39,8 @@ func TestClock(t *testing.T) {
 		var got answer
 		for range 6 {
 			var err error
-			if got, err = ask(t.Context(), s.Client(), http.MethodPost, w.BaseURL+"/users/login", "", wrong); err != nil {
+			got, err = ask(t.Context(), s.Client(), http.MethodPost, w.BaseURL+"/users/login", "", wrong)
+			if err != nil {
 				t.Fatal(err)
 			}
 		}

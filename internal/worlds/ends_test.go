@@ -31,7 +31,8 @@ func TestReset(t *testing.T) {
 	s.want(http.StatusNotFound, http.MethodGet, w.BaseURL+"/articles/how-to-train-your-dragon", "", "")
 	s.want(http.StatusOK, http.MethodGet, w.BaseURL+"/tags", "", "")
 	s.want(http.StatusOK, http.MethodPost, "/worlds/"+w.ID+"/reset", "", "")
-	if got := s.want(http.StatusOK, http.MethodPost, w.BaseURL+"/users/login", "", john); string(got.body) != string(first.body) {
+	got := s.want(http.StatusOK, http.MethodPost, w.BaseURL+"/users/login", "", john)
+	if string(got.body) != string(first.body) {
 		t.Errorf("after a reset the first login shows\n%s, at first\n%s", got.body, first.body)
 	}
 }
@@ -222,7 +223,8 @@ func TestRefusals(t *testing.T) {
 	}
 	s.want(http.StatusOK, http.MethodGet, "/worlds/", "", "")
 	s.want(http.StatusOK, http.MethodGet, "/api/tags", "", "") // the server itself
-	if docs := s.want(http.StatusOK, http.MethodGet, w.DocsURL, "", ""); !strings.Contains(string(docs.body), "swagger-ui") {
+	docs := s.want(http.StatusOK, http.MethodGet, w.DocsURL, "", "")
+	if !strings.Contains(string(docs.body), "swagger-ui") {
 		t.Errorf("the documentation: %s", docs.body)
 	}
 

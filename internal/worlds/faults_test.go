@@ -9,9 +9,9 @@ import (
 )
 
 // script replaces a world's faults.
-func (s *server) script(w world, faults string) answer {
+func (s *server) script(w world, faults string) {
 	s.Helper()
-	return s.want(http.StatusOK, http.MethodPut, "/worlds/"+w.ID+"/faults", "", `{"faults":`+faults+`}`)
+	s.want(http.StatusOK, http.MethodPut, "/worlds/"+w.ID+"/faults", "", `{"faults":`+faults+`}`)
 }
 
 const dragon = `{"article":{"title":"How to train your dragon","description":"Ever wonder how?","body":"It takes"}}`
@@ -30,8 +30,7 @@ func TestFaults(t *testing.T) {
 		s.script(w, `[{"operationId":"createArticle","status":503,"times":2}]`)
 		for range 2 {
 			got := s.want(http.StatusServiceUnavailable, http.MethodPost, w.BaseURL+"/articles", token, dragon)
-			if string(got.body) != `{"errors":{"server":["is not available"]}}` || got.header.Get("Retry-After") == "" ||
-				got.header.Get("Access-Control-Allow-Origin") == "" && got.header.Get("Vary") == "" {
+			if string(got.body) != `{"errors":{"server":["is not available"]}}` || got.header.Get("Retry-After") == "" {
 				t.Errorf("%s, %v", got.body, got.header)
 			}
 		}

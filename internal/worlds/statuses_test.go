@@ -70,7 +70,8 @@ func TestBodiesThatFail(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%s", method, path, rest)
+		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%s", method, path,
+			rest)
 		status := make([]byte, 12)
 		if _, err := io.ReadFull(conn, status); err != nil {
 			t.Fatal(err)
@@ -102,8 +103,8 @@ func TestBodiesThatFail(t *testing.T) {
 		s.want(http.StatusUnprocessableEntity, test[0], "/worlds/%00"+test[1], "", "")
 	}
 	for _, world := range []string{
-		`{"seed":0}`, `{"seed":9007199254740992}`, `{"seed":1.5}`, `{"at":"yesterday"}`, `{"at":"1969-01-01T00:00:00Z"}`,
-		`{"demo":1}`, `{"sede":1}`, `7`,
+		`{"seed":0}`, `{"seed":9007199254740992}`, `{"seed":1.5}`, `{"at":"yesterday"}`,
+		`{"at":"1969-01-01T00:00:00Z"}`, `{"demo":1}`, `{"sede":1}`, `7`,
 	} {
 		s.want(http.StatusUnprocessableEntity, http.MethodPost, "/worlds", "", `{"world":`+world+`}`)
 	}

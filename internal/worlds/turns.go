@@ -13,8 +13,8 @@ import (
 
 // turns has the requests of a world take turns. So one that gets a thousand at once takes no more of the processor than
 // one that gets a few, and others go on. A request has a turn while it works, and none while it waits: for its body,
-// for a delay, or, once it streams its answer, at all. Whatever else it may wait for, it has its turn for [longTurn] and
-// no more.
+// for a delay, or, once it streams its answer, at all. Whatever else it may wait for, it has its turn for [longTurn]
+// and no more.
 type turns struct{ free *semaphore.Weighted }
 
 // atOnce is how many requests of one world work at the same time: half of what there are processors.
@@ -22,9 +22,8 @@ func atOnce() int64 { return int64(max(1, runtime.GOMAXPROCS(0)/2)) }
 
 func newTurns() turns { return turns{semaphore.NewWeighted(atOnce())} }
 
-// longTurn is how long a turn lasts. Most requests take a hundredth of that. Those that take longer, such as one of which
-// a password is hashed while others log in, do most of their work one by one anyway: a world has one connection to its
-// database.
+// longTurn is how long a turn lasts. Most requests take a hundredth of that. Those that take longer, such as a login
+// while others log in, do most of their work one by one anyway: a world has one connection to its database.
 const longTurn = 250 * time.Millisecond
 
 // turn is that of one request.
@@ -67,8 +66,11 @@ func (t *turn) take(ctx context.Context) error {
 	if needless {
 		return nil
 	}
-	if err := t.turns.free.Acquire(ctx, 1); err != nil {
-		return err
+	if !t.turns.free.TryAcquire(1) {
+		if err := t.turns.free.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		runtime.Gosched() // a world with a queue lets others go first that have none
 	}
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
