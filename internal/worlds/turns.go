@@ -15,12 +15,59 @@ import (
 // one that gets a few, and others go on. A request has a turn while it works, and none while it waits: for its body,
 // for a delay, or, once it streams its answer, at all. Whatever else it may wait for, it has its turn for [longTurn]
 // and no more.
-type turns struct{ free *semaphore.Weighted }
+type turns struct {
+	free   *semaphore.Weighted
+	others func() bool // whether other worlds have requests these days
+
+	mutex   sync.Mutex
+	waiting int
+	since   time.Time // when somebody began to wait, and there is always somebody since
+}
+
+// A world in which somebody waits for longer than crowdedAfter is crowded. While others have requests, it rests after
+// each turn for as long as that took. So it has half of the turns that it could have, and leaves a processor free.
+const (
+	crowdedAfter = 200 * time.Millisecond
+	mostRest     = 20 * time.Millisecond
+)
 
 // atOnce is how many requests of one world work at the same time: half of what there are processors.
 func atOnce() int64 { return int64(max(1, runtime.GOMAXPROCS(0)/2)) }
 
-func newTurns() turns { return turns{semaphore.NewWeighted(atOnce())} }
+func newTurns(others func() bool) *turns {
+	return &turns{free: semaphore.NewWeighted(atOnce()), others: others}
+}
+
+// acquire waits for a turn.
+func (t *turns) acquire(ctx context.Context) error {
+	if t.free.TryAcquire(1) {
+		return nil
+	}
+	t.wait(1)
+	defer t.wait(-1)
+	return t.free.Acquire(ctx, 1)
+}
+
+func (t *turns) wait(more int) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if t.waiting == 0 {
+		t.since = time.Now()
+	}
+	t.waiting += more
+}
+
+// release gives a turn back that began then.
+func (t *turns) release(began time.Time) {
+	t.mutex.Lock()
+	crowded := t.waiting > 0 && time.Since(t.since) > crowdedAfter
+	t.mutex.Unlock()
+	if crowded && t.others() {
+		time.AfterFunc(min(time.Since(began), mostRest), func() { t.free.Release(1) })
+		return
+	}
+	t.free.Release(1)
+}
 
 // longTurn is how long a turn lasts. Most requests take a hundredth of that. Those that take longer, such as a login
 // while others log in, do most of their work one by one anyway: a world has one connection to its database.
@@ -28,10 +75,11 @@ const longTurn = 250 * time.Millisecond
 
 // turn is that of one request.
 type turn struct {
-	turns turns
+	turns *turns
 
 	mutex sync.Mutex
 	has   bool
+	began time.Time
 	over  bool // it gets none any more
 	ends  *time.Timer
 }
@@ -39,7 +87,7 @@ type turn struct {
 type turnKey struct{}
 
 // begin waits for a turn. The context that it returns knows the turn.
-func (t turns) begin(ctx context.Context) (*turn, context.Context, error) {
+func (t *turns) begin(ctx context.Context) (*turn, context.Context, error) {
 	mine := &turn{turns: t}
 	if err := mine.take(ctx); err != nil {
 		return nil, ctx, err
@@ -48,7 +96,7 @@ func (t turns) begin(ctx context.Context) (*turn, context.Context, error) {
 }
 
 // without runs a function for which the context's request needs no turn.
-func (t turns) without(ctx context.Context, wait func()) {
+func (t *turns) without(ctx context.Context, wait func()) {
 	mine, ok := ctx.Value(turnKey{}).(*turn)
 	if !ok {
 		wait()
@@ -66,11 +114,8 @@ func (t *turn) take(ctx context.Context) error {
 	if needless {
 		return nil
 	}
-	if !t.turns.free.TryAcquire(1) {
-		if err := t.turns.free.Acquire(ctx, 1); err != nil {
-			return err
-		}
-		runtime.Gosched() // a world with a queue lets others go first that have none
+	if err := t.turns.acquire(ctx); err != nil {
+		return err
 	}
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -78,7 +123,7 @@ func (t *turn) take(ctx context.Context) error {
 		t.turns.free.Release(1)
 		return nil
 	}
-	t.has, t.ends = true, time.AfterFunc(longTurn, t.leave)
+	t.has, t.began, t.ends = true, time.Now(), time.AfterFunc(longTurn, t.leave)
 	return nil
 }
 
@@ -88,7 +133,7 @@ func (t *turn) leave() {
 	if t.has {
 		t.has = false
 		t.ends.Stop()
-		t.turns.free.Release(1)
+		t.turns.release(t.began)
 	}
 }
 

@@ -26,6 +26,9 @@ type world struct {
 	frozen bool // at its beginning
 	madeAt time.Time
 
+	others  func() bool  // whether other worlds have requests these days
+	entered atomic.Int64 // when the last request came, in ns of Unix time
+
 	changing sync.Mutex // one reset, move of the clock or end at a time
 
 	mutex    sync.Mutex
@@ -39,7 +42,7 @@ type life struct {
 	log    *slog.Logger
 	clock  *clock
 	faults faults
-	turns  turns
+	turns  *turns
 
 	ctx  context.Context //nolint:containedctx // ends with the life, and its requests with it
 	end  context.CancelFunc
@@ -60,7 +63,7 @@ var (
 // begin opens a new life of the world. What is in it goes on when the request that asked for it is over.
 func (w *world) begin(config *Config) (*life, error) {
 	l := &life{
-		log: config.Log, clock: newClock(config.Now, w.At, w.frozen), turns: newTurns(), idle: make(chan struct{}),
+		log: config.Log, clock: newClock(config.Now, w.At, w.frozen), turns: newTurns(w.others), idle: make(chan struct{}),
 	}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	spec := w.Spec

@@ -163,6 +163,7 @@ func (ws *Worlds) serve(w http.ResponseWriter, r *http.Request, id, prefix strin
 	if err != nil {
 		return err
 	}
+	found.entered.Store(time.Now().UnixNano())
 	l, leave, err := found.enter(ws.config.Now())
 	if err != nil {
 		return err
@@ -172,6 +173,22 @@ func (ws *Worlds) serve(w http.ResponseWriter, r *http.Request, id, prefix strin
 		err = l.serve(w, r)
 	})).ServeHTTP(w, r)
 	return err
+}
+
+// lately is for how long a world counts as busy after a request.
+const lately = 100 * time.Millisecond
+
+// busy reports whether a world other than this one has had a request lately.
+func (ws *Worlds) busy(but *world) bool {
+	ws.mutex.Lock()
+	defer ws.mutex.Unlock()
+	since := time.Now().Add(-lately).UnixNano()
+	for _, w := range ws.byID {
+		if w != but && w.entered.Load() > since {
+			return true
+		}
+	}
+	return false
 }
 
 // find returns a world by its id.
@@ -217,7 +234,7 @@ func (ws *Worlds) make(ctx context.Context, spec Spec, frozen bool) (*world, *li
 		return nil, nil, err
 	}
 	w := &world{Spec: spec, frozen: frozen, madeAt: ws.config.Now()}
-	w.lastUsed = w.madeAt
+	w.lastUsed, w.others = w.madeAt, func() bool { return ws.busy(w) }
 	l, err := ws.begin(ctx, w)
 	ws.mutex.Lock()
 	defer ws.mutex.Unlock()
