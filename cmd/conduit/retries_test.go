@@ -240,7 +240,7 @@ func (r *relay) onCommit(do func()) {
 
 func (r *relay) pass(program net.Conn) {
 	defer func() { _ = program.Close() }()
-	database, err := net.Dial("tcp", r.to) //nolint:noctx // it lasts as long as the program's
+	database, err := net.Dial("tcp", r.to)
 	if err != nil {
 		return
 	}

@@ -121,8 +121,9 @@ func (h *host) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, identity.ErrKeyTaken) {
 		return // another request has the answer
 	}
-	if keyed := requestFrom(r.Context()).keyed; keyed != nil && keyed.ended != nil && !errs.Is(err, errs.KindUnavailable) {
-		err = keyed.ended
+	of := requestFrom(r.Context()).keyed
+	if of != nil && of.ended != nil && !errs.Is(err, errs.KindUnavailable) {
+		err = of.ended
 	}
 	writeError(w, r, h.config.Log, err)
 }

@@ -105,7 +105,8 @@ func (r *requestState) begin(
 	}
 	ctx, r.span = tracer.Start(ctx, "request", options...)
 	made := r.span.SpanContext()
-	w.Header().Set("Traceresponse", "00-"+made.TraceID().String()+"-"+made.SpanID().String()+"-"+made.TraceFlags().String())
+	w.Header().Set("Traceresponse",
+		"00-"+made.TraceID().String()+"-"+made.SpanID().String()+"-"+made.TraceFlags().String())
 	return in.WithContext(ctx)
 }
 

@@ -285,9 +285,10 @@ func (t *Throttle) passkeyLogin(ctx context.Context, userID int64, client Client
 	if m == 0 {
 		return nil
 	}
-	asked, err := t.try(ctx, client, Count{Name: "passkey", Network: t.hash("network", client.Network()), Buckets: []Bucket{
-		t.bucket(HoldsAll, m, pairDrain, kept, "passkey logins", UserTarget(userID)),
-	}}, "credentials", "too many attempts")
+	asked, err := t.try(ctx, client, Count{
+		Name: "passkey", Network: t.hash("network", client.Network()),
+		Buckets: []Bucket{t.bucket(HoldsAll, m, pairDrain, kept, "passkey logins", UserTarget(userID))},
+	}, "credentials", "too many attempts")
 	if errs.Is(err, errs.KindTooMany) {
 		return t.refused(ctx, err, sighting{LoginThrottled, client, userID, asked.held.Key, named(UserTarget(userID))})
 	}

@@ -43,10 +43,10 @@ type Session struct {
 type Client struct {
 	UserAgent       string
 	IPAddress       string
-	RequestID       string // ours
-	ClientRequestID string // what the client, or a proxy before us, calls the request
+	RequestID       string  // ours
+	ClientRequestID string  // what the client, or a proxy before us, calls the request
 	Limits          *Limits `json:"-"` // where it is noted what is counted; nil for nowhere
-	Languages       string // which ones they read, as they said it (Accept-Language), shortened
+	Languages       string  // which ones they read, as they said it (Accept-Language), shortened
 }
 
 // Caller is who is asking: a user with the session and token they came with. The zero value is an anonymous one.

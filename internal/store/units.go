@@ -37,8 +37,8 @@ type unit struct {
 
 	taken    bool
 	promises bool // the answer does: see [lease]
-	broken bool // the connection is good for nothing more
-	try    try  // the one with which the transaction began
+	broken   bool // the connection is good for nothing more
+	try      try  // the one with which the transaction began
 
 	mutex                 sync.Mutex
 	afterwards, otherwise []func()
