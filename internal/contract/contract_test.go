@@ -17,7 +17,7 @@ func TestDriftStopsTheStart(t *testing.T) {
 	t.Parallel()
 	m := contract.NewMux(contract.Config{Document: load(t), Base: "/v1"})
 	m.HandleFunc("GET /v1/things", nil)
-	if diff := cmp.Diff([]string{"change", "clear", "delete", "fill"}, m.Unmounted()); diff != "" {
+	if diff := cmp.Diff([]string{"change", "clear", "delete", "fill", "follow"}, m.Unmounted()); diff != "" {
 		t.Errorf("unmounted (-want +got):\n%s", diff)
 	}
 	defer func() {

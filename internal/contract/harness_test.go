@@ -17,7 +17,7 @@ import (
 	"conduit/internal/errs"
 )
 
-// things is a contract of five operations, with one of everything that the engine knows.
+// things is a contract of six operations, with one of everything that the engine knows.
 const things = `openapi: 3.0.3
 info:
   title: Things
@@ -41,13 +41,22 @@ paths:
       application/x-www-form-urlencoded: {schema: {$ref: "#/components/schemas/Form"}}}},
       responses: {"200": {description: taken, content: {text/x-thing: {schema: {type: string, maxLength: 9},
         example: thing}}}}}
+  /stream:
+    get: {operationId: follow, security: [], responses: {"200": {description: events, content: {text/event-stream: {
+      schema: {type: string}, example: ": ", x-event-schema: {$ref: "#/components/schemas/Event"}}}}}}
 components:
   securitySchemes: {key: {type: http, scheme: bearer}, secret: {type: http, scheme: basic}}
   parameters: {limit: {name: limit, in: query, schema: {type: integer, format: int32, minimum: 1, maximum: 9}}}
   responses: {thing: {description: it, headers: {Place: {required: true, example: /here, schema: {type: string}}},
     content: {application/json: {schema: {$ref: "#/components/schemas/Thing"},
       examples: {a: {value: {name: abc}}, b: {value: {name: abcd, tags: [x]}}}}}}}
-  schemas: {Form: {type: object, required: [name], properties: {name: {type: string, minLength: 2, maxLength: 5},
+  schemas: {Event: {oneOf: [{$ref: "#/components/schemas/Big"}, {$ref: "#/components/schemas/Small"}],
+    discriminator: {propertyName: type, mapping: {big: "#/components/schemas/Big",
+    small: "#/components/schemas/Small"}}},
+    Big: {type: object, required: [type, size], properties: {type: {type: string, enum: [big]},
+    size: {type: integer, minimum: 10}}},
+    Small: {type: object, required: [type], properties: {type: {type: string, enum: [small]}}},
+    Form: {type: object, required: [name], properties: {name: {type: string, minLength: 2, maxLength: 5},
     more: {type: string, maxLength: 5}}},
     Thing: {type: object, required: [name], properties: {name: {type: string, minLength: 2, maxLength: 5},
     tags: {type: array, maxItems: 2, items: {type: string, pattern: "^[a-z]+$", x-pattern-message: is not small}}}}}
@@ -123,7 +132,7 @@ func serve(t *testing.T, adjust ...func(*contract.Config)) *server {
 	}
 	s.Mux = contract.NewMux(config)
 	for _, pattern := range []string{"GET /v1/things", "DELETE /v1/things", "PUT /v1/things/{id}",
-		"DELETE /v1/things/{id}", "POST /v1/forms"} {
+		"DELETE /v1/things/{id}", "POST /v1/forms", "GET /v1/stream"} {
 		s.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if r.PostForm != nil {
 				s.bound = r.Form
