@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -23,15 +24,23 @@ beforeAll(async () => {
   await run('npm', pack, { cwd: packageFolder })
   const [tarball] = (await readdir(project)).filter((name) => name.endsWith('.tgz'))
   await run('tar', ['-xzf', path.join(project, tarball!), '-C', installed, '--strip-components=1'])
-  await symlink(path.join(packageFolder, 'node_modules/openapi-fetch'), path.join(modules, 'openapi-fetch'), 'junction')
+  await mkdir(path.join(modules, '@playwright'))
+  for (const name of ['openapi-fetch', '@playwright/test', 'playwright', 'playwright-core', 'vitest', 'vite']) {
+    await symlink(path.join(packageFolder, 'node_modules', name), path.join(modules, name), 'junction')
+  }
 
   await writeFile(path.join(project, 'package.json'), '{ "type": "module" }')
   await cp(path.join(packageFolder, 'test/consumer'), project, { recursive: true })
-  const readme = await readFile(path.join(packageFolder, 'README.md'), 'utf8')
-  for (const [n, [, code]] of [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].entries()) {
-    await writeFile(path.join(project, `readme-${n + 1}.ts`), code!)
+  for (const [name, page] of [
+    ['readme', 'README.md'],
+    ['testing', '../../docs/testing.md'],
+  ] as const) {
+    const text = await readFile(path.join(packageFolder, page), 'utf8')
+    for (const [n, [, code]] of [...text.matchAll(/^```ts\n(.*?)^```$/gms)].entries()) {
+      await writeFile(path.join(project, `${name}-${n + 1}.ts`), code!)
+    }
   }
-})
+}, 180_000)
 
 afterAll(() => rm(project, { recursive: true }))
 
@@ -43,9 +52,11 @@ const files = async (folder: string) =>
     .sort()
 
 test('it holds what was built, the licence and nothing else', async () => {
-  const modules = (await readdir(path.join(packageFolder, 'src'))).map((name) => path.basename(name, '.ts'))
+  const modules = (await files(path.join(packageFolder, 'src'))).map((name) => name.replace(/\.ts$/, ''))
   const built = ['cjs', 'esm'].flatMap((kind) =>
-    modules.flatMap((name) => ['.d.ts', '.js', '.js.map'].map((ending) => `dist/${kind}/${name}${ending}`)),
+    modules
+      .filter((name) => kind === 'esm' || !name.startsWith('testing/vitest')) // vitest cannot be required
+      .flatMap((name) => ['.d.ts', '.js', '.js.map'].map((ending) => `dist/${kind}/${name}${ending}`)),
   )
   const manifests = ['LICENSE', 'README.md', 'package.json', 'dist/cjs/package.json']
   expect(await files(installed)).toEqual([...built, ...manifests].sort())
@@ -60,8 +71,8 @@ test('its source maps lead to sources that are in them, and name no folder of wh
     expect(map).toBe(`${path.basename(name)}.map`)
     const { sources, sourcesContent } = JSON.parse(await readFile(path.join(path.dirname(file), map!), 'utf8'))
     for (const [i, source] of (sources as string[]).entries()) {
-      expect(source).toMatch(/^(\.\.\/)+src\/\w+\.ts$/)
-      const written = await readFile(path.join(packageFolder, 'src', path.basename(source)), 'utf8')
+      expect(source).toMatch(/^(\.\.\/)+src\/(testing\/)?[\w-]+\.ts$/)
+      const written = await readFile(path.join(packageFolder, source.replace(/^(\.\.\/)+/, '')), 'utf8')
       expect(sourcesContent[i]).toBe(written)
     }
   }
@@ -73,11 +84,12 @@ test('its source maps lead to sources that are in them, and name no folder of wh
 test('what its manifest and README.md point to is in it', async () => {
   const manifest = JSON.parse(await readFile(path.join(installed, 'package.json'), 'utf8'))
   const ends = (value: unknown): string[] => (typeof value === 'string' ? [value] : Object.values(value!).flatMap(ends))
-  const pointed = ends([manifest.main, manifest.types, manifest.exports])
+  const pointed = ends([manifest.main, manifest.types, manifest.exports, manifest.typesVersions])
   expect(pointed.length).toBeGreaterThan(6)
   const there = await files(installed)
   expect(pointed.map((target) => path.normalize(target)).filter((target) => !there.includes(target))).toEqual([])
   expect(Object.keys(manifest.dependencies)).toEqual(['openapi-fetch'])
+  expect(Object.keys(manifest.peerDependencies)).toEqual(Object.keys(manifest.peerDependenciesMeta)) // all optional
   const readme = await readFile(path.join(installed, 'README.md'), 'utf8')
   const links = [...readme.matchAll(/\]\((.+?)\)/g)].map(([, target]) => target!)
   expect(links.length).toBeGreaterThan(0)
@@ -104,41 +116,58 @@ test('a registry would take it, were it not private', async () => {
   await rm(folder, { recursive: true })
 })
 
+function problemsOf(sources: string[], options: ts.CompilerOptions): string[] {
+  const program = ts.createProgram({
+    rootNames: sources.map((name) => path.join(project, name)),
+    options: {
+      target: ts.ScriptTarget.ES2022,
+      lib: ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'],
+      types: [],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      verbatimModuleSyntax: true,
+      skipLibCheck: false,
+      skipDefaultLibCheck: true, // TypeScript's own are not what is tested, and take seconds.
+      noEmit: true,
+      ...options,
+    },
+  })
+  const names = program.getSourceFiles().map(({ fileName }) => fileName)
+  expect(names).toContain(path.join(installed, 'dist/esm/index.d.ts'))
+  return ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
+    const line = file && ts.getLineAndCharacterOfPosition(file, start!).line + 1
+    return `${file && path.relative(project, file.fileName)}:${line} ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
+  })
+}
+
+const sources = async () => (await readdir(project)).filter((name) => name.endsWith('.ts'))
+
 test.each([
   ['bundler', ts.ModuleKind.ESNext, ts.ModuleResolutionKind.Bundler],
   ['nodenext', ts.ModuleKind.NodeNext, ts.ModuleResolutionKind.NodeNext],
 ])(
   'its types and the code in README.md hold in a strict project that resolves by %s',
-  async (_, module, resolution) => {
-    const sources = (await readdir(project)).filter((name) => name.endsWith('.ts'))
-    expect(sources).toContain('narrowing.ts')
-    expect(sources).toContain('readme-1.ts')
-    const program = ts.createProgram({
-      rootNames: sources.map((name) => path.join(project, name)),
-      options: {
-        module,
-        moduleResolution: resolution,
-        target: ts.ScriptTarget.ES2022,
-        lib: ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'],
-        types: [],
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        noUncheckedIndexedAccess: true,
-        verbatimModuleSyntax: true,
-        skipLibCheck: false,
-        skipDefaultLibCheck: true, // TypeScript's own are not what is tested, and take seconds.
-        noEmit: true,
-      },
-    })
-    const names = program.getSourceFiles().map(({ fileName }) => fileName)
-    expect(names).toContain(path.join(installed, 'dist/esm/index.d.ts'))
-    const problems = ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
-      const line = file && ts.getLineAndCharacterOfPosition(file, start!).line + 1
-      return `${file && path.relative(project, file.fileName)}:${line} ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
-    })
-    expect(problems).toEqual([])
+  async (_, module, moduleResolution) => {
+    const names = (await sources()).filter((name) => !name.startsWith('testing-'))
+    expect(names).toEqual(expect.arrayContaining(['narrowing.ts', 'faults.ts', 'readme-1.ts']))
+    expect(problemsOf(names, { module, moduleResolution })).toEqual([])
   },
 )
+
+test('the code in docs/testing.md holds beside Playwright and vitest', async () => {
+  const names = (await sources()).filter((name) => name.startsWith('testing-'))
+  expect(names.length).toBeGreaterThan(5)
+  const options = {
+    module: ts.ModuleKind.ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+    lib: ['lib.es2022.d.ts', 'lib.esnext.disposable.d.ts', 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'],
+    typeRoots: [path.join(packageFolder, 'node_modules/@types')],
+    types: ['node'],
+    skipLibCheck: true, // that of Playwright and vitest
+  }
+  expect(problemsOf(names, options)).toEqual([])
+})
 
 test('Node.js loads it and it reaches the server', async () => {
   const script = `
@@ -147,4 +176,36 @@ test('Node.js loads it and it reaches the server', async () => {
     console.log(tags.status)`
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: project })
   expect(stdout).toBe('200\n')
+})
+
+// What a test run does that is killed: it cannot say goodbye to its server.
+test.each(['SIGKILL', 'SIGINT', 'forgets to stop it'] as const)(
+  'a run that starts a server leaves none: %s',
+  async (how) => {
+    const script = `
+    import { createWorld, startServer } from '@conduit/client/testing'
+    const server = await startServer()
+    await createWorld({}, server)
+    console.log(server.url)
+    ${how.startsWith('SIG') ? 'setInterval(() => {}, 1000)' : ''}`
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { cwd: project })
+    const ended = once(child, 'close')
+    const [printed] = await once(child.stdout, 'data')
+    const url = String(printed).trim()
+    if (how.startsWith('SIG')) {
+      expect((await fetch(`${url}/worlds`)).status).toBe(200)
+      child.kill(how as NodeJS.Signals)
+    }
+    await ended
+    await expect.poll(() => fetch(`${url}/worlds`).catch(() => 'gone'), { timeout: 20_000 }).toBe('gone')
+  },
+)
+
+test('it can be required, the test kit too', async () => {
+  const script = `
+    const { startServer } = require('@conduit/client/testing')
+    const { test } = require('@conduit/client/testing/playwright')
+    console.log(typeof startServer, typeof test.use, typeof require('@conduit/client/testing/playwright/global-setup').default)`
+  const { stdout } = await run(process.execPath, ['--input-type=commonjs', '--eval', script], { cwd: project })
+  expect(stdout).toBe('function function function\n')
 })
