@@ -134,7 +134,7 @@ function problemsOf(sources: string[], options: ts.CompilerOptions): string[] {
     },
   })
   const names = program.getSourceFiles().map(({ fileName }) => fileName)
-  expect(names).toContain(path.join(installed, 'dist/esm/index.d.ts'))
+  expect(names).toContain(path.join(installed, 'dist/esm/client.d.ts'))
   return ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
     const line = file && ts.getLineAndCharacterOfPosition(file, start!).line + 1
     return `${file && path.relative(project, file.fileName)}:${line} ${ts.flattenDiagnosticMessageText(messageText, ' ')}`

@@ -1,4 +1,7 @@
-import { expect, test } from '@conduit/client/testing/playwright'
+import { expect as anyExpect, test } from '@conduit/client/testing/playwright'
+
+// The client asks again before it gives up.
+const expect = anyExpect.configure({ timeout: 20_000 })
 
 test('the next two logins are refused by what the contract shows', async ({ page, world }) => {
   await world.faults.set([{ operationId: 'createSession', status: 422, times: 2 }])

@@ -45,7 +45,9 @@ const logLimit = 1 << 16
  */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const binary = findBinary(options.binary)
-  const args = ['serve', '--worlds', `--listen=127.0.0.1:${options.port ?? 0}`, ...(options.args ?? [])]
+  const listen = `--listen=127.0.0.1:${options.port ?? 0}`
+  // Beside the worlds there is the server itself, which nobody needs here.
+  const args = ['serve', '--worlds', listen, '--database=sqlite::memory:', '--demo=false', ...(options.args ?? [])]
   const child = spawn(process.execPath, ['-e', guard, binary, ...args], {
     // In a group of its own: what interrupts a test run leaves it to the run to stop its server.
     detached: true,

@@ -1,5 +1,5 @@
 import { createConduitClient } from '@conduit/client'
-import { createWorld, LoginError, WorldError, type Fault, type World } from '@conduit/client/testing'
+import { createWorld, demoPassword, LoginError, WorldError, type Fault, type World } from '@conduit/client/testing'
 import { test } from '@conduit/client/testing/vitest'
 import { expect } from 'vitest'
 
@@ -11,8 +11,8 @@ async function shown(world: World, path = '/articles?limit=100') {
   return text.replaceAll(world.id, 'ID')
 }
 
-test('sixteen worlds at once: none shows in another', async ({ conduit }) => {
-  const worlds = await Promise.all(Array.from({ length: 16 }, () => createWorld({ demo: false }, conduit)))
+test('eight worlds at once: none shows in another', async ({ conduit }) => {
+  const worlds = await Promise.all(Array.from({ length: 8 }, () => createWorld({ demo: false }, conduit)))
   const counts = worlds.map(async (world, n) => {
     const jake = await world.register('jake')
     for (let published = 0; published < n; published++) {
@@ -22,7 +22,7 @@ test('sixteen worlds at once: none shows in another', async ({ conduit }) => {
     return articles.ok && articles.data.articlesCount
   })
   expect(await Promise.all(counts)).toEqual(worlds.map((_, n) => n))
-  expect(new Set(worlds.map(({ baseUrl }) => baseUrl)).size).toBe(16)
+  expect(new Set(worlds.map(({ baseUrl }) => baseUrl)).size).toBe(8)
   await Promise.all(worlds.map((world) => world.delete()))
 })
 
@@ -31,7 +31,7 @@ test('worlds of a seed answer with the same bytes, those of another seed do not'
   const [one, same, other] = await Promise.all([7, 7, 8].map((seed) => createWorld({ seed, at }, conduit)))
   expect(await shown(one!)).toBe(await shown(same!))
   expect(await shown(other!)).not.toBe(await shown(one!))
-  const tokens = [one!, same!].map(async (world) => (await world.loginAs('johndoe')).token.length)
+  const tokens = [one!, same!].map(async (world) => (await world.loginAs('johndoe')).token)
   expect(new Set(await Promise.all(tokens)).size).toBe(1)
 })
 
@@ -106,34 +106,43 @@ test('the clock is set, moved, stopped and left to run', async ({ world }) => {
   await expect(world.clock.set('tomorrow')).rejects.toThrow(WorldError)
 })
 
+/** Asks once. A client may ask again by itself. */
+const post = (world: World, path: string, body: object, token = '') =>
+  fetch(world.baseUrl + path, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) },
+    body: JSON.stringify(body),
+  })
+
 test('faults: an answer of the contract, as often as it is said', async ({ world }) => {
   await world.faults.set([
     { operationId: 'getTags', status: 503, times: 2 },
     { operationId: 'login', status: 422 },
   ])
-  const answers = [await world.client.GET('/tags'), await world.client.GET('/tags'), await world.client.GET('/tags')]
-  expect(answers.map(({ status }) => status)).toEqual([503, 503, 200])
-  const user = { email: 'johndoe@example.com', password: 'password123' }
-  expect(await world.client.POST('/users/login', { body: { user } })).toMatchObject({ status: 422 })
+  const tags = async () => (await fetch(`${world.baseUrl}/tags`)).status
+  expect([await tags(), await tags(), await tags()]).toEqual([503, 503, 200])
+  const john = { user: { email: 'johndoe@example.com', password: demoPassword } }
+  const refused = await post(world, '/users/login', john)
+  expect([refused.status, await refused.json()]).toEqual([422, { errors: expect.any(Object) }])
   expect(await world.faults.list()).toMatchObject([
     { operationId: 'getTags', times: 0, met: 2 },
     { operationId: 'login', times: null, met: 1 },
   ])
   await world.faults.clear()
   expect(await world.faults.list()).toEqual([])
-  expect(await world.client.POST('/users/login', { body: { user } })).toMatchObject({ status: 200 })
+  expect((await post(world, '/users/login', john)).status).toBe(200)
 })
 
 test('faults: a connection that breaks, before and after the work was done', async ({ world }) => {
-  const jake = await world.register('jake')
-  const publish = (title: string) => jake.client.POST('/articles', { body: { article: { ...article, title } } })
+  const { client, token } = await world.register('jake')
+  const publish = (title: string) => post(world, '/articles', { article: { ...article, title } }, token)
   await world.faults.set([
     { operationId: 'createArticle', broken: 'before', times: 1 },
     { operationId: 'createArticle', broken: 'after', times: 1 },
   ])
   await expect(publish('Before')).rejects.toThrow(TypeError)
   await expect(publish('After')).rejects.toThrow(TypeError)
-  const { data } = await jake.client.GET('/articles', { params: { query: { author: 'jake' } } })
+  const { data } = await client.GET('/articles', { params: { query: { author: 'jake' } } })
   expect(data?.articles.map(({ title }) => title)).toEqual(['After'])
 })
 
