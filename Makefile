@@ -104,7 +104,7 @@ test-client: build clients/typescript/node_modules/.package-lock.json ## Test th
 	npm --prefix clients/typescript test
 
 .PHONY: test-consumers
-test-consumers: build clients/typescript/node_modules/.package-lock.json tools/consumers/node_modules/.package-lock.json ## Use the TypeScript client in projects of nine kinds
+test-consumers: build clients/typescript/node_modules/.package-lock.json tools/consumers/node_modules/.package-lock.json ## Use the TypeScript client in projects of eleven kinds
 	npm --prefix tools/consumers test
 
 .PHONY: test-generators

@@ -12,7 +12,7 @@ import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 
-import { env, serve } from '../conduit.mjs'
+import { binary, env, serve } from '../conduit.mjs'
 
 const here = import.meta.dirname
 const client = path.resolve(here, '../../clients/typescript')
@@ -102,7 +102,10 @@ describe('the package as npm packs it', { concurrency: 1 }, () => {
   })
 
   test('are the types wrong? finds nothing, however it is imported', async () => {
-    assert.match(await run('attw', [tarball, '--no-emoji']), /No problems found/)
+    // vitest cannot be required, so neither can what imports it.
+    const vitest = ['./testing/vitest', './testing/vitest/global-setup']
+    assert.match(await run('attw', [tarball, '--no-emoji', '--exclude-entrypoints', ...vitest]), /No problems found/)
+    await run('attw', [tarball, '--no-emoji', '--profile', 'esm-only', '--entrypoints', ...vitest])
   })
 
   test('require in Node.js', async () => {
@@ -122,7 +125,9 @@ describe('the package as npm packs it', { concurrency: 1 }, () => {
         await mkdir(folder, { recursive: true })
         await writeFile(path.join(folder, 'package.json'), JSON.stringify({ type }))
         await writeFile(path.join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
-        await copyFile(path.join(here, 'types/journey.ts'), path.join(folder, 'journey.ts'))
+        for (const source of ['journey.ts', 'testing.ts']) {
+          await copyFile(path.join(here, 'types', source), path.join(folder, source))
+        }
         const tsc = path.join(here, 'node_modules', compiler, 'bin/tsc')
         await run('node', [tsc, '--project', '.'], { cwd: path.join('types', type) })
       })
@@ -135,6 +140,14 @@ describe('the package as npm packs it', { concurrency: 1 }, () => {
 
   test('vitest with msw', async () => {
     assert.match(await run('vitest', ['run', '--root', '.'], { cwd: 'vitest' }), /2 passed/)
+  })
+
+  test('Playwright as CommonJS, each worker with its world', async () => {
+    assert.match(await run('playwright', ['test'], { cwd: 'playwright', CONDUIT_BINARY: binary }), /4 passed/)
+  })
+
+  test('vitest, each test with its world', async () => {
+    assert.match(await run('vitest', ['run', '--root', '.'], { cwd: 'worlds', CONDUIT_BINARY: binary }), /2 passed/)
   })
 
   test('Vite with React and TanStack Query', async () => {
