@@ -130,9 +130,13 @@ async function store(context: BrowserContext, origin: string, entries: Record<st
 async function reroute(context: BrowserContext, from: string, to: string): Promise<void> {
   const sameProtocol = new URL(from).protocol === new URL(to).protocol
   const isMeant = ({ href }: URL) => href === from || href.startsWith(`${from}/`) || href.startsWith(`${from}?`)
-  await context.route(isMeant, (route) => {
+  await context.route(isMeant, async (route) => {
     const url = to + route.request().url().slice(from.length)
-    return sameProtocol ? route.continue({ url }) : answerFor(route, url)
+    try {
+      await (sameProtocol ? route.continue({ url }) : answerFor(route, url))
+    } catch {
+      // The page that asked has gone meanwhile.
+    }
   })
 }
 
