@@ -41,4 +41,16 @@ test.describe('with the time of the world in the page', () => {
     await world.reset()
     expect(await page.evaluate(() => new Date().toISOString())).toBe('2026-01-02T12:00:00.000Z')
   })
+
+  test.describe('which runs', () => {
+    test.use({ worldOptions: { at: '2026-01-02T12:00:00Z', frozen: false } })
+
+    test('it runs in the page as well', async ({ page }) => {
+      await page.goto('/')
+      const now = () => page.evaluate(() => Date.now())
+      const first = await now()
+      expect(new Date(first).toISOString()).toMatch(/^2026-01-02T12:0/)
+      await expect.poll(now).toBeGreaterThan(first)
+    })
+  })
 })
