@@ -8,6 +8,7 @@ import {
   type SessionTokens,
 } from '@conduit/client'
 
+import { liveSection } from './live.js'
 import { attempt, element, messages, notice, refusedByUser, showErrors } from './page.js'
 import { passkeySection } from './passkeys.js'
 import { forgetTokens, keepTokens, keptTokens, onTokensOfOtherTab } from './storage.js'
@@ -32,6 +33,7 @@ const logout = element<HTMLButtonElement>('logout')
 const newer = element<HTMLButtonElement>('newer')
 const older = element<HTMLButtonElement>('older')
 const passkeyLogin = element<HTMLButtonElement>('passkey-login')
+const live = liveSection(conduit)
 const passkeys = passkeySection(conduit)
 const secondFactor = element('second-factor')
 const template = element<HTMLTemplateElement>('article')
@@ -45,6 +47,7 @@ let nextCursor: string | null = null
 /** Shows everything anew for whoever is logged in now. */
 function show(text = '') {
   notice.textContent = text
+  live.follow()
   return attempt(async () => {
     await Promise.all([showAccount(), passkeys.show(), showArticles([])])
   })

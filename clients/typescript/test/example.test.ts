@@ -147,6 +147,19 @@ test('log in, favourite, reload, go on through a refresh, log out', async () => 
   expect(refreshes()).toBe(1)
 })
 
+test('what happens is listed as it happens', async () => {
+  const [person, author] = [await register(), await register()]
+  const conduit = client({ tokens: person })
+  const params = { path: { username: author.username } }
+  expect((await conduit.POST('/profiles/{username}/follow', { params })).status).toBe(200)
+  await page.goto(origin)
+  expect(await page.locator('#live').isHidden()).toBe(true)
+  await logIn(person.email)
+  await page.locator('#live[data-open=true]').waitFor()
+  await publish(author, `<i>News</i> of ${author.username}`)
+  await page.getByText(`${author.username} published “<i>News</i> of ${author.username}”.`).waitFor()
+})
+
 test('a second factor is asked for, and taken', async () => {
   const person = await register()
   const [recoveryCode] = await addApp(person)
@@ -184,6 +197,7 @@ test('a forgotten password: the mail has a code that sets another one', async ()
     await logIn('johndoe@example.com')
     await page.locator('#account', { hasText: 'johndoe' }).waitFor()
   } finally {
+    await page.goto('about:blank') // No longer follows what happens there.
     await mailing.stop()
   }
 })
@@ -327,15 +341,13 @@ test('no network: the page says so, and works again afterwards', async () => {
   expect(await titles()).not.toEqual(first)
 })
 
-test('a session that was ended elsewhere: the page says so, once', async () => {
+test('a session that is ended elsewhere: the page says so at once, and once', async () => {
   const person = await register()
   await page.goto(origin)
   await logIn(person.email)
   await page.locator('#account', { hasText: person.username }).waitFor()
+  await page.locator('#live[data-open=true]').waitFor()
   await client({ tokens: person }).DELETE('/user/sessions')
-  await button(/Favourite/)
-    .first()
-    .click()
   await page.getByRole('status').getByText('You have been logged out.').waitFor()
   await button('Log in').waitFor()
   expect(await keptTokens()).toBeNull()
