@@ -16874,7 +16874,9 @@ type CreatePasskeyProofResponse415Headers struct {
 
 // CreatePasskeyProofResponse429Headers the declared response headers of an HTTP 429 response for CreatePasskeyProof
 type CreatePasskeyProofResponse429Headers struct {
-	RetryAfter int32
+	RateLimit       string
+	RateLimitPolicy string
+	RetryAfter      int32
 }
 
 // CreatePasskeyProofResponse503Headers the declared response headers of an HTTP 503 response for CreatePasskeyProof
@@ -25946,6 +25948,20 @@ func ParseCreatePasskeyProofResponse(rsp *http.Response) (*CreatePasskeyProofRes
 		response.Headers415 = &headers
 	case rsp.StatusCode == 429:
 		var headers CreatePasskeyProofResponse429Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -36464,6 +36480,8 @@ func (response CreatePasskeyProof429JSONResponse) VisitCreatePasskeyProofRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("RateLimit", fmt.Sprint(response.Headers.RateLimit))
+	w.Header().Set("RateLimit-Policy", fmt.Sprint(response.Headers.RateLimitPolicy))
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
