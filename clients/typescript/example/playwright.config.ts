@@ -15,6 +15,9 @@ export default defineConfig<WorldFixtures, WorldWorkerFixtures>({
   forbidOnly: true,
   workers: 4,
   reporter: 'list',
+  // The machine may have other things to do.
+  timeout: 60_000,
+  expect: { timeout: 20_000 },
   // In a project that has installed the package: '@conduit/client/testing/playwright/global-setup'.
   globalSetup: fileURLToPath(new URL('../src/testing/playwright-setup.ts', import.meta.url)),
   webServer: {

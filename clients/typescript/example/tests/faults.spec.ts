@@ -1,7 +1,4 @@
-import { expect as anyExpect, test } from '@conduit/client/testing/playwright'
-
-// The client asks again before it gives up.
-const expect = anyExpect.configure({ timeout: 20_000 })
+import { expect, test } from '@conduit/client/testing/playwright'
 
 test('the next two logins are refused by what the contract shows', async ({ page, world }) => {
   await world.faults.set([{ operationId: 'createSession', status: 422, times: 2 }])
