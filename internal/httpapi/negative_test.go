@@ -21,8 +21,8 @@ type bad struct {
 	status int
 }
 
-// TestWhatTheContractForbids sends requests derived from openapi.yaml, each with one thing wrong, and for both shapes of
-// errors. A new operation, parameter or field has its own by itself. The response check sees to it that a refusal is
+// TestWhatTheContractForbids sends requests derived from openapi.yaml, each with one thing wrong, and for both shapes
+// of errors. A new operation, parameter or field has its own by itself. The response check sees to it that a refusal is
 // one of those which the operation documents.
 func TestWhatTheContractForbids(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {

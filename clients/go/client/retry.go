@@ -26,8 +26,8 @@ import (
 //
 //	api.NewClientWithResponses(url, api.WithHTTPClient(&http.Client{Transport: &client.Retrying{}}))
 //
-// The last outcome is the outcome: whether an earlier try was carried out after all is known to the server alone. A body
-// that can be read only once (a request without GetBody) is sent only once. A context that ends ends the wait.
+// The last outcome is the outcome: whether an earlier try was carried out after all is known to the server alone. A
+// body that can be read only once (a request without GetBody) is sent only once. A context that ends ends the wait.
 type Retrying struct {
 	// Base sends requests; nil for [http.DefaultTransport].
 	Base http.RoundTripper
@@ -63,11 +63,12 @@ func (t *Retrying) RoundTrip(request *http.Request) (*http.Response, error) {
 		if kept != nil {
 			_ = kept.Body.Close() // its connection is used again if it has been read
 		}
-		kept, failed = t.try(keyed)
+		kept, failed = t.try(keyed) //nolint:bodyclose // by the caller, or above
 		return struct{}{}, verdict(ctx, kept, failed)
 	},
 		backoff.WithBackOff(&backoff.ExponentialBackOff{
-			InitialInterval: 200 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 2 * time.Second,
+			InitialInterval: 200 * time.Millisecond, MaxInterval: 2 * time.Second,
+			Multiplier: 2, RandomizationFactor: 0.5,
 		}),
 		backoff.WithMaxTries(uint(cmp.Or(max(t.Tries, 0), 4))),
 		backoff.WithMaxElapsedTime(cmp.Or(t.MaxWait, 10*time.Second)))

@@ -104,11 +104,12 @@ func TestTries(t *testing.T) {
 		status   int // zero: the call fails
 		tries    int
 	}{
-		"an answer":                 {nil, client.Retrying{}, 200, 1},
-		"a broken connection":       {[]outcome{{}, {}}, client.Retrying{}, 200, 3},
-		"broken each time":          {make([]outcome, 9), client.Retrying{}, 0, 4},
-		"broken off halfway":        {[]outcome{halfway}, client.Retrying{}, 200, 2},
-		"502, 503, 504":             {[]outcome{{status: 502}, {status: 503}, {status: 504}}, client.Retrying{}, 200, 4},
+		"an answer":           {nil, client.Retrying{}, 200, 1},
+		"a broken connection": {[]outcome{{}, {}}, client.Retrying{}, 200, 3},
+		"broken each time":    {make([]outcome, 9), client.Retrying{}, 0, 4},
+		"broken off halfway":  {[]outcome{halfway}, client.Retrying{}, 200, 2},
+		"502, 503, 504": {[]outcome{{status: 502}, {status: 503}, {status: 504}},
+			client.Retrying{}, 200, 4},
 		"503 each time":             {slices.Repeat([]outcome{{status: 503}}, 9), client.Retrying{}, 503, 4},
 		"503 for a moment":          {[]outcome{after(503, "2")}, client.Retrying{}, 200, 2},
 		"503 for an hour":           {[]outcome{after(503, "3600")}, client.Retrying{}, 503, 1},
@@ -120,10 +121,11 @@ func TestTries(t *testing.T) {
 		"429 by a number too large": {[]outcome{after(429, "99999999999999999999")}, client.Retrying{}, 429, 1},
 		"a date of the server's":    {[]outcome{dated(date)}, client.Retrying{}, 200, 2},
 		"a date an hour away":       {[]outcome{dated(hour)}, client.Retrying{}, 503, 1},
-		"a date that is over":       {[]outcome{after(503, "Thu, 21 Oct 1999 07:28:00 GMT")}, client.Retrying{}, 200, 2},
-		"a refusal":                 {[]outcome{{status: 422}}, client.Retrying{}, 422, 1},
-		"500":                       {[]outcome{{status: 500}}, client.Retrying{}, 500, 1},
-		"once":                      {[]outcome{{status: 503}}, client.Retrying{Tries: 1}, 503, 1},
+		"a date that is over": {[]outcome{after(503, "Thu, 21 Oct 1999 07:28:00 GMT")},
+			client.Retrying{}, 200, 2},
+		"a refusal": {[]outcome{{status: 422}}, client.Retrying{}, 422, 1},
+		"500":       {[]outcome{{status: 500}}, client.Retrying{}, 500, 1},
+		"once":      {[]outcome{{status: 503}}, client.Retrying{Tries: 1}, 503, 1},
 		"often": {slices.Repeat([]outcome{{status: 503}}, 9),
 			client.Retrying{Tries: 6, MaxWait: time.Minute}, 503, 6},
 		"an answer, and then none": {[]outcome{{status: 503}, {}}, client.Retrying{Tries: 2}, 0, 2},
@@ -205,8 +207,9 @@ func TestWhoeverGivesUp(t *testing.T) {
 				defer cancel()
 				s := &script{outcomes: []outcome{first}}
 				_, err := call(t, s, client.Retrying{}, newRequest(ctx, t, http.MethodGet, ""))
-				if !errors.Is(err, context.DeadlineExceeded) || len(s.at) != 1 || time.Since(s.began) != 50*time.Millisecond {
-					t.Errorf("%v after %d tries and %v", err, len(s.at), time.Since(s.began))
+				took := time.Since(s.began)
+				if !errors.Is(err, context.DeadlineExceeded) || len(s.at) != 1 || took != 50*time.Millisecond {
+					t.Errorf("%v after %d tries and %v", err, len(s.at), took)
 				}
 			})
 		})
