@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"conduit/internal/blog"
+	"conduit/internal/events"
 	"conduit/internal/identity"
 	"conduit/internal/store"
 	"conduit/internal/store/storetest"
@@ -85,7 +86,12 @@ insert into passkey_handles select id, decode(md5(id::text), 'hex') from users;
 insert into passkeys (id, user_id, credential_id, public_key, sign_count, backup_eligible, backed_up, transports,
                       aaguid, name, created_at)
 	select id || 'x' || n, id, decode(md5(id || 'x' || n), 'hex'), '', 0, false, false, '', '', 'n', now()
-	  from users, generate_series(1, 20) as n where username like 'idle%';`
+	  from users, generate_series(1, 20) as n where username like 'idle%';
+insert into user_events (kind, user_id, happened_at, article_id)
+	select 'article', author_id, created_at, id from articles;
+insert into user_events (kind, user_id, happened_at, article_id, comment_id)
+	select 'comment', articles.author_id, comments.created_at, article_id, comments.id
+	  from comments join articles on articles.id = article_id;`
 
 // TestPagesUseIndexes runs the store's own statements over many articles and asks PostgreSQL how it went about them: no
 // page may read a table from end to end, or more rows than a page needs.
@@ -141,6 +147,17 @@ func TestPagesUseIndexes(t *testing.T) {
 		_, _, _, err := db.PasskeyOwner(ctx, credential[:])
 		return err
 	}
+	last, _, err := db.NewEvents(ctx, events.Position{}, 1)
+	must(t, err)
+	middle := last[0].Position
+	middle.ID /= 2
+	newEvents := func() error {
+		found, _, err := db.NewEvents(ctx, middle, 20)
+		if err == nil && len(found) != 20 {
+			err = errors.New(empty)
+		}
+		return err
+	}
 	type by = blog.ArticleFilter
 	for name, test := range map[string]struct {
 		run   func() error
@@ -165,6 +182,7 @@ func TestPagesUseIndexes(t *testing.T) {
 		"profile":             {func() error { _, err := db.ProfileByUsername(ctx, "user7", 1); return err }, "", 50},
 		"passkeys":            {passkeys, "passkeys_user_id_created_at", 20},
 		"owner of a passkey":  {passkey, "passkeys_credential_id", 1},
+		"new events":          {newEvents, "user_events_order", 50},
 		// These read all that one person wrote, all that one person favours, and all whom one person follows.
 		"by tag and author":   {list(by{Tag: "tag7", Author: "user8"}, !deep), "", 600},
 		"by tag and favorite": {list(by{Tag: "tag6", FavoritedBy: "user1"}, !deep), "", 1500},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"strconv"
 	"time"
@@ -71,8 +72,8 @@ var (
 const firstUnderWay = `coalesce(
            (select under_way from pg_snapshot_xip(pg_current_snapshot()) as under_way
              where not exists (
-                   select 1 from pg_stat_activity as a
-                    where a.datid <> (select oid from pg_database where datname = current_database())
+                   select 1 from pg_stat_get_activity(null) as a
+                    where a.datid <> (select datid from pg_stat_get_activity(pg_backend_pid()))
                       and cast(cast(a.backend_xid as text) as numeric) =
                           mod(cast(cast(under_way as text) as numeric), 4294967296))
              order by under_way limit 1),
@@ -198,26 +199,27 @@ func descending(order string) string {
 	return "e.xid desc, e.id desc"
 }
 
-// MissedEvents implements [events.Store]. Both halves are read from one index, in its order.
+// MissedEvents implements [events.Store]. A range of users instead of one, and an order that begins with it, leave
+// PostgreSQL one index to read the user's own from, see ofUser.
 func (s *Store) MissedEvents(
 	ctx context.Context, userID int64, after, through events.Position, limit int,
 ) ([]*events.Event, error) {
 	l := s.eventLog()
-	within := " and " + l.behind + " and " + l.upTo + " order by " + l.order + " limit ?"
+	within := " and " + l.behind + " and " + l.upTo + " order by %s" + l.order + " limit ?"
 	bounds := append(append(placeOf(after), placeOf(through)...), limit)
 	query := asSQL(`
 select head.log, e.id is not null, `+s.toldColumns()+`
   from (select `+l.log+` as log) as head
   left join (
         select * from (
-               select * from (select e.* from user_events as e where e.user_id = ? and e.kind <> 'article'`+within+
-		`) as own
+               select * from (select e.* from user_events as e where e.user_id between ? and ? and e.kind <> 'article'`+
+		fmt.Sprintf(within, "e.user_id, ")+`) as own
                 union all
                select * from (select e.* from follows as f join user_events as e on e.user_id = f.followee_id
-                               where f.follower_id = ? and e.kind = 'article'`+within+`) as followed
+                               where f.follower_id = ? and e.kind = 'article'`+fmt.Sprintf(within, "")+`) as followed
                ) as e order by `+l.order+` limit ?) as e on true`+toldJoins+`
  order by `+l.order,
-		append(append(append(append([]any{userID}, bounds...), userID), bounds...), limit)...)
+		append(append(append(append([]any{userID, userID}, bounds...), userID), bounds...), limit)...)
 	var log string
 	var some bool
 	return s.told(ctx, query, &log, &log, &some)
