@@ -31,7 +31,7 @@ func BenchmarkEventToStreams(b *testing.B) {
 	before := inUse()
 	var streams []net.Conn
 	for i := range users * each {
-		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		conn, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", s.Listener.Addr().String())
 		if err != nil {
 			b.Fatal(err)
 		}
