@@ -104,7 +104,8 @@ func TestAdminsOfTheStore(t *testing.T) {
 		set(identity.RoleAdmin, nil)
 		must(t, may())
 		wantKind(t, failure(db.SetFavorite(ctx, by, "x", true)), errs.KindUnauthenticated)
-		wantKind(t, db.EndSession(ctx, identity.Session{ID: "(admin) S2"}, "S9", identity.EndedByOther), errs.KindNotFound)
+		wantKind(t, db.EndSession(ctx, identity.Session{ID: "(admin) S2"}, "S9", identity.EndedByOther),
+			errs.KindNotFound)
 		must(t, db.EndSession(ctx, identity.ByOperator(0), "S2", identity.EndedByOther))
 		wantKind(t, may(), errs.KindUnauthenticated)
 		wantKind(t, db.EndSession(ctx, by, "S1", identity.EndedByOther), errs.KindUnauthenticated)

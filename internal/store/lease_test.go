@@ -72,7 +72,8 @@ func TestEndingsByOthers(t *testing.T) {
 				must(t, err)
 			}
 			exec(t, conn, statements)
-			wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther)) // after a reading of the log
+			// It comes after a reading of the log.
+			wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther))
 			wantRefused(t, db)
 		})
 	}
@@ -106,7 +107,8 @@ func TestTransactionIDsAgain(t *testing.T) {
 		exec(t, conn, "select pg_current_xact_id()")
 		exec(t, conn, "rollback")
 	}
-	wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther)) // after a reading of the log
+	// It comes after a reading of the log.
+	wantNotFound(t, db.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther))
 	// Another checkpointer says that the crash is over.
 	var checkpointer int
 	must(t, conn.QueryRow(t.Context(), "select pid from pg_stat_activity where backend_type = 'checkpointer'").
@@ -154,7 +156,8 @@ func TestEndingsOutOfOrder(t *testing.T) {
 		remember(t, db, presented("S1"))
 	}
 	exec(t, conn, "commit")
-	err := db.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther) // waits as any ending does
+	// It waits as any ending does.
+	err := db.EndSession(t.Context(), identity.ByOperator(0), "nobody", identity.EndedByOther)
 	wantNotFound(t, err)
 	wantRefused(t, db)
 }

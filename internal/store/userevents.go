@@ -45,8 +45,9 @@ var (
 		kept:   "(e.xid, e.id) < (select xid, id from keep)",
 		same: "e.xid = cast(cast(? as text) as xid8) and e.id = cast(? as bigint) and " +
 			"cast(extract(epoch from e.at) * 1000 as bigint) = cast(? as bigint)",
-		ended:  "e.xid < " + firstUnderWay,
-		log:    "(select system_identifier from pg_control_system()) || ' ' || cast('user_events'::regclass::oid as text)",
+		ended: "e.xid < " + firstUnderWay,
+		log: "(select system_identifier from pg_control_system()) || ' ' || " +
+			"cast('user_events'::regclass::oid as text)",
 		change: "cast(e.xid as text)",
 		at:     "cast(extract(epoch from e.at) * 1000 as bigint)",
 		old:    "e.at < clock_timestamp() - interval '24 hours'",

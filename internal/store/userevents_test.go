@@ -110,7 +110,8 @@ func TestOldEventsGo(t *testing.T) {
 		run(loginTold("young"))
 		run(loginTold("old behind"))
 		sweep(0)
-		run("update user_events set at = '2026-02-18 03:22:56.637+00:00' where session_id like 'old%' or kind = 'begin'")
+		run("update user_events set at = '2026-02-18 03:22:56.637+00:00' " +
+			"where session_id like 'old%' or kind = 'begin'")
 		_, now := behind(t, db, events.Position{})
 		sweep(5)
 		sweep(0)
@@ -143,7 +144,9 @@ func TestWhatIsTold(t *testing.T) {
 		for _, event := range list {
 			told = append(told, fmt.Sprint(event.Kind, " ", event.SessionID, " ", event.Reason))
 		}
-		wantSame(t, "told", []string{"login S1 ", "login S2 ", "session-ended S1 revoked", "session-ended S2 logout"}, told)
+		wantSame(t, "told", []string{
+			"login S1 ", "login S2 ", "session-ended S1 revoked", "session-ended S2 logout",
+		}, told)
 		end := list[len(list)-1].Position
 		missed := func(userID int64, after events.Position) int {
 			list, err := db.MissedEvents(ctx, userID, after, end, 100)

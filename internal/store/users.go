@@ -297,10 +297,13 @@ func (s *Store) saveUser(
 func carryOut(ctx context.Context, tx bun.Tx, by identity.Session, outcome *identity.Outcome) error {
 	if outcome.EndOthers {
 		why := identity.EndedByChange
-		if slices.ContainsFunc(outcome.Events, func(e identity.Event) bool { return e.Action == identity.AccountDisabled }) {
+		if slices.ContainsFunc(outcome.Events, func(happened identity.Event) bool {
+			return happened.Action == identity.AccountDisabled
+		}) {
 			why = identity.EndedByDisable
 		}
-		if _, err := tx.NewRaw(endingSQL+" where user_id = ? and id <> ?", why, by.UserID, by.ID).Exec(ctx); err != nil {
+		if _, err := tx.NewRaw(endingSQL+" where user_id = ? and id <> ?", why, by.UserID, by.ID).
+			Exec(ctx); err != nil {
 			return err
 		}
 		if err := endCodes(ctx, tx, by.UserID); err != nil {
