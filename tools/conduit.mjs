@@ -10,8 +10,8 @@ export const binary = path.resolve(process.env.CONDUIT ?? fileURLToPath(new URL(
 // env has the program's own defaults tested, not the settings of whoever runs this.
 export const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CONDUIT')))
 
-// serve starts an instance on a free port, in the folder cwd, and waits until it listens. origin and api have no slash at
-// their end. stop asks it to end and is done when it has; it fails if any answer broke the contract. kill does not ask. log
+// serve starts an instance on a free port, in the folder cwd, and waits until it listens. origin and api have no slash
+// at their end. stop asks it to end and is done when it has; it fails if any answer broke the contract. kill does not ask. log
 // has what it logged.
 export async function serve({ cwd, args = [] } = {}) {
   const child = spawn(binary, ['serve', '--listen=127.0.0.1:0', '--check-responses', ...args], {

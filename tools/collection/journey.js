@@ -1,9 +1,9 @@
 // The way through the contract on which a run of the collection calls each operation once, in an order in which each
 // finds what it needs. Somebody registers, writes, uses a second factor and leaves; then an admin looks at accounts.
 //
-// A step says which status the contract has for it here, if it is not a success, and why. Values of its path, members of
-// its body and the token that it sends take variables, which earlier steps keep. before and after are what its scripts
-// do.
+// A step says which status the contract has for it here, if it is not a success, and why. Values of its path, members
+// of its body and the token that it sends take variables, which earlier steps keep. before and after are what its
+// scripts do.
 
 // keep is a line of a script that keeps a part of the answer in a variable.
 const keep = (variable, part) => `bru.setVar('${variable}', res.body.${part});`

@@ -144,12 +144,12 @@ await write(
     docs: `Made from openapi.yaml by \`make collection\`: what is changed here by hand is lost.
 
 Choose the environment \`local\`, and run the whole collection: it calls each operation once, from the registration of
-somebody new to their end, and then as an admin. Or send single requests: \`Register a new user\` and \`Log in\` keep the
-token for the others.
+somebody new to their end, and then as an admin. Or send single requests: \`Register a new user\` and \`Log in\` keep
+the token for the others.
 
 The folder Admin wants an admin, and \`Ask whether a token counts\` a client. \`conduit users set-role NAME admin\` and
-\`conduit clients add NAME\` make them; fill in their names and secrets under Environments. Do not run the whole against a
-server that people use: it changes the signing key, and sends mail.`,
+\`conduit clients add NAME\` make them; fill in their names and secrets under Environments. Do not run the whole against
+a server that people use: it changes the signing key, and sends mail.`,
   }),
 )
 const variable = (name, value) => ({ name, value, enabled: true, secret: value === undefined })

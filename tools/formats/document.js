@@ -23,8 +23,8 @@ function at(document, pointer) {
   return names.reduce((node, name) => node[name.replaceAll('~1', '/').replaceAll('~0', '~')], document)
 }
 
-// schemasOf compiles the schemas of a document. Ajv is strict: a word that JSON Schema 2020-12 does not have throws, but
-// for those that begin with x- and the discriminator of OpenAPI.
+// schemasOf compiles the schemas of a document. Ajv is strict: a word that JSON Schema 2020-12 does not have throws,
+// but for those that begin with x- and the discriminator of OpenAPI.
 export function schemasOf(document) {
   const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true })
   formats.default(ajv)

@@ -10,8 +10,8 @@ export interface Message {
 const longest = 1 << 20
 
 /**
- * Takes an event stream apart (HTML Standard, section 9.2.6), however it was cut on its way. eventsource-parser, which is
- * made for this, forgets an id that comes without data; and that is what a stream begins with.
+ * Takes an event stream apart (HTML Standard, section 9.2.6), however it was cut on its way. eventsource-parser, which
+ * is made for this, forgets an id that comes without data; and that is what a stream begins with.
  */
 export function takeApart(): (bytes: Uint8Array) => Message[] {
   const decoder = new TextDecoder() // drops the byte order mark at the beginning

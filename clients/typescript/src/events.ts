@@ -53,8 +53,8 @@ const longestWait = 30_000
 const steady = 10_000
 
 /**
- * Follows the events of the session that is logged in when the loop begins. The stream is read as fast as the loop takes
- * events, and no faster. After it was lost it goes on behind the last event that the loop was given.
+ * Follows the events of the session that is logged in when the loop begins. The stream is read as fast as the loop
+ * takes events, and no faster. After it was lost it goes on behind the last event that the loop was given.
  */
 export function followEvents(connection: Connection, options: EventsOptions = {}): UserEvents {
   const { signal, onConnection } = options
@@ -177,7 +177,7 @@ class Unopened extends Error {
     this.wait = 1000 * (Number(response.headers.get('Retry-After')) || 0)
   }
 
-  /** Tells whether to ask again would be answered in the same way. With tokens, 401 says that no newer ones were had. */
+  /** Tells whether asking again would be answered in the same way. With tokens, 401 says that no newer ones came. */
   isFinal(hasTokens: boolean): boolean {
     if (this.status === 401) {
       return !hasTokens || !(this.cause instanceof EventsRefusedError)
