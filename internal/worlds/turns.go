@@ -25,10 +25,12 @@ type turns struct {
 }
 
 // A world in which somebody waits for longer than crowdedAfter is crowded. While others have requests, it rests after
-// each turn for as long as that took. So it has half of the turns that it could have, and leaves a processor free.
+// each turn for restFor times as long as that took. So it has a quarter of the turns that it could have, and leaves the
+// processors to others.
 const (
 	crowdedAfter = 200 * time.Millisecond
-	mostRest     = 20 * time.Millisecond
+	restFor      = 3
+	mostRest     = 50 * time.Millisecond
 )
 
 // atOnce is how many requests of one world work at the same time: half of what there are processors.
@@ -63,7 +65,7 @@ func (t *turns) release(began time.Time) {
 	crowded := t.waiting > 0 && time.Since(t.since) > crowdedAfter
 	t.mutex.Unlock()
 	if crowded && t.others() {
-		time.AfterFunc(min(time.Since(began), mostRest), func() { t.free.Release(1) })
+		time.AfterFunc(min(restFor*time.Since(began), mostRest), func() { t.free.Release(1) })
 		return
 	}
 	t.free.Release(1)
