@@ -63,7 +63,8 @@ var (
 // begin opens a new life of the world. What is in it goes on when the request that asked for it is over.
 func (w *world) begin(config *Config) (*life, error) {
 	l := &life{
-		log: config.Log, clock: newClock(config.Now, w.At, w.frozen), turns: newTurns(w.others), idle: make(chan struct{}),
+		log: config.Log, clock: newClock(config.Now, w.At, w.frozen), turns: newTurns(w.others),
+		idle: make(chan struct{}),
 	}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	spec := w.Spec
