@@ -61,7 +61,7 @@ func (s *server) follow(t testing.TB, c call) *listener {
 	for name, value := range c.headers {
 		request.Header.Set(name, value)
 	}
-	response, err := s.Client().Do(request)
+	response, err := s.Client().Do(request) //nolint:bodyclose // the listener closes it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -454,7 +454,8 @@ func TestMuchAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stream, _, err := s.Events.Open(t.Context(), caller.User.ID, caller.Session.ID, s.clock.Now().Add(time.Hour), "")
+		stream, _, err := s.Events.Open(t.Context(), caller.User.ID, caller.Session.ID,
+			s.clock.Now().Add(time.Hour), "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -231,7 +231,7 @@ func (m *Metrics) Streams(figures func() (open, most int64), opened, refused, sl
 		count *atomic.Int64
 	}{
 		"opened":  {"Streams of events that began.", opened},
-		"refused": {"Streams of events that did not begin, for too many were open, or the server was stopping.", refused},
+		"refused": {"Streams of events that did not begin: too many were open, or the server was stopping.", refused},
 		"slow":    {"Times that too much waited for a client, and was read again when the client was ready.", slow},
 		"reset":   {"Streams of events that began behind an id that the log has not any more.", resets},
 	} {
