@@ -43,8 +43,8 @@ var rules = map[string]struct {
 	"conduit/internal/store": {
 		may: []string{
 			"conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog", "conduit/internal/auth",
-			"conduit/internal/events", "github.com/uptrace/bun*", "github.com/jackc/pgx/v5*", "modernc.org/sqlite*", "go.opentelemetry.io/otel/",
-			"github.com/google/uuid", "github.com/maypok86/otter/v2",
+			"conduit/internal/events", "github.com/uptrace/bun*", "github.com/jackc/pgx/v5*", "modernc.org/sqlite*",
+			"go.opentelemetry.io/otel/", "github.com/google/uuid", "github.com/maypok86/otter/v2",
 		},
 		noHTTP: true,
 	},
@@ -53,8 +53,8 @@ var rules = map[string]struct {
 	"conduit/internal/httpapi": {may: []string{
 		"conduit", "conduit/api", "conduit/internal/errs", "conduit/internal/identity", "conduit/internal/blog",
 		"conduit/internal/contract", "conduit/internal/docs", "conduit/internal/transport", "conduit/internal/proxies",
-		"conduit/internal/events", "github.com/oapi-codegen/", "github.com/rs/cors", "github.com/klauspost/compress/gzhttp",
-		"go.opentelemetry.io/otel/",
+		"conduit/internal/events", "github.com/oapi-codegen/", "github.com/rs/cors",
+		"github.com/klauspost/compress/gzhttp", "go.opentelemetry.io/otel/",
 	}},
 	"conduit/internal/transport": {may: []string{
 		"conduit/internal/errs", "conduit/internal/identity", "conduit/internal/proxies", "golang.org/x/sync/semaphore",

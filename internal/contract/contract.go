@@ -4,9 +4,9 @@
 // The way of a request: mux.go finds the operation, has the host find out who is calling, checks the parameters, reads
 // and checks the body (body.go, form.go, json.go; problems.go has the words), and calls the generated handler. The
 // answer gets an ETag if the document has a 304 for it (conditional.go). It is checked if the host asks for that
-// (responses.go). It is an example from the document if the request asks for one (rehearse.go). It says if the operation
-// is deprecated (deprecation.go). What a refusal names is found in the request (places.go). document.go serves the
-// document itself, and formats.go writes it in newer versions of OpenAPI.
+// (responses.go, eventstream.go). It is an example from the document if the request asks for one (rehearse.go). It says
+// if the operation is deprecated (deprecation.go). What a refusal names is found in the request (places.go). document.go
+// serves the document itself, and formats.go writes it in newer versions of OpenAPI.
 package contract
 
 import (
