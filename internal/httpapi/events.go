@@ -84,7 +84,7 @@ type eventStream struct {
 func (e *eventStream) VisitStreamUserEventsResponse(w http.ResponseWriter) error {
 	defer e.stream.Close()
 	request := requestFrom(e.ctx)
-	e.to, e.limit = w, http.NewResponseController(request.answer)
+	e.to, e.limit = w, http.NewResponseController(&request.answer)
 	// The server's own limits are for answers that end.
 	if err := e.limit.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("events: %w", err)

@@ -57,7 +57,7 @@ type exportStream struct {
 func (e exportStream) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
 	defer e.export.End(e.ctx)
 	request := requestFrom(e.ctx)
-	pieces := &pieces{to: w, control: http.NewResponseController(request.answer), pace: e.pace}
+	pieces := &pieces{to: w, control: http.NewResponseController(&request.answer), pace: e.pace}
 	// The server's own limits are for answers that are made before they are sent.
 	if err := pieces.control.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("export: %w", err)

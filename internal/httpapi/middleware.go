@@ -59,8 +59,8 @@ func observe(next http.Handler, config Config) http.Handler {
 		}
 		r = asked.begin(w, r, config.Tracer, config.TrustedProxies.Have(proxies.Peer(r.RemoteAddr)))
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, asked))
-		answer := &answerWriter{ResponseWriter: w, prefix: prefix, of: asked}
-		asked.answer = answer
+		asked.answer = answerWriter{ResponseWriter: w, prefix: prefix, of: asked}
+		answer := &asked.answer
 		header := w.Header()
 		header.Set("X-Request-Id", asked.client.RequestID)
 		began := now()

@@ -31,8 +31,8 @@ type requestState struct {
 
 	keyed *keyed // nil for a request without a key
 
-	answer *answerWriter
-	gone   error // what failed because the client had gone away before there was an answer
+	answer answerWriter // in the same piece of memory, since both last as long
+	gone   error        // what failed because the client had gone away before there was an answer
 
 	memory transport.Share // what it has taken
 
