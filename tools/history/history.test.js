@@ -1,5 +1,5 @@
-// Clients of every released contract, made and compiled anew, go through a server of today: nobody has to change a client because
-// the server was upgraded. What is in a folder of a version here was written when that was released.
+// Clients of every released contract, made and compiled anew, go through a server of today: nobody has to change a client
+// because the server was upgraded. What is in a folder of a version here was written when that was released.
 //
 //   CONDUIT=path/to/conduit node --test
 import assert from 'node:assert/strict'
@@ -48,19 +48,21 @@ test('each release has its contract and its journeys', async () => {
   }
 })
 
-// Clients were generated from what was released, whatever anybody would like it to have said.
-test('no released contract was ever edited', async () => {
-  const withoutVersion = (text) => text.replace(/^( {2}version: )\d+\.\d+\.\d+/m, '$1')
-  for (const { version, commit } of releases) {
-    const kept = path.relative(root, contractOf(version))
-    const added = ['log', '-1', '--diff-filter=A', '--format=%H', '--', kept]
-    // In the commit of a release, and before it, nothing has been added yet.
-    const from = commit ?? (await run('git', added, { cwd: root })).trim()
-    if (!from) continue
-    const then = await run('git', ['show', `${from}:${commit ? 'openapi.yaml' : kept}`], { cwd: root })
-    assert.equal(withoutVersion(await readFile(contractOf(version), 'utf8')), withoutVersion(then), version)
-  }
-})
+// Clients were generated from what was released, whatever anybody would like it to have said. The Makefile says when
+// there is no history that could tell.
+if (!process.env.NO_HISTORY)
+  test('no released contract was ever edited', async () => {
+    const withoutVersion = (text) => text.replace(/^( {2}version: )\d+\.\d+\.\d+/m, '$1')
+    for (const { version, commit } of releases) {
+      const kept = path.relative(root, contractOf(version))
+      const added = ['log', '-1', '--diff-filter=A', '--format=%H', '--', kept]
+      // In the commit of a release, and before it, nothing has been added yet.
+      const from = commit ?? (await run('git', added, { cwd: root })).trim()
+      if (!from) continue
+      const then = await run('git', ['show', `${from}:${commit ? 'openapi.yaml' : kept}`], { cwd: root })
+      assert.equal(withoutVersion(await readFile(contractOf(version), 'utf8')), withoutVersion(then), version)
+    }
+  })
 
 describe('clients for TypeScript', () => {
   const all = [...versions, next]
