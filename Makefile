@@ -127,7 +127,7 @@ test-history: build tools/history/node_modules/.package-lock.json ## Run the cli
 	NO_HISTORY=$(NO_HISTORY) npm --prefix tools/history test
 	go -C tools/history mod tidy -diff
 	$(if $(NO_HISTORY), \
-		@echo 'A clone without history: released contracts are not compared with it, and the last release does not run.', \
+		@echo 'A clone without history: released contracts are not compared with it; the last release does not run.', \
 		go test -tags upgrade -count=1 -v ./internal/upgrade)
 
 .PHONY: test-formats
