@@ -114,8 +114,10 @@ update users
 			return "", err
 		}
 	}
-	if _, err := tx.NewRaw("delete from user_events where user_id = ? and kind = 'login'", former.ID).
-		Exec(ctx); err != nil {
+	// As migration 0029 does for those who go at once.
+	if _, err := tx.NewRaw(`
+update user_events set kind = 'begin', user_id = 0, session_id = null, ip_address = null, user_agent = null
+ where user_id = ? and kind = 'login'`, former.ID).Exec(ctx); err != nil {
 		return "", err
 	}
 	_, err := tx.NewRaw("insert into deletions (user_id, began_at) values (?, ?)", former.ID, now).Exec(ctx)

@@ -182,3 +182,32 @@ func TestWatchedSessions(t *testing.T) {
 		}
 	})
 }
+
+// TestDeletedAccountLeavesPlaces: what a deletion takes from the log are no places, for others go on from there, and
+// those who listen would all have to read anew.
+func TestDeletedAccountLeavesPlaces(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.Store) {
+		for _, content := range []struct {
+			name string
+			much bool
+		}{{"at once", false}, {"in batches", true}} {
+			t.Run(content.name, func(t *testing.T) {
+				user := jake(t, db)
+				if content.much {
+					give(t, db, user.ID, much)
+				}
+				_, login := behind(t, db, events.Position{})
+				must(t, db.DeleteUser(t.Context(), identity.Session{ID: "S1", UserID: user.ID}, at, deletion(user.ID)))
+				list, known, err := db.NewEvents(t.Context(), login, 100)
+				must(t, err)
+				wantSame(t, "the place is known", true, known)
+				for _, event := range list {
+					wantSame(t, "what comes behind it", events.SessionEnded, event.Kind)
+				}
+				wantSame(t, "what is left of devices", 0, count(t, db,
+					"select count(*) from user_events where kind = 'login' or ip_address <> '' or user_agent <> ''"))
+			})
+		}
+	})
+}

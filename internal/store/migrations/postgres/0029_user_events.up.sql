@@ -83,11 +83,14 @@ end $$;
 create trigger comments_told after insert on comments
     for each row when (new.nonce is not null) execute function tell_comment();
 
--- What is known of devices goes with the account.
+-- What is known of devices goes with the account. The row stays, as a place in the log: whoever has come as far as it,
+-- and that may be anybody, goes on from there.
 create function forget_logins() returns trigger language plpgsql as $$
 begin
-    execute format($sql$delete from %I.user_events where user_id = $1 and kind = 'login'$sql$, tg_table_schema)
-      using old.id;
+    execute format($sql$
+        update %I.user_events
+           set kind = 'begin', user_id = 0, session_id = null, ip_address = null, user_agent = null
+         where user_id = $1 and kind = 'login'$sql$, tg_table_schema) using old.id;
     return null;
 end $$;
 

@@ -59,8 +59,11 @@ begin
       from articles where id = new.article_id and author_id <> new.author_id;
 end;
 
--- What is known of devices goes with the account.
+-- What is known of devices goes with the account. The row stays, as a place in the log: whoever has come as far as it,
+-- and that may be anybody, goes on from there.
 create trigger users_logins_forgotten after delete on users
 begin
-    delete from user_events where user_id = old.id and kind = 'login';
+    update user_events
+       set kind = 'begin', user_id = 0, session_id = null, ip_address = null, user_agent = null
+     where user_id = old.id and kind = 'login';
 end;
