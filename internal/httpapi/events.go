@@ -194,7 +194,10 @@ func (e *eventStream) flush() error {
 	if err == nil {
 		err = http.NewResponseController(e.to).Flush() // as far as the layer that compresses
 	}
-	return cmp.Or(err, e.limit.Flush())
+	if err != nil { // also where nobody is to hear of the answer: then not even its headers are sent
+		return err
+	}
+	return e.limit.Flush()
 }
 
 // mostKept is how much room for text a stream keeps, in bytes.

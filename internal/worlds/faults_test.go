@@ -83,6 +83,17 @@ func TestFaults(t *testing.T) {
 			s.want(http.StatusOK, http.MethodGet, w.BaseURL+"/tags", "", "")
 		})
 	}
+	t.Run("a stream that breaks off", func(t *testing.T) {
+		w := s.make(`{"demo":true}`)
+		token := s.login(w)
+		for _, broken := range []string{"before", "after"} {
+			s.script(w, `[{"operationId":"streamUserEvents","broken":"`+broken+`"}]`)
+			got, err := ask(t.Context(), s.Client(), http.MethodGet, w.BaseURL+"/user/events", token, "")
+			if err == nil || got.status != 0 {
+				t.Errorf("broken %s: an answer began: %d %v, %v", broken, got.status, got.header, err)
+			}
+		}
+	})
 	t.Run("every answer of every operation", func(t *testing.T) {
 		w := s.make(`{}`)
 		s.script(w, `[{"operationId":"deleteArticle","status":204},{"operationId":"getArticle","status":304}]`)
