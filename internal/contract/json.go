@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -121,11 +123,23 @@ func (d *decoding) value(field string) (any, error) {
 	case '[':
 		return d.array(field)
 	case '0':
-		return json.Number(token.String()), nil
+		return number(token.String()), nil
 	case 'n':
 		return nil, nil
 	}
 	return token.Bool(), nil
+}
+
+// number returns a number as it was written, but for one that is whole: JSON Schema takes 1.0 and 1e2 for integers, and
+// the generated code decodes neither into one.
+func number(text string) json.Number {
+	if strings.ContainsAny(text, ".eE") {
+		value, err := strconv.ParseFloat(text, 64)
+		if err == nil && value == math.Trunc(value) && math.Abs(value) <= 1<<53 { // each of which is itself
+			return json.Number(strconv.FormatInt(int64(value), 10))
+		}
+	}
+	return json.Number(text)
 }
 
 func (d *decoding) object() (any, error) {

@@ -96,6 +96,8 @@ func TestBodiesThatFail(t *testing.T) {
 			s.want(http.StatusNotFound, test.method, missing, "", test.body)
 		}
 	}
+	s.want(http.StatusOK, http.MethodPut, "/worlds/"+w.ID+"/faults", "",
+		`{"faults":[{"operationId":"getTags","status":5.00e2,"times":1.0}]}`) // integers all the same
 	for _, test := range [][2]string{
 		{http.MethodGet, ""}, {http.MethodDelete, ""}, {http.MethodGet, "/faults"}, {http.MethodPost, "/reset"},
 	} {
