@@ -482,6 +482,21 @@ func TestNoConnectionIsKept(t *testing.T) {
 	})
 }
 
+// TestCountedAtOnce: a request that has changed something waits for no other one that is counted, which may wait for it.
+func TestCountedAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.Throttle.Registrations, s.Throttle.PerNetwork, s.Throttle.PerAccount = 1000, 1000, 20
+		var calls []call
+		for i := range 32 {
+			token := s.register(t, fmt.Sprint("user", i))
+			calls = append(calls,
+				keyed(changing(token, "username", fmt.Sprint("renamed", i))),
+				keyed(registration(fmt.Sprint("new", i), fmt.Sprint("new", i, "@test.com"), password)))
+		}
+		wantSame(t, "answers", map[int]int{200: 32, 201: 32}, s.together(t, calls))
+	})
+}
+
 // TestEndingsWithKeysBite: an answer that promises an ending is held back as without a key.
 func TestEndingsWithKeysBite(t *testing.T) {
 	t.Parallel()

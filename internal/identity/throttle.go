@@ -294,6 +294,11 @@ func (c counted) settle(ctx context.Context, after func(Bucket) afterSuccess, kn
 	if len(lower) == 0 && known == nil {
 		return nil
 	}
+	if unit := UnitOf(ctx); unit != nil && unit.Begun() {
+		// Those whose turn it is may be waiting for what the unit holds, such as the only writer of SQLite.
+		unit.Afterwards(func() { _ = c.settle(ctx, after, known) })
+		return nil
+	}
 	defer c.throttle.turns.take(ctx, c.network, countingAtOnce, countingQueue)()
 	return c.throttle.Store.SettleAttempt(ctx, lower, known)
 }
