@@ -197,6 +197,7 @@ func (m *worldMaker) options(w *world, spec worlds.Spec, db *store.Store) Option
 		OnViolation: http.OnViolation, OnAnswer: http.OnAnswer, TrustedProxies: http.TrustedProxies,
 		Tracer: http.Tracer, Stopping: http.Stopping,
 		BodyMemory: http.BodyMemory, AnswerMemory: http.AnswerMemory, BodyTime: http.BodyTime, BodyRate: http.BodyRate,
+		EventRetry: time.Second, // the same each time
 	}
 	return o
 }
@@ -213,7 +214,7 @@ func (m *worldMaker) Open(ctx context.Context, spec worlds.Spec) (worlds.Opened,
 	}
 	var opened atomic.Bool
 	log := slog.New(&quietStart{m.server.options.Log.Handler(), &opened}).With("world", spec.ID)
-	db, err := store.OpenImage(ctx, image, worldBytes, store.Options{Timeout: worldTime, Log: log})
+	db, err := store.OpenImage(ctx, image, worldBytes, store.Options{Timeout: worldTime, Log: log, Now: spec.Now})
 	if err != nil {
 		return worlds.Opened{}, err
 	}
@@ -258,8 +259,10 @@ func (a *App) due(ctx context.Context) error {
 	return errors.Join(a.Deletions.Due(ctx), a.Outbox.Due(ctx))
 }
 
-// move calls set, which moves the clock. It notes before who was seen, and does afterwards what is due then.
+// move calls set, which moves the clock. It notes before who was seen, hands on what has happened until then, and does
+// afterwards what is due then.
 func (a *App) move(ctx context.Context, set func()) error {
+	a.Events.CatchUp()
 	failed := errors.Join(a.Sessions.WriteDownSeen(ctx), a.Throttle.WriteDown(ctx, true))
 	set()
 	upkeep := a.upkeep()

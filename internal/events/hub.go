@@ -232,6 +232,18 @@ func (h *Hub) read() error {
 	}
 }
 
+// CatchUp hands out now what has happened, if somebody listens. What comes of it is found out by the next reading, too.
+func (h *Hub) CatchUp() {
+	h.mutex.Lock()
+	listening := h.stop != nil
+	h.mutex.Unlock()
+	if listening {
+		h.reading.Lock()
+		defer h.reading.Unlock()
+		_ = h.readSince(time.Now())
+	}
+}
+
 // loseAll has all streams begin anew.
 func (h *Hub) loseAll() {
 	h.mutex.Lock()

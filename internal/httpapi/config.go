@@ -61,6 +61,9 @@ type Config struct {
 
 	// Heartbeat is the pause between two signs of life in a stream of events; zero for 15 seconds.
 	Heartbeat time.Duration
+	// EventRetry is how long clients are to wait that have lost their stream; zero for a time that is not the same for
+	// all.
+	EventRetry time.Duration
 
 	// Replicas, if set, answer reads. Clients are told what these have to show.
 	Replicas Replicas

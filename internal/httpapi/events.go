@@ -91,7 +91,7 @@ func (e *eventStream) VisitStreamUserEventsResponse(w http.ResponseWriter) error
 	}
 	setEventHeaders(w)
 	request.flows(e.config)
-	retry := leastRetry + rand.N(mostRetry-leastRetry)
+	retry := cmp.Or(e.config.EventRetry, leastRetry+rand.N(mostRetry-leastRetry))
 	e.text = append(strconv.AppendInt(append(e.text, "retry: "...), retry.Milliseconds(), 10), '\n')
 	e.mark(e.stream.Position())
 	e.text = append(e.text, '\n')

@@ -116,7 +116,10 @@ type liteConnector struct {
 	spans *spans
 }
 
-func newLiteConnector(source string, spans *spans) (driver.Connector, error) {
+func newLiteConnector(source string, spans *spans, clock *liteClock) (driver.Connector, error) {
+	if clock != nil {
+		return liteConnector{clock.connector(source), spans}, nil
+	}
 	connector, err := sqlite.NewConnector(source)
 	return liteConnector{connector, spans}, err
 }

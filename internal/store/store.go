@@ -57,6 +57,9 @@ type Options struct {
 	Lease time.Duration
 	// Existing refuses a SQLite file that is not there, so that a mistyped name does not become an empty database.
 	Existing bool
+	// Now is what a SQLite database takes for the time where it asks by itself, to the millisecond; nil for the
+	// machine's clock.
+	Now func() time.Time
 }
 
 // Store is an open database. It satisfies the store interfaces of identity, blog and auth, and is safe for
@@ -80,6 +83,7 @@ type Store struct {
 	path          string      // SQLite's file
 	file          os.FileInfo // SQLite's file when it was opened; nil without one
 	spans         *spans      // SQLite's; nil for none
+	clock         *liteClock  // SQLite's; nil for the machine's
 	watcher       func(events ...identity.Event)
 	polls         *sql.DB // by which the revocation log is read
 	lease         *lease
@@ -184,7 +188,8 @@ func (s *Store) openSQLite(file string, options Options) error {
 			fmt.Sprintf("busy_timeout(%d)", s.timeout.Milliseconds()), "foreign_keys(1)", "journal_mode(WAL)",
 			"synchronous(NORMAL)")
 		query := url.Values{"_pragma": pragmas, "_time_format": {"sqlite"}, "_txlock": {"immediate"}}
-		connector, err := newLiteConnector("file:"+(&url.URL{Path: file}).EscapedPath()+"?"+query.Encode(), s.spans)
+		connector, err := newLiteConnector("file:"+(&url.URL{Path: file}).EscapedPath()+"?"+query.Encode(), s.spans,
+			s.clock)
 		if err != nil {
 			return nil, err
 		}
@@ -217,6 +222,11 @@ func (s *Store) openSQLite(file string, options Options) error {
 	}
 	s.name = "SQLite, " + file
 	var err error
+	if options.Now != nil {
+		if s.clock, err = newLiteClock(options.Now); err != nil {
+			return err
+		}
+	}
 	if s.writes, err = open(1); err != nil {
 		return err
 	}
@@ -259,6 +269,9 @@ func (s *Store) Pools() map[string]*sql.DB {
 
 // Close closes the connections.
 func (s *Store) Close() error {
+	if s.clock != nil {
+		defer s.clock.free()
+	}
 	forgotten := s.lease.close()
 	s.replicas.close()
 	if s.dialect.postgres {

@@ -63,7 +63,7 @@ var (
 		log:    "'sqlite'",
 		change: "'0'",
 		at:     sqliteEventAt,
-		old:    "e.at < strftime('%Y-%m-%d %H:%M:%f', 'now', '-24 hours')",
+		old:    "e.at < strftime('%Y-%m-%d %H:%M:%f', strftime('%Y-%m-%d %H:%M:%f', 'now'), '-24 hours')",
 	}
 )
 
