@@ -166,7 +166,7 @@ export function createConduitClient(options: ConduitClientOptions): ConduitClien
 
   function openEvents(headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     const url = baseUrl.replace(/\/$/, '') + eventsPath
-    return send(new Request(url, { headers, signal, cache: 'no-store' }), fetch)
+    return send(new Request(url, { headers, signal, cache: 'no-store' }), once) // It is asked for again by its loop.
   }
 
   async function refusalOfEvents(response: Response): Promise<Error> {
