@@ -211,4 +211,49 @@ export async function leaving(api: string) {
   await refused(401, client.GET('/user'))
 }
 
-export const journeys = { realWorld, sessions, notices, pages, factors, leaving }
+/** Sends a request again with its key, as a client does that got no answer. */
+export async function retries(api: string) {
+  const { client } = await register(api, 'jake')
+  const title = named('Once ')
+  const headers = { 'Idempotency-Key': crypto.randomUUID() }
+  const publish = (body: string) =>
+    client.POST('/articles', { body: { article: { title, description: 'd', body } }, headers, parseAs: 'text' })
+  const first = await publish('b')
+  const again = await publish('b')
+  want(first.response.status === 201 && again.response.status === 201, 'published')
+  want(again.data === first.data && again.response.headers.get('Idempotent-Replayed') === 'true', 'the same answer')
+  want((await refused(422, publish('another body'))).errors['idempotency-key'], 'a key of another request')
+}
+
+/** Follows what happens, from the beginning of the stream to a login on another device. */
+export async function events(api: string) {
+  const jake = await register(api, 'jake')
+  const hangUp = new AbortController()
+  const opening = jake.client.GET('/user/events', { parseAs: 'stream', signal: hangUp.signal })
+  const stream = (await good(200, opening)).getReader()
+  const decoder = new TextDecoder()
+  let told = ''
+  const until = async (what: RegExp) => {
+    while (!what.test(told)) {
+      const { done, value } = await stream.read()
+      want(!done, `ended after ${told}`)
+      told += decoder.decode(value, { stream: true })
+    }
+  }
+  await until(/^retry: \d+\nid: .+\n\n/)
+  const { id } = await begin(jake)
+  await until(/^id: .+\nevent: login\ndata: .+\n\n/m)
+  want(told.includes(JSON.stringify(id)), 'the session of the login')
+  hangUp.abort()
+}
+
+/** Proves who is asking. */
+export async function proofs(api: string) {
+  const { client } = await register(api, 'jake')
+  const prove = (password: string) => client.POST('/user/proofs', { body: { proof: { password } } })
+  await refused(422, prove('another secret'))
+  want((await good(200, prove(password))).proof.amr.includes('pwd'), 'proved')
+  await refused(404, client.POST('/user/proofs/passkey-challenge')) // there are no passkeys
+}
+
+export const journeys = { realWorld, sessions, notices, pages, factors, leaving, retries, events, proofs }
