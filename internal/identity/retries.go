@@ -122,6 +122,9 @@ type Unit interface {
 // ErrKeyTaken says that somebody else has carried out a request with the key.
 var ErrKeyTaken = errors.New("somebody else has carried out a request with this key")
 
+// errKeyGone says that what others have noted was gone again both times, which the next try finds settled.
+var errKeyGone = errors.New("what was carried out with this key is kept no longer")
+
 type unitKey struct{}
 
 // WithUnit returns a context whose changes are made in a unit.
@@ -193,7 +196,7 @@ func (r *Retries) Once(
 			return answer, false, err
 		}
 	}
-	return Answer{}, false, errs.Unavailable(ErrKeyTaken) // and gone again, which the next try finds settled
+	return Answer{}, false, errs.Unavailable(errKeyGone)
 }
 
 func (r *Retries) carry(
