@@ -482,6 +482,20 @@ func TestNoConnectionIsKept(t *testing.T) {
 	})
 }
 
+// TestTokensStayWhereTheyAre: a device that sends what another one has sent gets the same answer, with its own token.
+func TestTokensStayWhereTheyAre(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		first := s.register(t, "jake")
+		second := s.do(t, login("jake@test.com", password)).token(t)
+		change := keyed(changing(first, "bio", "I work at statefarm"))
+		wantSame(t, "the first one's token", first, s.do(t, change).token(t))
+		change.token = second
+		again := s.do(t, change)
+		wantSame(t, "replayed", "true", again.header.Get("Idempotent-Replayed"))
+		wantSame(t, "the second one's token", second, again.token(t))
+	})
+}
+
 // TestCountedAtOnce: a request that has changed something waits for no other one that is counted, which may wait for it.
 func TestCountedAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {

@@ -184,14 +184,14 @@ func (r *Retries) Once(
 		case !hmac.Equal(kept.Request, hash):
 			return Answer{}, false, KeyReused()
 		default:
-			answer, err := r.open(scope, kept)
+			answer, err := r.open(scope, kept, request.Caller.Token)
 			return answer, err == nil, err
 		}
 		now := Stamp(r.Now())
 		answer, err = r.carry(ctx, Claim{
 			Scope: scope, Request: hash, UserID: request.Caller.User.ID, SessionID: request.Caller.Session.ID,
 			Now: now, ExpiresAt: now.Add(AnswerKept),
-		}, carry)
+		}, request.Caller.Token, carry)
 		if !errors.Is(err, ErrKeyTaken) {
 			return answer, false, err
 		}
@@ -200,7 +200,7 @@ func (r *Retries) Once(
 }
 
 func (r *Retries) carry(
-	ctx context.Context, claim Claim, carry func(ctx context.Context) Answer,
+	ctx context.Context, claim Claim, token string, carry func(ctx context.Context) Answer,
 ) (answer Answer, err error) {
 	unit := r.Store.Unit(claim)
 	defer unit.Rollback()
@@ -217,7 +217,7 @@ func (r *Retries) carry(
 	case answer.Status >= 500 || answer.Status == 0:
 		return answer, nil
 	case answer.Status < 300:
-		sealed = r.seal(claim, answer)
+		sealed = r.seal(claim, answer, token)
 	}
 	// Whoever hangs up now has it all the same.
 	return answer, unit.Commit(context.WithoutCancel(ctx), sealed)
@@ -260,7 +260,14 @@ func (r *Retries) hash(parts ...string) []byte {
 // sealedUnder returns the name under which an answer is sealed: that of one request does not open as another's.
 func sealedUnder(scope, request []byte) string { return fmt.Sprintf("answer %x %x", scope, request) }
 
-func (r *Retries) seal(claim Claim, answer Answer) []byte {
+// ownToken stands in what is kept for the token with which the caller came. So nobody is given the token of another
+// session of theirs, which may be over by now. No JSON has this byte.
+var ownToken = []byte{0}
+
+func (r *Retries) seal(claim Claim, answer Answer, token string) []byte {
+	if token != "" {
+		answer.Body = bytes.ReplaceAll(answer.Body, []byte(token), ownToken)
+	}
 	head, err := json.Marshal(answer)
 	if err != nil {
 		panic(err) // numbers and strings always marshal
@@ -269,12 +276,12 @@ func (r *Retries) seal(claim Claim, answer Answer) []byte {
 	return r.Seals.Seal(sealedUnder(claim.Scope, claim.Request), plain)
 }
 
-func (r *Retries) open(scope []byte, kept Kept) (answer Answer, err error) {
+func (r *Retries) open(scope []byte, kept Kept, token string) (answer Answer, err error) {
 	plain, err := r.Seals.Open(sealedUnder(scope, kept.Request), kept.Sealed)
 	if err != nil {
 		return Answer{}, err
 	}
 	head, body, _ := bytes.Cut(plain, []byte{'\n'})
-	answer.Body = body
+	answer.Body = bytes.ReplaceAll(body, ownToken, []byte(token))
 	return answer, json.Unmarshal(head, &answer)
 }
