@@ -140,7 +140,8 @@ func hashOf(text []byte) []byte {
 // before, with the same key: its answer may have been lost. It comes no further than to that answer.
 func (h *host) again(r *http.Request, token string, refused error) error {
 	request := requestFrom(r.Context())
-	if r.Header[keyHeader] == nil || r.Method == http.MethodGet || h.ignoring[request.OperationID] {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead // for which onceRouter asks for no key
+	if r.Header[keyHeader] == nil || reads || h.ignoring[request.OperationID] {
 		return refused
 	}
 	key, err := keyOf(r)

@@ -496,6 +496,23 @@ func TestTokensStayWhereTheyAre(t *testing.T) {
 	})
 }
 
+// TestEndedTokensReadNothing: the key of a logout lets a token that has ended come to the answer to that logout alone.
+func TestEndedTokensReadNothing(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		token := s.register(t, "jake")
+		end := keyed(post("/api/users/logout", token))
+		s.do(t, end).want(t, 204, "")
+		for _, method := range []string{"GET", "HEAD"} {
+			for _, path := range []string{"/api/user", "/api/user/sessions", "/api/articles/feed", "/api/user/events"} {
+				read := call{method: method, path: path, token: token, headers: end.headers}
+				wantSame(t, method+" "+path, 401, s.do(t, read).status)
+			}
+		}
+		wantSame(t, "a change", 401, s.do(t, post("/api/profiles/jake/follow", token).with("Idempotency-Key",
+			end.headers["Idempotency-Key"])).status)
+	})
+}
+
 // TestCountedAtOnce: a request that has changed something waits for no other one that is counted, which may wait for it.
 func TestCountedAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
