@@ -188,7 +188,10 @@ func (m *worldMaker) options(w *world, spec worlds.Spec, db *store.Store) Option
 	o.Listen, o.MetricsListen, o.Getenv, o.Seed, o.Worlds = "", "", nil, 0, Worlds{}
 	// Tokens name no URL, for then they would not be the same in each world.
 	o.PublicURL, o.Issuer = "", "conduit"
-	o.PasskeyRPID, o.PasskeyOrigins = m.server.options.passkeyParty(m.server.Local)
+	o.PasskeyRPID, o.PasskeyOrigins = passkeysOff, nil // also where the server cannot have any, as at an IP address
+	if m.server.Passkeys.Party != nil {
+		o.PasskeyRPID, o.PasskeyOrigins = m.server.options.passkeyParty(m.server.Local)
+	}
 	o.Mail = Mail{URL: LogMail, LinkURL: o.Mail.LinkURL}
 	http := m.server.options.HTTP
 	o.HTTP = httpapi.Config{

@@ -50,11 +50,11 @@ func (c *testClock) move(by time.Duration) {
 const bodyTime = 300 * time.Millisecond
 
 // newServer starts a server with up to so many worlds, whose every answer is checked against its contract.
-func newServer(t *testing.T, limit int) *server {
+func newServer(t *testing.T, limit int, settings ...func(*app.Options)) *server {
 	t.Helper()
 	s := &server{T: t, clock: &testClock{at: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}}
 	violated := func(v contract.Violation) { t.Errorf("%s, %d: %s", v.OperationID, v.Status, v.Reason) }
-	made, err := app.Open(t.Context(), app.Options{
+	options := app.Options{
 		Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Database: app.Database{URL: app.InMemory, Migrate: true},
 		Audience: "conduit", SessionLifetime: 24 * time.Hour, MaxSessions: 50,
@@ -69,7 +69,11 @@ func newServer(t *testing.T, limit int) *server {
 			Origins: []string{"*"}, Now: s.clock.now, CheckResponses: true, OnViolation: violated, OnAnswer: saw,
 			BodyTime: bodyTime,
 		},
-	})
+	}
+	for _, set := range settings {
+		set(&options)
+	}
+	made, err := app.Open(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

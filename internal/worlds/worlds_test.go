@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"conduit/internal/app"
 )
 
 func TestWorldIsAServerOfItsOwn(t *testing.T) {
@@ -31,6 +33,26 @@ func TestWorldIsAServerOfItsOwn(t *testing.T) {
 
 	contract := s.want(http.StatusOK, http.MethodGet, "/worlds/"+one.ID+"/openapi.yaml", "", "")
 	if !strings.Contains(string(contract.body), "url: "+one.BaseURL+"\n") {
+		t.Error("the world's contract does not say where the world is")
+	}
+}
+
+// TestWorldBelowAPublicURL: the server is reached at an IP address, which has no passkeys, and below a path.
+func TestWorldBelowAPublicURL(t *testing.T) {
+	t.Parallel()
+	const public = "http://192.0.2.1/blog"
+	s := newServer(t, 2, func(o *app.Options) { o.PublicURL = public })
+	made := s.want(http.StatusCreated, http.MethodPost, "/blog/worlds", "", `{"world":{}}`)
+	w := worldOf(t, made)
+	at := "/blog/worlds/" + w.ID
+	if location := made.header.Get("Location"); location != at || w.BaseURL != public+"/worlds/"+w.ID+"/api" {
+		t.Error("it is at", w.BaseURL, "and Location says", location)
+	}
+	for _, path := range []string{"/api/tags", "/docs", "/docs/errors", "/changelog", "/openapi-3.2.json"} {
+		s.want(http.StatusOK, http.MethodGet, at+path, "", "")
+	}
+	got := s.want(http.StatusOK, http.MethodGet, at+"/openapi-3.1.json", "", "")
+	if !strings.Contains(string(got.body), `"`+w.BaseURL+`"`) {
 		t.Error("the world's contract does not say where the world is")
 	}
 }
