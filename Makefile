@@ -192,7 +192,7 @@ lint-go:
 	go -C tools mod tidy -diff
 
 .PHONY: test-release
-test-release: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json ## Make releases in a copy of the tree
+test-release: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json tools/collection/node_modules/.package-lock.json ## Make releases in a copy of the tree
 	npm --prefix tools/release test
 
 # The second build has an empty cache, so that nothing is left of the first one. The nightly workflow does all targets.
@@ -211,7 +211,7 @@ dist: ## Build what people download, for all systems, into dist/
 .PHONY: release
 release: export RELEASE = $(if $(filter command line,$(origin VERSION)),$(VERSION))
 release: export WHAT ?=
-release: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json ## Make the release VERSION=1.1.0, which is a commit, a tag and dist/
+release: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json tools/collection/node_modules/.package-lock.json ## Make the release VERSION=1.1.0, which is a commit, a tag and dist/
 	@node tools/release/release.js "$$RELEASE" "$$WHAT"
 	go -C tools run ./dist -version "$$RELEASE"
 

@@ -89,7 +89,7 @@ function keep(next, what, releases) {
   for (const name of ['oapi-codegen.yaml', 'overlay.yaml', 'timestamp.go'])
     cpSync(inRoot('api', name), path.join(journeys, 'api', name))
   // The version in a lock file is no reason to install anything: `make release` has done so.
-  const installed = ['clients/typescript', 'tools/docs'].map(
+  const installed = ['clients/typescript', 'tools/docs', 'tools/collection'].map(
     (folder) => `--old-file=${folder}/node_modules/.package-lock.json`,
   )
   run('make', [...installed, 'generate'], { stdio: ['ignore', 'ignore', 'inherit'] })

@@ -23,7 +23,7 @@ before(() => {
     mkdirSync(path.dirname(at(name)), { recursive: true })
     cpSync(path.join(root, name), at(name))
   }
-  for (const folder of ['clients/typescript', 'tools/docs'])
+  for (const folder of ['clients/typescript', 'tools/docs', 'tools/collection'])
     symlinkSync(path.join(root, folder, 'node_modules'), at(folder, 'node_modules'))
   writeFileSync(at('.git-excludes'), 'node_modules\n.git-excludes\n') // a link is no folder
   git('init', '--quiet', '--initial-branch=main')
