@@ -5,8 +5,8 @@
 // and checks the body (body.go, form.go, json.go; problems.go has the words), and calls the generated handler. The
 // answer gets an ETag if the document has a 304 for it (conditional.go). It is checked if the host asks for that
 // (responses.go, eventstream.go). It is an example from the document if the request asks for one (rehearse.go). It says
-// if the operation is deprecated (deprecation.go). What a refusal names is found in the request (places.go). document.go
-// serves the document itself, and formats.go writes it in newer versions of OpenAPI.
+// if the operation is deprecated (deprecation.go). What a refusal names is found in the request (places.go).
+// document.go serves the document itself, and formats.go writes it in newer versions of OpenAPI.
 package contract
 
 import (

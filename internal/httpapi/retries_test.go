@@ -513,7 +513,8 @@ func TestEndedTokensReadNothing(t *testing.T) {
 	})
 }
 
-// TestCountedAtOnce: a request that has changed something waits for no other one that is counted, which may wait for it.
+// TestCountedAtOnce: a request that has changed something waits for no other one that is counted. That one may wait for
+// it.
 func TestCountedAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.Throttle.Registrations, s.Throttle.PerNetwork, s.Throttle.PerAccount = 1000, 1000, 20
