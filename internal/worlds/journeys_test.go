@@ -25,6 +25,24 @@ type traveller struct {
 	articles                      int
 }
 
+// asking adds to some requests a key, which others have had before, and has some errors be problems.
+type asking struct {
+	http.RoundTripper
+	chance *rand.Rand
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (a asking) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if r.Method != http.MethodGet && a.chance.IntN(2) == 0 {
+		r.Header.Set("Idempotency-Key", fmt.Sprint(a.chance.IntN(8)))
+	}
+	if a.chance.IntN(4) == 0 {
+		r.Header.Set("Accept", "application/problem+json")
+	}
+	return a.RoundTripper.RoundTrip(r)
+}
+
 // step is something that a traveller may do.
 type step func(v *traveller, ctx context.Context) error
 
@@ -201,7 +219,8 @@ func (s *server) travel(ctx context.Context, journey uint64, length int) ([]stri
 		return nil, fmt.Errorf("making a world: %d, %w: %s", got.status, err, got.body)
 	}
 	v := &traveller{
-		client: s.Client(), world: worldOf(s.T, got), root: s.URL, chance: rand.New(rand.NewPCG(journey, 1)),
+		client: &http.Client{Transport: asking{s.Client().Transport, rand.New(rand.NewPCG(journey, 2))}},
+		world:  worldOf(s.T, got), root: s.URL, chance: rand.New(rand.NewPCG(journey, 1)),
 	}
 	if err := steps[0](v, ctx); err != nil {
 		return nil, err
@@ -251,6 +270,11 @@ func TestJourneysTogether(t *testing.T) {
 		}
 	}
 	t.Log("answers by status:", statuses)
+	for _, kind := range []string{"Idempotent-Replayed: true", "application/problem+json", "was used for another"} {
+		if !slices.ContainsFunc(slices.Concat(alone...), func(seen string) bool { return strings.Contains(seen, kind) }) {
+			t.Error("no answer has", kind)
+		}
+	}
 }
 
 func TestOneSeedOneWorld(t *testing.T) {
