@@ -76,6 +76,8 @@ func TestDocumentationPage(t *testing.T) {
 			"/docs/icon.svg": "image/svg+xml",
 			"/docs/LICENSE":  "text/plain; charset=utf-8",
 			"/docs/VERSION":  "text/plain; charset=utf-8",
+			"/docs/errors":   "text/html; charset=utf-8",
+			"/docs/errors/":  "text/html; charset=utf-8", // leads to the page
 			"/changelog":     "text/html; charset=utf-8",
 			"/changelog/":    "text/html; charset=utf-8", // leads to the page
 			"/changelog.md":  "text/markdown; charset=utf-8",

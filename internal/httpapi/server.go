@@ -166,6 +166,7 @@ func beside(operations *contract.Mux, host *host) {
 	problems := docs.Errors(http.HandlerFunc(noRoute))
 	operations.Mount("GET /docs/errors", problems)
 	operations.Mount("GET /docs/errors/{file}", problems)
+	operations.Mount("GET /docs/errors/{$}", redirectTo("../errors"))
 	confirm := docs.Confirm(http.HandlerFunc(noRoute))
 	operations.Mount("GET /confirm", confirm)
 	operations.Mount("GET /confirm/{file}", confirm)

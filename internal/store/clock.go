@@ -51,9 +51,9 @@ func (c *liteClock) set(now func() time.Time) {
 	c.now = now
 }
 
-// free gives a clock back that no database uses any more.
+// free gives a clock back whose database is closed. A statement that still runs there gets the machine's time.
 func (c *liteClock) free() {
-	c.set(nil)
+	c.set(time.Now)
 	freeClocks.mutex.Lock()
 	defer freeClocks.mutex.Unlock()
 	freeClocks.list = append(freeClocks.list, c)
