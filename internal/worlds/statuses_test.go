@@ -160,3 +160,33 @@ func TestFaultsOfOurOwn(t *testing.T) {
 		s.want(broken, http.MethodPost, "/worlds", "", `{"world":{}}`)
 	}
 }
+
+// TestProblems: the contract of worlds has every error as a problem, too.
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, 2)
+	for _, test := range [][3]string{
+		{http.MethodGet, "/worlds/none", `"parameter":"worldId"`},
+		{http.MethodPost, "/worlds", `"pointer":"/world/seed"`},
+		{http.MethodPatch, "/worlds", "#no-method"},
+		{http.MethodGet, "/worlds/none/api/tags", "#not-found"},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), test[0], s.URL+test[1],
+			strings.NewReader(`{"world":{"seed":0}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Accept", "application/problem+json")
+		response, err := s.Client().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		kind := response.Header.Get("Content-Type")
+		if err != nil || kind != "application/problem+json" || !strings.Contains(string(text), test[2]) {
+			t.Errorf("%s %s: %s %s, want %s, %v", test[0], test[1], kind, text, test[2], err)
+		}
+	}
+}

@@ -382,6 +382,69 @@ export interface components {
         Errors: {
             [key: string]: string[];
         };
+        /** @description What every error looks like for those who ask for it by `Accept: application/problem+json` (RFC 9457). */
+        Problem: {
+            /**
+             * Format: uri-reference
+             * @description What kind of error it is: a path of this server, at which the kind is described. It never changes.
+             * @example /docs/errors#invalid
+             */
+            type: string;
+            /**
+             * @description The kind in words, which are the same each time.
+             * @example The request is not valid
+             */
+            title: string;
+            /**
+             * @description The status of the answer.
+             * @example 422
+             */
+            status: number;
+            /**
+             * @description What is wrong this time, in words for people.
+             * @example seed is too small (minimum is 1)
+             */
+            detail: string;
+            /**
+             * Format: uri
+             * @description Names this one error, by the `X-Request-Id` of the answer. The log has the same id.
+             * @example urn:x-request-id:6DU6SQDSNCEOUM77E6AUP5IW4P
+             */
+            instance: string;
+            /** @description What is wrong, one by one. */
+            errors: components["schemas"]["ProblemError"][];
+        };
+        /**
+         * @description One thing that is wrong. `pointer`, `parameter` or `header` says where in the request it is. There is none of
+         *     them if it is nowhere in the request.
+         */
+        ProblemError: {
+            /**
+             * @description The name that it has in the default shape of errors.
+             * @example seed
+             */
+            field: string;
+            /**
+             * @description What is wrong.
+             * @example is too small (minimum is 1)
+             */
+            detail: string;
+            /**
+             * @description A JSON Pointer into the body of the request (RFC 6901). The empty text is the whole body.
+             * @example /world/seed
+             */
+            pointer?: string;
+            /**
+             * @description The name of a parameter of the path or the query.
+             * @example worldId
+             */
+            parameter?: string;
+            /**
+             * @description The name of a header.
+             * @example Authorization
+             */
+            header?: string;
+        };
     };
     responses: {
         /** @description The body broke off, or its framing is wrong. */
@@ -607,6 +670,34 @@ export interface components {
                 "application/json": components["schemas"]["ErrorEnvelope"];
             };
         };
+        /**
+         * @description Any error, whatever its status, for those whose `Accept` prefers problems to JSON. The status and the headers
+         *     are the same.
+         */
+        ErrorAsProblem: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "/docs/errors#invalid",
+                 *       "title": "The request is not valid",
+                 *       "status": 422,
+                 *       "detail": "seed is too small (minimum is 1)",
+                 *       "instance": "urn:x-request-id:6DU6SQDSNCEOUM77E6AUP5IW4P",
+                 *       "errors": [
+                 *         {
+                 *           "field": "seed",
+                 *           "detail": "is too small (minimum is 1)",
+                 *           "pointer": "/world/seed"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description The server is about to stop, or the world is being reset. */
         Unavailable: {
             headers: {
@@ -662,6 +753,8 @@ export type FaultList = components['schemas']['FaultList'];
 export type Fault = components['schemas']['Fault'];
 export type ErrorEnvelope = components['schemas']['ErrorEnvelope'];
 export type Errors = components['schemas']['Errors'];
+export type Problem = components['schemas']['Problem'];
+export type ProblemError = components['schemas']['ProblemError'];
 export type ResponseUnreadableBody = components['responses']['UnreadableBody'];
 export type ResponseBodyTooSlow = components['responses']['BodyTooSlow'];
 export type ResponseBodyTooLarge = components['responses']['BodyTooLarge'];
@@ -675,6 +768,7 @@ export type ResponseFaultInvalid = components['responses']['FaultInvalid'];
 export type ResponseWorldNotFound = components['responses']['WorldNotFound'];
 export type ResponseTooManyWorlds = components['responses']['TooManyWorlds'];
 export type ResponseInternalError = components['responses']['InternalError'];
+export type ResponseErrorAsProblem = components['responses']['ErrorAsProblem'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterWorldId = components['parameters']['WorldId'];
 export type HeaderWorldLocation = components['headers']['WorldLocation'];
