@@ -13,7 +13,7 @@ HISTORIES ?= 100
 KILLS ?= 1000
 # These make replicas by pg_basebackup, which the packages of PostgreSQL 18 do not have.
 REPLICA_TESTS := ^Test(Replica|OwnReads|WhatPositions|ReadsOffPrimary|ForeignPositions|PositionHeader)
-# What was released is in the history, which a shallow clone does not have, nor a tree without git. A whole one has it all.
+# What was released is in the history. A shallow clone does not have it, nor a tree without git; a whole one has it all.
 NO_HISTORY = $(shell [ -e .git ] && command -v git >/dev/null && \
 	[ "$$(git rev-parse --is-shallow-repository 2>/dev/null)" != true ] || echo yes)
 # What `make generate` writes: committed, never edited by hand.
@@ -23,7 +23,7 @@ GENERATED := api clients/bruno clients/typescript/src/contract.ts clients/typesc
 # What has to hold before a change lands, in the order in which it is cheapest to learn that it does not. `.ci/run` makes
 # all of it, the workflow each in a job of its own.
 CHECKS := generate-check lint test test-postgres18 fuzz smoke test-jose test-gates test-browser test-client \
-	test-consumers test-generators test-ogen test-history test-release release-check test-formats test-collection
+	test-consumers test-generators test-ogen test-history test-release test-formats test-collection
 GOLANGCI_LINT := go tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help
@@ -195,7 +195,8 @@ lint-go:
 test-release: clients/typescript/node_modules/.package-lock.json tools/docs/node_modules/.package-lock.json tools/collection/node_modules/.package-lock.json ## Make releases in a copy of the tree
 	npm --prefix tools/release test
 
-# The second build has an empty cache, so that nothing is left of the first one. The nightly workflow does all targets.
+# The second build has an empty cache, so that nothing is left of the first one. A build without a cache takes a minute on
+# two processors, so `.ci/run` leaves this out: the workflow has a job for it, and does it nightly for all targets.
 .PHONY: release-check
 release-check: ## Compile for other systems, and build TARGETS (linux/amd64) twice with the same bytes
 	@for target in windows/amd64 darwin/arm64; do \
