@@ -400,6 +400,12 @@ func TestAnAccountKeepsTheNewestAnswers(t *testing.T) {
 		change := keyed(changing(token, "bio", "x"))
 		changed := s.do(t, change).want(t, 200, "")
 		wantSame(t, "keys", identity.MostAnswers, s.keysKept(t))
+		fill(10, 50)
+		s.do(t, keyed(changing(token, "bio", "z"))).want(t, 200, "")
+		wantSame(t, "keys while they are a few too many", identity.MostAnswers+11, s.keysKept(t))
+		fill(10, 51)
+		s.do(t, keyed(changing(token, "bio", "z"))).want(t, 200, "")
+		wantSame(t, "keys after that", identity.MostAnswers, s.keysKept(t))
 		fill(3, identity.MostAnswerBytes/2)
 		s.do(t, keyed(changing(token, "bio", "y"))).want(t, 200, "")
 		if kept := s.keysKept(t); kept > identity.MostAnswers {

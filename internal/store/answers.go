@@ -20,6 +20,10 @@ func (s *Store) Kept(ctx context.Context, scope []byte, now time.Time) (kept ide
 	return kept, missing(err, "answer")
 }
 
+// trimmedAtOnce is how many answers an account may have too many. To look for the oldest takes milliseconds, in which
+// nobody else changes what the request has changed. To count them takes less.
+const trimmedAtOnce = 16
+
 // keeping returns the last statements of a unit. Of an account they keep the newest answers alone: it may be that
 // somebody sends keys to fill the disk. Rows that others are removing just now are left to them.
 func (u *unit) keeping(sealed []byte) []statement {
@@ -38,15 +42,17 @@ update idempotency_keys
 	}
 	return []statement{noted, does(`
 delete from idempotency_keys
- where scope in (
+ where (select count(*) > ? or sum(size) > cast(? as bigint) from idempotency_keys where user_id = ?)
+   and scope in (
         select scope from idempotency_keys
          where user_id = ? and scope in (
                 select scope
                   from (select scope, row_number() over newest as place, sum(size) over newest as bytes
                           from idempotency_keys where user_id = ?
-                        window newest as (order by expires_at desc, scope rows unbounded preceding)) as mine
+                        window newest as (order by expires_at desc, scope desc rows unbounded preceding)) as mine
                  where place > ? or bytes > cast(? as bigint))
            and scope <> ?`+u.store.dialect.locks("update skip locked")+`)`,
+		int64(identity.MostAnswers+trimmedAtOnce), int64(identity.MostAnswerBytes), c.UserID,
 		c.UserID, c.UserID, int64(identity.MostAnswers), int64(identity.MostAnswerBytes), c.Scope)}
 }
 
