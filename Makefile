@@ -46,7 +46,7 @@ build: ## Build the static binary bin/conduit
 .PHONY: test
 test: ## Run every test, on SQLite and on PostgreSQL
 	@tools/ensure.sh postgres pgbouncer nginx
-	go test $(RACE) -shuffle=on -timeout 25m ./...
+	go test $(RACE) -shuffle=on -timeout 40m ./...
 	go test -count=1 -run TestCost ./internal/httpapi # under the race detector what is pooled gets lost
 
 .PHONY: test-postgres18
