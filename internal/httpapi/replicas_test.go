@@ -275,7 +275,7 @@ var outages = map[string]struct {
 		func(_ *testing.T, r *replicated) { r.door.Start() },
 	},
 	"it is promoted": {
-		func(t *testing.T, r *replicated) { r.standby.Do(t, "select pg_promote()") }, nil,
+		func(t *testing.T, r *replicated) { r.standby.Promote(t) }, nil,
 	},
 	"its place is taken by a standby of another primary": {
 		func(t *testing.T, r *replicated) {

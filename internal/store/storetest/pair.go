@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -71,9 +72,33 @@ func (p *Pair) Synchronous(t testing.TB, names string) {
 // Promote makes the standby a primary, as a failover does, and tells the former one nothing of it.
 func (p *Pair) Promote(t testing.TB) {
 	t.Helper()
-	if err := execute(p.Standby, "select pg_promote()"); err != nil {
-		t.Fatal(err)
+	promote(t, p.Standby)
+}
+
+// Promote makes a standby a primary.
+func (s *Server) Promote(t testing.TB) {
+	t.Helper()
+	promote(t, s.URL)
+}
+
+// promote does not have the statement wait, as it would by itself. What the standby has yet to replay may be in
+// conflict with it: each would wait for the other, until the server ends the statement after half a minute.
+func promote(t testing.TB, url string) {
+	t.Helper()
+	err := execute(url, "select pg_promote(false)")
+	for late := time.Now().Add(patience); err == nil; time.Sleep(10 * time.Millisecond) {
+		var standby bool
+		err = connected(url, func(ctx context.Context, conn *pgx.Conn) error {
+			return conn.QueryRow(ctx, "select pg_is_in_recovery()").Scan(&standby)
+		})
+		switch {
+		case err == nil && !standby:
+			return
+		case time.Now().After(late):
+			t.Fatalf("after %v the server is still a standby", patience)
+		}
 	}
+	t.Fatal(err)
 }
 
 // Server is a server of a test's own, which can be killed.

@@ -22,8 +22,8 @@ import (
 const serverVariable = "CONDUIT_TEST_POSTGRES"
 
 // patience bounds each administrative statement and the start of a server. It is far above what a loaded machine needs
-// (tens of milliseconds and a second are usual, half a minute was seen for a promotion) and far below the time limit of
-// go test, so a broken server ends as a message instead of a stack dump.
+// (tens of milliseconds and a second are usual) and far below the time limit of go test, so a broken server ends as a
+// message instead of a stack dump.
 const patience = 90 * time.Second
 
 // Main runs the tests of a binary, and then ends the private server if they have started one. It returns the exit code.
