@@ -78,34 +78,44 @@ func Errors(notFound http.Handler) http.Handler { return handler(notFound, "/doc
 
 // handler answers with the files of folders, below a path. The file index.html is at the path itself.
 func handler(notFound http.Handler, at string, folders ...string) http.Handler {
-	found := map[string]file{}
-	for _, folder := range folders {
-		entries, err := files.ReadDir(folder)
-		if err != nil {
-			panic(err) // embedded by the line above
-		}
-		for _, entry := range entries {
-			content, err := fs.ReadFile(files, path.Join(folder, entry.Name()))
-			if err != nil {
-				panic(err)
-			}
-			name, packed := strings.CutSuffix(entry.Name(), ".gz")
-			file := newFile(name, content, packed)
-			if name == "index.html" {
-				name = "" // its links are relative to the path
-			}
-			found[name] = file
-		}
-	}
+	all := embedded()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, at), "/")
-		if file, ok := found[name]; ok {
-			file.serve(w, r)
-			return
+		for _, folder := range folders {
+			if file, ok := all[folder][name]; ok {
+				file.serve(w, r)
+				return
+			}
 		}
 		notFound.ServeHTTP(w, r)
 	})
 }
+
+// embedded returns the files by folder and name. All servers of a process have the same ones.
+var embedded = sync.OnceValue(func() map[string]map[string]file {
+	found := map[string]map[string]file{}
+	err := fs.WalkDir(files, ".", func(at string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			found[at] = map[string]file{}
+			return err
+		}
+		content, err := files.ReadFile(at)
+		if err != nil {
+			return err
+		}
+		name, packed := strings.CutSuffix(entry.Name(), ".gz")
+		file := newFile(name, content, packed)
+		if name == "index.html" {
+			name = "" // its links are relative to the path
+		}
+		found[path.Dir(at)][name] = file
+		return nil
+	})
+	if err != nil {
+		panic(err) // they are part of the program
+	}
+	return found
+})
 
 func newFile(name string, content []byte, packed bool) file {
 	sum := sha256.Sum256(content)
