@@ -133,16 +133,34 @@ func newServerOn(t testing.TB, db *store.Store, adjust ...func(*app.Options)) *s
 		change(&options)
 	}
 	var err error
+	if options.HTTP.CheckResponses && !options.PasswordPolicy.Strict {
+		if options.HTTP.Contract, err = readContract(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if s.App, err = app.Open(context.Background(), options); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.App.Close)
+	closing := s.App
+	t.Cleanup(func() {
+		closing.Close()
+		closing = nil // package testing keeps this function until all tests are done, and with it what it refers to
+	})
 	s.Server = httptest.NewUnstartedServer(s.Handler)
 	s.Listener = transport.Listener(s.Listener, options.HTTP.Origins)
 	s.Start()
-	t.Cleanup(s.Server.Close)
+	listening := s.Server
+	t.Cleanup(func() {
+		listening.Close()
+		listening = nil
+	})
 	return s
 }
+
+// readContract reads openapi.yaml once for all servers of the tests: that takes longer than most tests do.
+var readContract = sync.OnceValues(func() (*httpapi.Contract, error) {
+	return httpapi.ReadContract(identity.PasswordPolicy{}, true)
+})
 
 // call is a request, told in few words.
 type call struct {

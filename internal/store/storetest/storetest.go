@@ -119,10 +119,12 @@ func Open(t testing.TB, url string, options store.Options) *store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	closing := db
 	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
+		if err := closing.Close(); err != nil {
 			t.Error(err)
 		}
+		closing = nil // package testing keeps this function until all tests are done, and with it what it refers to
 	})
 	if _, err := db.MigrateUp(context.Background()); err != nil {
 		t.Fatal(err)
