@@ -227,8 +227,11 @@ func (r *Retries) carry(
 // was answered that has ended it: a logout whose answer was lost may come again.
 func (r *Retries) OfEnded(ctx context.Context, token, key string) (caller Caller, ok bool, err error) {
 	presented, err := r.Tokens.Verify(ctx, token)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrTokenExpired), errors.Is(err, ErrTokenInvalid):
 		return Caller{}, false, nil // it was refused already, and stays so
+	case err != nil:
+		return Caller{}, false, err
 	}
 	caller.User.ID, caller.Session.ID = presented.UserID, presented.SessionID
 	kept, err := r.Store.Kept(ctx, r.scope(Keyed{Key: key, Caller: caller}), r.Now())

@@ -37,3 +37,19 @@ func TestKeyTakenAndGone(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// unread are tokens whose keys cannot be read.
+type unread struct{ identity.Tokens }
+
+func (unread) Verify(context.Context, string) (identity.Presented, error) {
+	return identity.Presented{}, errs.Unavailable(errors.New("the keys cannot be read"))
+}
+
+// TestEndedCannotBeFoundOut: whether a token was ended by the request that comes again is not denied for want of keys.
+func TestEndedCannotBeFoundOut(t *testing.T) {
+	t.Parallel()
+	retries := identity.Retries{Tokens: unread{}, Now: time.Now}
+	if _, _, err := retries.OfEnded(t.Context(), "token", "key"); !errs.Is(err, errs.KindUnavailable) {
+		t.Errorf("error %v", err)
+	}
+}
