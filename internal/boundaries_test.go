@@ -23,8 +23,12 @@ var rules = map[string]struct {
 	"conduit/api/worlds":        {may: []string{"conduit/api", "github.com/oapi-codegen/"}},
 	"conduit/clients/go/client": {may: []string{"conduit/api", "github.com/cenkalti/backoff/v5"}},
 	"conduit/internal/errs":     {noHTTP: true},
+	"conduit/internal/random":   {noHTTP: true},
 	"conduit/internal/identity": {
-		may: []string{"conduit/internal/errs", "golang.org/x/text/", "go.mau.fi/util/confusable"}, noHTTP: true,
+		may: []string{
+			"conduit/internal/errs", "conduit/internal/random", "golang.org/x/text/", "go.mau.fi/util/confusable",
+		},
+		noHTTP: true,
 	},
 	"conduit/internal/blog": {
 		may: []string{
@@ -35,8 +39,8 @@ var rules = map[string]struct {
 	"conduit/internal/events": {may: []string{"conduit/internal/errs"}, noHTTP: true},
 	"conduit/internal/auth": {
 		may: []string{
-			"github.com/lestrrat-go/jwx/v2/", "github.com/go-json-experiment/json", "golang.org/x/crypto/",
-			"golang.org/x/text/", "github.com/pquerna/otp*", "github.com/boombuler/barcode/qr",
+			"conduit/internal/random", "github.com/lestrrat-go/jwx/v2/", "github.com/go-json-experiment/json",
+			"golang.org/x/crypto/", "golang.org/x/text/", "github.com/pquerna/otp*", "github.com/boombuler/barcode/qr",
 		},
 		noHTTP: true,
 	},

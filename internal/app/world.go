@@ -3,7 +3,6 @@ package app
 import (
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"sync"
 
@@ -11,6 +10,7 @@ import (
 	"conduit/internal/httpapi"
 	"conduit/internal/mail"
 	"conduit/internal/metrics"
+	"conduit/internal/random"
 )
 
 // world is what the App of a world has of its own, and the server beside which it is. An App that is no world's has
@@ -60,7 +60,7 @@ func (w *world) templates() *mail.Templates {
 
 // random returns where a world's secrets for a purpose come from; nil for no world. Each purpose has a source of its
 // own. So requests that a browser makes at will, such as preflights, do not move what tokens and ids are drawn from.
-func (w *world) random(purpose string) io.Reader {
+func (w *world) random(purpose string) random.Source {
 	if w == nil {
 		return nil
 	}
@@ -88,12 +88,4 @@ func (s *source) Read(into []byte) (int, error) {
 }
 
 // text draws an id. It is as long as a real one.
-func (s *source) text() string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-	var drawn [26]byte
-	_, _ = s.Read(drawn[:]) // never fails
-	for i, value := range drawn {
-		drawn[i] = alphabet[int(value)%len(alphabet)]
-	}
-	return string(drawn[:])
-}
+func (s *source) text() string { return random.Text(s) }

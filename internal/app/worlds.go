@@ -283,8 +283,7 @@ func (a *App) upkeep() identity.Upkeep {
 	return identity.Upkeep{
 		Sessions: a.Sessions, Throttle: a.Throttle, Passkeys: a.Passkeys, Users: a.Store, Factors: a.Store,
 		Audit: a.Store, Tags: a.Store, Outbox: a.Outbox, Codes: a.Store, Answers: a.Store,
-		Told:           a.Store,
-		AuditRetention: a.options.AuditRetention, Now: a.options.Now,
+		Told: a.Store, AuditRetention: a.options.AuditRetention, Now: a.options.Now,
 		Swept: func(removed int) {
 			a.figures.Swept(removed)
 			a.options.Log.Info("sessions swept", "removed", removed)

@@ -6,10 +6,11 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode"
+
+	"conduit/internal/random"
 
 	"github.com/boombuler/barcode/qr"
 	"github.com/pquerna/otp"
@@ -29,7 +30,7 @@ type Authenticators struct {
 	key    []byte // of the hashes of recovery codes
 	issuer string
 	// Random is where secrets and codes come from; nil is the system's source. Another one is for tests alone.
-	Random io.Reader
+	Random random.Source
 }
 
 // NewAuthenticators derives its keys from what [OpenRoot] returns. Apps show the issuer beside each code.
@@ -101,7 +102,7 @@ func appContext(userID int64) string { return fmt.Sprint("app of user ", userID)
 
 // NewRecoveryCode returns a code of 80 random bits, in groups that people can copy.
 func (a *Authenticators) NewRecoveryCode() string {
-	code := strings.ToLower(base32.StdEncoding.EncodeToString(drawn(a.Random, 10)))
+	code := strings.ToLower(base32.StdEncoding.EncodeToString(random.Bytes(a.Random, 10)))
 	return code[:4] + "-" + code[4:8] + "-" + code[8:12] + "-" + code[12:]
 }
 

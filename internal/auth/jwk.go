@@ -9,8 +9,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"time"
+
+	"conduit/internal/random"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -55,23 +56,23 @@ func (k *signingKey) verifies(now time.Time) bool {
 
 // newStoredKey returns a new key of the given algorithm that signs from now on. Its kid does not begin with a dash, for
 // a command line would take that for a flag.
-func newStoredKey(algorithm string, sealer *Sealer, now time.Time, random io.Reader) (StoredKey, error) {
+func newStoredKey(algorithm string, sealer *Sealer, now time.Time, source random.Source) (StoredKey, error) {
 	for {
-		key, err := newAnyStoredKey(algorithm, sealer, now, random)
+		key, err := newAnyStoredKey(algorithm, sealer, now, source)
 		if err != nil || key.ID[0] != '-' {
 			return key, err
 		}
 	}
 }
 
-func newAnyStoredKey(algorithm string, sealer *Sealer, now time.Time, random io.Reader) (StoredKey, error) {
+func newAnyStoredKey(algorithm string, sealer *Sealer, now time.Time, source random.Source) (StoredKey, error) {
 	var (
 		raw crypto.Signer
 		err error
 	)
 	switch algorithm {
 	case jwa.EdDSA.String():
-		_, raw, err = ed25519.GenerateKey(random) // nil is the system's source
+		_, raw, err = ed25519.GenerateKey(source) // nil is the system's source
 	case jwa.ES256.String():
 		raw, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	default:

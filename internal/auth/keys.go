@@ -7,10 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"conduit/internal/random"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 )
@@ -86,7 +87,7 @@ type KeyRingOptions struct {
 	Now func() time.Time
 	// Random is where keys come from; default the system's source. Another one is for tests alone, and gives the same
 	// Ed25519 keys each time.
-	Random io.Reader
+	Random random.Source
 	// ReloadInterval is the shortest time between two reloads caused by tokens
 	// with a kid that is unknown or not active yet; default 10s.
 	ReloadInterval time.Duration
@@ -108,7 +109,7 @@ type KeyRing struct {
 	maxAge    time.Duration
 	now       func() time.Time
 	interval  time.Duration
-	random    io.Reader
+	random    random.Source
 
 	snapshot atomic.Pointer[keySnapshot]
 	sealed   atomic.Bool // the stored keys do not open

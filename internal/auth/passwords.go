@@ -3,7 +3,6 @@ package auth
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -11,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"conduit/internal/random"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
@@ -75,7 +76,7 @@ func NewPasswords(o PasswordOptions) *Passwords {
 		panic("auth: password options: " + err.Error())
 	}
 	// The decoy's key is drawn, not derived: no password leads to it, and its verification costs the same.
-	decoy := passwordHash{cost: c, salt: randomBytes(saltLength), key: randomBytes(keyLength)}
+	decoy := passwordHash{cost: c, salt: random.Bytes(nil, saltLength), key: random.Bytes(nil, keyLength)}
 	return &Passwords{
 		cost:  c,
 		decoy: decoy.String(),
@@ -96,7 +97,7 @@ func NewPasswords(o PasswordOptions) *Passwords {
 // When many wait, the groups take turns; a group may be a network, and in it a user. Callers who verify go first. The
 // error is ErrBusy or ctx's.
 func (p *Passwords) Hash(ctx context.Context, password string, group ...string) (encoded string, err error) {
-	h := passwordHash{cost: p.cost, salt: randomBytes(saltLength)}
+	h := passwordHash{cost: p.cost, salt: random.Bytes(nil, saltLength)}
 	h.key, err = p.compute(ctx, h, password, keyLength, hashing, group)
 	if err != nil {
 		return "", err
@@ -214,11 +215,4 @@ func parsePasswordHash(encoded string) (passwordHash, error) {
 		return passwordHash{}, errPasswordHash
 	}
 	return h, nil
-}
-
-// randomBytes never fails: crypto/rand ends the program rather than return predictable bytes.
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.Read(b)
-	return b
 }

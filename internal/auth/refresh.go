@@ -7,9 +7,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"io"
 	"strconv"
 	"strings"
+
+	"conduit/internal/random"
 )
 
 // RefreshTokens makes and reads refresh tokens (RFC 6749 §1.5, rotated as RFC
@@ -24,7 +25,7 @@ import (
 type RefreshTokens struct {
 	key []byte
 	// Random is where tokens come from; nil is the system's source. Another one is for tests alone.
-	Random io.Reader
+	Random random.Source
 }
 
 // macLength is that of half an HMAC-SHA256 (RFC 2104 §5), in bytes.
@@ -38,7 +39,7 @@ func NewRefreshTokens(root []byte) (*RefreshTokens, error) {
 
 // Issue returns a token of the session for a place in its chain, counted from 0.
 func (r *RefreshTokens) Issue(sessionID string, generation int64) string {
-	claims := sessionID + "." + strconv.FormatInt(generation, 10) + "." + randomText(r.Random)
+	claims := sessionID + "." + strconv.FormatInt(generation, 10) + "." + random.Text(r.Random)
 	return claims + "." + r.mac(claims)
 }
 

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"conduit/internal/random"
 )
 
 // kekLength is the length in bytes of a key-encryption key (AES-256).
@@ -158,7 +160,7 @@ func makeKEKFile(path string) (made bool, err error) {
 		return false, err
 	}
 	defer os.Remove(temp.Name())
-	_, err = temp.WriteString(base64.StdEncoding.EncodeToString(randomBytes(kekLength)) + "\n")
+	_, err = temp.WriteString(base64.StdEncoding.EncodeToString(random.Bytes(nil, kekLength)) + "\n")
 	// The key must be on the disk before anything is sealed under it.
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return false, err

@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"conduit/internal/random"
 
 	"github.com/lestrrat-go/jwx/v2/jwt"
 )
@@ -58,7 +59,7 @@ type TokenOptions struct {
 	// then accepted until they expire; with nil they are not.
 	Issuers IssuerStore
 	Now     func() time.Time // the clock; default time.Now
-	Random  io.Reader        // of their jti; default the system's source, and another one for tests alone
+	Random  random.Source    // of their jti; default the system's source, and another one for tests alone
 	// CacheSize is how many verified tokens are remembered; default 10000. An entry takes a few hundred bytes.
 	CacheSize int
 }
@@ -71,7 +72,7 @@ type Tokens struct {
 	issuers IssuerStore
 	former  atomic.Pointer[map[names]time.Time] // until when they are accepted
 	now     func() time.Time
-	random  io.Reader
+	random  random.Source
 	checks  []jwt.ValidateOption
 	cache   tokenCache
 }
@@ -169,7 +170,7 @@ func (t *Tokens) sign(key *signingKey, c Content) (token string, err error) {
 		IssuedAt(issuedAt).
 		NotBefore(issuedAt).
 		Expiration(expiresAt).
-		JwtID(randomText(t.random)+c.Mark).
+		JwtID(random.Text(t.random)+c.Mark).
 		Claim(sessionClaim, c.SessionID).
 		Claim("amr", c.Methods).
 		Claim("acr", c.Class).

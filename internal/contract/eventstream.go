@@ -23,11 +23,11 @@ func eventSchema(document *openapi3.T, operation *openapi3.Operation) *openapi3.
 		return nil
 	}
 	const prefix = "#/components/schemas/"
-	reference, _ := good.Value.Content[eventMedia].Extensions["x-event-schema"].(map[string]any)
+	reference, _ := good.Value.Content[eventMedia].Extensions[eventExtension].(map[string]any)
 	name, _ := reference["$ref"].(string)
 	schema := document.Components.Schemas[strings.TrimPrefix(name, prefix)]
 	if schema == nil || !strings.HasPrefix(name, prefix) {
-		panic(fmt.Sprintf("contract: %s streams events without an x-event-schema", operation.OperationID))
+		panic(fmt.Sprintf("contract: %s streams events without %s", operation.OperationID, eventExtension))
 	}
 	return schema.Value
 }

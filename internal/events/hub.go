@@ -97,15 +97,18 @@ func (h *Hub) Open(
 	return s, !known, nil
 }
 
-// errFull says that there is no place.
-var errFull = errors.New("too many streams of events are open")
+// Why no stream begins.
+var (
+	errFull     = errors.New("too many streams of events are open")
+	errStopping = errors.New("the server is about to stop")
+)
 
 func (h *Hub) enter(userID int64) error {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	switch {
 	case h.draining:
-		return errs.Unavailable(errors.New("the server is about to stop"))
+		return errs.Unavailable(errStopping)
 	case h.taken[userID] >= h.Limits.User:
 		return errs.TooMany("events", "too many streams are open", openLater)
 	case h.places >= h.Limits.Server:
@@ -151,7 +154,7 @@ func (h *Hub) begin(ctx context.Context, s *Stream) error {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	if h.draining {
-		return errs.Unavailable(errors.New("the server is about to stop"))
+		return errs.Unavailable(errStopping)
 	}
 	s.from = h.position
 	h.streams[s] = struct{}{}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"conduit/internal/errs"
+	"conduit/internal/random"
 )
 
 // PasskeyChallenge is what an authenticator signs, once. It has a nonce, the time at which it ends, and a code that
@@ -55,8 +56,7 @@ func (p purpose) follows() bool { return p[0] == answering("")[0] }
 
 // challenge returns a new challenge for a purpose.
 func (p *Passkeys) challenge(of purpose) []byte {
-	text := make([]byte, nonceLength, challengeLength)
-	randomBytes(p.Random, text)
+	text := append(make([]byte, 0, challengeLength), random.Bytes(p.Random, nonceLength)...)
 	text = binary.BigEndian.AppendUint64(text, uint64(p.Now().Add(PasskeyTime).UnixMilli()))
 	return append(text, p.code(of, text)...)
 }

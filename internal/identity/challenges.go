@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"conduit/internal/errs"
+	"conduit/internal/random"
 )
 
 // Challenge is a login of which the password was right, and a second factor is still missing. Its token is good for
@@ -63,7 +64,7 @@ func (u *Users) LoginRefreshing(ctx context.Context, email, password string, cli
 		ID: u.Sessions.NewID(), UserID: user.ID, Binding: bindingOf(user), CreatedAt: now,
 		ExpiresAt: now.Add(challengeTime),
 	}
-	login.ChallengeToken, login.ChallengeExpiresAt = challenge.ID+"."+randomText(u.Random), challenge.ExpiresAt
+	login.ChallengeToken, login.ChallengeExpiresAt = challenge.ID+"."+random.Text(u.Random), challenge.ExpiresAt
 	login.ChallengeUserID = user.ID
 	challenge.Hash = hashOf(login.ChallengeToken)
 	if err := u.FactorStore.AddChallenge(ctx, challenge); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"conduit/internal/errs"
+	"conduit/internal/random"
 )
 
 // Code is what a message brings, and whoever brings it back has read the message. It is good once, for one purpose, for
@@ -69,20 +70,19 @@ type CodeStore interface {
 }
 
 const (
-	codeGood   = 15 * time.Minute
-	codeTries  = 5
-	codeLength = 26        // what rand.Text returns
-	codeFinds  = 10        // of these
-	codeWaits  = time.Hour // how long a message with a code may wait to be sent
+	codeGood  = 15 * time.Minute
+	codeTries = 5
+	codeFinds = 10        // characters of a code
+	codeWaits = time.Hour // how long a message with a code may wait to be sent
 )
 
 // newCode returns the text of a code. It is random even where ids are not.
-func (o *Outbox) newCode() string { return randomText(o.Random) }
+func (o *Outbox) newCode() string { return random.Text(o.Random) }
 
 // splitCode returns the part of a code by which it is found, and the hash of the whole. A text that is no code has
 // none.
 func (o *Outbox) splitCode(text string) (id string, hash []byte, ok bool) {
-	if len(text) != codeLength || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
+	if len(text) != random.TextLength || strings.Trim(text, random.Alphabet) != "" {
 		return "", nil, false
 	}
 	return text[:codeFinds], []byte(o.Hash("code", text)), true

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"conduit/internal/errs"
+	"conduit/internal/random"
 )
 
 // Sealer seals what only the program may read, under a name without which it does not open.
@@ -30,7 +31,7 @@ type Outbox struct {
 	Now   func() time.Time
 	NewID func() string
 	// Random is where codes come from.
-	Random Random
+	Random random.Source
 	Tried  func(MailOutcome)        // called with what came of each try
 	Fails  func(id string, _ error) // called with what went wrong; the next time may be better
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"conduit/internal/errs"
+	"conduit/internal/random"
 )
 
 // Passkey is a key pair whose private half an authenticator keeps: a phone, a computer, a security key or a password
@@ -123,7 +124,7 @@ type Passkeys struct {
 	Secret []byte
 	Now    func() time.Time
 	NewID  func() string // of passkeys: random text
-	Random Random        // of challenges and handles
+	Random random.Source // of challenges and handles
 }
 
 // PasskeyCreation is what a browser needs to have a passkey made.
@@ -175,9 +176,7 @@ func (p *Passkeys) Begin(ctx context.Context, caller Caller) (PasskeyCreation, e
 	}
 	if err == nil && handle == nil {
 		// It says nothing of its user, since authenticators show it to whoever holds them (WebAuthn §14.6.1).
-		fresh := make([]byte, 32)
-		randomBytes(p.Random, fresh)
-		handle, err = p.Store.AddHandle(ctx, caller.User.ID, fresh)
+		handle, err = p.Store.AddHandle(ctx, caller.User.ID, random.Bytes(p.Random, 32))
 	}
 	if err != nil {
 		return PasskeyCreation{}, err

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"conduit/internal/errs"
+	"conduit/internal/random"
 )
 
 // User is an account.
@@ -124,7 +125,7 @@ type Users struct {
 	// by, see [Users.Fresh]; 0 for any time.
 	Reauthentication time.Duration
 	Now              func() time.Time
-	Random           Random // of challenges
+	Random           random.Source // of challenges
 }
 
 // Registration is what somebody gives to get an account.

@@ -164,8 +164,8 @@ func (b *builder) target(target, toolchain string) error {
 	return tarred(filepath.Join(b.out, name+".tar.gz"), name, files, b.moment)
 }
 
-// withoutTool takes the hashes of the tool out of an SBOM: they are of a program that is built on the spot, and depend on
-// the machine. Its name and version stay.
+// withoutTool takes the hashes of the tool out of an SBOM: they are of a program that is built on the spot, and depend
+// on the machine. Its name and version stay.
 func withoutTool(bill string) error {
 	text, err := os.ReadFile(bill)
 	if err != nil {
@@ -205,7 +205,7 @@ func (b *builder) sums() error {
 	return os.WriteFile(filepath.Join(b.out, "SHA256SUMS"), sums.Bytes(), 0o644)
 }
 
-// sameTwice builds two copies of the tree, in folders of other names, the second with an empty cache, so that nothing is
+// sameTwice builds two copies of the tree, in folders of other names, the second with an empty cache. So nothing is
 // shared but the compiler and the modules.
 func sameTwice(root, version string, targets []string, moment time.Time) error {
 	folder, err := os.MkdirTemp("", "conduit-twice-")
