@@ -188,6 +188,7 @@ lint-go:
 	fi
 	go vet -tags failover,upgrade ./...
 	$(GOLANGCI_LINT) run
+	go -C tools tool golangci-lint run --config ../.golangci.yml ./changelog ./dist
 	go mod tidy -diff
 	go -C tools mod tidy -diff
 

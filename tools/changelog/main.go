@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	htmltemplate "html/template"
@@ -124,7 +125,8 @@ func history() ([]release, error) {
 
 // compare has oasdiff find what changed between two contracts.
 func (r *release) compare(before, after string) error {
-	command := exec.Command("go", "tool", "oasdiff", "changelog", "--format", "json", before, after)
+	command := exec.CommandContext(context.Background(), "go", "tool", "oasdiff", "changelog", "--format", "json",
+		before, after)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {

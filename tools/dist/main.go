@@ -9,6 +9,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -147,8 +148,8 @@ func (b *builder) target(target, toolchain string) error {
 	// The SBOM is read from the program: it has what was linked, and nothing else.
 	bill := filepath.Join(b.out, name+".cdx.json")
 	tools := filepath.Join(b.root, "tools")
-	if _, err := output(tools, nil, "go", "tool", "cyclonedx-gomod", "bin", "-json", "-std", "-noserial", "-notimestamp",
-		"-version", "v"+b.version, "-output", bill, built); err != nil {
+	if _, err := output(tools, nil, "go", "tool", "cyclonedx-gomod", "bin", "-json", "-std", "-noserial",
+		"-notimestamp", "-version", "v"+b.version, "-output", bill, built); err != nil {
 		return err
 	}
 	if err := withoutTool(bill); err != nil {
@@ -272,7 +273,7 @@ func copied(from, to string) error {
 
 // output runs a command, and returns what it prints.
 func output(folder string, environment []string, name string, args ...string) (string, error) {
-	command := exec.Command(name, args...)
+	command := exec.CommandContext(context.Background(), name, args...)
 	command.Dir, command.Env = folder, append(os.Environ(), environment...)
 	var complaints bytes.Buffer
 	command.Stderr = &complaints
